@@ -1,0 +1,174 @@
+"""What is asked and what is answered: Request, Decision and its details."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from bridge.strict_json import ABSENT, CLAIMS_BYTES, RESOURCE_BYTES, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Reason(StrEnum):
+    """Why a decision is what it is (SEMANTICS, "Order of the questions")."""
+
+    UNKNOWN_TYPE = "unknown_type"
+    INVALID_RESOURCE = "invalid_resource"
+    UNKNOWN_RESOURCE = "unknown_resource"
+    UNRESTRICTED = "unrestricted"
+    POLICY_REQUIRED = "policy_required"
+    INVALID_POLICY = "invalid_policy"
+    TYPE_NOT_GRANTED = "type_not_granted"
+    CONSTRAINT_FAILED = "constraint_failed"
+    MATCHED = "matched"
+    MALFORMED_INPUT = "malformed_input"
+    INVALID_TOKEN = "invalid_token"  # noqa: S105 - a reason, not a password
+    ENGINE_UNAVAILABLE = "engine_unavailable"
+
+
+ALLOWING: Final = frozenset({Reason.UNRESTRICTED, Reason.MATCHED})
+"""The reasons that go with an allow; every other one denies."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Violation:
+    """One demand of R8 that a policy claim breaks.
+
+    Attributes:
+        pointer: JSON Pointer (RFC 6901) into the policy claim.
+        code: The violation code of R8's table.
+    """
+
+    pointer: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Failure:
+    """One constraint that a resource does not meet (R6).
+
+    Attributes:
+        pointer: JSON Pointer (RFC 6901) into the resource: `/id` or `/custom_data/NAME`.
+        code: `missing` or `different`.
+    """
+
+    pointer: str
+    code: str
+
+
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer to one request. True in a condition exactly when it allows.
+
+    Attributes:
+        allow: Whether the access is allowed.
+        reason: Why (R1-R7).
+        violations: What is wrong with the policy claim, sorted by (pointer, code); only with `invalid_policy`.
+        failures: The constraints that failed, sorted by (pointer, code); only with `constraint_failed`.
+        engine: The name of the engine that decided.
+        decision_id: OPA's id of the decision in its decision log, if it logs.
+        revision: The revision of the pushed resources that were asked, for a request by id.
+        bundles: Revisions of OPA's bundles by name.
+        error: The text of the fault behind `engine_unavailable`.
+    """
+
+    allow: bool
+    reason: Reason
+    violations: tuple[Violation, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    engine: str = field(default="", kw_only=True)
+    decision_id: str | None = field(default=None, kw_only=True)
+    revision: str | None = field(default=None, kw_only=True)
+    bundles: Mapping[str, str] = field(default=_NONE, kw_only=True, hash=False)
+    error: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        # A decision that contradicts itself must not come into being, wherever it was made.
+        if type(self.allow) is not bool or self.allow is not (self.reason in ALLOWING):
+            raise ValueError(f"allow {self.allow!r} does not go with the reason `{self.reason}`")
+        if bool(self.violations) is not (self.reason is Reason.INVALID_POLICY):
+            raise ValueError(f"{len(self.violations)} violations do not go with the reason `{self.reason}`")
+        if bool(self.failures) is not (self.reason is Reason.CONSTRAINT_FAILED):
+            raise ValueError(f"{len(self.failures)} failures do not go with the reason `{self.reason}`")
+
+    def __bool__(self) -> bool:
+        return self.allow
+
+    def as_dict(self) -> dict[str, object]:
+        """What all engines agree on: `allow`, `reason`, and `violations` or `failures` where there are any."""
+        answer: dict[str, object] = {"allow": self.allow, "reason": str(self.reason)}
+        for name, details in (("violations", self.violations), ("failures", self.failures)):
+            if details:
+                answer[name] = [{"pointer": detail.pointer, "code": detail.code} for detail in details]
+        return answer
+
+
+def deny(reason: Reason) -> Decision:
+    """A denial without details."""
+    return Decision(allow=False, reason=reason)
+
+
+def allow(reason: Reason) -> Decision:
+    """An allow for one of the two reasons there are."""
+    return Decision(allow=True, reason=reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question in canonical text, as it goes to any engine; None stands for an absent member.
+
+    Attributes:
+        claims: The claims, or whatever was given as such.
+        type: The resource type, or whatever was given as such.
+        resource: The resource, or whatever was given as such.
+        id: The id of a stored resource, or whatever was given as such; only looked at without `resource`.
+        token: The raw token in place of claims, for a rule set that verifies tokens itself.
+    """
+
+    claims: bytes | None
+    type: bytes | None
+    resource: bytes | None = None
+    id: bytes | None = None
+    token: bytes | None = None
+
+    @property
+    def size(self) -> int:
+        """The bytes of its texts."""
+        return sum(len(text) for text in (self.claims, self.type, self.resource, self.id, self.token) if text)
+
+    @property
+    def text(self) -> bytes:
+        """The input that asks this one question."""
+        members = (
+            (b'"claims":', self.claims),
+            (b'"type":', self.type),
+            (b'"resource":', self.resource),
+            (b'"id":', self.id),
+            (b'"token":', self.token),
+        )
+        return b"{" + b",".join(name + text for name, text in members if text is not None) + b"}"
+
+
+def make_request(claims: object, type_: object, *, resource: object = ABSENT, id_: object = ABSENT) -> Request:
+    """The request for these values, checked and encoded (R12.3-R12.7).
+
+    Raises:
+        MalformedInput: A value breaks R12; it is named with a JSON Pointer.
+    """
+    return Request(
+        claims=_encoded(claims, CLAIMS_BYTES, "claims"),
+        type=_encoded(type_, RESOURCE_BYTES, "type"),
+        resource=_encoded(resource, RESOURCE_BYTES, "resource"),
+        id=_encoded(id_, RESOURCE_BYTES, "id"),
+    )
+
+
+def _encoded(value: object, max_bytes: int, what: str) -> bytes | None:
+    return None if value is ABSENT else encode(value, max_bytes=max_bytes, what=what)

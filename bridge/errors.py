@@ -1,0 +1,250 @@
+"""Every error that the bridge raises.
+
+A denial is a value (`bridge.Decision`); an error is raised when there is no decision to give::
+
+    BridgeError
+    ├── MalformedInput        a text or a value breaks R12; says where and why
+    ├── InvalidToken          a token that must not be believed; `code` tells the cause
+    │   ├── MalformedToken        no JWS, or header or payload break R12
+    │   ├── AlgorithmRefused      the algorithm is not configured, or not one for the key
+    │   ├── InvalidSignature      the signature is not right for the key
+    │   ├── UnknownKey            no key, or more than one, of that `kid`; or no `kid`
+    │   ├── TokenExpired          now >= `exp` + leeway
+    │   ├── TokenNotYetValid      now < `nbf` or `iat` - leeway
+    │   ├── AudienceRefused       `aud` is for somebody else
+    │   ├── IssuerRefused         `iss` is somebody else
+    │   └── MissingClaim          a required claim is absent
+    ├── KeysUnavailable       the verification keys cannot be had
+    ├── EngineFault           the engine cannot decide; `on_error="deny"` denies for these, and only these
+    │   ├── EngineUnreachable     no connection, or it broke
+    │   ├── DeadlineExceeded      no answer within the call's total deadline
+    │   ├── BadAnswer             an answer that is not what the protocol promises
+    │   ├── OpaRefused            OPA answered with an error status
+    │   ├── RulesNotInstalled     the rule set is not there (OPA answered without `result`)
+    │   ├── RulesDiffer           the engine's rules carry another fingerprint
+    │   └── EngineTooOld          an OPA that compares numbers wrongly
+    ├── Misuse                a call that makes no sense, whatever the data
+    │   └── InvalidSetting        a setting that cannot be used
+    ├── PushRefused           resources that must not be pushed as they are
+    └── OpaMissing            no usable `opa` executable
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class BridgeError(Exception):
+    """The base of all errors here.
+
+    Attributes:
+        code: A stable word for the kind of error, for programs to branch on.
+    """
+
+    code: ClassVar[str] = "error"
+
+
+class MalformedInput(BridgeError):
+    """A text or a value that is not well-formed (R12).
+
+    Attributes:
+        cause: What is wrong, in words.
+        rule: The rule that is broken, such as `R12.2`.
+        what: What was read: `claims`, `resource`, `token header`, ...; empty where the caller knows.
+        line: 1-based line in the text, or None where there was no text.
+        column: 1-based column, in code points, or None.
+        pointer: JSON Pointer (RFC 6901) into the value, or None where line and column tell the place.
+    """
+
+    code: ClassVar[str] = "malformed_input"
+
+    def __init__(
+        self,
+        cause: str,
+        *,
+        rule: str,
+        what: str = "",
+        line: int | None = None,
+        column: int | None = None,
+        pointer: str | None = None,
+    ) -> None:
+        super().__init__(cause, rule, what, line, column, pointer)
+        self.cause = cause
+        self.rule = rule
+        self.what = what
+        self.line = line
+        self.column = column
+        self.pointer = pointer
+
+    def __str__(self) -> str:
+        parts = [self.what] if self.what else []
+        if self.line is not None:
+            parts.append(f"line {self.line}, column {self.column}")
+        if self.pointer:
+            parts.append(f"at `{self.pointer}`")
+        return ": ".join([*parts, f"{self.cause} ({self.rule})"])
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild_malformed, (self.cause, self.rule, self.what, self.line, self.column, self.pointer))
+
+    def named(self, what: str) -> MalformedInput:
+        """The same error, saying that it is about `what`."""
+        return MalformedInput(
+            self.cause, rule=self.rule, what=what, line=self.line, column=self.column, pointer=self.pointer
+        )
+
+
+def _rebuild_malformed(
+    cause: str, rule: str, what: str, line: int | None, column: int | None, pointer: str | None
+) -> MalformedInput:
+    return MalformedInput(cause, rule=rule, what=what, line=line, column=column, pointer=pointer)
+
+
+class InvalidToken(BridgeError):
+    """A token that must not be believed (SEMANTICS, "Tokens")."""
+
+    code: ClassVar[str] = "invalid_token"
+
+
+class MalformedToken(InvalidToken):
+    """The text is no compact JWS, or its header or payload break R12."""
+
+    code: ClassVar[str] = "malformed"
+
+
+class AlgorithmRefused(InvalidToken):
+    """The token's algorithm is not one of the configured, or not one for the key."""
+
+    code: ClassVar[str] = "algorithm"
+
+
+class InvalidSignature(InvalidToken):
+    """The signature is not right for the key."""
+
+    code: ClassVar[str] = "signature"
+
+
+class UnknownKey(InvalidToken):
+    """The token's `kid` names no key, or more than one, or there is no `kid`."""
+
+    code: ClassVar[str] = "unknown_key"
+
+
+class TokenExpired(InvalidToken):
+    """The token's time is over."""
+
+    code: ClassVar[str] = "expired"
+
+
+class TokenNotYetValid(InvalidToken):
+    """The token's time has not come."""
+
+    code: ClassVar[str] = "not_yet_valid"
+
+
+class AudienceRefused(InvalidToken):
+    """The token is for another audience."""
+
+    code: ClassVar[str] = "audience"
+
+
+class IssuerRefused(InvalidToken):
+    """The token is from another issuer."""
+
+    code: ClassVar[str] = "issuer"
+
+
+class MissingClaim(InvalidToken):
+    """A required claim is absent."""
+
+    code: ClassVar[str] = "missing_claim"
+
+
+class KeysUnavailable(BridgeError):
+    """The verification keys cannot be had, so no token can be verified now."""
+
+    code: ClassVar[str] = "keys_unavailable"
+
+
+class EngineFault(BridgeError):
+    """The engine cannot decide; nothing is known about the access asked for."""
+
+    code: ClassVar[str] = "engine_fault"
+
+
+class EngineUnreachable(EngineFault):
+    """No connection to the engine, or it broke before the answer was whole."""
+
+    code: ClassVar[str] = "unreachable"
+
+
+class DeadlineExceeded(EngineFault):
+    """No whole answer within the call's total deadline."""
+
+    code: ClassVar[str] = "deadline"
+
+
+class BadAnswer(EngineFault):
+    """The engine answered something that its protocol does not promise."""
+
+    code: ClassVar[str] = "bad_answer"
+
+
+class OpaRefused(EngineFault):
+    """OPA answered with an error status.
+
+    Attributes:
+        status: The HTTP status.
+        opa_code: OPA's own error code, such as `invalid_parameter`, or empty.
+        opa_message: OPA's own message, or empty.
+    """
+
+    code: ClassVar[str] = "refused"
+
+    def __init__(self, message: str, *, status: int, opa_code: str = "", opa_message: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.opa_code = opa_code
+        self.opa_message = opa_message
+
+
+class RulesNotInstalled(EngineFault):
+    """The engine does not have the rule set."""
+
+    code: ClassVar[str] = "rules_not_installed"
+
+
+class RulesDiffer(EngineFault):
+    """The engine's rules were rendered from other settings, or by another release of the rules."""
+
+    code: ClassVar[str] = "rules_differ"
+
+
+class EngineTooOld(EngineFault):
+    """An OPA older than the oldest that compares numbers as R11 demands."""
+
+    code: ClassVar[str] = "too_old"
+
+
+class Misuse(BridgeError):
+    """A call that makes no sense, whatever the data."""
+
+    code: ClassVar[str] = "misuse"
+
+
+class InvalidSetting(Misuse):
+    """A setting that cannot be used; the text names it and says why."""
+
+    code: ClassVar[str] = "invalid_setting"
+
+
+class PushRefused(BridgeError):
+    """Resources that must not be pushed as they are; nothing was changed."""
+
+    code: ClassVar[str] = "push_refused"
+
+
+class OpaMissing(BridgeError):
+    """No usable `opa` executable; the text says what to install."""
+
+    code: ClassVar[str] = "opa_missing"

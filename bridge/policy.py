@@ -1,0 +1,129 @@
+"""The policy claim, parsed (R8)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from bridge.decision import Violation
+from bridge.errors import InvalidSetting
+from bridge.strict_json import ABSENT, Absent, pointer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bridge.strict_json import Value
+
+SUPPORTED_VERSION: Final = 2
+RESOURCE_TYPES: Final = ("devices", "sessions")
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySettings:
+    """What a deployment may choose about policies.
+
+    Attributes:
+        claim: The name of the claim that holds the policy.
+        types: The known resource types.
+        require_policy: Whether a token without a policy is denied (R3).
+    """
+
+    claim: str = "policy"
+    types: tuple[str, ...] = RESOURCE_TYPES
+    require_policy: bool = False
+
+    def __post_init__(self) -> None:
+        if type(self.claim) is not str or not self.claim:
+            raise InvalidSetting("the claim's name must be a string that is not empty")
+        if type(self.types) is not tuple or not self.types or not all(type(name) is str for name in self.types):
+            raise InvalidSetting("the resource types must be a tuple of one or more strings")
+        if len(set(self.types)) != len(self.types):
+            raise InvalidSetting("a resource type stands twice among the resource types")
+        if not set(self.types).isdisjoint(("version", "")):
+            raise InvalidSetting("a resource type cannot be called `version`, nor be empty")
+        if type(self.require_policy) is not bool:
+            raise InvalidSetting("require_policy must be True or False")
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What the policy holds under one resource type: the constraints.
+
+    Attributes:
+        id: The id that is demanded, or ABSENT.
+        custom_data: The members of `custom_data` that are demanded.
+    """
+
+    id: str | Absent
+    custom_data: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A valid policy claim: a description for each resource type that it grants."""
+
+    descriptions: Mapping[str, Description]
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidPolicy:
+    """A policy claim that grants nothing at all, and why: violations sorted by (pointer, code)."""
+
+    violations: tuple[Violation, ...]
+
+
+def parse_policy(claim: Value, types: tuple[str, ...] = RESOURCE_TYPES) -> Policy | InvalidPolicy:
+    """The policy in `claim`, or all that is wrong with it (R8).
+
+    Args:
+        claim: The claim's value, as `strict_json.parse` gives it.
+        types: The known resource types.
+    """
+    if not isinstance(claim, dict):
+        return InvalidPolicy((Violation("", "not_an_object"),))  # R8.1
+    found = [*_version(claim)]
+    for name, description in claim.items():
+        if name == "version":
+            continue
+        if name not in types:
+            found.append(Violation(pointer(name), "unknown_resource_type"))  # R8.4
+        elif not isinstance(description, dict):
+            found.append(Violation(pointer(name), "not_an_object"))  # R8.5
+        else:
+            found += _description(name, description)
+    if found:
+        return InvalidPolicy(tuple(sorted(found)))
+    return Policy({name: _parsed(claim[name]) for name in types if name in claim})
+
+
+def _version(claim: dict[str, Value]) -> list[Violation]:
+    if "version" not in claim:
+        return [Violation("/version", "version_missing")]  # R8.2
+    version = claim["version"]
+    # An exact type, for `True == 1` in Python; a Decimal is never 2, but need not be known here not to be.
+    if type(version) not in (int, Decimal) or version != SUPPORTED_VERSION:
+        return [Violation("/version", "version_unsupported")]  # R8.3
+    return []
+
+
+def _description(name: str, description: dict[str, Value]) -> list[Violation]:
+    found = [
+        Violation(pointer(name, member), "unknown_field")  # R8.6
+        for member in description
+        if member not in ("id", "custom_data")
+    ]
+    if "id" in description and not isinstance(description["id"], str):
+        found.append(Violation(pointer(name, "id"), "not_a_string"))  # R8.7
+    if "custom_data" in description and not isinstance(description["custom_data"], dict):
+        found.append(Violation(pointer(name, "custom_data"), "not_an_object"))  # R8.8
+    return found
+
+
+def _parsed(description: Value) -> Description:
+    assert isinstance(description, dict)
+    wanted = description.get("id", ABSENT)
+    custom_data = description.get("custom_data", {})
+    assert isinstance(custom_data, dict)
+    assert isinstance(wanted, (str, Absent))
+    return Description(wanted, custom_data)

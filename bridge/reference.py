@@ -1,0 +1,92 @@
+"""The decision in plain Python (R1-R11): the definition that every engine is compared with."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from bridge.decision import Decision, Failure, Reason, allow, deny
+from bridge.policy import InvalidPolicy, PolicySettings, parse_policy
+from bridge.resource import InvalidResource, Resource, parse_resource
+from bridge.strict_json import ABSENT, pointer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bridge.policy import Description
+    from bridge.strict_json import Value
+
+_NOTHING: Final[Mapping[str, Mapping[str, Value]]] = MappingProxyType({})
+
+
+def decide(
+    request: Value,
+    settings: PolicySettings = PolicySettings(),  # noqa: B008 - frozen
+    stored: Mapping[str, Mapping[str, Value]] = _NOTHING,
+) -> Decision:
+    """The decision for one request, whatever it is.
+
+    Args:
+        request: An object with `claims`, `type`, and `resource` or `id`, as `strict_json.parse` gives it.
+        settings: What the deployment chose.
+        stored: The stored resources: values by resource type and id.
+    """
+    if not isinstance(request, dict):
+        return deny(Reason.MALFORMED_INPUT)
+    claims, type_ = request.get("claims"), request.get("type")
+    if not isinstance(claims, dict) or not isinstance(type_, str):
+        return deny(Reason.MALFORMED_INPUT)
+    if type_ not in settings.types:
+        return deny(Reason.UNKNOWN_TYPE)  # R1
+    resource = _resource(request, stored.get(type_, {}))
+    if isinstance(resource, Reason):
+        return deny(resource)  # R2
+    if settings.claim not in claims:
+        return deny(Reason.POLICY_REQUIRED) if settings.require_policy else allow(Reason.UNRESTRICTED)  # R3
+    policy = parse_policy(claims[settings.claim], settings.types)
+    if isinstance(policy, InvalidPolicy):
+        return Decision(allow=False, reason=Reason.INVALID_POLICY, violations=policy.violations)  # R4
+    if type_ not in policy.descriptions:
+        return deny(Reason.TYPE_NOT_GRANTED)  # R5
+    failures = _failures(policy.descriptions[type_], resource)
+    if failures:
+        return Decision(allow=False, reason=Reason.CONSTRAINT_FAILED, failures=failures)  # R6
+    return allow(Reason.MATCHED)  # R7
+
+
+def _resource(request: dict[str, Value], stored: Mapping[str, Value]) -> Resource | Reason:
+    """The resource asked about (R2)."""
+    if "resource" in request:
+        resource = parse_resource(request["resource"])
+        return Reason.INVALID_RESOURCE if isinstance(resource, InvalidResource) else resource
+    if "id" not in request:
+        return Reason.INVALID_RESOURCE
+    id_ = request["id"]
+    if not isinstance(id_, str) or not id_ or id_ not in stored:
+        return Reason.UNKNOWN_RESOURCE
+    resource = parse_resource(stored[id_])
+    return Reason.INVALID_RESOURCE if isinstance(resource, InvalidResource) or resource.id != id_ else resource
+
+
+def _failures(description: Description, resource: Resource) -> tuple[Failure, ...]:
+    """The constraints that the resource does not meet, sorted (R9, R10)."""
+    found = []
+    if description.id is not ABSENT and not equal(description.id, resource.id):
+        found.append(Failure("/id", "different"))
+    for name, wanted in description.custom_data.items():
+        if name not in resource.custom_data:
+            found.append(Failure(pointer("custom_data", name), "missing"))
+        elif not equal(wanted, resource.custom_data[name]):
+            found.append(Failure(pointer("custom_data", name), "different"))
+    return tuple(sorted(found))
+
+
+def equal(one: Value, other: Value) -> bool:
+    """Whether two JSON values are equal (R11). Equal numbers have the same Python type: see `strict_json.Value`."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(equal, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(equal(one[name], other[name]) for name in one)
+    return one == other

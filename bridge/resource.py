@@ -1,0 +1,45 @@
+"""A resource, parsed (R12.8)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bridge.strict_json import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A device or a session, as far as a decision looks at it.
+
+    Attributes:
+        id: Its id, not empty.
+        custom_data: Its custom data, empty where it has none (R10).
+    """
+
+    id: str
+    custom_data: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidResource:
+    """A value that is no resource, and why."""
+
+    cause: str
+
+
+def parse_resource(value: Value) -> Resource | InvalidResource:
+    """The resource in `value`, as `strict_json.parse` gives it, or why it is none (R12.8)."""
+    if not isinstance(value, dict):
+        return InvalidResource("a resource must be an object")
+    if "id" not in value:
+        return InvalidResource("the resource has no `id`")
+    id_, custom_data = value["id"], value.get("custom_data", {})
+    if not isinstance(id_, str) or not id_:
+        return InvalidResource("the resource's `id` must be a string that is not empty")
+    if not isinstance(custom_data, dict):
+        return InvalidResource("the resource's `custom_data` must be an object")
+    return Resource(id_, custom_data)

@@ -1,0 +1,34 @@
+"""JSON text <-> values, strictly (R12): exact numbers, nothing repaired, nothing lost.
+
+`parse` reads text, `encode` writes canonical text and refuses what R12 refuses, with the place and the cause.
+Everything that is sent to any engine has gone through `encode`.
+"""
+
+from bridge.strict_json.decode import parse
+from bridge.strict_json.encode import encode
+from bridge.strict_json.pointer import pointer, resolve
+from bridge.strict_json.scanner import scan_leniently
+from bridge.strict_json.values import (
+    ABSENT,
+    CLAIMS_BYTES,
+    MAX_DEPTH,
+    MAX_NODES,
+    RESOURCE_BYTES,
+    Absent,
+    Value,
+)
+
+__all__ = [
+    "ABSENT",
+    "CLAIMS_BYTES",
+    "MAX_DEPTH",
+    "MAX_NODES",
+    "RESOURCE_BYTES",
+    "Absent",
+    "Value",
+    "encode",
+    "parse",
+    "pointer",
+    "resolve",
+    "scan_leniently",
+]

@@ -1,0 +1,128 @@
+"""Values to canonical JSON text: the one encoder that everything sent to an engine goes through.
+
+Canonical text: no spaces, members in the order given, numbers in their one form (`numbers.write`), strings as raw
+UTF-8 with only `"`, the backslash and control characters escaped.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from json.encoder import encode_basestring as _quote
+from typing import Any, Final
+
+from bridge.errors import MalformedInput
+from bridge.strict_json import numbers
+from bridge.strict_json.pointer import pointer
+from bridge.strict_json.scanner import SURROGATE
+from bridge.strict_json.values import MAX_DEPTH, MAX_NODES, RESOURCE_BYTES
+
+_SMALL: Final = 10**15  # an int below it is its own canonical text
+
+
+def encode(value: object, *, max_bytes: int = RESOURCE_BYTES, what: str = "") -> bytes:
+    """The canonical text of `value`, as UTF-8.
+
+    Args:
+        value: What `parse` gave, or Python objects as R12.7 allows.
+        max_bytes: The longest text allowed, in bytes (R12.6).
+        what: What the value is, for the error.
+
+    Raises:
+        MalformedInput: R12.3-R12.7, with a JSON Pointer.
+    """
+    try:
+        text = _Encoder(max_bytes).text(value, 0).encode("utf-8")
+        if len(text) > max_bytes:
+            raise _too_long(max_bytes)
+    except _Refused as refused:
+        raise MalformedInput(
+            refused.cause, rule=refused.rule, what=what, pointer=pointer(*reversed(refused.path))
+        ) from None
+    return text
+
+
+class _Refused(Exception):
+    """A refusal on its way up, which gathers the path from the inside out."""
+
+    def __init__(self, cause: str, rule: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.rule = rule
+        self.path: list[str] = []
+
+
+class _Encoder:
+    """Counts down what is left of R12.6 and R12.7, so that a small object cannot spell a huge text."""
+
+    __slots__ = ("characters", "max_bytes", "nodes")
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.characters = max_bytes
+        self.nodes = MAX_NODES - 1
+
+    def text(self, value: Any, depth: int) -> str:
+        kind = type(value)
+        if kind is str:
+            return self.string(value)
+        if kind is dict:
+            return self.object(value, depth)
+        if kind is list:
+            return self.array(value, depth)
+        if kind is int and -_SMALL < value < _SMALL:
+            return str(value)
+        if value is None:
+            return "null"
+        if kind is bool:
+            return "true" if value else "false"
+        if kind is int or kind is Decimal or kind is float:
+            try:
+                return numbers.write(numbers.normal(value))
+            except numbers.NumberRefused as error:
+                raise _Refused(str(error), "R12.5") from None
+        raise _Refused(f"a Python {kind.__module__}.{kind.__qualname__} is no JSON value", "R12.7")
+
+    def object(self, value: dict[Any, Any], depth: int) -> str:
+        self.enter(len(value), depth)
+        parts = []
+        name: Any = None
+        try:
+            for name, item in value.items():
+                if type(name) is not str:
+                    raise _Refused(f"a member name of the Python type {type(name).__qualname__}", "R12.7")  # noqa: TRY301 - below
+                parts.append(f"{self.string(name)}:{self.text(item, depth + 1)}")
+        except _Refused as refused:
+            refused.path.append(name if type(name) is str and not SURROGATE.search(name) else ascii(name))
+            raise
+        return "{" + ",".join(parts) + "}"
+
+    def array(self, value: list[Any], depth: int) -> str:
+        self.enter(len(value), depth)
+        parts: list[str] = []
+        try:
+            for item in value:
+                parts.append(self.text(item, depth + 1))  # noqa: PERF401 - its length is the index of a refused item
+        except _Refused as refused:
+            refused.path.append(str(len(parts)))
+            raise
+        return "[" + ",".join(parts) + "]"
+
+    def enter(self, items: int, depth: int) -> None:
+        if depth == MAX_DEPTH:
+            raise _Refused(f"nested more than {MAX_DEPTH} deep", "R12.4")
+        self.nodes -= items
+        if self.nodes < 0:
+            raise _Refused(f"more than {MAX_NODES:,} values, or a cycle", "R12.7")
+
+    def string(self, value: str) -> str:
+        if not value.isascii() and SURROGATE.search(value):
+            raise _Refused("a string with an unpaired surrogate", "R12.3")
+        self.characters -= len(value)
+        if self.characters < 0:
+            raise _too_long(self.max_bytes)
+        quoted: str = _quote(value)
+        return quoted
+
+
+def _too_long(max_bytes: int) -> _Refused:
+    return _Refused(f"longer than {max_bytes:,} bytes in canonical text", "R12.6")

@@ -1,0 +1,106 @@
+"""Exact numbers and their one canonical text (R11, R12.5).
+
+A number is kept as `int` where, written out, it is an integer of at most 40 digits, and as `Decimal` otherwise.
+Its canonical text is what SEMANTICS ("What OPA does to numbers and strings") demands: OPA compares a text that ends
+in `0` behind a point or an exponent as a binary float, so no such text is ever written.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Final
+
+MAX_TEXT: Final = 1_000
+MAX_INTEGER_DIGITS: Final = 40
+MAX_SIGNIFICANT_DIGITS: Final = 17
+SMALLEST: Final = Decimal("4e-324")
+LARGEST: Final = Decimal("1.8e308")
+_LARGEST_BITS: Final = 1_025  # 1.8e308 < 2**1025, so an int of more bits need not be written out to be refused
+_PLAIN_ZEROS: Final = 6  # 0.0000001 is written out, 0.00000001 is 1e-8: a choice of looks
+
+NUMBER: Final = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([-+]?[0-9]+))?")
+"""RFC 8259, section 6."""
+
+
+class NumberRefused(ValueError):
+    """A number that R12.5 refuses; the text is the cause."""
+
+
+def read(text: str) -> int | Decimal:
+    """The number that a text matching `NUMBER` spells.
+
+    Raises:
+        NumberRefused: R12.5.
+    """
+    if len(text) > MAX_TEXT:
+        raise NumberRefused(f"a number written with more than {MAX_TEXT:,} characters")
+    match = NUMBER.fullmatch(text)
+    if match is None:
+        raise NumberRefused("not a JSON number")
+    sign, whole, fraction, exponent = match.groups(default="")
+    return _from_digits(sign == "-", whole + fraction, int(exponent or "0") - len(fraction))
+
+
+def normal(number: float | Decimal) -> int | Decimal:
+    """The same number in this module's form; `number` is exactly an int, a float or a Decimal.
+
+    Raises:
+        NumberRefused: R12.5, or NaN or an infinity.
+    """
+    if type(number) is int:
+        if number.bit_length() > _LARGEST_BITS:
+            raise NumberRefused("a number of a magnitude above 1.8e308")
+        return _from_digits(number < 0, str(abs(number)), 0)
+    if type(number) is float:
+        number = Decimal(repr(number))  # R12.7: the number that its repr spells
+    assert isinstance(number, Decimal)
+    sign, digits, exponent = number.as_tuple()
+    if not isinstance(exponent, int):
+        raise NumberRefused(f"`{number}` is not a JSON number")
+    if len(digits) > MAX_TEXT:
+        raise NumberRefused(f"a number written with more than {MAX_TEXT:,} characters")
+    return _from_digits(bool(sign), "".join(map(str, digits)), exponent)
+
+
+def write(number: int | Decimal) -> str:
+    """The canonical text of a number that `read` or `normal` gave."""
+    if isinstance(number, int):
+        return str(number)
+    sign, digits, power = number.as_tuple()
+    assert isinstance(power, int)
+    significant = "".join(map(str, digits))
+    point = len(significant) + power  # digits before the point
+    if power < 0 and point > 0:
+        text = f"{significant[:point]}.{significant[point:]}"
+    elif power < 0 and -point <= _PLAIN_ZEROS:
+        text = f"0.{'0' * -point}{significant}"
+    elif power % 10:
+        text = f"{significant}e{power}"
+    else:
+        text = f"{significant}0e{power - 1}"
+    return f"-{text}" if sign else text
+
+
+def _from_digits(negative: bool, digits: str, power: int) -> int | Decimal:  # noqa: FBT001 - a sign, not a switch
+    """The number `digits` x 10**`power`."""
+    digits = digits.lstrip("0")
+    significant = digits.rstrip("0")
+    if not significant:
+        return 0
+    power += len(digits) - len(significant)
+    length = len(significant) + power
+    if power >= 0 and length <= MAX_INTEGER_DIGITS:
+        integer = int(significant + "0" * power)
+        return -integer if negative else integer
+    if len(significant) > MAX_SIGNIFICANT_DIGITS:
+        raise NumberRefused(
+            f"a number of {len(significant)} significant digits "
+            f"(at most {MAX_SIGNIFICANT_DIGITS}, or an integer of at most {MAX_INTEGER_DIGITS} digits)"
+        )
+    # The first test keeps exponents that Decimal cannot hold away from it.
+    if abs(length) <= MAX_TEXT:
+        number = Decimal((int(negative), tuple(map(int, significant)), power))
+        if SMALLEST <= number.copy_abs() <= LARGEST:
+            return number
+    raise NumberRefused("a number of a magnitude " + ("above 1.8e308" if length > 0 else "below 4e-324"))
