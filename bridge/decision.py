@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
-
-from bridge.strict_json import ABSENT, CLAIMS_BYTES, RESOURCE_BYTES, encode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,9 +57,6 @@ class Failure:
     code: str
 
 
-_NONE: Final[Mapping[str, str]] = MappingProxyType({})
-
-
 @dataclass(frozen=True, slots=True)
 class Decision:
     """The answer to one request. True in a condition exactly when it allows.
@@ -86,7 +80,7 @@ class Decision:
     engine: str = field(default="", kw_only=True)
     decision_id: str | None = field(default=None, kw_only=True)
     revision: str | None = field(default=None, kw_only=True)
-    bundles: Mapping[str, str] = field(default=_NONE, kw_only=True, hash=False)
+    bundles: Mapping[str, str] = field(default_factory=dict, kw_only=True, hash=False)
     error: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -154,21 +148,3 @@ class Request:
             (b'"token":', self.token),
         )
         return b"{" + b",".join(name + text for name, text in members if text is not None) + b"}"
-
-
-def make_request(claims: object, type_: object, *, resource: object = ABSENT, id_: object = ABSENT) -> Request:
-    """The request for these values, checked and encoded (R12.3-R12.7).
-
-    Raises:
-        MalformedInput: A value breaks R12; it is named with a JSON Pointer.
-    """
-    return Request(
-        claims=_encoded(claims, CLAIMS_BYTES, "claims"),
-        type=_encoded(type_, RESOURCE_BYTES, "type"),
-        resource=_encoded(resource, RESOURCE_BYTES, "resource"),
-        id=_encoded(id_, RESOURCE_BYTES, "id"),
-    )
-
-
-def _encoded(value: object, max_bytes: int, what: str) -> bytes | None:
-    return None if value is ABSENT else encode(value, max_bytes=max_bytes, what=what)

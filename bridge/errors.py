@@ -239,9 +239,17 @@ class InvalidSetting(Misuse):
 
 
 class PushRefused(BridgeError):
-    """Resources that must not be pushed as they are; nothing was changed."""
+    """Resources that must not be pushed as they are; nothing was changed.
+
+    Attributes:
+        refusals: The resources that cannot be pushed, each of which says where it stands and why.
+    """
 
     code: ClassVar[str] = "push_refused"
+
+    def __init__(self, message: str, refusals: tuple[object, ...] = ()) -> None:
+        super().__init__(message)
+        self.refusals = refusals
 
 
 class OpaMissing(BridgeError):

@@ -6,6 +6,7 @@ Everything that is sent to any engine has gone through `encode`.
 
 from bridge.strict_json.decode import parse
 from bridge.strict_json.encode import encode
+from bridge.strict_json.numbers import are_canonical
 from bridge.strict_json.pointer import pointer, resolve
 from bridge.strict_json.scanner import scan_leniently
 from bridge.strict_json.values import (
@@ -26,6 +27,7 @@ __all__ = [
     "RESOURCE_BYTES",
     "Absent",
     "Value",
+    "are_canonical",
     "encode",
     "parse",
     "pointer",

@@ -21,6 +21,7 @@ _PLAIN_ZEROS: Final = 6  # 0.0000001 is written out, 0.00000001 is 1e-8: a choic
 
 NUMBER: Final = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([-+]?[0-9]+))?")
 """RFC 8259, section 6."""
+_STRING_OR_NUMBER: Final = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9][-+.0-9eE]*')
 
 
 class NumberRefused(ValueError):
@@ -80,6 +81,11 @@ def write(number: int | Decimal) -> str:
     else:
         text = f"{significant}0e{power - 1}"
     return f"-{text}" if sign else text
+
+
+def are_canonical(text: str) -> bool:
+    """Whether every number in a JSON text that `parse` accepts is written in its canonical form."""
+    return all(token.startswith('"') or write(read(token)) == token for token in _STRING_OR_NUMBER.findall(text))
 
 
 def _from_digits(negative: bool, digits: str, power: int) -> int | Decimal:  # noqa: FBT001 - a sign, not a switch

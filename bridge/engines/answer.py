@@ -1,0 +1,142 @@
+"""The entrypoint `answer` of the rules: its input, and what may be believed of its output.
+
+A decision is read from a well-formed answer only: `allow` is a JSON true or false that goes with its reason, the
+fingerprint is the rule set's own, and there are exactly as many decisions as requests. Everything else is a fault.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from bridge.decision import Decision, Failure, Reason, Violation
+from bridge.errors import BadAnswer, RulesDiffer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bridge.decision import Request
+    from bridge.strict_json import Value
+
+_MEMBERS: Final = frozenset(("allow", "reason", "violations", "failures"))
+_Detail = TypeVar("_Detail", Violation, Failure)
+
+
+def input_for(requests: Sequence[Request], *, verifies_tokens: bool = False) -> bytes:
+    """The input that asks for all these requests at once, in canonical text.
+
+    Requests about one policy and one resource type are asked together, which is several times cheaper.
+
+    Args:
+        requests: One or more.
+        verifies_tokens: The rules verify tokens, and take claims only in the form that the bridge alone uses.
+    """
+    first = requests[0]
+    if verifies_tokens and any(request.token is None for request in requests):
+        return _each(requests)
+    if len(requests) == 1:
+        return first.text
+    if any(
+        request.claims != first.claims or request.token != first.token or request.type != first.type
+        for request in requests
+    ):
+        return _each(requests)
+    if all(request.resource is not None for request in requests):
+        return _shared(first, b"resources", [request.resource for request in requests])
+    if all(request.resource is None and request.id is not None for request in requests):
+        return _shared(first, b"ids", [request.id for request in requests])
+    return _each(requests)
+
+
+def explaining_input(request: Request) -> bytes:
+    """The input that asks for one decision, and for the stored resource it is about."""
+    asked = replace(request, claims=None, resource=None, token=None).text
+    return (
+        asked.removesuffix(b"}")
+        + (b"" if asked == b"{}" else b",")
+        + b'"explain":true,"requests":['
+        + request.text
+        + b"]}"
+    )
+
+
+def _each(requests: Sequence[Request]) -> bytes:
+    return b'{"requests":[' + b",".join([request.text for request in requests]) + b"]}"
+
+
+def _shared(first: Request, name: bytes, texts: Sequence[bytes | None]) -> bytes:
+    members = replace(first, resource=None, id=None).text[1:-1]
+    return b"{" + members + (b"," if members else b"") + b'"' + name + b'":[' + b",".join(filter(None, texts)) + b"]}"
+
+
+def read_answer(answer: Value, requests: Sequence[Request], *, fingerprint: str, engine: str) -> list[Decision]:
+    """The decisions in an answer, one for each request in the same order.
+
+    Args:
+        answer: What the entrypoint `answer` gave.
+        requests: What it was asked.
+        fingerprint: The fingerprint that the rules must carry.
+        engine: The name of the engine, for the decisions.
+
+    Raises:
+        RulesDiffer: The rules carry another fingerprint.
+        BadAnswer: The answer is not what the entrypoint promises.
+    """
+    if not isinstance(answer, dict):
+        raise BadAnswer(f"the {engine} engine's answer is not an object")
+    if answer.get("fingerprint") != fingerprint or type(answer.get("fingerprint")) is not str:
+        raise RulesDiffer(
+            f"the rules of the {engine} engine were rendered from other settings or by another release: "
+            "install the rule set that this bridge is set up for"
+        )
+    decisions, revisions = answer.get("decisions"), answer.get("revisions")
+    if not isinstance(decisions, list) or len(decisions) != len(requests):
+        raise BadAnswer(f"the {engine} engine did not answer {len(requests)} requests with as many decisions")
+    if not isinstance(revisions, dict):
+        raise BadAnswer(f"the {engine} engine's answer has no `revisions`")
+    read = []
+    for value, request in zip(decisions, requests, strict=True):
+        try:
+            decision = _decision(value)
+        except (ValueError, TypeError, KeyError) as error:
+            raise BadAnswer(f"the {engine} engine gave a decision that is none: {error}") from None
+        read.append(replace(decision, engine=engine, revision=_revision(revisions, request)))
+    return read
+
+
+def _decision(value: Value) -> Decision:
+    if not isinstance(value, dict) or not {"allow", "reason"} <= value.keys() <= _MEMBERS:
+        raise ValueError("its members are not those of a decision")
+    allow, reason = value["allow"], value["reason"]
+    if not isinstance(allow, bool) or not isinstance(reason, str):
+        raise TypeError("`allow` is not true or false, or `reason` is not a string")
+    return Decision(
+        allow=allow,
+        reason=Reason(reason),
+        violations=_details(Violation, value.get("violations", [])),
+        failures=_details(Failure, value.get("failures", [])),
+    )
+
+
+def _details(kind: type[_Detail], value: Value) -> tuple[_Detail, ...]:
+    if not isinstance(value, list):
+        raise TypeError("its details are not an array")
+    details: list[_Detail] = []
+    for detail in value:
+        if not isinstance(detail, dict) or detail.keys() != {"pointer", "code"}:
+            raise ValueError("a detail has not the members `pointer` and `code`")
+        pointer, code = detail["pointer"], detail["code"]
+        if not isinstance(pointer, str) or not isinstance(code, str):
+            raise TypeError("a detail's `pointer` or `code` is not a string")
+        details.append(kind(pointer, code))
+    if details != sorted(details):
+        raise ValueError("its details are not sorted")
+    return tuple(details)
+
+
+def _revision(revisions: Mapping[str, Value], request: Request) -> str | None:
+    """The revision of the resources that a request by id was about."""
+    if request.resource is not None or request.id is None or request.type is None:
+        return None
+    found = revisions.get(request.type.decode("utf-8")[1:-1])  # a known type needs no escapes
+    return found if isinstance(found, str) else None

@@ -1,0 +1,106 @@
+"""An OPA server over HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from bridge.decision import Request
+from bridge.engines.answer import explaining_input, input_for, read_answer
+from bridge.errors import BadAnswer, RulesNotInstalled
+from bridge.opa import OpaClient
+from bridge.rendering import RuleSet, fingerprint, render
+from bridge.resources import OpaStore
+from bridge.strict_json import ABSENT, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bridge.decision import Decision
+    from bridge.opa import QueryReply
+    from bridge.strict_json import Value
+
+_ANYTHING: Final = Request(claims=None, type=None)
+
+
+class OpaEngine:
+    """Decides on an OPA server that has the rule set installed.
+
+    Args:
+        opa: The server's URL, or a client for it, with its token, its TLS settings and its deadline.
+        rule_set: The settings of the installed rules.
+
+    Raises:
+        InvalidSetting: The URL cannot be used.
+    """
+
+    name = "opa"
+    batch_bytes = 16 * 1024 * 1024
+
+    def __init__(self, opa: str | OpaClient, rule_set: RuleSet | None = None) -> None:
+        self.rule_set = rule_set or RuleSet()
+        self.opa = OpaClient(opa) if isinstance(opa, str) else opa
+        self._fingerprint = fingerprint(self.rule_set)
+        self._path = (*self.rule_set.package_root.split("."), "answer")
+        self._store = OpaStore(self.opa, tuple(self.rule_set.data_root.split(".")), self.rule_set.policy.types)
+
+    @property
+    def store(self) -> OpaStore:
+        """The pushed resources."""
+        return self._store
+
+    def decide(self, requests: Sequence[Request]) -> list[Decision]:
+        """Exactly one decision for each request, in the same order.
+
+        Raises:
+            EngineFault: There is no decision for any of them.
+        """
+        if not requests:
+            return []
+        return self._asked(requests, input_for(requests, verifies_tokens=self.rule_set.token is not None))[0]
+
+    def explain(self, request: Request) -> tuple[Decision, bytes | None]:
+        """The decision, and the stored resource it is about, in canonical text, where it was asked by id and known.
+
+        Raises:
+            EngineFault: There is no decision.
+        """
+        decisions, answer = self._asked([request], explaining_input(request))
+        by_id = request.resource is None and request.id is not None
+        found = answer.get("resource", ABSENT) if by_id and isinstance(answer, dict) else ABSENT
+        return decisions[0], None if found is ABSENT else encode(found, what="stored resource")
+
+    def install(self) -> None:
+        """Upload the modules, and make sure that they compiled and answer with the rule set's fingerprint.
+
+        Raises:
+            EngineFault: OPA refused a module, or does not answer as it must afterwards.
+        """
+        for module in render(self.rule_set):
+            self.opa.put_policy(module.path, module.text)
+        self.decide([_ANYTHING])
+
+    def uninstall(self) -> None:
+        """Take the modules away again, and the resources below the data root.
+
+        Raises:
+            EngineFault: OPA could not be reached, or refused.
+        """
+        for module in reversed(render(self.rule_set)):
+            self.opa.delete_policy(module.path)
+        self.opa.delete_data(tuple(self.rule_set.data_root.split(".")))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.opa.close()
+
+    def _asked(self, requests: Sequence[Request], input_: bytes) -> tuple[list[Decision], Value]:
+        reply = self.opa.query(self._path, b'{"input":' + input_ + b"}", provenance=True)
+        if reply.result is ABSENT:
+            raise RulesNotInstalled(
+                f"OPA has no rules at `data.{self.rule_set.package_root}`: `jwt-bridge install` uploads them"
+            )
+        decisions = read_answer(reply.result, requests, fingerprint=self._fingerprint, engine=self.name)
+        return [
+            replace(decision, decision_id=reply.decision_id, bundles=reply.bundles) for decision in decisions
+        ], reply.result

@@ -1,0 +1,233 @@
+"""The rules' Wasm build, run in this process.
+
+`wasmtime` is used directly: see docs/decisions/wasm-in-process.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import wasmtime
+
+from bridge.decision import Request
+from bridge.engines.answer import input_for, read_answer
+from bridge.errors import BadAnswer, EngineFault, InvalidSetting
+from bridge.rendering import RuleSet, default_wasm, entrypoints, fingerprint
+from bridge.resources import MemoryStore
+from bridge.strict_json import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from bridge.decision import Decision
+
+_PAGE: Final = 65_536
+_FIRST_PAGES: Final = 16
+_MOST_PAGES: Final = 16_384  # 1 GiB: some hundred times what the largest request of R12 needs
+_KEPT_PAGES: Final = 1_024  # memory never shrinks, so an instance that has grown beyond 64 MiB is not kept
+_READ: Final = 4_096
+_NO_DATA: Final = b"{}"
+_ANY: Final = Request(claims=None, type=None)
+
+
+class WasmEngine:
+    """Decides with the Wasm build of the rules: no server, the default.
+
+    Threads may share one; each evaluation has an instance of its own. A forked child makes its own as well.
+
+    Args:
+        rule_set: The settings that the build was rendered for.
+        wasm: The file of the build; by default the one that comes with the package, of the default settings.
+
+    Raises:
+        InvalidSetting: There is no build of these settings: `jwt-bridge render --wasm` makes one; or the rule set
+            verifies raw tokens, which runs on an OPA server only.
+        EngineFault: The file is no Wasm build of such rules.
+        RulesDiffer: The build is of other settings, or of another release of the rules.
+    """
+
+    name = "wasm"
+    batch_bytes = 4 * 1024 * 1024
+
+    def __init__(self, rule_set: RuleSet | None = None, *, wasm: Path | None = None) -> None:
+        self.rule_set = rule_set or RuleSet()
+        self.rule_set.refuse_token_checks(self.name)
+        if wasm is None and self.rule_set != RuleSet():
+            raise InvalidSetting(
+                "the Wasm build that comes with the package has the default settings: "
+                "make one of yours with `jwt-bridge render --wasm`, and name its file"
+            )
+        self._fingerprint = fingerprint(self.rule_set)
+        self._entrypoint = next(name for name in entrypoints(self.rule_set) if name.endswith("/answer"))
+        self._store = MemoryStore(self.rule_set.policy.types)
+        self._policy = _Policy((wasm or default_wasm()).read_bytes())
+        self.install()
+
+    @property
+    def store(self) -> MemoryStore:
+        """The pushed resources."""
+        return self._store
+
+    def decide(self, requests: Sequence[Request]) -> list[Decision]:
+        """Exactly one decision for each request, in the same order.
+
+        Raises:
+            EngineFault: There is no decision for any of them.
+        """
+        if not requests:
+            return []
+        # A stored resource is given to the rules in the request: it was checked when it was pushed, and is looked up
+        # here by the same type and id as the rules would.
+        found = [self._store.find(request) for request in requests]
+        return self._decided(requests, found)
+
+    def explain(self, request: Request) -> tuple[Decision, bytes | None]:
+        """The decision, and the stored resource it is about, in canonical text, where it was asked by id and known.
+
+        Raises:
+            EngineFault: There is no decision.
+        """
+        found = self._store.find(request)
+        return self._decided([request], [found])[0], found[0]
+
+    def install(self) -> None:
+        """Nothing to install; make sure that the rules are those of the settings, and answer."""
+        read_answer(
+            self._policy.evaluate(self._entrypoint, b"{}"), [_ANY], fingerprint=self._fingerprint, engine=self.name
+        )
+
+    def close(self) -> None:
+        """Let go of the instances."""
+        self._policy.close()
+
+    def _decided(self, requests: Sequence[Request], found: Sequence[tuple[bytes | None, str | None]]) -> list[Decision]:
+        asked = [
+            request if text is None else replace(request, resource=text)
+            for request, (text, _) in zip(requests, found, strict=True)
+        ]
+        answer = self._policy.evaluate(self._entrypoint, input_for(asked))
+        decisions = read_answer(answer, requests, fingerprint=self._fingerprint, engine=self.name)
+        return [
+            decision if revision is None else replace(decision, revision=revision)
+            for decision, (_, revision) in zip(decisions, found, strict=True)
+        ]
+
+
+class _Policy:
+    """A compiled module and its idle instances, made anew in a forked child."""
+
+    def __init__(self, wasm: bytes) -> None:
+        self._wasm = wasm
+        self._start()
+
+    def _start(self) -> None:
+        config = wasmtime.Config()
+        # The threads of a parallel compilation are not there in a forked child, which would wait for them for ever.
+        config.parallel_compilation = False
+        self._engine = wasmtime.Engine(config)
+        try:
+            self._module = wasmtime.Module(self._engine, self._wasm)
+        except wasmtime.WasmtimeError as error:
+            raise EngineFault(f"the file is no Wasm module: {error}") from None
+        self._idle: list[_Instance] = []
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+
+    def evaluate(self, entrypoint: str, text: bytes) -> Any:
+        """The value of an entrypoint for an input in canonical text."""
+        with self._instance() as instance:
+            try:
+                reply = instance.evaluate(entrypoint, text)
+            except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
+                raise EngineFault(f"the Wasm evaluation failed: {str(error).splitlines()[0]}") from None
+        results = parse(reply, what="Wasm answer")
+        if not isinstance(results, list) or len(results) != 1 or not isinstance(results[0], dict):
+            raise BadAnswer("the Wasm evaluation gave no result")
+        return results[0].get("result")
+
+    @contextmanager
+    def _instance(self) -> Iterator[_Instance]:
+        """An instance that nobody else uses; it is kept for later unless its evaluation failed or it grew large."""
+        if self._pid != os.getpid():
+            self._start()
+        with self._lock:
+            instance = self._idle.pop() if self._idle else None
+        if instance is None:
+            instance = _Instance(self._engine, self._module)
+        yield instance
+        if instance.pages <= _KEPT_PAGES:
+            with self._lock:
+                self._idle.append(instance)
+
+    def close(self) -> None:
+        with self._lock:
+            self._idle.clear()
+
+
+class _Instance:
+    """One instance of the module with its memory, by OPA's Wasm ABI 1.2; for one thread at a time."""
+
+    def __init__(self, engine: wasmtime.Engine, module: wasmtime.Module) -> None:
+        self._store = wasmtime.Store(engine)
+        try:
+            self._memory = wasmtime.Memory(self._store, wasmtime.MemoryType(wasmtime.Limits(_FIRST_PAGES, _MOST_PAGES)))
+            linker = wasmtime.Linker(engine)
+            linker.define(self._store, "env", "memory", self._memory)
+            linker.define_unknown_imports_as_traps(module)  # the rules need no built-in of the host's
+            exports = linker.instantiate(self._store, module).exports(self._store)
+            self._eval = _function(exports, "opa_eval")
+            names = _function(exports, "entrypoints")(self._store)
+            self._entrypoints: dict[str, int] = json.loads(
+                self._text(_function(exports, "opa_json_dump")(self._store, names))
+            )
+            # Data is an empty object, not nothing: what it is asked for is then undefined.
+            data = _function(exports, "opa_malloc")(self._store, len(_NO_DATA))
+            self._memory.write(self._store, _NO_DATA, data)
+            self._data = _function(exports, "opa_json_parse")(self._store, data, len(_NO_DATA))
+            self._heap: int = _function(exports, "opa_heap_ptr_get")(self._store)
+        except (wasmtime.WasmtimeError, wasmtime.Trap, KeyError, TypeError, ValueError) as error:
+            raise EngineFault(f"the Wasm module is not made of such rules: {error}") from None
+
+    @property
+    def pages(self) -> int:
+        return self._memory.size(self._store)
+
+    def evaluate(self, entrypoint: str, text: bytes) -> bytes:
+        """The result set, as JSON text."""
+        number = self._entrypoints.get(entrypoint)
+        if number is None:
+            raise EngineFault(f"the Wasm module has no entrypoint `{entrypoint}`")
+        end = self._heap + len(text)
+        missing = end + _PAGE - self._memory.data_len(self._store)
+        if missing > 0:
+            self._memory.grow(self._store, -(-missing // _PAGE))
+        self._memory.write(self._store, text, self._heap)
+        # The scratch space begins behind the input, on an address that any type may have.
+        return self._text(self._eval(self._store, 0, number, self._data, self._heap, len(text), (end + 15) & ~15, 0))
+
+    def _text(self, address: int) -> bytes:
+        """The text at an address, up to a NUL."""
+        size = self._memory.data_len(self._store)
+        parts = []
+        while address < size:
+            part = bytes(self._memory.read(self._store, address, min(address + _READ, size)))
+            end = part.find(0)
+            if end >= 0:
+                parts.append(part[:end])
+                return b"".join(parts)
+            parts.append(part)
+            address += _READ
+        raise EngineFault("the Wasm module gave a text without an end")
+
+
+def _function(exports: Mapping[str, object], name: str) -> wasmtime.Func:
+    found = exports[name]
+    if not isinstance(found, wasmtime.Func):
+        raise TypeError(f"its export `{name}` is no function")
+    return found

@@ -1,0 +1,22 @@
+"""Rule sets to Rego modules, and modules to Wasm.
+
+A `RuleSet` holds the settings; `render` gives its modules. No setting is ever put into a module's text but by
+`literal.literal`, or by `RuleSet` as a name that has been checked.
+"""
+
+from bridge.rendering.files import default_wasm, rego_root
+from bridge.rendering.modules import Module, entrypoints, fingerprint, render
+from bridge.rendering.rule_set import RuleSet, TokenChecks
+from bridge.rendering.wasm import build_wasm
+
+__all__ = [
+    "Module",
+    "RuleSet",
+    "TokenChecks",
+    "build_wasm",
+    "default_wasm",
+    "entrypoints",
+    "fingerprint",
+    "rego_root",
+    "render",
+]

@@ -1,0 +1,27 @@
+"""Python values to Rego literals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bridge.strict_json import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def literal(value: object) -> str:
+    """The Rego literal of a JSON value.
+
+    JSON text is a Rego term of the same value: Rego takes its scalars, arrays and objects from JSON.
+
+    Raises:
+        MalformedInput: The value is none of R12.7.
+    """
+    return encode(value).decode("utf-8").replace("\x7f", "\\u007f")
+
+
+def set_literal(values: Iterable[str]) -> str:
+    """The Rego literal of a set of strings."""
+    items = [literal(value) for value in values]
+    return "{" + ", ".join(items) + "}" if items else "set()"

@@ -1,0 +1,102 @@
+"""A rule set's modules, rendered from the templates."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from bridge.rendering.files import rego_root
+from bridge.rendering.literal import literal, set_literal
+from bridge.rendering.rule_set import RuleSet
+from bridge.strict_json import encode
+
+_BELOW: Final = ("settings", "pointer", "policy", "resource", "constraint", "grant")
+_ENTRYPOINTS: Final = ("allow", "decision", "decisions", "answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One Rego module.
+
+    Attributes:
+        path: Its file below the folder `rego`, such as `jwt_policy/policy/policy.rego`; also its policy id in OPA.
+        text: Its Rego.
+    """
+
+    path: str
+    text: str
+
+
+@cache
+def render(rule_set: RuleSet) -> tuple[Module, ...]:
+    """The modules of a rule set, each one after those that it imports."""
+    return tuple(_rendered(rule_set, fingerprint(rule_set)))
+
+
+@cache
+def fingerprint(rule_set: RuleSet) -> str:
+    """What tells this rule set's modules from those of other settings or of another release of the rules.
+
+    It is a hash over the modules as they are rendered without it, so that a corrected rule is another rule.
+    """
+    texts = [[module.path, module.text] for module in _rendered(rule_set, "")]
+    return hashlib.sha256(encode(texts)).hexdigest()
+
+
+def entrypoints(rule_set: RuleSet) -> tuple[str, ...]:
+    """The entrypoints as paths, such as `jwt_policy/decision`: a public contract."""
+    root = rule_set.package_root.replace(".", "/")
+    return tuple(f"{root}/{name}" for name in _ENTRYPOINTS)
+
+
+def _rendered(rule_set: RuleSet, fingerprint_: str) -> list[Module]:
+    settings: dict[str, object] = {
+        "root": rule_set.package_root,
+        "data_root": rule_set.data_root,
+        "claim": rule_set.policy.claim,
+        "types": rule_set.policy.types,
+        "require_policy": rule_set.policy.require_policy,
+        "fingerprint": fingerprint_,
+        "token": rule_set.token is not None,
+        "subject": "claims" if rule_set.token is None else "token",
+    }
+    names = list(_BELOW)
+    if rule_set.token is not None:
+        checks = rule_set.token
+        key, keys = checks.split()
+        settings |= {
+            "key": key,
+            "keys": keys,
+            "algorithms": checks.algorithms,
+            "audiences": [{"aud": audience} for audience in checks.audience] or [{}],
+            "issuer": {} if checks.issuer is None else {"iss": checks.issuer},
+            "required": checks.required,
+        }
+        names.append("token")
+    folder = rule_set.package_root.replace(".", "/")
+    modules = [Module(f"{folder}/{name}/{name}.rego", _text(name, settings)) for name in names]
+    main = rule_set.package_root.rsplit(".", 1)[-1]
+    return [*modules, Module(f"{folder}/{main}.rego", _text("jwt_policy", settings))]
+
+
+def _text(name: str, settings: dict[str, object]) -> str:
+    return _environment().get_template(f"{name}.rego.j2").render(settings)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(rego_root() / "templates"),
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701 - Rego is no HTML; every value goes through `literal`
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["rego"] = literal
+    environment.filters["rego_set"] = set_literal
+    return environment

@@ -1,0 +1,96 @@
+"""What a rule set can be rendered for."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from typing import Final
+
+from bridge.errors import InvalidSetting
+from bridge.policy import PolicySettings
+from bridge.rendering.token_checks import TokenChecks
+
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_TYPE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_LONGEST: Final = 128
+_KEYWORDS: Final = frozenset(
+    ("as", "contains", "default", "else", "every", "false", "if", "import", "in", "not", "null", "package", "set")
+    + ("some", "true", "with", "data", "input", "_")
+)
+
+__all__ = ["RuleSet", "TokenChecks"]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """The settings of one rule set.
+
+    Attributes:
+        policy: The claim's name, the resource types, and `require_policy`.
+        package_root: The package that the entrypoints lie in, such as `jwt_policy` or `acme.jwt_policy`.
+        data_root: Where the pushed resources lie below `data`, such as `jwt_policy_data`.
+        token: The checks of raw tokens; None for a rule set that is given verified claims.
+
+    Raises:
+        InvalidSetting: A setting that cannot be rendered.
+    """
+
+    policy: PolicySettings = field(default_factory=PolicySettings)
+    package_root: str = "jwt_policy"
+    data_root: str = "jwt_policy_data"
+    token: TokenChecks | None = None
+
+    def __post_init__(self) -> None:
+        package, data = _path("package root", self.package_root), _path("data root", self.data_root)
+        shorter = min(len(package), len(data))
+        if package[:shorter] == data[:shorter]:
+            raise InvalidSetting("the package root and the data root must not lie inside each other")
+        for name in self.policy.types:
+            # A type is a member of the data root as well, and so a part of URL paths.
+            if not _TYPE.fullmatch(name) or len(name) > _LONGEST:
+                raise InvalidSetting(
+                    f"the resource type `{_shown(name)}` must be made of letters, digits, `_` and `-`, "
+                    f"begin with a letter or `_`, and have at most {_LONGEST} characters"
+                )
+        _checked_text("claim's name", self.policy.claim)
+
+    def refuse_token_checks(self, engine: str) -> None:
+        """Refuse to be decided in this process.
+
+        Raises:
+            InvalidSetting: The rule set verifies raw tokens.
+        """
+        if self.token is not None:
+            raise InvalidSetting(
+                f"a rule set that verifies tokens runs on an OPA server only, not on the {engine} engine"
+            )
+
+
+def _path(what: str, path: str) -> tuple[str, ...]:
+    names = tuple(path.split(".")) if type(path) is str else ()
+    if not names or len(path) > _LONGEST or not all(_NAME.fullmatch(name) for name in names):
+        raise InvalidSetting(
+            f"the {what} `{_shown(path)}` must be names of letters, digits and `_`, with dots between them, "
+            f"and have at most {_LONGEST} characters"
+        )
+    for name in names:
+        if name in _KEYWORDS:
+            raise InvalidSetting(f"the {what} `{_shown(path)}` has a part `{name}`, which means something else in Rego")
+    if names[0] == "system":
+        raise InvalidSetting(f"the {what} `{_shown(path)}` lies in `system`, which is OPA's own")
+    return names
+
+
+def _checked_text(what: str, text: str) -> None:
+    if len(text) > _LONGEST:
+        raise InvalidSetting(f"the {what} must have at most {_LONGEST} characters")
+    for char in text:
+        if unicodedata.category(char) in ("Cc", "Cs"):
+            raise InvalidSetting(f"the {what} has a character that it must not have: U+{ord(char):04X}")
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    text = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+    return text if text.isprintable() else ascii(text)[1:-1]

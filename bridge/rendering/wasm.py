@@ -1,0 +1,49 @@
+"""Modules to Wasm, by `opa build`."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from bridge.errors import EngineFault
+from bridge.opa.executable import run_opa
+from bridge.rendering.modules import render
+
+if TYPE_CHECKING:
+    import os
+
+    from bridge.rendering.rule_set import RuleSet
+
+_BUNDLE = "bundle.tar.gz"
+_ROOT = "rego"  # file names stand in the build: the same ones make the same bytes
+
+
+def build_wasm(rule_set: RuleSet, *, executable: str | os.PathLike[str] | None = None) -> bytes:
+    """The Wasm build of a rule set, for `WasmEngine`; the same bytes each time for one release of `opa`.
+
+    Args:
+        rule_set: The settings.
+        executable: The `opa` to build with; None finds one.
+
+    Raises:
+        InvalidSetting: The rule set verifies raw tokens, which Wasm cannot.
+        OpaMissing: There is no usable `opa`.
+        EngineFault: `opa` refused the modules.
+    """
+    rule_set.refuse_token_checks("wasm")
+    with TemporaryDirectory(prefix="jwt-bridge-") as name:
+        folder = Path(name)
+        for module in render(rule_set):
+            path = folder / _ROOT / module.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(module.text, encoding="utf-8")
+        run = run_opa(["build", "--target", "wasm", "--output", _BUNDLE, _ROOT], executable=executable, folder=folder)
+        if run.status != 0:
+            raise EngineFault(f"`opa build` refused the rules: {run.stderr.strip()}")
+        with tarfile.open(fileobj=io.BytesIO((folder / _BUNDLE).read_bytes())) as bundle:
+            member = bundle.extractfile("/policy.wasm")
+            assert member is not None
+            return member.read()

@@ -1,0 +1,60 @@
+"""Resources in an OPA's data, below the data root."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bridge.errors import BadAnswer, Misuse
+from bridge.resources.store import next_revision
+from bridge.strict_json import ABSENT, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bridge.opa import OpaClient
+
+
+class OpaStore:
+    """Keeps the resources of a type as one document: `revision`, and `resources` by id.
+
+    Args:
+        opa: The server.
+        root: The data root, as names.
+        types: The resource types.
+    """
+
+    def __init__(self, opa: OpaClient, root: tuple[str, ...], types: Sequence[str]) -> None:
+        self._opa = opa
+        self._root = root
+        self._types = frozenset(types)
+
+    def ids(self, type_: str) -> frozenset[bytes]:
+        """The ids that are stored for a type, as canonical JSON text.
+
+        Raises:
+            EngineFault: OPA cannot be reached, or refuses, or what it has is no such document.
+        """
+        found = self._opa.get_data((*self._path(type_), "resources"))
+        if found is ABSENT:
+            return frozenset()
+        if not isinstance(found, dict):
+            raise BadAnswer(f"what OPA has as the resources of `{type_}` is not an object")
+        return frozenset(map(encode, found))
+
+    def replace(self, type_: str, resources: Mapping[bytes, bytes]) -> str:
+        """Store these, resources by id in canonical text, in place of all of a type, at once; gives the revision.
+
+        Raises:
+            EngineFault: OPA cannot be reached, or refuses.
+        """
+        path = self._path(type_)
+        found = self._opa.get_data((*path, "revision"))
+        revision = next_revision(found if isinstance(found, str) else None)
+        members = b",".join([id_ + b":" + text for id_, text in resources.items()])
+        self._opa.put_data(path, b'{"revision":' + encode(revision) + b',"resources":{' + members + b"}}")
+        return revision
+
+    def _path(self, type_: str) -> tuple[str, ...]:
+        if type_ not in self._types:
+            raise Misuse(f"`{type_}` is not one of the resource types")
+        return (*self._root, type_)

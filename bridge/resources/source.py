@@ -1,0 +1,128 @@
+"""Resources on their way into a push: read, checked, and said which ones are refused and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from bridge.errors import MalformedInput
+from bridge.resource import InvalidResource, parse_resource
+from bridge.strict_json import encode, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+
+_TWINS: Final = 5  # how many of the others a refusal names
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A resource that is not pushed.
+
+    Attributes:
+        place: Where it stands: `line 7` or `item 7`.
+        cause: What is wrong with it.
+    """
+
+    place: str
+    cause: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.cause}"
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """The resources of one source.
+
+    Attributes:
+        resources: Those that can be pushed, by id; both in canonical JSON text.
+        refusals: The others, in the order of the source.
+        read: How many there were, blank lines not counted.
+    """
+
+    resources: Mapping[bytes, bytes]
+    refusals: tuple[Refusal, ...]
+    read: int
+
+
+def from_lines(lines: Iterable[bytes]) -> Collected:
+    """The resources in JSON Lines: one a line, as UTF-8; lines of nothing but white space are skipped.
+
+    A resource that breaks R12 is refused with its line and the cause; so is every one whose id comes twice.
+    """
+    collector = _Collector("line")
+    for number, line in enumerate(lines, 1):
+        if line.strip(b" \t\r\n"):
+            collector.add(number, _line_text, line)
+    return collector.collected()
+
+
+def from_objects(resources: Iterable[object]) -> Collected:
+    """The resources in Python objects (R12.7), checked in the same way; the first one is item 1."""
+    collector = _Collector("item")
+    for number, value in enumerate(resources, 1):
+        collector.add(number, encode, value)
+    return collector.collected()
+
+
+class _Collector:
+    """Takes resources one after the other; `unit` is what they are counted in."""
+
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
+        self._read = 0
+        self._resources: dict[bytes, bytes] = {}
+        self._refused: dict[int, str] = {}
+        self._numbers: dict[bytes, int | list[int]] = {}
+
+    def add(self, number: int, encoded: Callable[[Any], bytes], given: object) -> None:
+        self._read += 1
+        try:
+            text = encoded(given)
+        except MalformedInput as error:
+            self._refused[number] = str(error)
+            return
+        resource = parse_resource(parse(text))
+        if isinstance(resource, InvalidResource):
+            self._refused[number] = f"{resource.cause} (R12.8)"
+            return
+        id_ = encode(resource.id)
+        self._resources[id_] = text
+        earlier = self._numbers.setdefault(id_, number)
+        if isinstance(earlier, list):
+            earlier.append(number)
+        elif earlier != number:
+            self._numbers[id_] = [earlier, number]
+
+    def collected(self) -> Collected:
+        # Nobody knows which of the resources of one id is meant, so all of them are refused.
+        for id_, numbers in self._numbers.items():
+            if isinstance(numbers, list):
+                del self._resources[id_]
+                for number in numbers:
+                    others = [f"{self._unit} {other}" for other in numbers[: _TWINS + 1] if other != number][:_TWINS]
+                    more = len(numbers) - 1 - len(others)
+                    self._refused[number] = (
+                        f"the id {_shown(id_)} comes more than once: also in {', '.join(others)}"
+                        + (f" and {more} more" if more else "")
+                    )
+        refusals = tuple(Refusal(f"{self._unit} {number}", self._refused[number]) for number in sorted(self._refused))
+        return Collected(self._resources, refusals, self._read)
+
+
+def _line_text(line: bytes) -> bytes:
+    try:
+        value = parse(line)
+    except MalformedInput as error:
+        if line.endswith(b"\n"):
+            raise
+        cause = f"{error.cause}; the line has no end: was the source cut off?"
+        raise MalformedInput(cause, rule=error.rule, line=error.line, column=error.column) from None
+    return encode(value)
+
+
+def _shown(id_: bytes) -> str:
+    text = id_.decode("utf-8")
+    return text if len(text) <= 80 else text[:80] + "..."  # noqa: PLR2004 - what fits a line

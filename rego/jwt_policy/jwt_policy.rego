@@ -1,0 +1,104 @@
+# METADATA
+# title: JWT policy
+# description: >-
+#   Decides what a JWT's policy claim lets its bearer access. Send numbers in canonical text and strings as raw UTF-8,
+#   and check what JSON parsers let pass, before you ask: see the README.
+# custom:
+#   rules: [R1, R2, R3, R4, R5, R6, R7]
+package jwt_policy
+
+import data.jwt_policy.constraint
+import data.jwt_policy.grant
+import data.jwt_policy.resource
+import data.jwt_policy.settings
+
+# METADATA
+# title: Whether the access is allowed
+# description: Input as for `decision`. False when in doubt.
+# entrypoint: true
+default allow := false
+
+allow if decision.allow
+
+# METADATA
+# title: The decision
+# description: >-
+#   Input: `claims`, `type`, and `resource` or `id`. An object with `allow` and `reason`; with `violations`
+#   where the policy claim is invalid, with `failures` where a constraint failed. Defined for every input.
+# entrypoint: true
+default decision := {"allow": false, "reason": "malformed_input"}
+
+decision := _decide(input)
+
+# METADATA
+# title: A decision for each resource
+# description: >-
+#   Input: `claims`, `type`, and an array `resources` or `ids`. Exactly one decision an item, in the same order.
+# entrypoint: true
+default decisions := []
+
+decisions := [_decided(granted, resource.given(value)) | some value in input.resources] if {
+	is_array(input.resources)
+	granted := _grant(input)
+} else := [_decided(granted, resource.stored(type, id)) | some id in input.ids] if {
+	not "resources" in object.keys(input)
+	is_array(input.ids)
+	type := object.get(input, "type", null)
+	granted := _grant(input)
+}
+
+# METADATA
+# title: What the bridge asks for
+# description: >-
+#   Input as for `decision`, as for `decisions`, or an array `requests` of inputs as for `decision`. An object: the
+#   `decisions`, one for each request in the same order; the `fingerprint` of the rules; the `revisions` of the stored
+#   resources by type; and, where the input has `explain`, the stored `resource` that was asked by `id`.
+# entrypoint: true
+answer := object.union(_answer, {"resource": found}) if {
+	input.explain == true
+	found := resource.stored(input.type, input.id).resource
+} else := _answer
+
+_answer := {
+	"fingerprint": settings.fingerprint,
+	"decisions": _answered,
+	"revisions": {type: revision |
+		some type in settings.types
+		revision := data.jwt_policy_data[type].revision
+	},
+}
+
+_answered := [_decide(request) | some request in input.requests] if {
+	is_array(input.requests)
+} else := decisions if {
+	is_array(input.resources)
+} else := decisions if {
+	not "resources" in object.keys(input)
+	is_array(input.ids)
+} else := [decision]
+
+_decide(request) := _decided(_grant(request), _asked(request)) if {
+	is_object(request)
+} else := {"allow": false, "reason": "malformed_input"}
+
+_grant(request) := grant.of(object.get(request, "claims", null), object.get(request, "type", null))
+
+# R2
+_asked(request) := resource.given(request.resource) if {
+	"resource" in object.keys(request)
+} else := resource.stored(object.get(request, "type", null), request.id) if {
+	"id" in object.keys(request)
+} else := {"reason": "invalid_resource"}
+
+# The order of the questions; the last answer is for what none of them should leave over.
+_decided(granted, asked) := decided if {
+	decided := granted.first # R1
+} else := {"allow": false, "reason": reason} if {
+	reason := asked.reason # R2
+} else := decided if {
+	decided := granted.then # R3, R4, R5
+} else := {"allow": true, "reason": "matched"} if {
+	constraint.hold(granted.description, asked.resource) # R7
+} else := {"allow": false, "reason": "constraint_failed", "failures": failures} if {
+	failures := constraint.failures(granted.description, asked.resource) # R6
+} else := {"allow": false, "reason": "malformed_input"}

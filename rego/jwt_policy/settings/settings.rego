@@ -1,0 +1,25 @@
+# METADATA
+# title: Settings
+# description: What this rule set was rendered for. To change it, render it again.
+package jwt_policy.settings
+
+# METADATA
+# title: The claim that holds the policy
+claim := "policy"
+
+# METADATA
+# title: The known resource types
+# custom:
+#   rules: [R1, R8.4]
+types := {"devices", "sessions"}
+
+# METADATA
+# title: Whether a token without a policy is denied
+# custom:
+#   rules: [R3]
+require_policy := false
+
+# METADATA
+# title: The fingerprint of these settings and of the rules
+# description: A bridge whose own fingerprint is another one refuses to decide with these rules.
+fingerprint := "bfa04ebb49d2cc013f46c57dab6bd5f0e9f1140ffef2635b1f4e66f54fa239f0"
