@@ -1,1 +1,90 @@
-"""Decides through Open Policy Agent what the `policy` claim of a JWT lets its bearer access."""
+"""Decides, through Open Policy Agent, what the `policy` claim of a JWT lets its bearer access."""
+
+from bridge.client import Demand, Explanation, PolicyBridge
+from bridge.decision import Decision, Failure, Reason, Violation
+from bridge.engines import Engine, OpaEngine, ReferenceEngine, WasmEngine
+from bridge.errors import (
+    AlgorithmRefused,
+    AudienceRefused,
+    BadAnswer,
+    BridgeError,
+    DeadlineExceeded,
+    EngineFault,
+    EngineTooOld,
+    EngineUnreachable,
+    InvalidSetting,
+    InvalidSignature,
+    InvalidToken,
+    IssuerRefused,
+    KeysUnavailable,
+    MalformedInput,
+    MalformedToken,
+    MissingClaim,
+    Misuse,
+    OpaMissing,
+    OpaRefused,
+    PushRefused,
+    RulesDiffer,
+    RulesNotInstalled,
+    TokenExpired,
+    TokenNotYetValid,
+    UnknownKey,
+)
+from bridge.opa import ManagedOpa, OpaClient
+from bridge.policy import PolicySettings
+from bridge.rendering import RuleSet, TokenChecks
+from bridge.resources import PushReport, Refusal
+from bridge.strict_json import ABSENT
+from bridge.tokens import JwkSet, JwksFile, JwksUrl, StaticKey, TokenVerifier
+
+__all__ = [
+    "ABSENT",
+    "AlgorithmRefused",
+    "AudienceRefused",
+    "BadAnswer",
+    "BridgeError",
+    "DeadlineExceeded",
+    "Decision",
+    "Demand",
+    "Engine",
+    "EngineFault",
+    "EngineTooOld",
+    "EngineUnreachable",
+    "Explanation",
+    "Failure",
+    "InvalidSetting",
+    "InvalidSignature",
+    "InvalidToken",
+    "IssuerRefused",
+    "JwkSet",
+    "JwksFile",
+    "JwksUrl",
+    "KeysUnavailable",
+    "MalformedInput",
+    "MalformedToken",
+    "ManagedOpa",
+    "MissingClaim",
+    "Misuse",
+    "OpaClient",
+    "OpaEngine",
+    "OpaMissing",
+    "OpaRefused",
+    "PolicyBridge",
+    "PolicySettings",
+    "PushRefused",
+    "PushReport",
+    "Reason",
+    "ReferenceEngine",
+    "Refusal",
+    "RuleSet",
+    "RulesDiffer",
+    "RulesNotInstalled",
+    "StaticKey",
+    "TokenChecks",
+    "TokenExpired",
+    "TokenNotYetValid",
+    "TokenVerifier",
+    "UnknownKey",
+    "Violation",
+    "WasmEngine",
+]

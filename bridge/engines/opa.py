@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.decision import Request
 from bridge.engines.answer import explaining_input, input_for, read_answer
-from bridge.errors import BadAnswer, RulesNotInstalled
+from bridge.errors import RulesNotInstalled
 from bridge.opa import OpaClient
 from bridge.rendering import RuleSet, fingerprint, render
 from bridge.resources import OpaStore
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bridge.decision import Decision
-    from bridge.opa import QueryReply
     from bridge.strict_json import Value
 
 _ANYTHING: Final = Request(claims=None, type=None)
@@ -76,6 +75,7 @@ class OpaEngine:
         Raises:
             EngineFault: OPA refused a module, or does not answer as it must afterwards.
         """
+        self.opa.require_version(self._path)
         for module in render(self.rule_set):
             self.opa.put_policy(module.path, module.text)
         self.decide([_ANYTHING])

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bridge.rendering.files import rego_root
 from bridge.rendering.literal import literal, set_literal
-from bridge.rendering.rule_set import RuleSet
 from bridge.strict_json import encode
+
+if TYPE_CHECKING:
+    from bridge.rendering.rule_set import RuleSet
 
 _BELOW: Final = ("settings", "pointer", "policy", "resource", "constraint", "grant")
 _ENTRYPOINTS: Final = ("allow", "decision", "decisions", "answer")

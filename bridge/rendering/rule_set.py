@@ -15,8 +15,27 @@ _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TYPE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _LONGEST: Final = 128
 _KEYWORDS: Final = frozenset(
-    ("as", "contains", "default", "else", "every", "false", "if", "import", "in", "not", "null", "package", "set")
-    + ("some", "true", "with", "data", "input", "_")
+    (
+        "_",
+        "as",
+        "contains",
+        "data",
+        "default",
+        "else",
+        "every",
+        "false",
+        "if",
+        "import",
+        "in",
+        "input",
+        "not",
+        "null",
+        "package",
+        "set",
+        "some",
+        "true",
+        "with",
+    )
 )
 
 __all__ = ["RuleSet", "TokenChecks"]

@@ -27,6 +27,7 @@ class OpaStore:
         self._opa = opa
         self._root = root
         self._types = frozenset(types)
+        self._revisions: dict[str, str] = {}
 
     def ids(self, type_: str) -> frozenset[bytes]:
         """The ids that are stored for a type, as canonical JSON text.
@@ -48,10 +49,14 @@ class OpaStore:
             EngineFault: OPA cannot be reached, or refuses.
         """
         path = self._path(type_)
-        found = self._opa.get_data((*path, "revision"))
-        revision = next_revision(found if isinstance(found, str) else None)
+        previous = self._revisions.get(type_)
+        if previous is None:
+            found = self._opa.get_data((*path, "revision"))
+            previous = found if isinstance(found, str) else None
+        revision = next_revision(previous)
         members = b",".join([id_ + b":" + text for id_, text in resources.items()])
         self._opa.put_data(path, b'{"revision":' + encode(revision) + b',"resources":{' + members + b"}}")
+        self._revisions[type_] = revision
         return revision
 
     def _path(self, type_: str) -> tuple[str, ...]:

@@ -1,0 +1,105 @@
+# Every habit of the project. `make help` lists them; each does its own set-up, in .venv, and works from any directory.
+#   PYTHON=…       the Python (3.11 or newer) that .venv is made with
+#   PYTEST_ARGS=…  more arguments for pytest
+
+.DEFAULT_GOAL := help
+
+TARGETS := help demo test lint lint-rego format render coverage rego-test docker-test opa wheel clean
+.PHONY: $(TARGETS)
+
+# Strips the space that make puts before the name; works for folders with spaces too, for nothing is included.
+ROOT := $(shell cd "$$(dirname "$(strip $(MAKEFILE_LIST))")" && pwd -P)
+
+ifneq ($(shell pwd -P),$(ROOT))
+
+# make -f /elsewhere/Makefile: everything below names its files from the tree's root.
+$(TARGETS):
+	@$(MAKE) --no-print-directory -C "$(ROOT)" $@
+
+else
+
+VENV := .venv
+PY := $(VENV)/bin/python
+REGO := rego/jwt_policy
+OPA_SOURCE := $(PY) tests/opa_source.py
+PYTHONS := $(or $(PYTHON),python3 python python3.14 python3.13 python3.12 python3.11)
+
+# A .venv names its own folder in every script, so one that was moved here, or lost its Python, is made anew.
+STALE := $(shell for stamp in $(VENV)/.installed*; do \
+    test -e "$$stamp" || continue; test -x $(PY) && grep -qxF "$(ROOT)" "$$stamp" || rm -f $(PY) $(VENV)/.installed*; done)
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/.installed ## sign five tokens, decide on sample devices and sessions, print the table (no OPA needed)
+	@$(PY) -m bridge demo
+
+test: $(VENV)/.installed-dev ## run all tests (gets an OPA: OPA_URL, PATH, Docker or Go)
+	@$(PY) -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-dev ## ruff, mypy, import-linter, opa fmt, opa check
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
+	opa="$$($(OPA_SOURCE))" && "$$opa" fmt --fail --list $(REGO) && "$$opa" check --strict $(REGO)
+
+lint-rego: ## regal, where it is on PATH
+	@if command -v regal >/dev/null; then regal lint $(REGO); \
+	else echo "regal is not on PATH: nothing checked (https://www.openpolicyagent.org/projects/regal)"; fi
+
+format: $(VENV)/.installed-dev ## format the Python and the Rego
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+	opa="$$($(OPA_SOURCE))" && "$$opa" fmt --write $(REGO)
+
+# The pinned OPA and no other: another one's Wasm differs in its bytes.
+render: $(VENV)/.installed-dev ## render the committed Rego and build its policy.wasm anew
+	opa="$$($(OPA_SOURCE) --pinned)" && JWT_BRIDGE_OPA="$$opa" $(PY) -m bridge render --default --write rego
+
+coverage: $(VENV)/.installed-dev ## run all tests and report the lines that none reaches
+	@$(PY) -m coverage run --source=bridge -m pytest $(PYTEST_ARGS)
+	@$(PY) -m coverage report --show-missing --skip-covered
+
+rego-test: $(VENV)/.installed-dev ## run the Rego tests; every line must be covered
+	@opa="$$($(OPA_SOURCE))" && "$$opa" test $(REGO) && "$$opa" test --coverage --threshold 100 $(REGO) >/dev/null
+
+docker-test: $(VENV)/.installed-dev ## run the tests of docker-compose.yml; fails where there is no Docker
+	@$(PY) -m pytest --docker=require -m docker $(PYTEST_ARGS)
+
+opa: $(VENV)/bin/python ## print the path of the opa that is used, getting one if there is none
+	@$(OPA_SOURCE)
+
+wheel: $(VENV)/.installed-dev ## build the wheel into dist/
+	@$(PY) -m pip wheel --quiet --no-deps --wheel-dir dist .
+	@ls dist/*.whl
+
+clean: ## remove what the other targets made, .venv included
+	rm -rf $(VENV) dist build .coverage htmlcov .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The first Python that is new enough and can make a venv: `python3` may be neither.
+$(VENV)/bin/python:
+	@for python in $(PYTHONS); do \
+	    if "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	        exec "$$python" -m venv --clear $(VENV); \
+	    fi; \
+	done; \
+	echo "needs Python 3.11 or newer with its venv module (Debian: apt install python3-venv)," >&2; \
+	echo "found none as: $(PYTHONS);" >&2; \
+	echo "say which: make PYTHON=/path/to/python3" >&2; \
+	exit 1
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	@echo "installing into $(VENV)"
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable .
+	@echo "$(ROOT)" >$@
+
+# Dependency groups need pip 25.1; the Python at hand may bring an older one.
+$(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
+	@echo "installing into $(VENV), with the tools for development"
+	@$(PY) -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	@echo "$(ROOT)" | tee $@ >$(VENV)/.installed
+
+endif

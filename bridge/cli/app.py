@@ -1,0 +1,33 @@
+"""The application that the commands belong to."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="rich",
+    help="Decide, through Open Policy Agent, what the `policy` claim of a JWT lets its bearer access.",
+    epilog="First steps: [bold]jwt-bridge demo[/bold]",
+)
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001 - typer's way of calling back
+    if asked:
+        typer.echo(f"jwt-bridge {version('jwt-policy-bridge')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options that stand before a command."""

@@ -1,0 +1,142 @@
+"""The lines of `decide`: one question each, and its answer."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from bridge.cli.lines import LONGEST
+from bridge.decision import Decision, Request
+from bridge.errors import MalformedInput
+from bridge.strict_json import CLAIMS_BYTES, MAX_DEPTH, RESOURCE_BYTES, encode, parse, scan_leniently
+
+if TYPE_CHECKING:
+    from bridge.strict_json import Value
+
+_DEPTH: Final = 4 * MAX_DEPTH
+_MEMBERS: Final = frozenset(("claims", "type", "resource"))
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What one line asks.
+
+    Attributes:
+        line: The number of the line, from 1.
+        case: The text to copy to the answer, or None.
+        request: The question.
+        resource: The resource, as a value.
+    """
+
+    line: int
+    case: str | None
+    request: Request
+    resource: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A line that asks nothing that could be decided.
+
+    Attributes:
+        line: The number of the line, from 1.
+        case: The text to copy to the answer, or None.
+        error: What is wrong.
+    """
+
+    line: int
+    case: str | None
+    error: str
+
+
+def read_case(number: int, line: bytes | None) -> Case | Malformed:
+    """The question in one line, which is not blank; None is a line that was too long to keep."""
+    if line is None:
+        return Malformed(number, None, f"line {number}: longer than {LONGEST:,} bytes")
+    value: Value = None
+    try:
+        # How deep claims and resource may be nested is counted inside them, by `encode`.
+        value = parse(line, max_depth=_DEPTH)
+        case, claims, type_, resource = _members(value)
+        request = Request(
+            claims=encode(claims, max_bytes=CLAIMS_BYTES, what="claims"),
+            type=encode(type_, max_bytes=sys.maxsize),
+            resource=encode(resource, max_bytes=RESOURCE_BYTES, what="resource"),
+        )
+    except MalformedInput as error:
+        # In a file of lines the line is the file's.
+        place = f"line {number}" if error.line is None else f"line {number}, column {error.column}"
+        inner = MalformedInput(error.cause, rule=error.rule, what=error.what, pointer=error.pointer)
+        return Malformed(number, _case_of(value, line), f"{place}: {inner}")
+    except _WrongShapeError as error:
+        return Malformed(number, _case_of(value, line), f"line {number}: {error}")
+    return Case(number, case, request, resource)
+
+
+def answer(case: Case | Malformed, decision: Decision | None) -> bytes:
+    """The answer to a line, as one line of JSON."""
+    if isinstance(case, Malformed):
+        members: dict[str, object] = {"allow": False, "reason": "malformed_input", "error": case.error}
+        text = encode(members, max_bytes=sys.maxsize)
+    else:
+        assert decision is not None
+        text = _plain(decision.allow, decision.reason) if _is_plain(decision) else _encoded(decision)
+    if case.case is not None:
+        text = b'{"case":' + encode(case.case, max_bytes=sys.maxsize) + b"," + text[1:]
+    return text + b"\n"
+
+
+class _WrongShapeError(Exception):
+    """The line is well-formed, but no question."""
+
+
+def _members(value: Value) -> tuple[str | None, dict[str, Value], str, Value]:
+    if not isinstance(value, dict):
+        raise _WrongShapeError("not an object")
+    for name in ("claims", "type", "resource"):
+        if name not in value:
+            raise _WrongShapeError(f"the member `{name}` is missing")
+    for name in value:
+        if name not in _MEMBERS and name != "case":
+            raise _WrongShapeError(f"an unknown member {encode(name[:80]).decode('utf-8')}")
+    claims, type_, case = value["claims"], value["type"], value.get("case")
+    if not isinstance(claims, dict):
+        raise _WrongShapeError("`claims` is not an object")
+    if not isinstance(type_, str):
+        raise _WrongShapeError("`type` is not a string")
+    if "case" in value and not isinstance(case, str):
+        raise _WrongShapeError("`case` is not a string")
+    return case if isinstance(case, str) else None, claims, type_, value["resource"]
+
+
+def _case_of(value: Value, line: bytes) -> str | None:
+    """The `case` of a malformed line, where it has one that can be written."""
+    if value is None:
+        try:
+            found = scan_leniently(line.decode("utf-8"))
+        except UnicodeDecodeError:
+            return None
+        value = found if isinstance(found, dict) else None
+    case = value.get("case") if isinstance(value, dict) else None
+    if not isinstance(case, str):
+        return None
+    try:
+        encode(case, max_bytes=sys.maxsize)
+    except MalformedInput:
+        return None
+    return case
+
+
+def _is_plain(decision: Decision) -> bool:
+    return not decision.violations and not decision.failures
+
+
+@lru_cache
+def _plain(allow: bool, reason: str) -> bytes:  # noqa: FBT001 - a value, not a switch
+    return encode({"allow": allow, "reason": str(reason)})
+
+
+def _encoded(decision: Decision) -> bytes:
+    return encode(decision.as_dict(), max_bytes=sys.maxsize)

@@ -1,0 +1,213 @@
+"""`jwt-bridge decide`: many questions in JSON Lines, an answer to each."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from bridge.cli.cases import Case, Malformed, answer, read_case
+from bridge.cli.ending import Exit, complain, end, told_errors, undisturbed
+from bridge.cli.lines import chunks_of_lines
+from bridge.cli.options import (
+    EngineName,
+    EngineOption,
+    OpaCa,
+    OpaCertificate,
+    OpaDeadline,
+    OpaKey,
+    OpaTokenFile,
+    OpaUrl,
+    opa_client,
+)
+from bridge.cli.progress import line_counter
+from bridge.client import batches
+from bridge.engines import OpaEngine, ReferenceEngine, WasmEngine
+from bridge.errors import EngineFault
+from bridge.rendering import RuleSet
+from bridge.resource import InvalidResource, parse_resource
+from bridge.strict_json import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from bridge.decision import Decision, Request
+    from bridge.engines import Engine
+
+_BLANK: Final = b" \t\r"
+_MOST_LINES: Final = 1_000
+_MOST_BYTES: Final = 8 * 1024 * 1024
+
+
+def decide(
+    file: Annotated[
+        Path | None, typer.Argument(help="JSON Lines; `-` or nothing for standard input.", show_default=False)
+    ] = None,
+    *,
+    engine: EngineOption = EngineName.WASM,
+    stored: Annotated[
+        bool,
+        typer.Option("--stored", help="Push the resources first, and ask for them by id; the answers are the same."),
+    ] = False,
+    opa_url: OpaUrl = None,
+    opa_token_file: OpaTokenFile = None,
+    opa_ca: OpaCa = None,
+    opa_certificate: OpaCertificate = None,
+    opa_key: OpaKey = None,
+    opa_deadline: OpaDeadline = 30.0,
+) -> None:
+    """Decide many questions, one a line.
+
+    Each line is an object with `claims`, `type` and `resource`, and optionally `case`, a text that is copied to the
+    answer. The answers come in the same order, one line of JSON each: `allow`, `reason`, and `violations` or
+    `failures` where there are any. A line that is malformed is answered with `malformed_input` and an `error`.
+
+    With `--engine opa` the default rules are uploaded to roots of their own for the time of the run, and removed
+    afterwards: an empty OPA will do, and what is there already is neither used nor touched.
+
+    Exit status: 0 when every line was answered, 2 for misuse, 3 when the engine failed; the answers until then are
+    written, and the first line without one is named.
+
+    Example: [bold]jwt-bridge decide questions.jsonl > answers.jsonl[/bold]
+    """
+    with told_errors(), _opened(file) as descriptor:
+        next_line = 1
+        try:
+            with _engine(engine, opa_url, opa_token_file, opa_ca, opa_certificate, opa_key, opa_deadline) as decider:
+                decided = _Stored(decider) if stored else _Inline(decider)
+                with line_counter() as count:
+                    for chunk in _chunks(descriptor):
+                        next_line = chunk[0][0]
+                        _answer(chunk, decided)
+                        next_line = chunk[-1][0] + 1
+                        count(len(chunk))
+        except EngineFault as fault:
+            end(f"the engine failed, and line {next_line} is the first without an answer: {fault}", Exit.FAULT)
+
+
+def _chunks(descriptor: int) -> Iterator[list[tuple[int, bytes | None]]]:
+    """The lines that are not blank, with their numbers, in chunks of bounded size."""
+    number = 0
+    for lines in chunks_of_lines(descriptor):
+        chunk: list[tuple[int, bytes | None]] = []
+        size = 0
+        for line in lines:
+            number += 1
+            if line is None or line.strip(_BLANK):
+                chunk.append((number, line))
+                size += len(line or b"")
+            if len(chunk) == _MOST_LINES or size >= _MOST_BYTES:
+                yield chunk
+                chunk, size = [], 0
+        if chunk:
+            yield chunk
+
+
+def _answer(chunk: Iterable[tuple[int, bytes | None]], decided: Callable[[Sequence[Case]], list[Decision]]) -> None:
+    """Write the answers to a chunk, all of them or, where the engine fails, none."""
+    cases = [read_case(number, line) for number, line in chunk]
+    decisions = iter(decided([case for case in cases if isinstance(case, Case)]))
+    text = b"".join([answer(case, None if isinstance(case, Malformed) else next(decisions)) for case in cases])
+    sys.stdout.buffer.write(text)
+    sys.stdout.buffer.flush()
+
+
+class _Inline:
+    """Decides cases by the resources that they bring along."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __call__(self, cases: Sequence[Case]) -> list[Decision]:
+        return self.decide([case.request for case in cases])
+
+    def decide(self, requests: Sequence[Request]) -> list[Decision]:
+        return [
+            decision for batch in batches(requests, self._engine.batch_bytes) for decision in self._engine.decide(batch)
+        ]
+
+
+class _Stored(_Inline):
+    """Decides cases by pushing their resources, and asking for them by id.
+
+    An id can be stored once a type, so resources that share one are pushed and asked in rounds. What is no resource, or
+    of no known type, is not pushed but asked about as it is.
+    """
+
+    def __call__(self, cases: Sequence[Case]) -> list[Decision]:
+        decisions: dict[int, Decision] = {}
+        for resources, requests in self._rounds(cases):
+            for type_, texts in resources.items():
+                self._engine.store.replace(type_, texts)
+            decisions |= zip(requests, self.decide(list(requests.values())), strict=True)
+        return [decisions[index] for index in range(len(cases))]
+
+    def _rounds(self, cases: Sequence[Case]) -> list[tuple[dict[str, dict[bytes, bytes]], dict[int, Request]]]:
+        """What to store by type and id in each round, and what to ask then, by the index of the case."""
+        known = {encode(type_): type_ for type_ in self._engine.rule_set.policy.types}
+        rounds: list[tuple[dict[str, dict[bytes, bytes]], dict[int, Request]]] = [({}, {})]
+        round_of: dict[tuple[bytes, bytes], dict[bytes, int]] = {}
+        for index, case in enumerate(cases):
+            resource = parse_resource(case.resource)
+            type_, text = case.request.type, case.request.resource
+            assert type_ is not None
+            assert text is not None
+            if isinstance(resource, InvalidResource) or type_ not in known:
+                rounds[0][1][index] = case.request
+                continue
+            id_ = encode(resource.id)
+            numbers = round_of.setdefault((type_, id_), {})
+            number = numbers.setdefault(text, len(numbers))
+            if number == len(rounds):
+                rounds.append(({}, {}))
+            rounds[number][0].setdefault(known[type_], {})[id_] = text
+            rounds[number][1][index] = replace(case.request, resource=None, id=id_)
+        return rounds
+
+
+@contextmanager
+def _opened(file: Path | None) -> Iterator[int]:
+    if file is None or file == Path("-"):
+        yield sys.stdin.fileno()
+        return
+    with file.open("rb", buffering=0) as opened:
+        yield opened.fileno()
+
+
+@contextmanager
+def _engine(
+    name: EngineName,
+    url: str | None,
+    token_file: Path | None,
+    ca: Path | None,
+    certificate: Path | None,
+    key: Path | None,
+    deadline: float,
+) -> Iterator[Engine]:
+    if name is not EngineName.OPA:
+        yield WasmEngine() if name is EngineName.WASM else ReferenceEngine()
+        return
+    with opa_client(url, token_file, ca, certificate, key, deadline) as client:
+        run = secrets.token_hex(8)
+        roots = RuleSet(package_root=f"jwt_bridge_decide_{run}", data_root=f"jwt_bridge_decide_{run}_data")
+        engine = OpaEngine(client, roots)
+        client.require_version((roots.package_root,))
+        try:
+            engine.install()
+            yield engine
+        finally:
+            with undisturbed():
+                _remove(engine)
+
+
+def _remove(engine: OpaEngine) -> None:
+    try:
+        engine.uninstall()
+    except EngineFault as fault:
+        rules = engine.rule_set
+        complain(f"`{rules.package_root}` and `{rules.data_root}` may still be on the OPA: {fault}")

@@ -1,0 +1,97 @@
+"""How a command ends: exit statuses, and errors told without a traceback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import TYPE_CHECKING, Never
+
+import typer
+
+from bridge.errors import BridgeError, EngineFault, KeysUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+
+class Exit(IntEnum):
+    """The exit statuses of all commands."""
+
+    OK = 0
+    DENIED = 1
+    """`check`: denied. `push`: some resources were left out."""
+    MISUSE = 2
+    """A call, a token or input that cannot be used; nothing was done."""
+    FAULT = 3
+    """The engine, or where the keys come from, failed."""
+    INTERRUPTED = 130
+    TERMINATED = 143
+    PIPE = 141
+
+
+def complain(text: str) -> None:
+    """Say something on standard error."""
+    typer.echo(f"jwt-bridge: {text}", err=True)
+
+
+def end(text: str, status: Exit) -> Never:
+    """Say why on standard error, and end with `status`."""
+    complain(text)
+    raise typer.Exit(status)
+
+
+@contextmanager
+def told_errors() -> Iterator[None]:
+    """Turn what a user can cause, or a fault, into a line on standard error and an exit status."""
+    with _terminable():
+        try:
+            yield
+        except (EngineFault, KeysUnavailable) as error:
+            end(str(error), Exit.FAULT)
+        except BridgeError as error:
+            end(str(error), Exit.MISUSE)
+        except BrokenPipeError:
+            # Nobody reads on. Python would complain once more when it flushes at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(Exit.PIPE) from None
+        except OSError as error:
+            name = f"`{error.filename}`: " if error.filename is not None else ""
+            end(f"{name}{(error.strerror or str(error)).lower()}", Exit.MISUSE)
+        except _Terminated:
+            raise typer.Exit(Exit.TERMINATED) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(Exit.INTERRUPTED) from None
+
+
+class _Terminated(BaseException):
+    """SIGTERM, as an exception that lets `finally` clean up."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    def raise_it(_number: int, _frame: FrameType | None) -> None:
+        raise _Terminated
+
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {name: signal.signal(getattr(signal, name), raise_it) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let a cleanup finish, whatever signals come meanwhile."""
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

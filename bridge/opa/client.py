@@ -1,0 +1,357 @@
+"""OPA's REST API."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Final, Self
+
+from bridge.errors import BadAnswer, InvalidSetting, MalformedInput, Misuse, OpaRefused
+from bridge.opa.address import parse_address
+from bridge.opa.paths import data_path, policy_path
+from bridge.opa.refusal import refusal
+from bridge.opa.replies import CompileReply, Health, QueryReply, StoredPolicy
+from bridge.opa.tls import tls_context
+from bridge.opa.transport import Answer, Transport
+from bridge.opa.version import require
+from bridge.strict_json import ABSENT, MAX_DEPTH, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from os import PathLike
+
+    from bridge.strict_json import Absent, Value
+
+_TOKEN: Final = re.compile(r"[!-~]+", re.ASCII)
+_DAY: Final = 86_400.0
+_ANSWER_DEPTH: Final = MAX_DEPTH + 16
+"""A resource may nest 64 deep, and stands inside documents of ours and members of OPA's."""
+
+_TREE_DEPTH: Final = 10_000
+"""OPA answers a policy with its syntax tree as well, which nests as deep as the policy pleases."""
+
+_NO_INPUT: Final = b'{"input":{}}'
+
+
+class OpaClient:
+    """Speaks to one OPA; threads and forked children may share it.
+
+    Every call may be given a `deadline` of its own: seconds for the whole of it, from the connection to the last
+    byte of the answer, repetitions included. Calls that only read are repeated, at most twice, when a connection
+    breaks; calls that write never are. Redirects are not followed; no proxy, `.netrc` or certificate authority is
+    taken from the environment.
+
+    Every call raises, besides what it says itself:
+
+    - `EngineUnreachable`: no connection, or it broke, or TLS failed;
+    - `DeadlineExceeded`: no whole answer in time;
+    - `OpaRefused`: an error status, with OPA's code and message;
+    - `BadAnswer`: an answer that is not what OPA's API promises;
+    - `Misuse`: a path, an id or a deadline that makes no sense, or a call after `close`.
+
+    No text of an error holds the token, or a body that was sent.
+
+    Args:
+        url: Where OPA is, such as `http://127.0.0.1:8181` or, behind a gateway, `https://gateway.example/opa`.
+        token: Sent as bearer token.
+        ca: PEM file of the only certificate authorities to trust; without one, those that `requests` brings.
+        client_certificate: PEM files of a certificate and its key, for an OPA that asks who is there.
+        deadline: Seconds for a call that is not given a deadline of its own.
+        max_answer: The size of the largest answer to accept, in bytes.
+
+    Raises:
+        InvalidSetting: One of these cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        ca: str | PathLike[str] | None = None,
+        client_certificate: tuple[str | PathLike[str], str | PathLike[str]] | None = None,
+        deadline: float = 5.0,
+        max_answer: int = 256 * 1024 * 1024,
+    ) -> None:
+        address = parse_address(url)
+        self.url = str(address)
+        self._deadline = _checked_deadline(deadline, InvalidSetting)
+        if type(max_answer) is not int or max_answer < 1:
+            raise InvalidSetting("`max_answer` must be a number of bytes, at least 1")
+        if token is not None and (not isinstance(token, str) or not _TOKEN.fullmatch(token)):
+            raise InvalidSetting("`token` must be a text of printable ASCII characters without spaces")
+        if address.scheme == "http" and (ca is not None or client_certificate is not None):
+            raise InvalidSetting("`ca` and `client_certificate` need a url that starts with `https://`")
+        self._token = token
+        self._accepted_version: str | None = None
+        self._transport = Transport(
+            address,
+            tls=tls_context(ca, client_certificate) if address.scheme == "https" else None,
+            headers={} if token is None else {"Authorization": f"Bearer {token}"},
+            max_answer=max_answer,
+        )
+
+    def __repr__(self) -> str:
+        return f"OpaClient({self.url!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def query(
+        self, path: Sequence[str], body: bytes, *, provenance: bool = False, deadline: float | None = None
+    ) -> QueryReply:
+        """Ask for a document, by POST: what `data.NAME.NAME...` is for an input.
+
+        Args:
+            path: The names from the root down; none for all documents.
+            body: JSON, an object with the member `input`.
+            provenance: Ask for OPA's version and its bundles' revisions as well, and refuse an OPA that is too old.
+            deadline: Seconds.
+
+        Raises:
+            EngineTooOld: Provenance was asked for, and OPA is older than 1.20.1.
+        """
+        target = data_path(path, root=True) + ("?provenance=true" if provenance else "")
+        answer = self._read("POST", target, body, deadline)
+        members = self._object(answer, f"POST {target}")
+        decision_id = members.get("decision_id")
+        version, bundles = self._provenance(members, f"POST {target}") if provenance else (None, {})
+        return QueryReply(
+            members.get("result", ABSENT), decision_id if isinstance(decision_id, str) else None, version, bundles
+        )
+
+    def get_data(self, path: Sequence[str], *, deadline: float | None = None) -> Value | Absent:
+        """A document, rules evaluated without an input, or `ABSENT`.
+
+        Args:
+            path: The names from the root down; none for all documents.
+            deadline: Seconds.
+        """
+        target = data_path(path, root=True)
+        answer = self._read("GET", target, None, deadline)
+        return self._object(answer, f"GET {target}").get("result", ABSENT)
+
+    def put_data(self, path: Sequence[str], body: bytes, *, deadline: float | None = None) -> None:
+        """Make a document, in place of what there may be.
+
+        Args:
+            path: The names from the root down, at least one.
+            body: The document, in JSON.
+            deadline: Seconds.
+        """
+        self._write("PUT", data_path(path), body, deadline)
+
+    def patch_data(self, path: Sequence[str], body: bytes, *, deadline: float | None = None) -> None:
+        """Change a document: all of the operations are done, or none.
+
+        Args:
+            path: The names from the root down, at least one.
+            body: Operations as of JSON Patch (RFC 6902), of which OPA knows `add`, `remove` and `replace`.
+            deadline: Seconds.
+        """
+        self._write("PATCH", data_path(path), body, deadline)
+
+    def delete_data(self, path: Sequence[str], *, deadline: float | None = None) -> bool:
+        """Take a document away; gives whether it was there.
+
+        Args:
+            path: The names from the root down, at least one.
+            deadline: Seconds.
+        """
+        return self._delete(data_path(path), deadline)
+
+    def put_policy(self, policy_id: str, text: str, *, deadline: float | None = None) -> None:
+        """Install a module, in place of the one of that id; OPA compiles it with all others or refuses it.
+
+        Args:
+            policy_id: Simple names joined by `/`, such as `jwt_policy/decision.rego`.
+            text: Its Rego.
+            deadline: Seconds.
+        """
+        self._write("PUT", policy_path(policy_id), _encoded(text, "a policy"), deadline)
+
+    def get_policy(self, policy_id: str, *, deadline: float | None = None) -> StoredPolicy | Absent:
+        """The module of that id, or `ABSENT`."""
+        target = policy_path(policy_id)
+        try:
+            answer = self._read("GET", target, None, deadline)
+        except OpaRefused as error:
+            if _is_not_found(error):
+                return ABSENT
+            raise
+        return _policy(self._object(answer, f"GET {target}", _TREE_DEPTH).get("result"), f"GET {target}")
+
+    def list_policies(self, *, deadline: float | None = None) -> tuple[StoredPolicy, ...]:
+        """All modules, ordered by id."""
+        what = "GET /v1/policies"
+        found = self._object(self._read("GET", "/v1/policies", None, deadline), what, _TREE_DEPTH).get("result")
+        if not isinstance(found, list):
+            raise BadAnswer(f"`{what}`: the answer's `result` is no array")
+        return tuple(sorted((_policy(each, what) for each in found), key=lambda policy: policy.id))
+
+    def delete_policy(self, policy_id: str, *, deadline: float | None = None) -> bool:
+        """Take the module of that id away; gives whether it was there."""
+        return self._delete(policy_path(policy_id), deadline)
+
+    def compile(
+        self,
+        query: str,
+        *,
+        unknowns: Sequence[str] = ("input",),
+        input_: bytes | None = None,
+        deadline: float | None = None,
+    ) -> CompileReply:
+        """Work a query out as far as it can be without the unknowns.
+
+        Args:
+            query: Rego.
+            unknowns: References, such as `input.resource`.
+            input_: What is known of the input, in JSON.
+            deadline: Seconds.
+        """
+        what = "POST /v1/compile"
+        members = {"query": query, "unknowns": list(unknowns)}
+        body = _encoded(json.dumps(members, ensure_ascii=False), "a query")
+        if input_ is not None:
+            body = body.removesuffix(b"}") + b', "input": ' + input_ + b"}"
+        answer = self._read("POST", "/v1/compile", body, deadline)
+        result = self._object(answer, what, _TREE_DEPTH).get("result")
+        if not isinstance(result, dict):
+            raise BadAnswer(f"`{what}`: the answer has no `result` that is an object")
+        parts = [result.get(name, []) for name in ("queries", "support")]
+        queries, support = (part if isinstance(part, list) else None for part in parts)
+        if queries is None or support is None:
+            raise BadAnswer(f"`{what}`: `queries` or `support` is no array")
+        return CompileReply(tuple(queries), tuple(support))
+
+    def health(self, *, bundles: bool = False, plugins: bool = False, deadline: float | None = None) -> Health:
+        """Whether OPA says that it is ready.
+
+        Args:
+            bundles: Not before all bundles are active.
+            plugins: Not before all plugins are ready.
+            deadline: Seconds.
+        """
+        wanted = [name for name, is_wanted in (("bundles", bundles), ("plugins", plugins)) if is_wanted]
+        target = "/health" + ("?" + "&".join(wanted) if wanted else "")
+        answer = self._call("GET", target, None, deadline, is_read=True)
+        if answer.status == 500:  # noqa: PLR2004 - how OPA says that it is not ready
+            return Health(ok=False, message=str(refusal(answer, f"GET {target}", self._token)))
+        if answer.status != 200:  # noqa: PLR2004 - and so that it is
+            raise refusal(answer, f"GET {target}", self._token)
+        self._object(answer, f"GET {target}")
+        return Health(ok=True)
+
+    def version(self, path: Sequence[str] = ("system", "version"), *, deadline: float | None = None) -> str:
+        """OPA's version, such as `1.20.2`.
+
+        It comes with the answer to any query, so the right to make one is enough.
+
+        Args:
+            path: A document that this client may ask for; it need not be there.
+            deadline: Seconds.
+        """
+        target = data_path(path, root=True) + "?provenance=true"
+        answer = self._read("POST", target, _NO_INPUT, deadline)
+        return _version(self._object(answer, f"POST {target}"), f"POST {target}")[0]
+
+    def require_version(self, path: Sequence[str] = ("system", "version"), *, deadline: float | None = None) -> None:
+        """Refuse an OPA that is too old; `query` with provenance does so by itself, at each answer.
+
+        Args:
+            path: A document that this client may ask for; it need not be there.
+            deadline: Seconds.
+
+        Raises:
+            EngineTooOld: It is older than 1.20.1.
+        """
+        require(self.version(path, deadline=deadline))
+
+    def _provenance(self, members: dict[str, Value], what: str) -> tuple[str, dict[str, str]]:
+        version, bundles = _version(members, what)
+        # The OPA behind an address can be replaced at any time, so each answer is looked at.
+        if version != self._accepted_version:
+            require(version)
+            self._accepted_version = version
+        return version, bundles
+
+    def _call(self, method: str, target: str, body: bytes | None, deadline: float | None, *, is_read: bool) -> Answer:
+        if body is not None and not isinstance(body, bytes):
+            raise Misuse("a body must be bytes")
+        seconds = self._deadline if deadline is None else _checked_deadline(deadline, Misuse)
+        return self._transport.call(method, target, body, seconds=seconds, is_read=is_read)
+
+    def _read(self, method: str, target: str, body: bytes | None, deadline: float | None) -> Answer:
+        answer = self._call(method, target, body, deadline, is_read=True)
+        if answer.status != 200:  # noqa: PLR2004 - the one status of a read that OPA promises
+            raise refusal(answer, f"{method} {target}", self._token)
+        return answer
+
+    def _write(self, method: str, target: str, body: bytes | None, deadline: float | None) -> None:
+        answer = self._call(method, target, body, deadline, is_read=False)
+        if answer.status not in (200, 204):
+            raise refusal(answer, f"{method} {target}", self._token)
+
+    def _delete(self, target: str, deadline: float | None) -> bool:
+        try:
+            self._write("DELETE", target, None, deadline)
+        except OpaRefused as error:
+            if _is_not_found(error):
+                return False
+            raise
+        return True
+
+    def _object(self, answer: Answer, what: str, max_depth: int = _ANSWER_DEPTH) -> dict[str, Value]:
+        try:
+            value = parse(answer.body, max_depth=max_depth)
+        except MalformedInput as error:
+            raise BadAnswer(f"`{what}`: the answer is no well-formed json: {error}") from None
+        if not isinstance(value, dict):
+            raise BadAnswer(f"`{what}`: the answer is no json object")
+        return value
+
+
+def _checked_deadline(seconds: float, error: type[Misuse]) -> float:
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= _DAY:
+        raise error("a deadline must be a number of seconds, more than 0 and at most a day")
+    return float(seconds)
+
+
+def _encoded(text: str, what: str) -> bytes:
+    try:
+        return text.encode()
+    except (UnicodeEncodeError, AttributeError):
+        raise Misuse(f"{what} must be text without unpaired surrogates") from None
+
+
+def _is_not_found(error: OpaRefused) -> bool:
+    """Whether OPA itself says so: a gateway that knows no such path answers 404 as well."""
+    return error.status == 404 and error.opa_code == "resource_not_found"  # noqa: PLR2004
+
+
+def _policy(value: Value, what: str) -> StoredPolicy:
+    if isinstance(value, dict):
+        policy_id, text = value.get("id"), value.get("raw")
+        if isinstance(policy_id, str) and isinstance(text, str):
+            return StoredPolicy(policy_id, text)
+    raise BadAnswer(f"`{what}`: the answer holds something that is no policy")
+
+
+def _version(members: dict[str, Value], what: str) -> tuple[str, dict[str, str]]:
+    """The version and the bundles' revisions of an answer that was asked for its provenance."""
+    provenance = members.get("provenance")
+    version = provenance.get("version") if isinstance(provenance, dict) else None
+    if not isinstance(provenance, dict) or not isinstance(version, str):
+        raise BadAnswer(f"`{what}`: the answer does not say which opa it is from, if any")
+    bundles = provenance.get("bundles")
+    if not isinstance(bundles, dict):
+        return version, {}
+    revisions = {name: bundle.get("revision", "") for name, bundle in bundles.items() if isinstance(bundle, dict)}
+    return version, {name: revision for name, revision in revisions.items() if revision and isinstance(revision, str)}

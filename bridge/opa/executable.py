@@ -1,0 +1,147 @@
+"""The `opa` executable on this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bridge.errors import BadAnswer, DeadlineExceeded, OpaMissing
+from bridge.opa.version import OLDEST, is_new_enough
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+VARIABLE: Final = "JWT_BRIDGE_OPA"
+"""The environment variable that names the executable."""
+
+_INSTALL: Final = (
+    f"install opa {OLDEST} or newer (https://www.openpolicyagent.org/docs#running-opa, or "
+    f"`go install github.com/open-policy-agent/opa@v1.20.2`) and put it on PATH, or name it in {VARIABLE}"
+)
+_VERSION: Final = re.compile(r"^Version: (\S+)$", re.MULTILINE)
+_VERSION_SECONDS: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class OpaRun:
+    """What an `opa` that has ended left behind.
+
+    Attributes:
+        status: Its exit status; 0 is success, negative a signal.
+        stdout: What it wrote.
+        stderr: What it complained about.
+    """
+
+    status: int
+    stdout: bytes
+    stderr: str
+
+
+def find_opa(path: str | os.PathLike[str] | None = None) -> Path:
+    """The executable to use: `path`, or else what JWT_BRIDGE_OPA names, or else the first usable on PATH.
+
+    Where one is named, no other is looked for.
+
+    Raises:
+        OpaMissing: There is none, or it is older than 1.20.1, or it is not OPA.
+    """
+    named = path if path is not None else os.environ.get(VARIABLE) or None
+    if named is not None:
+        if why := _why_not(named):
+            raise OpaMissing(f"`{os.fspath(named)}` cannot be used: {why}; {_INSTALL}")
+        return Path(named).absolute()
+    refused = []
+    for folder in os.get_exec_path():
+        if found := shutil.which("opa", path=folder or os.curdir):
+            why = _why_not(found)
+            if not why:
+                return Path(found).absolute()
+            refused.append(f"`{found}` cannot be used: {why}")
+    raise OpaMissing("; ".join([*refused, _INSTALL] if refused else ["there is no `opa` on PATH", _INSTALL]))
+
+
+def run_opa(
+    arguments: Sequence[str | os.PathLike[str]],
+    *,
+    executable: str | os.PathLike[str] | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    stdin: bytes = b"",
+    seconds: float = 120.0,
+) -> OpaRun:
+    """Run `opa` to its end, such as `opa fmt`.
+
+    Args:
+        arguments: Its arguments.
+        executable: Which one; None finds it.
+        folder: Where to run it.
+        stdin: What it may read.
+        seconds: How long it may take; then it is killed.
+
+    Raises:
+        OpaMissing: There is no usable executable.
+        DeadlineExceeded: It took longer.
+    """
+    opa = find_opa(executable)
+    return _run(opa, arguments, folder, stdin, seconds)
+
+
+def opa_environment() -> dict[str, str]:
+    """This process's environment without the variables that would set flags of `opa`."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("OPA_")}
+
+
+def _run(
+    opa: str | os.PathLike[str],
+    arguments: Sequence[str | os.PathLike[str]],
+    folder: str | os.PathLike[str] | None,
+    stdin: bytes,
+    seconds: float,
+) -> OpaRun:
+    try:
+        done = subprocess.run(  # noqa: S603 - no shell; the executable is the one that the user named
+            [opa, *arguments],
+            cwd=folder,
+            input=stdin,
+            capture_output=True,
+            timeout=seconds,
+            check=False,
+            env=opa_environment(),
+        )
+    except subprocess.TimeoutExpired:
+        raise DeadlineExceeded(f"`opa {arguments[0]}` did not end within {seconds:g} s") from None
+    except OSError as error:
+        raise OpaMissing(f"`{os.fspath(opa)}` cannot be run: {(error.strerror or str(error)).lower()}") from None
+    return OpaRun(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
+
+
+def _why_not(opa: str | os.PathLike[str]) -> str:
+    """Why this file is no usable `opa`, or nothing."""
+    try:
+        state = Path(opa).stat()
+    except (OSError, ValueError):
+        return "there is no such file"
+    if not Path(opa).is_file() or not os.access(opa, os.X_OK):
+        return "it is no executable file"
+    return _why_not_this(os.fspath(Path(opa).absolute()), state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=32)
+def _why_not_this(opa: str, _changed: int, _size: int) -> str:
+    try:
+        done = _run(opa, ["version"], None, b"", _VERSION_SECONDS)
+    except (OpaMissing, DeadlineExceeded) as error:
+        return str(error)
+    match = _VERSION.search(done.stdout.decode(errors="replace"))
+    try:
+        is_fit = match is not None and is_new_enough(match[1])
+    except BadAnswer:
+        match = None
+    if done.status != 0 or match is None:
+        return "it does not say its version as opa does"
+    return "" if is_fit else f"its version is {match[1]}, which compares numbers wrongly"

@@ -1,0 +1,54 @@
+"""Names in URL paths.
+
+Only simple names travel in paths, never what a caller's data holds: OPA reads `/data/x/007` as the key `7`, and
+a resource's id may hold any character.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from bridge.errors import Misuse
+from bridge.opa.wording import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# No name of these needs percent-encoding, and none looks like a number.
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,199}", re.ASCII)
+_POLICY_PART: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}", re.ASCII)
+
+
+def data_path(names: Sequence[str], *, root: bool = False) -> str:
+    """The path of a document, such as `/v1/data/jwt_policy/allow` for `("jwt_policy", "allow")`.
+
+    Args:
+        names: The names from the root down; letters, digits, `_` and `-`, no digit or `-` first.
+        root: Whether no names at all may be given.
+
+    Raises:
+        Misuse: A name that is not simple, a plain string instead of a sequence, or the root where it may not be.
+    """
+    if isinstance(names, str):
+        raise Misuse("a path is a sequence of names, not a string")
+    if not names and not root:
+        raise Misuse("a path of no names is the root of all documents, which is not for this call")
+    for name in names:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise Misuse(f"`{printable(str(name), 80)}` is no simple name for a path")
+    return "/".join(("/v1/data", *names))
+
+
+def policy_path(policy_id: str) -> str:
+    """The path of a module, such as `/v1/policies/jwt_policy/decision.rego`.
+
+    Args:
+        policy_id: Simple names, dots allowed inside, joined by `/`.
+
+    Raises:
+        Misuse: It is anything else.
+    """
+    if not isinstance(policy_id, str) or not all(map(_POLICY_PART.fullmatch, policy_id.split("/"))):
+        raise Misuse(f"`{printable(str(policy_id), 80)}` is no simple policy id")
+    return f"/v1/policies/{policy_id}"

@@ -1,0 +1,64 @@
+"""Whom to trust on the way to an OPA, and as whom to go there."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+
+from bridge.errors import InvalidSetting
+from bridge.opa.deadline import TimedTlsSocket
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+
+def tls_context(
+    ca: str | PathLike[str] | None, client_certificate: tuple[str | PathLike[str], str | PathLike[str]] | None
+) -> ssl.SSLContext:
+    """Settings that demand a certificate for the server's host, and TLS 1.2 or newer.
+
+    Args:
+        ca: A PEM file of the only certificate authorities to trust; None: those that `requests` brings.
+        client_certificate: PEM files of the certificate, with its chain, and of its key, without a passphrase.
+
+    Raises:
+        InvalidSetting: A file cannot be read, or does not hold what it should.
+    """
+    # Made by hand: ssl.create_default_context would look into the environment, for a key log.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslsocket_class = TimedTlsSocket
+    try:
+        context.load_verify_locations(cafile=DEFAULT_CA_BUNDLE_PATH if ca is None else ca)
+    except (OSError, ValueError, TypeError) as error:
+        raise InvalidSetting(f"`ca`: no certificate authorities can be read from `{ca}`: {_why(error)}") from None
+    if client_certificate is not None:
+        _load_certificate(context, client_certificate)
+    return context
+
+
+def _load_certificate(context: ssl.SSLContext, files: tuple[str | PathLike[str], str | PathLike[str]]) -> None:
+    if not isinstance(files, tuple) or len(files) != 2:  # noqa: PLR2004 - a certificate and its key
+        raise InvalidSetting("`client_certificate` must be two files: the certificate and its key")
+    certificate, key = files
+    try:
+        # A passphrase would be asked for on the terminal, and a service has none.
+        context.load_cert_chain(certificate, key, password=_no_passphrase)
+    except (OSError, ValueError, TypeError) as error:
+        raise InvalidSetting(
+            f"`client_certificate`: `{certificate}` with the key `{key}` cannot be used: {_why(error)}"
+        ) from None
+
+
+def _no_passphrase() -> str:
+    raise ValueError("the key has a passphrase")
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "no PEM").lower().replace("_", " ")
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error)

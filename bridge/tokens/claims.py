@@ -1,0 +1,130 @@
+"""What verified claims must say: the time, the audience, the issuer.
+
+PyJWT's own checks are not used: they read `exp` through `int()`, and so take strings and booleans and drop fractions.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from bridge.errors import (
+    AudienceRefused,
+    IssuerRefused,
+    MalformedInput,
+    MalformedToken,
+    MissingClaim,
+    TokenExpired,
+    TokenNotYetValid,
+)
+from bridge.strict_json import CLAIMS_BYTES, encode, parse
+from bridge.tokens.wording import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bridge.strict_json import Value
+
+    Claims: TypeAlias = dict[str, Value]
+
+_BEGINS: Final = ("nbf", "iat")
+
+
+def read(payload: bytes) -> Claims:
+    """The claims that a payload spells, exactly.
+
+    Raises:
+        MalformedToken: It is no JSON object, or breaks R12.1-R12.6.
+    """
+    try:
+        claims = parse(payload, what="claims")
+        if not isinstance(claims, dict):
+            raise MalformedToken("claims: they are not an object")
+        encode(claims, max_bytes=CLAIMS_BYTES, what="claims")  # `[1e39, ...]` grows when it is written out
+    except MalformedInput as error:
+        raise MalformedToken(str(error)) from None
+    return claims
+
+
+def check_time(claims: Claims, *, now: Fraction, leeway: Fraction) -> None:
+    """`nbf`, `iat` <= now < `exp`, with leeway on each side, all of them exact.
+
+    Args:
+        claims: The claims.
+        now: Seconds since the epoch.
+        leeway: Seconds.
+
+    Raises:
+        MissingClaim: There is no `exp`.
+        MalformedToken: One of them is no JSON number.
+        TokenExpired: now >= `exp` + leeway.
+        TokenNotYetValid: now < `nbf` or `iat` - leeway.
+    """
+    if "exp" not in claims:
+        raise MissingClaim("the claim `exp` is not there")
+    times = {name: _number(claims, name) for name in ("exp", *_BEGINS) if name in claims}
+    if now >= times["exp"] + leeway:
+        raise TokenExpired("the token has expired")
+    for name in _BEGINS:
+        if name in times and times[name] - leeway > now:
+            raise TokenNotYetValid(f"the token's `{name}` is in the future")
+
+
+def _number(claims: Claims, name: str) -> Fraction:
+    value = claims[name]
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise MalformedToken(f"claims: `{name}` is no number")
+    return Fraction(value)
+
+
+def check_audience(claims: Claims, wanted: Sequence[str]) -> None:
+    """`aud` is, or contains, one of the wanted; where none is wanted, it must not be there.
+
+    Raises:
+        MissingClaim: There is no `aud`, and one is wanted.
+        MalformedToken: It is no string and no array of strings.
+        AudienceRefused: It is for somebody else.
+    """
+    if not wanted:
+        if "aud" in claims:
+            raise AudienceRefused("the token is for an audience, and none is configured here")
+        return
+    if "aud" not in claims:
+        raise MissingClaim("the claim `aud` is not there")
+    aud = claims["aud"]
+    values = [aud] if isinstance(aud, str) else aud
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise MalformedToken("claims: `aud` is no string and no array of strings")
+    if not any(value in wanted for value in values):
+        raise AudienceRefused("the token is for another audience")
+
+
+def check_issuer(claims: Claims, wanted: str | None) -> None:
+    """`iss` is the wanted one; where none is wanted, it is not looked at.
+
+    Raises:
+        MissingClaim: There is no `iss`, and one is wanted.
+        MalformedToken: It is no string.
+        IssuerRefused: It is another one.
+    """
+    if wanted is None:
+        return
+    if "iss" not in claims:
+        raise MissingClaim("the claim `iss` is not there")
+    iss = claims["iss"]
+    if not isinstance(iss, str):
+        raise MalformedToken("claims: `iss` is no string")
+    if iss != wanted:
+        raise IssuerRefused(f"the token is from another issuer: {quoted(iss)}")
+
+
+def check_required(claims: Claims, names: Sequence[str]) -> None:
+    """Every required claim is there; a claim whose value is null is there.
+
+    Raises:
+        MissingClaim: One is not.
+    """
+    for name in names:
+        if name not in claims:
+            raise MissingClaim(f"the claim {quoted(name)} is not there")

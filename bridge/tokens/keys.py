@@ -1,0 +1,117 @@
+"""One key that verifies signatures, and the algorithms that it may be used with."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, cast
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
+from jwt.algorithms import HMACAlgorithm
+from jwt.exceptions import InvalidKeyError
+
+from bridge.tokens.algorithms import KeyRefused, fitting
+from bridge.tokens.wording import quoted
+
+if TYPE_CHECKING:
+    from bridge.tokens.algorithms import Material
+
+_PEM_LABEL: Final = re.compile(r"-----BEGIN ([^-\r\n]+)-----")
+_PUBLIC_LABELS: Final = ("PUBLIC KEY", "RSA PUBLIC KEY")
+_ARMOURED: Final = re.compile(rb"-{4,5} ?BEGIN ")
+_SSH: Final = re.compile(rb"(?:ssh-|ecdsa-sha2-)[a-z0-9-]+(?:@openssh\.com)?[ \t]+AAAA")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VerificationKey:
+    """A key that was found strong enough, made by `of`.
+
+    Attributes:
+        material: The public key, or the secret; never shown.
+        kind: What it is, in words, such as `RSA 2048 bits`.
+        algorithms: The `alg` names that it may verify; a token of another one is refused.
+    """
+
+    material: Material = field(repr=False)
+    kind: str
+    algorithms: tuple[str, ...]
+
+    @classmethod
+    def of(cls, material: object, *, only: str | None = None) -> VerificationKey:
+        """The key for `material`.
+
+        Args:
+            material: A public key of `cryptography`, or the bytes of an HMAC secret.
+            only: The one algorithm that the key is for, as a JWK's `alg` says, or None for all that fit.
+
+        Raises:
+            KeyRefused: It is weak, private, of no supported kind, a public key dressed up as a secret, or not for
+                `only`.
+        """
+        kind, algorithms = fitting(material)
+        if isinstance(material, bytes):
+            _refuse_public_key_as_secret(material)
+        if only is not None:
+            if only not in algorithms:
+                raise KeyRefused(f"its `alg` {quoted(only)} is none that the key ({kind}) is fit for")
+            algorithms = (only,)
+        return cls(cast("Material", material), kind, algorithms)
+
+
+def material_from_pem(text: str | bytes) -> object:
+    """The public key in a PEM text, of whatever kind.
+
+    A certificate is refused, for it has dates and an issuer that nobody here would check.
+
+    Raises:
+        KeyRefused: The text is not exactly one PEM public key.
+    """
+    try:
+        text = text.decode("ascii") if isinstance(text, bytes) else text
+        data = text.encode("ascii")
+    except UnicodeError:
+        raise KeyRefused("no PEM text: it is not ASCII") from None
+    labels = _PEM_LABEL.findall(text)
+    if any("PRIVATE" in label for label in labels):
+        raise KeyRefused("a private key, which has no business where tokens are only verified; give its public key")
+    if any("CERTIFICATE" in label for label in labels):
+        raise KeyRefused("a certificate, whose dates nobody would check; give its public key (`openssl x509 -pubkey`)")
+    if len(labels) != 1:
+        raise KeyRefused(f"no PEM text of one public key: {len(labels)} PEM blocks are in it")
+    if labels[0] not in _PUBLIC_LABELS:
+        raise KeyRefused(f"no PEM text of a public key: it holds a {quoted(labels[0])}")
+    try:
+        return load_pem_public_key(data)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise KeyRefused("a PEM text that no public key can be read from") from None
+
+
+def _refuse_public_key_as_secret(secret: bytes) -> None:
+    """Refuse what anybody may know; with it as a secret, everybody who can read the public key could sign."""
+    refusal = KeyRefused("an HMAC secret that is the text of a key or a certificate, not a secret")
+    if _ARMOURED.search(secret) or _SSH.search(secret):
+        raise refusal
+    try:
+        # a PEM body on one line, without its armour, is how some issuers show their public key
+        if _is_der(base64.b64decode(b"".join(secret.split()), validate=True)):
+            raise refusal
+    except binascii.Error:
+        pass
+    try:
+        HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret)  # knows DER and JWK texts
+    except InvalidKeyError:
+        raise refusal from None
+
+
+def _is_der(data: bytes) -> bool:
+    for load in (load_der_public_key, x509.load_der_x509_certificate):
+        try:
+            load(data)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            continue
+        return True
+    return False

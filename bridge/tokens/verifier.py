@@ -1,0 +1,170 @@
+"""The verifier: from a token's text to claims that may be believed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+
+from bridge.errors import AlgorithmRefused, InvalidSetting, InvalidSignature, Misuse
+from bridge.tokens import claims as claim_checks
+from bridge.tokens.algorithms import configured
+from bridge.tokens.compact import take_apart
+from bridge.tokens.keys import VerificationKey
+from bridge.tokens.seconds import seconds
+from bridge.tokens.sources import KeySource, source_from
+from bridge.tokens.wording import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from decimal import Decimal
+
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+    from bridge.strict_json import Value
+
+
+@dataclass(frozen=True, slots=True, init=False, eq=False)
+class TokenVerifier:
+    """Verifies tokens as SEMANTICS, "Tokens", says; immutable and safe to use from many threads.
+
+    Args:
+        key: Where the keys come from: a `KeySource` (`StaticKey`, `JwkSet`, `JwksFile`, `JwksUrl`), the PEM text of
+            one public key, or a public key object of `cryptography`.
+        algorithms: The `alg` names that are accepted. With one fixed key each must fit it.
+        audience: Whom a token must be for: one name, or several of which `aud` must contain one. With None, a token
+            with `aud` is refused.
+        issuer: What `iss` must be. With None, it is not looked at.
+        leeway: Seconds that clocks may differ.
+        required: Claims that must be there besides `exp`, whatever their value.
+        clock: The time, in seconds since the epoch.
+
+    Raises:
+        InvalidSetting: A setting that cannot be used.
+
+    Attributes:
+        source: Where the keys come from.
+        algorithms: As given, each once.
+        audience: The names, or empty.
+        issuer: As given.
+        leeway: Exact seconds.
+        required: As given, each once.
+    """
+
+    source: KeySource
+    algorithms: tuple[str, ...]
+    audience: tuple[str, ...]
+    issuer: str | None
+    leeway: Fraction
+    required: tuple[str, ...]
+    _clock: Callable[[], float] = field(repr=False)
+    _jws: jwt.PyJWS = field(repr=False)
+
+    def __init__(
+        self,
+        key: KeySource | str | bytes | PublicKeyTypes,
+        *,
+        algorithms: Sequence[str] = ("RS256",),
+        audience: str | Sequence[str] | None = None,
+        issuer: str | None = None,
+        leeway: float | Decimal = 0,
+        required: Sequence[str] = (),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        source, names = source_from(key), configured(algorithms)
+        source.check(names)
+        if issuer is not None and (not isinstance(issuer, str) or not issuer):
+            raise InvalidSetting("issuer: a string that is not empty is needed, or None")
+        if isinstance(required, str | bytes):
+            raise InvalidSetting('required: a sequence of names is needed, such as `("sub",)`, not a bare string')
+        if not callable(clock):
+            raise InvalidSetting("clock: a function is needed")
+        values = {
+            "source": source,
+            "algorithms": names,
+            "audience": _audiences(audience),
+            "issuer": issuer,
+            "leeway": seconds("leeway", leeway, zero=True),
+            "required": _strings("required", required),
+            "_clock": clock,
+            # the minimum key length is checked when a key is made; PyJWT checks again
+            "_jws": jwt.PyJWS(algorithms=names, options={"enforce_minimum_key_length": True}),
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def verify(self, token: str) -> dict[str, Value]:
+        """The claims of `token`, after its signature, time, audience and issuer have been verified, in this order.
+
+        Args:
+            token: A JWS in compact form, at most 65,536 characters.
+
+        Returns:
+            The claims, with exact numbers (`bridge.strict_json.Value`).
+
+        Raises:
+            Misuse: The token is no `str`, or the clock gives no finite number.
+            MalformedToken: It is no compact JWS, header or claims break R12, or a claim that is checked is of the
+                wrong type.
+            AlgorithmRefused: Its algorithm is not configured, or not one for its key.
+            UnknownKey: It has no `kid`, or its `kid` names no usable key.
+            KeysUnavailable: The keys cannot be had now.
+            InvalidSignature: The signature is not right for the key.
+            TokenExpired: now >= `exp` + leeway.
+            TokenNotYetValid: now < `nbf` or `iat` - leeway.
+            AudienceRefused: It is for somebody else.
+            IssuerRefused: It is from somebody else.
+            MissingClaim: `exp`, a configured `aud` or `iss`, or another required claim is not there.
+        """
+        parts = take_apart(token)
+        if parts.alg not in self.algorithms:
+            raise AlgorithmRefused(f"the token's algorithm {quoted(parts.alg)} is not accepted")
+        key = self.source.key_for(parts.kid)
+        if not isinstance(key, VerificationKey):
+            raise Misuse("the key source gave something that is no key")
+        if parts.alg not in key.algorithms:
+            raise AlgorithmRefused(f"the token's algorithm {quoted(parts.alg)} is not one for its key ({key.kind})")
+        self._check_signature(token, parts.alg, key)
+        claims = claim_checks.read(parts.payload)
+        claim_checks.check_time(claims, now=self._now(), leeway=self.leeway)
+        claim_checks.check_audience(claims, self.audience)
+        claim_checks.check_issuer(claims, self.issuer)
+        claim_checks.check_required(claims, self.required)
+        return claims
+
+    def _check_signature(self, token: str, alg: str, key: VerificationKey) -> None:
+        try:
+            self._jws.decode_complete(token, key.material, algorithms=[alg])
+        except (jwt.PyJWTError, UnsupportedAlgorithm, ValueError, TypeError):
+            # without the cause: its text could quote the token
+            raise InvalidSignature("the token's signature is not right for the key") from None
+
+    def _now(self) -> Fraction:
+        try:
+            return Fraction(self._clock())
+        except (ValueError, OverflowError, TypeError):
+            raise Misuse("the clock gave no finite number") from None
+
+
+def _audiences(audience: str | Sequence[str] | None) -> tuple[str, ...]:
+    if audience is None:
+        return ()
+    names = _strings("audience", (audience,) if isinstance(audience, str) else audience)
+    if not names:
+        raise InvalidSetting("audience: at least one is needed, or None where tokens have none")
+    return names
+
+
+def _strings(name: str, values: Iterable[object]) -> tuple[str, ...]:
+    try:
+        found = tuple(values)
+    except TypeError:
+        raise InvalidSetting(f"{name}: a sequence of strings is needed") from None
+    strings = tuple(value for value in found if isinstance(value, str) and value)
+    if len(strings) != len(found):
+        raise InvalidSetting(f"{name}: each must be a string that is not empty")
+    return tuple(dict.fromkeys(strings))

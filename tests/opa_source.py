@@ -1,0 +1,302 @@
+"""Gets the tests an OPA: a server to ask and an executable to run.
+
+The server is the first of: the one that `OPA_URL` names; `opa` on PATH; the image that docker-compose.yml pins, on a
+Docker engine; an `opa` built with Go and kept in the cache folder. The executable, which formatting, checking, building
+and the tests that kill an OPA need, is the first of the same without `OPA_URL`. `JWT_BRIDGE_OPA`, a path, stands for
+PATH where it is set.
+
+It imports the standard library only: the Makefile runs it before anything is installed.
+
+    python tests/opa_source.py [--from path|docker|go] [--pinned]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+ROOT = Path(__file__).resolve().parent.parent
+COMPOSE_FILE = ROOT / "docker-compose.yml"
+MINIMUM = (1, 20, 1)
+EXECUTABLE_SOURCES = ("path", "docker", "go")
+SERVER_SOURCES = ("url", *EXECUTABLE_SOURCES)
+PROBE_SECONDS = 30
+FETCH_SECONDS = 1200
+
+_T = TypeVar("_T")
+
+
+class Unusable(Exception):
+    """This source gives no OPA; the text says why."""
+
+
+class NoOpa(Exception):
+    """No source gives an OPA; the text says what to install."""
+
+
+@dataclass(frozen=True)
+class Executable:
+    """An `opa` that runs on this machine."""
+
+    source: str
+    path: Path
+    version: tuple[int, int, int]
+
+    def __str__(self) -> str:
+        """Say what it is and where it came from, for the report's header."""
+        return f"opa {'.'.join(map(str, self.version))} from {self.source}: {self.path}"
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where the shared server comes from."""
+
+    source: str
+    detail: str
+
+    def __str__(self) -> str:
+        """Say what it is and where it came from, for the report's header."""
+        return f"{self.source} ({self.detail})"
+
+
+def pinned_image(compose_file: Path = COMPOSE_FILE) -> tuple[str, str]:
+    """Return the image that docker-compose.yml pins, and the version that its tag begins with."""
+    found = re.search(
+        r"^\s*image:\s*(openpolicyagent/opa:(\d+\.\d+\.\d+)\S*)\s*$", compose_file.read_text(), re.MULTILINE
+    )
+    if found is None:
+        raise ValueError(f"`{compose_file}` pins no openpolicyagent/opa image")
+    return found[1], found[2]
+
+
+IMAGE, PINNED = pinned_image()
+
+
+class OpaSource:
+    """Looks for an OPA, in the environment that it is given."""
+
+    def __init__(self, environ: Mapping[str, str], tell: Callable[[str], None] = lambda _: None) -> None:
+        self.environ = dict(environ)
+        self._tell = tell
+        self._known: dict[str, object] = {}
+
+    def server(self, only: str | None = None) -> Server:
+        """Choose the source of the shared server; `only` admits no other than the named one."""
+        looks = {
+            "url": self._server_at_url,
+            "path": lambda: Server("PATH", str(self._on_path())),
+            "docker": self._server_in_docker,
+            "go": lambda: Server("Go", str(self._built())),
+        }
+        if self.environ.get("OPA_URL") and only in (None, "url"):
+            # Named by hand: if it does not work, that is what must be heard.
+            try:
+                return self._server_at_url()
+            except Unusable as why:
+                raise NoOpa(str(why)) from why
+        return self._first(looks, only)
+
+    def executable(self, only: str | None = None, *, pinned: bool = False) -> Executable:
+        """Choose the `opa` to run; `pinned` admits no version but the one that docker-compose.yml names."""
+        looks = {
+            "path": lambda: self._on_path(pinned=pinned),
+            "docker": self._from_image,
+            "go": self._built,
+        }
+        if self.environ.get("JWT_BRIDGE_OPA") and only in (None, "path") and not pinned:
+            try:
+                return self._on_path()
+            except Unusable as why:
+                raise NoOpa(str(why)) from why
+        return self._first(looks, only)
+
+    def docker(self) -> str:
+        """Name the Docker engine that answers, with compose at hand; or raise Unusable."""
+        return self._once("docker", self._look_for_docker)
+
+    @staticmethod
+    def _first(looks: Mapping[str, Callable[[], _T]], only: str | None) -> _T:
+        reasons = []
+        for name, look in looks.items():
+            if only in (None, name):
+                try:
+                    return look()
+                except Unusable as why:
+                    reasons.append(f"  - {why}")
+        wanted = "" if only is None else f" from `{only}`"
+        raise NoOpa(
+            f"found no OPA{wanted}:\n" + "\n".join(reasons) + f"\nInstall one of: opa {PINNED} on PATH "
+            "(https://www.openpolicyagent.org/docs/#1-download-opa); Docker with compose; Go (https://go.dev/dl/). "
+            "Or set OPA_URL, and JWT_BRIDGE_OPA to the path of an `opa`."
+        )
+
+    def _once(self, key: str, look: Callable[[], _T]) -> _T:
+        """Look once: a probe takes a second, a build a minute."""
+        if key not in self._known:
+            try:
+                self._known[key] = look()
+            except Unusable as why:
+                self._known[key] = why
+        known = self._known[key]
+        if isinstance(known, Unusable):
+            raise Unusable(*known.args)
+        return known  # type: ignore[return-value]
+
+    def _program(self, name: str) -> str:
+        found = shutil.which(name, path=self.environ.get("PATH", ""))
+        if found is None:
+            raise Unusable(f"no `{name}` on PATH")
+        return found
+
+    def _run(self, *command: str, seconds: float = PROBE_SECONDS) -> str:
+        """Run a command of the environment's PATH and return what it printed."""
+        program = self._program(command[0])
+        try:
+            done = subprocess.run(
+                [program, *command[1:]],
+                env=self.environ,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=seconds,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as fault:
+            raise Unusable(f"`{' '.join(command)}`: {fault}") from fault
+        if done.returncode != 0:
+            said = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
+            raise Unusable(f"`{' '.join(command)}` ended with {done.returncode}: {' '.join(said[-3:])}")
+        return done.stdout
+
+    def _server_at_url(self) -> Server:
+        url = self.environ.get("OPA_URL", "")
+        if not url:
+            raise Unusable("OPA_URL is not set")
+        if not url.startswith(("http://", "https://")):
+            raise Unusable(f"OPA_URL is no HTTP address: `{url}`")
+        try:
+            with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=5):
+                pass
+        except urllib.error.HTTPError:
+            pass  # It wants a token, or is not ready: an answer all the same, and the tests' business.
+        except (OSError, ValueError) as fault:
+            raise Unusable(f"OPA_URL is set, but nothing answers at `{url}`: {fault}") from fault
+        return Server("OPA_URL", url)
+
+    def _server_in_docker(self) -> Server:
+        engine = self.docker()
+        self._once("image", self._have_image)
+        return Server("Docker", f"{IMAGE} on {engine}")
+
+    def _look_for_docker(self) -> str:
+        version = self._run("docker", "version", "--format", "{{.Server.Version}}").strip()
+        compose = self._run("docker", "compose", "version", "--short").strip()
+        return f"Docker engine {version} with compose {compose}"
+
+    def _have_image(self) -> None:
+        try:
+            self._run("docker", "image", "inspect", IMAGE)
+        except Unusable:
+            self._tell(f"pulling {IMAGE}")
+            self._run("docker", "pull", "--quiet", IMAGE, seconds=FETCH_SECONDS)
+
+    def _inspected(self, source: str, path: Path) -> Executable:
+        """Run it for its version: an `opa` may be too old, built for another machine, or not OPA at all."""
+        text = self._run(str(path), "version")
+        found = re.search(r"^Version:\s*(\d+)\.(\d+)\.(\d+)", text, re.MULTILINE)
+        if found is None:
+            raise Unusable(f"`{path} version` tells no version: no Open Policy Agent")
+        version = (int(found[1]), int(found[2]), int(found[3]))
+        if version < MINIMUM:
+            raise Unusable(f"`{path}` is {'.'.join(map(str, version))}, older than {'.'.join(map(str, MINIMUM))}")
+        return Executable(source, path, version)
+
+    def _on_path(self, *, pinned: bool = False) -> Executable:
+        named = self.environ.get("JWT_BRIDGE_OPA")
+        found = named or shutil.which("opa", path=self.environ.get("PATH", ""))
+        if not found:
+            raise Unusable("no `opa` on PATH")
+        source = "JWT_BRIDGE_OPA" if named else "PATH"
+        executable = self._inspected(source, Path(found).absolute())
+        if pinned and ".".join(map(str, executable.version)) != PINNED:
+            raise Unusable(f"`{executable.path}` is not the pinned version, {PINNED}")
+        return executable
+
+    @property
+    def _cached(self) -> Path:
+        cache = self.environ.get("XDG_CACHE_HOME") or str(Path(self.environ.get("HOME", "~")).expanduser() / ".cache")
+        return Path(cache) / "jwt-policy-bridge" / "opa" / PINNED / "opa"
+
+    def _from_image(self) -> Executable:
+        self.docker()
+        if sys.platform != "linux":
+            raise Unusable("the image's `opa` is for Linux")
+        return self._once("from image", lambda: self._kept("Docker", self._copy_out))
+
+    def _built(self) -> Executable:
+        return self._once("built", lambda: self._kept("Go", self._build))
+
+    def _kept(self, source: str, fetch: Callable[[Path], None]) -> Executable:
+        """Return the cached `opa`, whoever got it; fetched first if it is not there."""
+        if self._cached.exists():
+            source = "the cache"
+        else:
+            self._cached.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self._cached.parent, prefix="fetch-") as folder:
+                fetch(Path(folder))
+                # Two may fetch at once, and one may be stopped: only a whole, running file gets the name.
+                self._inspected(source, Path(folder) / "opa")
+                (Path(folder) / "opa").replace(self._cached)
+        return self._inspected(source, self._cached)
+
+    def _copy_out(self, folder: Path) -> None:
+        self._once("image", self._have_image)
+        container = self._run("docker", "create", IMAGE).strip()
+        try:
+            self._run("docker", "cp", f"{container}:/opa", str(folder / "opa"))
+        finally:
+            self._run("docker", "rm", container)
+
+    def _build(self, folder: Path) -> None:
+        self._program("go")
+        self._tell(f"building opa {PINNED} with Go: a minute or two, this once")
+        built = OpaSource({**self.environ, "GOBIN": str(folder), "CGO_ENABLED": "0"})
+        built._run("go", "install", f"github.com/open-policy-agent/opa@v{PINNED}", seconds=FETCH_SECONDS)
+
+
+def main() -> int:
+    """Print the path of an `opa` to run."""
+    parser = argparse.ArgumentParser(description="Print the path of an `opa` to run, getting one if there is none.")
+    parser.add_argument("--executable", action="store_true", help="what it does anyway")
+    parser.add_argument("--from", dest="source", choices=EXECUTABLE_SOURCES, help="this source and no other")
+    parser.add_argument("--pinned", action="store_true", help=f"version {PINNED} and no other")
+    parser.add_argument("--image", action="store_true", help="print the name of the pinned image instead")
+    arguments = parser.parse_args()
+    if arguments.image:
+        sys.stdout.write(f"{IMAGE}\n")
+        return 0
+    source = OpaSource(os.environ, tell=lambda text: print(text, file=sys.stderr, flush=True))  # noqa: T201
+    try:
+        executable = source.executable(arguments.source, pinned=arguments.pinned)
+    except NoOpa as why:
+        sys.stderr.write(f"{why}\n")
+        return 1
+    sys.stdout.write(f"{executable.path}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
