@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 from bridge.decision import Decision, Reason, Request
 from bridge.engines import WasmEngine
-from bridge.errors import BadAnswer, EngineFault, MalformedInput, Misuse
+from bridge.errors import BadAnswer, EngineFault, Misuse
 from bridge.resources import Collected, from_objects, push
 from bridge.strict_json import ABSENT, CLAIMS_BYTES, RESOURCE_BYTES, Absent, encode, parse, pointer, resolve
 from bridge.tokens import may_be_sent_raw
@@ -222,15 +223,16 @@ class _Subject:
     def requests(self, type_: object, resources_or_ids: Iterable[object]) -> list[Request]:
         """A request for each resource or id."""
         claims = None if self.token is not None else self.claims
-        type_text = encode(type_, what="type")
+        # R12.6 bounds the claims and a resource, but no type and no id: a huge one is merely unknown.
+        type_text = encode(type_, max_bytes=sys.maxsize, what="type")
+        values = list(resources_or_ids)
         requests = []
-        for number, value in enumerate(resources_or_ids):
-            what = "id" if isinstance(value, str) else "resource"
-            try:
-                text = encode(value, max_bytes=RESOURCE_BYTES, what=what)
-            except MalformedInput as error:
-                raise error.named(f"{what} {number}") from None
-            by_id = what == "id"
+        for index, value in enumerate(values):
+            by_id = isinstance(value, str)
+            what = "id" if by_id else "resource"
+            if len(values) > 1:
+                what += f" {index}"
+            text = encode(value, max_bytes=sys.maxsize if by_id else RESOURCE_BYTES, what=what)
             requests.append(
                 Request(
                     claims=claims,

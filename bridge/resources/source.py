@@ -114,12 +114,11 @@ class _Collector:
 
 def _line_text(line: bytes) -> bytes:
     try:
-        value = parse(line)
+        value = parse(line.removesuffix(b"\n"))
     except MalformedInput as error:
-        if line.endswith(b"\n"):
-            raise
-        cause = f"{error.cause}; the line has no end: was the source cut off?"
-        raise MalformedInput(cause, rule=error.rule, line=error.line, column=error.column) from None
+        # The line's number is told by the refusal: here it is always the first.
+        cut = "" if line.endswith(b"\n") else "; the line has no end: was the source cut off?"
+        raise MalformedInput(f"column {error.column}: {error.cause}{cut}", rule=error.rule) from None
     return encode(value)
 
 

@@ -1,0 +1,141 @@
+"""What may be believed of an engine's answer: never an allow from anything but a well-formed true."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.decision import Failure, Request
+from bridge.engines.answer import explaining_input, input_for, read_answer
+from bridge.errors import BadAnswer, EngineFault, RulesDiffer
+
+MATCHED = {"allow": True, "reason": "matched"}
+ONE = [Request(claims=b"{}", type=b'"devices"', resource=b'{"id":"a"}')]
+
+
+def read(answer, requests=ONE):
+    return read_answer(answer, requests, fingerprint="f", engine="opa")
+
+
+def answer(*decisions, **others):
+    return {"fingerprint": "f", "revisions": {}, "decisions": list(decisions)} | others
+
+
+def test_a_well_formed_answer_is_believed():
+    assert read(answer(MATCHED))[0].allow is True
+    failures = [{"pointer": "/custom_data/a", "code": "missing"}, {"pointer": "/id", "code": "different"}]
+    denied = read(answer({"allow": False, "reason": "constraint_failed", "failures": failures}))[0]
+    assert denied.allow is False
+    assert denied.failures == (Failure("/custom_data/a", "missing"), Failure("/id", "different"))
+    assert denied.engine == "opa"
+
+
+def test_a_request_by_id_gets_the_revision_of_its_type():
+    by_id = [Request(claims=b"{}", type=b'"devices"', id=b'"a"')]
+    assert read(answer(MATCHED, revisions={"devices": "7", "sessions": "8"}), by_id)[0].revision == "7"
+    assert read(answer(MATCHED, revisions={"sessions": "8"}), by_id)[0].revision is None
+    assert read(answer(MATCHED, revisions={"devices": "7"}))[0].revision is None
+
+
+@pytest.mark.parametrize("fingerprint", ["g", "", None, 1, ["f"], True])
+def test_rules_of_another_fingerprint_do_not_decide(fingerprint):
+    with pytest.raises(RulesDiffer):
+        read(answer(MATCHED, fingerprint=fingerprint))
+    with pytest.raises(RulesDiffer):
+        read({"decisions": [MATCHED], "revisions": {}})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        None,
+        True,
+        [MATCHED],
+        "true",
+        answer(),
+        answer(MATCHED, MATCHED),
+        answer(decisions=MATCHED),
+        answer(decisions=None),
+        answer(MATCHED, revisions=None),
+        answer([True]),
+        answer(1),
+        answer(None),
+        answer({}),
+        answer({"allow": True}),
+        answer({"reason": "matched"}),
+        answer({"allow": "true", "reason": "matched"}),
+        answer({"allow": 1, "reason": "matched"}),
+        answer({"allow": None, "reason": "matched"}),
+        answer({"allow": True, "reason": None}),
+        answer({"allow": True, "reason": "Matched"}),
+        answer({"allow": True, "reason": "type_not_granted"}),
+        answer({"allow": False, "reason": "matched"}),
+        answer({"allow": True, "reason": "matched", "extra": 1}),
+        answer({"allow": True, "reason": "matched", "failures": [{"pointer": "/id", "code": "different"}]}),
+        answer({"allow": False, "reason": "constraint_failed"}),
+        answer({"allow": False, "reason": "constraint_failed", "failures": {}}),
+        answer({"allow": False, "reason": "constraint_failed", "failures": [{"pointer": "/id"}]}),
+        answer({"allow": False, "reason": "constraint_failed", "failures": [{"pointer": "/id", "code": 1}]}),
+        answer({"allow": False, "reason": "constraint_failed", "failures": ["/id"]}),
+        answer(
+            {
+                "allow": False,
+                "reason": "constraint_failed",
+                "failures": [{"pointer": "/id", "code": "different"}, {"pointer": "/custom_data/a", "code": "missing"}],
+            }
+        ),
+    ],
+    ids=str,
+)
+def test_a_malformed_answer_is_a_fault(wrong):
+    with pytest.raises(EngineFault) as fault:
+        read(wrong)
+    assert type(fault.value) in (BadAnswer, RulesDiffer)
+
+
+A, B = b'{"id":"a"}', b'{"id":"b"}'
+
+
+@pytest.mark.parametrize(
+    ("requests", "text"),
+    [
+        ([Request(b"{}", b'"t"', A)], b'{"claims":{},"type":"t","resource":{"id":"a"}}'),
+        ([Request(None, None)], b"{}"),
+        (
+            [Request(b"{}", b'"t"', A), Request(b"{}", b'"t"', B)],
+            b'{"claims":{},"type":"t","resources":[{"id":"a"},{"id":"b"}]}',
+        ),
+        (
+            [Request(b"{}", b'"t"', id=b'"a"'), Request(b"{}", b'"t"', id=b"null")],
+            b'{"claims":{},"type":"t","ids":["a",null]}',
+        ),
+        (
+            [Request(b"{}", b'"t"', A), Request(b"{}", b'"t"', id=b'"b"')],
+            b'{"requests":[{"claims":{},"type":"t","resource":{"id":"a"}},{"claims":{},"type":"t","id":"b"}]}',
+        ),
+        (
+            [Request(b"{}", b'"t"', A), Request(b"{}", b'"u"', A)],
+            b'{"requests":[{"claims":{},"type":"t","resource":{"id":"a"}},{"claims":{},"type":"u","resource":{"id":"a"}}]}',
+        ),
+        (
+            [Request(b"{}", b'"t"'), Request(b"{}", b'"t"')],
+            b'{"requests":[{"claims":{},"type":"t"},{"claims":{},"type":"t"}]}',
+        ),
+        (
+            [Request(None, b'"t"', A, token=b'"x"'), Request(None, b'"t"', B, token=b'"x"')],
+            b'{"type":"t","token":"x","resources":[{"id":"a"},{"id":"b"}]}',
+        ),
+    ],
+)
+def test_the_input_asks_for_each_request_once(requests, text):
+    assert input_for(requests) == text
+
+
+def test_claims_go_to_rules_that_verify_tokens_in_the_bridges_own_form():
+    assert input_for([Request(b"{}", b'"t"', A)], verifies_tokens=True).startswith(b'{"requests":[{"claims":{}')
+    assert input_for([Request(None, b'"t"', A, token=b'"x"')], verifies_tokens=True).startswith(b'{"type":"t"')
+
+
+def test_an_explanation_asks_for_the_stored_resource_too():
+    assert explaining_input(Request(b"{}", b'"t"', id=b'"a"')) == (
+        b'{"type":"t","id":"a","explain":true,"requests":[{"claims":{},"type":"t","id":"a"}]}'
+    )

@@ -1,0 +1,257 @@
+"""PolicyBridge: what it takes, what it raises, and that it fails closed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import bridge
+from bridge import (
+    ABSENT,
+    BadAnswer,
+    Decision,
+    EngineFault,
+    InvalidSetting,
+    MalformedInput,
+    Misuse,
+    PolicyBridge,
+    PolicySettings,
+    Reason,
+    ReferenceEngine,
+    RulesDiffer,
+    RuleSet,
+    WasmEngine,
+)
+from bridge.client import batches
+from bridge.decision import Request
+from bridge.errors import DeadlineExceeded, EngineTooOld, EngineUnreachable, OpaRefused, RulesNotInstalled
+from bridge.rendering import default_wasm
+
+CLAIMS = {"policy": {"version": 2, "devices": {"id": "d1", "custom_data": {"user": "u1", "n": 1}}}}
+DEVICE = {"id": "d1", "custom_data": {"user": "u1", "n": 1.0}}
+IN_PROCESS = [ReferenceEngine, WasmEngine]
+
+
+@pytest.fixture(params=IN_PROCESS, ids=lambda engine: engine.name)
+def policy_bridge(request):
+    with PolicyBridge(request.param()) as opened:
+        yield opened
+
+
+def test_the_default_engine_is_wasm():
+    assert PolicyBridge().check(CLAIMS, "devices", DEVICE).engine == "wasm"
+
+
+def test_a_decision_for_claims_and_a_resource(policy_bridge):
+    assert policy_bridge.check(CLAIMS, "devices", DEVICE)
+    denied = policy_bridge.check(CLAIMS, "devices", {"id": "d1", "custom_data": {"user": "u2"}})
+    assert denied.as_dict() == {
+        "allow": False,
+        "reason": "constraint_failed",
+        "failures": [
+            {"pointer": "/custom_data/n", "code": "missing"},
+            {"pointer": "/custom_data/user", "code": "different"},
+        ],
+    }
+    assert policy_bridge.check(CLAIMS, "sessions", DEVICE).reason == "type_not_granted"
+    assert policy_bridge.check({}, "devices", DEVICE).reason == "unrestricted"
+
+
+@pytest.mark.parametrize(
+    ("claims", "type_", "resource", "reason"),
+    [
+        (None, "devices", DEVICE, "malformed_input"),
+        ([], "devices", DEVICE, "malformed_input"),
+        (True, "devices", DEVICE, "malformed_input"),
+        ({}, None, DEVICE, "malformed_input"),
+        ({}, 1, DEVICE, "malformed_input"),
+        ({}, "x", None, "unknown_type"),
+        ({}, "x" * 2_000_000, None, "unknown_type"),
+        ({}, "devices", None, "invalid_resource"),
+        ({}, "devices", [DEVICE], "invalid_resource"),
+        ({}, "devices", "d1", "unknown_resource"),
+        ({}, "devices", "", "unknown_resource"),
+        ({}, "devices", "d" * 2_000_000, "unknown_resource"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_odd_questions_are_denied(policy_bridge, claims, type_, resource, reason):
+    assert policy_bridge.check(claims, type_, resource).as_dict() == {"allow": False, "reason": reason}
+
+
+@pytest.mark.parametrize(
+    ("claims", "resource", "rule", "place"),
+    [
+        ({"a": float("nan")}, DEVICE, "R12.5", "claims: at `/a`"),
+        ({1: 1}, DEVICE, "R12.7", "claims: at `/1`"),
+        ({"a": "a" * 65_536}, DEVICE, "R12.6", "claims: "),
+        ({}, {"id": "a", "x": (1,)}, "R12.7", "resource: at `/x`"),
+        ({}, {"id": "\ud800"}, "R12.3", "resource: at `/id`"),
+        ({}, {"id": "a", "x": "a" * 1_048_576}, "R12.6", "resource: "),
+        ({}, object(), "R12.7", "resource: "),
+        ({}, b"d1", "R12.7", "resource: "),
+        ({}, "\udfff", "R12.3", "id: "),
+    ],
+    ids=lambda value: ascii(value)[:20],
+)
+@pytest.mark.parametrize("on_error", ["raise", "deny"])
+def test_what_breaks_r12_raises_in_either_mode(on_error, claims, resource, rule, place):
+    opened = PolicyBridge(ReferenceEngine(), on_error=on_error)
+    with pytest.raises(MalformedInput) as refused:
+        opened.check(claims, "devices", resource)
+    assert refused.value.rule == rule
+    assert str(refused.value).startswith(place)
+
+
+def test_no_engine_has_a_lower_limit_than_r12(policy_bridge):
+    custom_data = {"a": ["x" * 1_000] * 60, "b": {}}
+    claims = {"policy": {"version": 2, "devices": {"custom_data": custom_data}}}
+    deep = []
+    for _ in range(61):
+        deep = [deep]
+    resource = {"id": "d1", "custom_data": {**custom_data, "deep": deep, "c": "\U00020000" * 220_000}}
+    assert policy_bridge.check(claims, "devices", resource)
+    many = {f"k{n}": n for n in range(60_000)}
+    assert policy_bridge.check(claims, "devices", {"id": "d1", "custom_data": {**custom_data, **many}})
+    wide = {"policy": {"version": 2, **{f"t{n}": 0 for n in range(6_000)}}}
+    assert len(policy_bridge.check(wide, "devices", resource).violations) == 6_000
+
+
+def test_among_many_the_malformed_one_is_named(policy_bridge):
+    with pytest.raises(MalformedInput, match="resource 1: at `/x`"):
+        policy_bridge.check_many({}, "devices", [DEVICE, {"id": "a", "x": ()}])
+
+
+def test_many_are_decided_in_order(policy_bridge):
+    resources = [{"id": "d1", "custom_data": {"user": f"u{n % 3}", "n": 1}} for n in range(2_500)]
+    resources[7] = None
+    decisions = policy_bridge.check_many(CLAIMS, "devices", iter(resources))
+    assert [bool(decision) for decision in decisions] == [n % 3 == 1 and n != 7 for n in range(2_500)]
+    assert decisions[7].reason == "invalid_resource"
+    assert policy_bridge.check_many(CLAIMS, "devices", []) == []
+
+
+def test_batches_are_bounded_in_number_and_bytes():
+    small, large = Request(b"{}", b'"t"', b"x"), Request(b"{}", b'"t"', b"x" * 100)
+    sizes = [len(batch) for batch in batches([small] * 2_001, 10**9)]
+    assert sizes == [1_000, 1_000, 1]
+    assert [len(batch) for batch in batches([small, large, small, small], 50)] == [1, 1, 2]
+    assert list(batches([], 1)) == []
+
+
+def test_an_explanation_says_what_was_wanted_and_found(policy_bridge):
+    policy_bridge.push("devices", [{"id": "d1", "custom_data": {"user": "u2"}}])
+    for resource in ("d1", {"id": "d1", "custom_data": {"user": "u2"}}):
+        explained = policy_bridge.explain(CLAIMS, "devices", resource)
+        assert explained.decision.reason == "constraint_failed"
+        assert [(demand.failure.pointer, demand.wanted, demand.found) for demand in explained.demands] == [
+            ("/custom_data/n", 1, ABSENT),
+            ("/custom_data/user", "u1", "u2"),
+        ]
+        assert explained.resource == {"id": "d1", "custom_data": {"user": "u2"}}
+    assert policy_bridge.explain(CLAIMS, "devices", "d2").resource is ABSENT
+    assert policy_bridge.explain(CLAIMS, "devices", DEVICE).demands == ()
+
+
+class FailingEngine(ReferenceEngine):
+    """An engine with a fault of every kind: what the bridge makes of them is the same for all."""
+
+    name = "failing"
+
+    def __init__(self, fault):
+        super().__init__()
+        self.fault = fault
+
+    def decide(self, _requests):
+        raise self.fault
+
+    def explain(self, _request):
+        raise self.fault
+
+
+FAULTS = [
+    EngineUnreachable("gone"),
+    DeadlineExceeded("late"),
+    BadAnswer("odd"),
+    OpaRefused("no", status=500),
+    RulesNotInstalled("none"),
+    RulesDiffer("other"),
+    EngineTooOld("old"),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.code)
+def test_a_fault_raises_or_denies_and_never_allows(fault):
+    with pytest.raises(type(fault)):
+        PolicyBridge(FailingEngine(fault)).check({}, "devices", DEVICE)
+    with pytest.raises(type(fault)):
+        PolicyBridge(FailingEngine(fault)).explain({}, "devices", DEVICE)
+    denying = PolicyBridge(FailingEngine(fault), on_error="deny")
+    expected = Decision(allow=False, reason=Reason.ENGINE_UNAVAILABLE, engine="failing", error=str(fault))
+    assert denying.check({}, "devices", DEVICE) == expected
+    assert denying.check_many({}, "devices", [DEVICE] * 3) == [expected] * 3
+    assert denying.explain({}, "devices", DEVICE).decision == expected
+
+
+def test_other_errors_of_an_engine_are_not_taken_for_faults():
+    with pytest.raises(ZeroDivisionError):
+        PolicyBridge(FailingEngine(ZeroDivisionError()), on_error="deny").check({}, "devices", DEVICE)
+
+
+def test_misuse_raises():
+    with pytest.raises(Misuse, match="verifier"):
+        PolicyBridge().check("a.b.c", "devices", DEVICE)
+    with pytest.raises(Misuse, match="on_error"):
+        PolicyBridge(on_error="allow")
+    with pytest.raises(InvalidSetting):
+        WasmEngine(RuleSet(policy=PolicySettings(claim="other")))
+
+
+def test_wasm_of_other_settings_or_of_no_rules_is_refused(tmp_path):
+    with pytest.raises(RulesDiffer):
+        WasmEngine(RuleSet(policy=PolicySettings(claim="other")), wasm=default_wasm())
+    for content in (b"", b"no wasm", b"\0asm\x01\0\0\0", default_wasm().read_bytes()[:-1]):
+        file = tmp_path / "policy.wasm"
+        file.write_bytes(content)
+        with pytest.raises(EngineFault):
+            WasmEngine(wasm=file)
+
+
+def test_threads_share_a_wasm_engine():
+    opened = PolicyBridge()
+    start = threading.Barrier(8)
+
+    def ask(thread):
+        start.wait()
+        resources = [{"id": "d1", "custom_data": {"user": f"u{n % 2}", "n": 1, "t": thread}} for n in range(200)]
+        return [bool(opened.check(CLAIMS, "devices", resource)) for resource in resources]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(answers == [False, True] * 100 for answers in pool.map(ask, range(8)))
+
+
+def _decide_in_child(opened, results):
+    results.put((bool(opened.check(CLAIMS, "devices", DEVICE)), bool(PolicyBridge().check(CLAIMS, "devices", DEVICE))))
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_decides_with_its_parents_engine_and_with_its_own():
+    opened = PolicyBridge()
+    opened.check(CLAIMS, "devices", DEVICE)
+    context = multiprocessing.get_context("fork")
+    results = context.SimpleQueue()
+    child = context.Process(target=_decide_in_child, args=(opened, results))
+    child.start()
+    child.join(30)
+    assert child.exitcode == 0, "the child hangs or died"
+    assert results.get() == (True, True)
+    assert opened.check(CLAIMS, "devices", DEVICE)
+
+
+def test_the_public_names_are_these():
+    assert sorted(bridge.__all__) == bridge.__all__
+    assert {name for name in vars(bridge) if name[0].isupper()} <= set(bridge.__all__)
+    assert all(hasattr(bridge, name) for name in bridge.__all__)

@@ -1,0 +1,171 @@
+"""Pushing: what is refused, what is replaced, what is reported."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge import MalformedInput, Misuse, PolicyBridge, PushRefused, ReferenceEngine, WasmEngine
+from bridge.decision import Request
+from bridge.resources import MemoryStore, from_lines, from_objects, push
+from bridge.resources.store import next_revision
+
+TYPES = ("devices", "sessions")
+
+
+def lines(*texts):
+    return [text.encode() + b"\n" for text in texts]
+
+
+def test_lines_are_collected_in_canonical_text():
+    collected = from_lines(lines('{"id": "a", "custom_data": {"n": 1.0}}', "", " \t\r", '{"id":"\\u0062"}'))
+    assert collected.resources == {b'"a"': b'{"id":"a","custom_data":{"n":1}}', b'"b"': b'{"id":"b"}'}
+    assert (collected.read, collected.refusals) == (2, ())
+
+
+@pytest.mark.parametrize(
+    ("line", "cause"),
+    [
+        ("{", "column 2: "),
+        ('{"id":"x","id":"y"}', "duplicate member `id` (R12.2)"),
+        ('{"id":"x","n":1e999}', "(R12.5)"),
+        ('{"id":"x","n":' + "[" * 64 + "]" * 64 + "}", "(R12.4)"),
+        ('{"id":"x","n":"' + "a" * 1_048_576 + '"}', "(R12.6)"),
+        ("[]", "a resource must be an object (R12.8)"),
+        ("{}", "no `id` (R12.8)"),
+        ('{"id":7}', "(R12.8)"),
+        ('{"id":""}', "(R12.8)"),
+        ('{"id":"x","custom_data":[]}', "(R12.8)"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_a_bad_line_is_refused_with_its_number_and_the_others_are_kept(line, cause):
+    collected = from_lines(lines('{"id":"a"}', "", line, '{"id":"b"}'))
+    assert list(collected.resources) == [b'"a"', b'"b"']
+    assert [refusal.place for refusal in collected.refusals] == ["line 3"]
+    assert cause in collected.refusals[0].cause
+
+
+def test_an_id_that_comes_twice_is_refused_both_times():
+    collected = from_lines(lines('{"id":"a"}', '{"id":"b"}', '{"id":"\\u0061","x":1}', '{"id":"A"}'))
+    assert list(collected.resources) == [b'"b"', b'"A"']
+    assert [str(refusal) for refusal in collected.refusals] == [
+        'line 1: the id "a" comes more than once: also in line 3',
+        'line 3: the id "a" comes more than once: also in line 1',
+    ]
+
+
+def test_an_id_that_comes_very_often_is_told_briefly():
+    collected = from_objects([{"id": "a"}] * 5_000)
+    assert not collected.resources
+    assert len(collected.refusals) == 5_000
+    assert str(collected.refusals[9]).endswith("item 1, item 2, item 3, item 4, item 5 and 4994 more")
+
+
+def test_a_file_that_was_cut_off_is_recognised():
+    collected = from_lines([b'{"id":"a"}\n', b'{"id":"b","custom_da'])
+    assert "cut off" in collected.refusals[0].cause
+    assert from_lines([b'{"id":"a"}\n', b'{"id":"b"}']).refusals == ()
+
+
+def test_python_objects_obey_the_same_rules():
+    collected = from_objects([{"id": "a"}, {"id": "b", "n": float("nan")}, {"id": "c", "t": ()}, ("id", "d")])
+    assert list(collected.resources) == [b'"a"']
+    assert [refusal.place for refusal in collected.refusals] == ["item 2", "item 3", "item 4"]
+    assert "`/n`" in collected.refusals[0].cause
+
+
+def stored(store, type_="devices"):
+    return sorted(store.ids(type_))
+
+
+def test_a_push_replaces_one_type_and_no_other():
+    store = MemoryStore(TYPES)
+    push(store, "sessions", from_objects([{"id": "s"}]))
+    first = push(store, "devices", from_objects([{"id": "a"}, {"id": "b"}, {"id": "c"}]))
+    second = push(store, "devices", from_objects([{"id": "b"}, {"id": "c"}, {"id": "d"}]))
+    assert stored(store) == [b'"b"', b'"c"', b'"d"']
+    assert stored(store, "sessions") == [b'"s"']
+    assert (first.stored, first.before, first.removed) == (3, 0, 0)
+    assert (second.stored, second.before, second.removed) == (3, 3, 1)
+    assert int(second.revision) > int(first.revision)
+
+
+def test_strict_pushes_nothing_where_anything_is_refused():
+    store = MemoryStore(TYPES)
+    push(store, "devices", from_objects([{"id": "a"}]))
+    collected = from_objects([{"id": "a"}, {"id": "b"}, {}])
+    with pytest.raises(PushRefused, match="1 of 3") as refused:
+        push(store, "devices", collected, strict=True)
+    assert refused.value.refusals == collected.refusals
+    assert stored(store) == [b'"a"']
+    assert push(store, "devices", collected).refusals == collected.refusals
+    assert stored(store) == [b'"a"', b'"b"']
+
+
+@pytest.mark.parametrize("objects", [[], [{}]])
+def test_an_empty_push_must_be_forced(objects):
+    store = MemoryStore(TYPES)
+    with pytest.raises(PushRefused, match="no resource to push"):
+        push(store, "devices", from_objects(objects))
+    push(store, "devices", from_objects([{"id": "a"}]))
+    with pytest.raises(PushRefused, match="no resource to push"):
+        push(store, "devices", from_objects(objects))
+    assert push(store, "devices", from_objects(objects), force=True).removed == 1
+    assert stored(store) == []
+
+
+def test_removing_more_than_half_must_be_forced():
+    store = MemoryStore(TYPES)
+    push(store, "devices", from_objects([{"id": str(n)} for n in range(4)]))
+    half = from_objects([{"id": "0"}, {"id": "1"}])
+    others = from_objects([{"id": "0"}, {"id": "x"}, {"id": "y"}, {"id": "z"}])
+    with pytest.raises(PushRefused, match="3 of the 4"):
+        push(store, "devices", others)
+    assert stored(store) == [b'"0"', b'"1"', b'"2"', b'"3"']
+    assert push(store, "devices", half).removed == 2
+    assert push(store, "devices", from_objects([{"id": "x"}]), force=True).removed == 2
+
+
+def test_a_store_knows_its_types_only():
+    store = MemoryStore(TYPES)
+    with pytest.raises(Misuse):
+        store.replace("x", {})
+    with pytest.raises(Misuse):
+        PolicyBridge(ReferenceEngine()).push("x", [{"id": "a"}])
+
+
+def test_a_store_finds_by_type_and_id_alone():
+    store = MemoryStore(TYPES)
+    report = push(store, "devices", from_objects([{"id": "1"}]))
+    find = store.find
+    assert find(Request(None, b'"devices"', id=b'"1"')) == (b'{"id":"1"}', report.revision)
+    assert find(Request(None, b'"devices"', id=b"1")) == (None, report.revision)
+    assert find(Request(None, b'"sessions"', id=b'"1"')) == (None, None)
+    assert find(Request(None, b'"x"', id=b'"1"')) == (None, None)
+    assert find(Request(None, b'"devices"', resource=b"{}", id=b'"1"')) == (None, None)
+
+
+def test_a_revision_never_goes_backwards():
+    ahead = str(10**18)
+    assert next_revision(ahead) == str(10**18 + 1)
+    assert int(next_revision(None)) > 1_700_000_000_000_000
+    assert int(next_revision("garbage")) > 1_700_000_000_000_000
+
+
+@pytest.mark.parametrize("engine", [ReferenceEngine, WasmEngine])
+def test_what_is_pushed_is_what_is_asked(engine):
+    bridge = PolicyBridge(engine())
+    claims = {"policy": {"version": 2, "devices": {"custom_data": {"n": 1}}}}
+    assert bridge.check(claims, "devices", "a").reason == "unknown_resource"
+    report = bridge.push("devices", [{"id": "a", "custom_data": {"n": 1.0}}, {"id": "b"}])
+    decisions = bridge.check_many(claims, "devices", ["a", "b", "c", "", {"id": "x", "custom_data": {"n": 1}}])
+    assert [str(decision.reason) for decision in decisions] == [
+        "matched",
+        "constraint_failed",
+        "unknown_resource",
+        "unknown_resource",
+        "matched",
+    ]
+    assert [decision.revision for decision in decisions] == [report.revision] * 4 + [None]
+    with pytest.raises(MalformedInput):
+        bridge.check(claims, "devices", "\ud800")
