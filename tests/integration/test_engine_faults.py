@@ -1,0 +1,252 @@
+"""The bridge over an OPA that fails: raised or denied, never allowed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+
+import pytest
+from fault_server import FaultServer
+
+from bridge import (
+    BadAnswer,
+    DeadlineExceeded,
+    EngineFault,
+    EngineTooOld,
+    EngineUnreachable,
+    OpaClient,
+    OpaEngine,
+    OpaRefused,
+    PolicyBridge,
+    PolicySettings,
+    Reason,
+    RulesDiffer,
+    RuleSet,
+    RulesNotInstalled,
+)
+from bridge.rendering import fingerprint, render
+
+DEVICE = {"id": "d1", "custom_data": {"user": "u1"}}
+GRANTED = {"policy": {"version": 2, "devices": {"id": "d1"}}}
+MATCHED = {"allow": True, "reason": "matched"}
+
+
+def well_formed(**others):
+    return {"fingerprint": fingerprint(RuleSet()), "revisions": {}, "decisions": [MATCHED]} | others
+
+
+def body(result=..., version="1.20.2"):
+    members = {} if result is ... else {"result": result}
+    return json.dumps(members | {"provenance": {"version": version}}).encode()
+
+
+def replying(data, status="200 OK"):
+    return lambda exchange: exchange.reply(data, status)
+
+
+FAULTS = {
+    "no json": (replying(b"<html>allowed</html>"), BadAnswer),
+    "half of it": (replying(body(well_formed())[:-9]), BadAnswer),
+    "without result": (replying(body()), RulesNotInstalled),
+    "result null": (replying(body(None)), BadAnswer),
+    "result true": (replying(body([True])), BadAnswer),
+    'result "true"': (replying(body("true")), BadAnswer),
+    'allow "true"': (replying(body(well_formed(decisions=[{"allow": "true", "reason": "matched"}]))), BadAnswer),
+    "a deny that allows": (
+        replying(body(well_formed(decisions=[{"allow": True, "reason": "unknown_type"}]))),
+        BadAnswer,
+    ),
+    "two decisions": (replying(body(well_formed(decisions=[MATCHED, MATCHED]))), BadAnswer),
+    "no decision": (replying(body(well_formed(decisions=[]))), BadAnswer),
+    "other rules": (replying(body(well_formed(fingerprint="0" * 64))), RulesDiffer),
+    "duplicate members": (replying(b'{"result":null,' + body(well_formed())[1:]), BadAnswer),
+    "401": (replying(b'{"code":"unauthorized","message":"request rejected"}', "401 Unauthorized"), OpaRefused),
+    "500": (replying(b'{"code":"internal_error","message":"oh"}', "500 Internal Server Error"), OpaRefused),
+    "500 with an allow": (replying(body(well_formed()), "500 Internal Server Error"), OpaRefused),
+    "opa 1.19": (replying(body(well_formed(), "1.19.1")), EngineTooOld),
+    "opa 1.20.0": (replying(body(well_formed(), "1.20.0")), EngineTooOld),
+    "no version": (replying(json.dumps({"result": well_formed()}).encode()), BadAnswer),
+    "hangs up": (lambda exchange: exchange.close(), EngineUnreachable),
+}
+
+
+@pytest.mark.parametrize(("answer", "error"), FAULTS.values(), ids=FAULTS)
+def test_a_faulty_answer_never_allows(answer, error):
+    with FaultServer(answer) as server:
+        with PolicyBridge(OpaEngine(server.url)) as raising, pytest.raises(error) as fault:
+            raising.check(GRANTED, "devices", DEVICE)
+        assert isinstance(fault.value, EngineFault)
+        with PolicyBridge(OpaEngine(server.url), on_error="deny") as denying:
+            decision = denying.check(GRANTED, "devices", DEVICE)
+            many = denying.check_many(GRANTED, "devices", [DEVICE, DEVICE, DEVICE])
+            explained = denying.explain(GRANTED, "devices", DEVICE)
+    assert (decision.allow, decision.reason, decision.engine) == (False, Reason.ENGINE_UNAVAILABLE, "opa")
+    assert decision.error
+    assert [one.allow for one in many] == ([False] * 3)
+    assert explained.decision.allow is False
+
+
+def test_the_same_answer_without_a_fault_allows():
+    """What the faults above are made of is well-formed, so that each fails for its own fault."""
+    with FaultServer(replying(body(well_formed()))) as server, PolicyBridge(OpaEngine(server.url)) as bridge:
+        assert bridge.check(GRANTED, "devices", DEVICE)
+
+
+@pytest.mark.parametrize("deadline", [0.4, 1.0])
+def test_the_deadline_holds_within_a_fifth(deadline):
+    with FaultServer(lambda exchange: exchange.over.wait()) as server:
+        client = OpaClient(server.url, deadline=deadline)
+        with PolicyBridge(OpaEngine(client)) as bridge:
+            start = time.monotonic()
+            with pytest.raises(DeadlineExceeded):
+                bridge.check(GRANTED, "devices", DEVICE)
+            assert deadline * 0.99 <= time.monotonic() - start <= deadline * 1.2
+
+
+def test_a_wrong_port():
+    with FaultServer(None) as server:
+        url = server.url
+    with PolicyBridge(OpaEngine(url)) as bridge, pytest.raises(EngineUnreachable, match="refused"):
+        bridge.check(GRANTED, "devices", DEVICE)
+
+
+def test_an_opa_without_the_rules_and_then_with_them(start_opa):
+    with PolicyBridge(OpaEngine(start_opa().url)) as bridge:
+        with pytest.raises(RulesNotInstalled, match="jwt-bridge install"):
+            bridge.check(GRANTED, "devices", DEVICE)
+        bridge.install()
+        assert bridge.check(GRANTED, "devices", DEVICE).reason == "matched"
+        bridge.engine.uninstall()
+        with pytest.raises(RulesNotInstalled):
+            bridge.check(GRANTED, "devices", DEVICE)
+
+
+def test_rules_of_other_settings_refuse_to_decide(start_opa):
+    url = start_opa().url
+    with PolicyBridge(OpaEngine(url)) as bridge:
+        bridge.install()
+    strict = RuleSet(policy=PolicySettings(require_policy=True))
+    with PolicyBridge(OpaEngine(url, strict)) as bridge:
+        with pytest.raises(RulesDiffer):
+            bridge.check({}, "devices", DEVICE)
+        bridge.install()
+        assert bridge.check({}, "devices", DEVICE).reason == "policy_required"
+    with PolicyBridge(OpaEngine(url)) as bridge, pytest.raises(RulesDiffer):
+        bridge.check({}, "devices", DEVICE)
+
+
+def test_rules_that_were_tampered_with_and_are_half_gone_do_not_decide(start_opa):
+    with PolicyBridge(OpaEngine(start_opa().url)) as bridge:
+        bridge.install()
+        main = render(RuleSet())[-1]
+        bridge.engine.opa.put_policy(main.path, main.text.replace('"reason": "matched"', '"reason": "because"'))
+        with pytest.raises(BadAnswer):
+            bridge.check(GRANTED, "devices", DEVICE)
+        bridge.engine.opa.delete_policy(main.path)
+        with pytest.raises(RulesNotInstalled):
+            bridge.check(GRANTED, "devices", DEVICE)
+
+
+def test_a_module_that_does_not_compile_is_told_with_its_place(start_opa):
+    opa = start_opa()
+    with PolicyBridge(OpaEngine(opa.url)) as bridge:
+        bridge.engine.opa.put_policy("foreign.rego", "package jwt_policy.policy\n\nviolations := 1\n")
+        with pytest.raises(OpaRefused) as refused:
+            bridge.install()
+    assert refused.value.status == 400
+    assert "jwt_policy" in str(refused.value)
+
+
+def test_an_opa_that_is_killed_and_comes_back(start_opa):
+    opa = start_opa()
+    with PolicyBridge(OpaEngine(opa.url)) as bridge:
+        bridge.install()
+        assert bridge.check(GRANTED, "devices", DEVICE)
+        opa.kill()
+        with pytest.raises(EngineUnreachable):
+            bridge.check(GRANTED, "devices", DEVICE)
+        start_opa(port=int(opa.url.rsplit(":", 1)[1]))
+        with pytest.raises(RulesNotInstalled):
+            bridge.check(GRANTED, "devices", DEVICE)
+        bridge.install()
+        assert bridge.check(GRANTED, "devices", DEVICE)
+
+
+def test_an_opa_that_stands_still_in_mid_answer(start_opa, request):
+    opa = start_opa()
+    with PolicyBridge(OpaEngine(OpaClient(opa.url, deadline=0.5)), on_error="deny") as bridge:
+        bridge.install()
+        assert bridge.check(GRANTED, "devices", DEVICE)
+        os.kill(opa.pid, signal.SIGSTOP)
+        request.addfinalizer(lambda: os.kill(opa.pid, signal.SIGCONT))
+        assert bridge.check(GRANTED, "devices", DEVICE).reason == "engine_unavailable"
+
+
+def test_the_largest_claims_and_resource_are_decided(opa_url):
+    rule_set = RuleSet(package_root="test_largest", data_root="test_largest_data")
+    claims = {"policy": {"version": 2, "devices": {"custom_data": {"a": "x" * 65_000}}}}
+    resource = {"id": "d1", "custom_data": {"a": "x" * 65_000, "b": ["\U00020000" * 200] * 1_200}}
+    with PolicyBridge(OpaEngine(OpaClient(opa_url, deadline=30), rule_set)) as bridge:
+        bridge.install()
+        try:
+            assert bridge.check(claims, "devices", resource)
+            assert [one.allow for one in bridge.check_many(claims, "devices", [resource] * 40)] == [True] * 40
+            resource["custom_data"]["a"] = "x" * 64_999 + "y"
+            assert not bridge.check(claims, "devices", resource)
+        finally:
+            bridge.engine.uninstall()
+
+
+def test_decisions_carry_the_decision_id_and_the_revisions(start_opa, tmp_path):
+    log = start_opa(arguments=["--set=decision_logs.console=true"])
+    with PolicyBridge(OpaEngine(log.url)) as bridge:
+        bridge.install()
+        report = bridge.push("devices", [DEVICE])
+        decision = bridge.check(GRANTED, "devices", "d1")
+    assert decision.allow
+    assert decision.decision_id
+    assert decision.revision == report.revision
+    bundle = tmp_path / "bundle"
+    for module in render(RuleSet()):
+        path = bundle / module.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(module.text)
+    (bundle / ".manifest").write_text('{"revision":"r7","roots":["jwt_policy"]}')
+    bundled = start_opa([bundle], is_bundle=True)
+    with PolicyBridge(OpaEngine(bundled.url)) as bridge:
+        decision = bridge.check(GRANTED, "devices", DEVICE)
+    assert decision.allow
+    assert list(decision.bundles.values()) == ["r7"]
+
+
+def test_what_others_put_under_an_id_is_no_resource(opa_url):
+    rule_set = RuleSet(package_root="test_stored", data_root="test_stored_data")
+    with PolicyBridge(OpaEngine(opa_url, rule_set)) as bridge:
+        bridge.install()
+        try:
+            stored = {"a": None, "b": False, "c": {"id": "x"}, "d": {"id": "d", "custom_data": []}, "e": {"id": "e"}}
+            document = json.dumps({"revision": "1", "resources": stored}).encode()
+            bridge.engine.opa.put_data(("test_stored_data", "devices"), document)
+            decisions = bridge.check_many({}, "devices", [*stored, "f", "0"])
+        finally:
+            bridge.engine.uninstall()
+    reasons = ["invalid_resource"] * 4 + ["unrestricted"] + ["unknown_resource"] * 2
+    assert [decision.reason for decision in decisions] == reasons
+
+
+def test_ids_that_look_like_numbers_or_paths_are_found(opa_url):
+    rule_set = RuleSet(package_root="test_ids", data_root="test_ids_data")
+    ids = ["007", "7", "a/b", "..", "%2e", "?x#y", " ", "é", "\U00020000", '"', "a\x00b"]
+    with PolicyBridge(OpaEngine(opa_url, rule_set)) as bridge:
+        bridge.install()
+        try:
+            bridge.push("devices", [{"id": one, "custom_data": {"me": one}} for one in ids])
+            for one in ids:
+                claims = {"policy": {"version": 2, "devices": {"id": one, "custom_data": {"me": one}}}}
+                assert [d.allow for d in bridge.check_many(claims, "devices", ids)] == [other == one for other in ids]
+                assert bridge.explain(claims, "devices", one).resource == {"id": one, "custom_data": {"me": one}}
+            assert bridge.engine.store.ids("devices") == {json.dumps(one, ensure_ascii=False).encode() for one in ids}
+        finally:
+            bridge.engine.uninstall()
