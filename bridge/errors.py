@@ -5,7 +5,7 @@ A denial is a value (`bridge.Decision`); an error is raised when there is no dec
     BridgeError
     ├── MalformedInput        a text or a value breaks R12; says where and why
     ├── InvalidToken          a token that must not be believed; `code` tells the cause
-    │   ├── MalformedToken        no JWS, or header or payload break R12
+    │   ├── MalformedToken        no JWS, header or payload break R12, or a checked claim is of the wrong type
     │   ├── AlgorithmRefused      the algorithm is not configured, or not one for the key
     │   ├── InvalidSignature      the signature is not right for the key
     │   ├── UnknownKey            no key, or more than one, of that `kid`; or no `kid`
@@ -107,7 +107,7 @@ class InvalidToken(BridgeError):
 
 
 class MalformedToken(InvalidToken):
-    """The text is no compact JWS, or its header or payload break R12."""
+    """The text is no compact JWS, its header or payload break R12, or a claim that is checked is of the wrong type."""
 
     code: ClassVar[str] = "malformed"
 
@@ -207,6 +207,14 @@ class OpaRefused(EngineFault):
         self.opa_code = opa_code
         self.opa_message = opa_message
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Its arguments go by keyword, which pickle cannot know.
+        return (_rebuild_refused, (str(self), self.status, self.opa_code, self.opa_message))
+
+
+def _rebuild_refused(message: str, status: int, opa_code: str, opa_message: str) -> OpaRefused:
+    return OpaRefused(message, status=status, opa_code=opa_code, opa_message=opa_message)
+
 
 class RulesNotInstalled(EngineFault):
     """The engine does not have the rule set."""
@@ -250,6 +258,9 @@ class PushRefused(BridgeError):
     def __init__(self, message: str, refusals: tuple[object, ...] = ()) -> None:
         super().__init__(message)
         self.refusals = refusals
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (PushRefused, (str(self), self.refusals))
 
 
 class OpaMissing(BridgeError):

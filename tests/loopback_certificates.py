@@ -44,9 +44,7 @@ class Authority:
     def file(self) -> Path:
         return self.folder / f"{self.name}.pem"
 
-    def issue(
-        self, name: str, *, address: str = "127.0.0.1", until: dt.datetime = _NOW + _DAY
-    ) -> tuple[Path, Path]:
+    def issue(self, name: str, *, address: str = "127.0.0.1", until: dt.datetime = _NOW + _DAY) -> tuple[Path, Path]:
         """The files of a certificate and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         builder = _builder(name, self.name, key, until)
@@ -79,9 +77,7 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _builder(
-    name: str, issuer: str, key: ec.EllipticCurvePrivateKey, until: dt.datetime
-) -> x509.CertificateBuilder:
+def _builder(name: str, issuer: str, key: ec.EllipticCurvePrivateKey, until: dt.datetime) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))

@@ -14,7 +14,7 @@ from bridge.opa.replies import CompileReply, Health, QueryReply, StoredPolicy
 from bridge.opa.tls import tls_context
 from bridge.opa.transport import Answer, Transport
 from bridge.opa.version import require
-from bridge.strict_json import ABSENT, MAX_DEPTH, parse
+from bridge.strict_json import ABSENT, MAX_DEPTH, parse, scan_leniently
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +75,7 @@ class OpaClient:
     ) -> None:
         address = parse_address(url)
         self.url = str(address)
-        self._deadline = _checked_deadline(deadline, InvalidSetting)
+        self.deadline = _checked_deadline(deadline, InvalidSetting)
         if type(max_answer) is not int or max_answer < 1:
             raise InvalidSetting("`max_answer` must be a number of bytes, at least 1")
         if token is not None and (not isinstance(token, str) or not _TOKEN.fullmatch(token)):
@@ -120,7 +120,7 @@ class OpaClient:
         """
         target = data_path(path, root=True) + ("?provenance=true" if provenance else "")
         answer = self._read("POST", target, body, deadline)
-        members = self._object(answer, f"POST {target}")
+        members = _object(answer, f"POST {target}")
         decision_id = members.get("decision_id")
         version, bundles = self._provenance(members, f"POST {target}") if provenance else (None, {})
         return QueryReply(
@@ -136,7 +136,7 @@ class OpaClient:
         """
         target = data_path(path, root=True)
         answer = self._read("GET", target, None, deadline)
-        return self._object(answer, f"GET {target}").get("result", ABSENT)
+        return _object(answer, f"GET {target}").get("result", ABSENT)
 
     def put_data(self, path: Sequence[str], body: bytes, *, deadline: float | None = None) -> None:
         """Make a document, in place of what there may be.
@@ -186,12 +186,12 @@ class OpaClient:
             if _is_not_found(error):
                 return ABSENT
             raise
-        return _policy(self._object(answer, f"GET {target}", _TREE_DEPTH).get("result"), f"GET {target}")
+        return _policy(_with_trees(answer, f"GET {target}").get("result"), f"GET {target}")
 
     def list_policies(self, *, deadline: float | None = None) -> tuple[StoredPolicy, ...]:
         """All modules, ordered by id."""
         what = "GET /v1/policies"
-        found = self._object(self._read("GET", "/v1/policies", None, deadline), what, _TREE_DEPTH).get("result")
+        found = _with_trees(self._read("GET", "/v1/policies", None, deadline), what).get("result")
         if not isinstance(found, list):
             raise BadAnswer(f"`{what}`: the answer's `result` is no array")
         return tuple(sorted((_policy(each, what) for each in found), key=lambda policy: policy.id))
@@ -222,7 +222,7 @@ class OpaClient:
         if input_ is not None:
             body = body.removesuffix(b"}") + b', "input": ' + input_ + b"}"
         answer = self._read("POST", "/v1/compile", body, deadline)
-        result = self._object(answer, what, _TREE_DEPTH).get("result")
+        result = _object(answer, what, _TREE_DEPTH).get("result")
         if not isinstance(result, dict):
             raise BadAnswer(f"`{what}`: the answer has no `result` that is an object")
         parts = [result.get(name, []) for name in ("queries", "support")]
@@ -246,7 +246,7 @@ class OpaClient:
             return Health(ok=False, message=str(refusal(answer, f"GET {target}", self._token)))
         if answer.status != 200:  # noqa: PLR2004 - and so that it is
             raise refusal(answer, f"GET {target}", self._token)
-        self._object(answer, f"GET {target}")
+        _object(answer, f"GET {target}")
         return Health(ok=True)
 
     def version(self, path: Sequence[str] = ("system", "version"), *, deadline: float | None = None) -> str:
@@ -260,7 +260,7 @@ class OpaClient:
         """
         target = data_path(path, root=True) + "?provenance=true"
         answer = self._read("POST", target, _NO_INPUT, deadline)
-        return _version(self._object(answer, f"POST {target}"), f"POST {target}")[0]
+        return _version(_object(answer, f"POST {target}"), f"POST {target}")[0]
 
     def require_version(self, path: Sequence[str] = ("system", "version"), *, deadline: float | None = None) -> None:
         """Refuse an OPA that is too old; `query` with provenance does so by itself, at each answer.
@@ -285,7 +285,7 @@ class OpaClient:
     def _call(self, method: str, target: str, body: bytes | None, deadline: float | None, *, is_read: bool) -> Answer:
         if body is not None and not isinstance(body, bytes):
             raise Misuse("a body must be bytes")
-        seconds = self._deadline if deadline is None else _checked_deadline(deadline, Misuse)
+        seconds = self.deadline if deadline is None else _checked_deadline(deadline, Misuse)
         return self._transport.call(method, target, body, seconds=seconds, is_read=is_read)
 
     def _read(self, method: str, target: str, body: bytes | None, deadline: float | None) -> Answer:
@@ -308,14 +308,26 @@ class OpaClient:
             raise
         return True
 
-    def _object(self, answer: Answer, what: str, max_depth: int = _ANSWER_DEPTH) -> dict[str, Value]:
-        try:
-            value = parse(answer.body, max_depth=max_depth)
-        except MalformedInput as error:
-            raise BadAnswer(f"`{what}`: the answer is no well-formed json: {error}") from None
-        if not isinstance(value, dict):
-            raise BadAnswer(f"`{what}`: the answer is no json object")
-        return value
+
+def _object(answer: Answer, what: str, max_depth: int = _ANSWER_DEPTH) -> dict[str, Value]:
+    try:
+        value = parse(answer.body, max_depth=max_depth)
+    except MalformedInput as error:
+        raise BadAnswer(f"`{what}`: the answer is no well-formed json: {error}") from None
+    if not isinstance(value, dict):
+        raise BadAnswer(f"`{what}`: the answer is no json object")
+    return value
+
+
+def _with_trees(answer: Answer, what: str) -> dict[str, Value]:
+    """An answer with syntax trees, where other people's policies may hold numbers that R12.5 does not know."""
+    try:
+        return _object(answer, what, _TREE_DEPTH)
+    except BadAnswer:
+        value = scan_leniently(answer.body.decode(errors="replace"))
+        if isinstance(value, dict):
+            return value
+        raise
 
 
 def _checked_deadline(seconds: float, error: type[Misuse]) -> float:

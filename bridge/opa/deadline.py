@@ -50,7 +50,7 @@ def time_left() -> float:
 class _Timed(socket.socket):
     """What `http.client` calls on a connected socket, in time.
 
-    One `send` or `recv` of CPython's, and its whole `sendall`, last no longer than the timeout set before it.
+    One operation of CPython's, the whole `sendall` of a plain socket included, lasts no longer than its timeout.
     """
 
     def send(self, *args: Any) -> int:
@@ -60,10 +60,6 @@ class _Timed(socket.socket):
     def sendall(self, *args: Any) -> None:
         self.settimeout(time_left())
         super().sendall(*args)
-
-    def recv(self, *args: Any) -> bytes:
-        self.settimeout(time_left())
-        return super().recv(*args)
 
     def recv_into(self, *args: Any) -> int:
         self.settimeout(time_left())

@@ -58,8 +58,7 @@ class Transport:
     ) -> None:
         self._address = address
         self._tls = tls
-        # `requests` would add these two on its own: an answer must not be compressed, as its size is bounded here.
-        self._headers = {"User-Agent": "jwt-policy-bridge", "Accept-Encoding": "identity", **headers}
+        self._headers = {"User-Agent": "jwt-policy-bridge", **headers}
         self._max_answer = max_answer
         self._closed = False
         self._open()
@@ -99,9 +98,9 @@ class Transport:
         with deadline(seconds):
             outcome, is_broken = self._attempt(request, what, seconds)
             for pause in _PAUSES if is_read else ():
-                if not is_broken:
+                if not is_broken or left() <= pause:
                     break
-                sleep(min(pause, max(0.0, left())))
+                sleep(pause)
                 outcome, is_broken = self._attempt(request, what, seconds)
         if isinstance(outcome, Answer):
             return outcome

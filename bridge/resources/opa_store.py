@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bridge.errors import BadAnswer, Misuse
 from bridge.resources.store import next_revision
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bridge.opa import OpaClient
+
+# What a whole type may take longer than the deadline that is meant for a query.
+_BYTES_A_SECOND: Final = 2_000_000
+_LISTING_SECONDS: Final = 60.0
 
 
 class OpaStore:
@@ -35,7 +39,7 @@ class OpaStore:
         Raises:
             EngineFault: OPA cannot be reached, or refuses, or what it has is no such document.
         """
-        found = self._opa.get_data((*self._path(type_), "resources"))
+        found = self._opa.get_data((*self._path(type_), "resources"), deadline=self._opa.deadline + _LISTING_SECONDS)
         if found is ABSENT:
             return frozenset()
         if not isinstance(found, dict):
@@ -55,7 +59,8 @@ class OpaStore:
             previous = found if isinstance(found, str) else None
         revision = next_revision(previous)
         members = b",".join([id_ + b":" + text for id_, text in resources.items()])
-        self._opa.put_data(path, b'{"revision":' + encode(revision) + b',"resources":{' + members + b"}}")
+        body = b'{"revision":' + encode(revision) + b',"resources":{' + members + b"}}"
+        self._opa.put_data(path, body, deadline=self._opa.deadline + len(body) / _BYTES_A_SECOND)
         self._revisions[type_] = revision
         return revision
 

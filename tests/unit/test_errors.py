@@ -1,0 +1,46 @@
+"""Errors: their texts, and that they survive a process boundary."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+
+import pytest
+
+from bridge import errors
+from bridge.errors import BridgeError, MalformedInput, OpaRefused, PushRefused
+
+KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, BridgeError)]
+
+
+def an_error(kind):
+    if kind is MalformedInput:
+        return kind("why", rule="R12.2", what="claims", line=2, column=3)
+    if kind is OpaRefused:
+        return kind("why", status=400, opa_code="invalid", opa_message="no")
+    return kind("why", ("line 1",)) if kind is PushRefused else kind("why")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_error_survives_pickling(kind):
+    error = an_error(kind)
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), vars(again)) == (kind, str(error), vars(error))
+
+
+def test_every_kind_has_a_code_of_its_own_and_stands_in_the_tree():
+    assert len({kind.code for kind in KINDS}) == len(KINDS)
+    assert all(kind.__name__ in errors.__doc__ for kind in KINDS)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (MalformedInput("why", rule="R12.2"), "why (R12.2)"),
+        (MalformedInput("why", rule="R12.2", line=1, column=2), "line 1, column 2: why (R12.2)"),
+        (MalformedInput("why", rule="R12.5", pointer="/a").named("claims"), "claims: at `/a`: why (R12.5)"),
+        (MalformedInput("why", rule="R12.6", what="claims", pointer=""), "claims: why (R12.6)"),
+    ],
+)
+def test_malformed_input_says_where(error, text):
+    assert str(error) == text
