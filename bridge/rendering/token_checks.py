@@ -5,19 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bridge.errors import InvalidSetting, MalformedInput
-from bridge.strict_json import encode, parse
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from bridge.errors import InvalidSetting
+from bridge.tokens import StaticKey, VerificationKey
+from bridge.tokens.algorithms import KeyRefused
+from bridge.tokens.jwk import document_from
+from bridge.tokens.jwk_set import KeySet
 
 if TYPE_CHECKING:
-    from bridge.strict_json import Value
+    from collections.abc import Mapping
 
 ALGORITHMS: Final = frozenset(
     ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 )
-_PUBLIC_KEY: Final = "-----BEGIN PUBLIC KEY-----"
-_CERTIFICATE: Final = "-----BEGIN CERTIFICATE-----"
-_PRIVATE_MEMBERS: Final = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth", "k"))
-_FAMILIES: Final = {"RSA": ("RS", "PS"), "EC": ("ES",), "OKP": ("Ed",)}
+_NOT_IN_OPA: Final = "Ed448"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +27,11 @@ class TokenChecks:
     """How OPA verifies a raw token (`io.jwt.decode_verify`); there is no leeway, and `exp` is required.
 
     Attributes:
-        keys: A public key or a certificate in PEM, or the text of a JWKS. The text of the rules can be read by whoever
-            may read OPA's policies, so secrets and private keys are refused.
-        algorithms: The algorithms allowed; asymmetric ones only.
+        keys: A public key in PEM, or the text of a JWKS, whose keys are told apart by `kid`. The text of the rules can
+            be read by whoever may read OPA's policies, so secrets and private keys are refused; so are weak keys, and
+            certificates, whose dates OPA would not check. Keys of a JWKS that are refused are left out of the rules,
+            and with them the tokens that name them; one at least must be left.
+        algorithms: The algorithms allowed; asymmetric ones only. All of them must fit the key of a PEM.
         audience: The audiences, one of which `aud` must name; empty where a token must have no `aud`.
         issuer: What `iss` must be, or None where it is not looked at.
         required: Further claims that must be there.
@@ -43,49 +47,51 @@ class TokenChecks:
     required: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for texts in (self.algorithms, self.audience, self.required):
+            if type(texts) is not tuple or not all(type(text) is str and text for text in texts):
+                raise InvalidSetting("the algorithms, the audience and the required claims must be tuples of strings")
         if not self.algorithms or not ALGORITHMS.issuperset(self.algorithms):
             raise InvalidSetting("the algorithms must be some of " + ", ".join(sorted(ALGORITHMS)))
-        for texts in (self.audience, self.required):
-            if type(texts) is not tuple or not all(type(text) is str and text for text in texts):
-                raise InvalidSetting("the audience and the required claims must be tuples of strings")
+        if self.issuer is not None and (type(self.issuer) is not str or not self.issuer):
+            raise InvalidSetting("the issuer must be a string that is not empty, or None")
         if type(self.keys) is not str:
             raise InvalidSetting("the keys must be the text of a PEM file or of a JWKS")
         self.split()
 
-    def split(self) -> tuple[str, dict[str, str]]:
-        """The one key in PEM and no others, or an empty text and a JWKS of one key by `kid`."""
+    def split(self) -> tuple[str, Mapping[str, Mapping[str, object]]]:
+        """The one key in PEM and no others, or an empty text and the keys of a JWKS by `kid`.
+
+        Each of the latter has its PEM (`cert`) and the `algorithms` that are both allowed and its own: OPA would verify
+        with a JWK by any algorithm of its family, whatever its `alg` says.
+        """
         text = self.keys.strip()
-        if text.startswith(("-----BEGIN", "ssh-")):
-            if not text.startswith((_PUBLIC_KEY, _CERTIFICATE)) or text.count("-----BEGIN") != 1:
-                raise InvalidSetting("a PEM text must hold one public key or one certificate, and nothing else")
-            return text + "\n", {}
+        if not text.startswith("{"):
+            static = StaticKey.from_pem(text)
+            static.check(self.algorithms)
+            if not _is_for_opa(static.key):
+                raise InvalidSetting(f"the key is an {static.key.kind} key, which OPA cannot verify with")
+            return _pem(static.key), {}
         try:
-            document = parse(text, what="JWKS")
-        except MalformedInput as error:
-            raise InvalidSetting(f"the keys are neither PEM nor a JWKS: {error}") from None
-        found = document.get("keys") if isinstance(document, dict) else None
-        if not isinstance(found, list) or not found:
-            raise InvalidSetting("a JWKS must have an array `keys` that is not empty")
-        keys: dict[str, str] = {}
-        for key in found:
-            kid = self._kid(key)
-            if kid in keys:
-                raise InvalidSetting(f"the JWKS has the `kid` `{kid}` twice")
-            keys[kid] = encode({"keys": [key]}).decode("utf-8")
+            found = KeySet.of(document_from(text), published=True).keys
+        except KeyRefused as refused:
+            raise InvalidSetting(f"the keys: {refused}") from None
+        keys: dict[str, Mapping[str, object]] = {}
+        for kid, key in found.items():
+            if isinstance(key, VerificationKey) and _is_for_opa(key):
+                algorithms = [name for name in self.algorithms if name in key.algorithms]
+                if algorithms:
+                    keys[kid] = {"algorithms": algorithms, "cert": _pem(key)}
+        if not keys:
+            why = "; ".join(f"`{kid}`: {key}" for kid, key in found.items() if isinstance(key, str))
+            raise InvalidSetting("the JWKS has no key with a `kid` for these algorithms" + (f" ({why})" if why else ""))
         return "", keys
 
-    def _kid(self, key: Value) -> str:
-        if not isinstance(key, dict):
-            raise InvalidSetting("a key of a JWKS must be an object")
-        kid, family = key.get("kid"), key.get("kty")
-        if not isinstance(kid, str) or not kid:
-            raise InvalidSetting("each key of a JWKS must have a `kid`")
-        if not isinstance(family, str) or family not in _FAMILIES or not _PRIVATE_MEMBERS.isdisjoint(key):
-            raise InvalidSetting(f"the key `{kid}` of the JWKS is no public key")
-        operations = key.get("key_ops", ["verify"])
-        if key.get("use", "sig") != "sig" or not isinstance(operations, list) or "verify" not in operations:
-            raise InvalidSetting(f"the key `{kid}` of the JWKS is not for verifying signatures")
-        fitting = [name for name in self.algorithms if name.startswith(_FAMILIES[family])]
-        if key.get("alg", fitting[0] if fitting else "") not in fitting:
-            raise InvalidSetting(f"the key `{kid}` of the JWKS fits none of the algorithms")
-        return kid
+
+def _is_for_opa(key: VerificationKey) -> bool:
+    return key.kind != _NOT_IN_OPA
+
+
+def _pem(key: VerificationKey) -> str:
+    """The key in the one form of PEM that OPA reads."""
+    assert not isinstance(key.material, bytes)  # neither a PEM nor a published set gives a secret
+    return key.material.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")

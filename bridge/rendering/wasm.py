@@ -40,7 +40,8 @@ def build_wasm(rule_set: RuleSet, *, executable: str | os.PathLike[str] | None =
             path = folder / _ROOT / module.path
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(module.text, encoding="utf-8")
-        run = run_opa(["build", "--target", "wasm", "--output", _BUNDLE, _ROOT], executable=executable, folder=folder)
+        command = ["build", "--target", "wasm", "--prune-unused", "--output", _BUNDLE, _ROOT]
+        run = run_opa(command, executable=executable, folder=folder)
         if run.status != 0:
             raise EngineFault(f"`opa build` refused the rules: {run.stderr.strip()}")
         with tarfile.open(fileobj=io.BytesIO((folder / _BUNDLE).read_bytes())) as bundle:

@@ -1,0 +1,123 @@
+package jwt_policy.resource_test
+
+import data.jwt_policy.resource
+
+_stored := {"devices": {"resources": {
+	"device1": {"id": "device1", "custom_data": {"user_id": "user1"}},
+	"bare": {"id": "bare"},
+	"other": {"id": "Other"},
+	"no_id": {"custom_data": {}},
+	"bad_data": {"id": "bad_data", "custom_data": []},
+	"array": ["array"],
+	"text": "text",
+	"false": false,
+	"null": null,
+	"": {"id": ""},
+}}}
+
+_invalid := {"reason": "invalid_resource"}
+
+_unknown := {"reason": "unknown_resource"}
+
+# R12.8
+
+test_given_object_with_an_id_is_a_resource if resource.given({"id": "a"}) == {"resource": {"id": "a"}}
+
+test_given_resource_keeps_all_its_members if {
+	value := {"id": "a", "custom_data": {"b": [1]}, "other": null}
+	resource.given(value) == {"resource": value}
+}
+
+test_given_resource_may_have_empty_custom_data if {
+	resource.given({"id": "a", "custom_data": {}}) == {"resource": {"id": "a", "custom_data": {}}}
+}
+
+test_given_resource_may_have_an_id_of_a_space if resource.given({"id": " "}) == {"resource": {"id": " "}}
+
+test_given_value_that_is_no_object_is_no_resource if {
+	found := [resource.given(value) | some value in [null, false, true, 0, 1, "", "id", [], ["id"], [{"id": "a"}]]]
+	found == [_invalid | some _ in numbers.range(1, 10)]
+}
+
+test_given_object_without_an_id_is_no_resource if {
+	resource.given({}) == _invalid
+	resource.given({"custom_data": {}}) == _invalid
+	resource.given({"ID": "a"}) == _invalid
+}
+
+test_given_id_must_be_a_string if {
+	found := [resource.given({"id": id}) | some id in [null, false, true, 0, 1, [], ["a"], {}, {"id": "a"}]]
+	found == [_invalid | some _ in numbers.range(1, 9)]
+}
+
+test_given_id_must_not_be_empty if resource.given({"id": "", "custom_data": {}}) == _invalid
+
+test_given_custom_data_must_be_an_object if {
+	found := [resource.given({"id": "a", "custom_data": data_}) | some data_ in [null, false, true, 0, "", "{}", [], [{}]]]
+	found == [_invalid | some _ in numbers.range(1, 8)]
+}
+
+# R2, by id
+
+test_stored_resource_is_found_by_id if {
+	found := resource.stored("devices", "device1") with data.jwt_policy_data as _stored
+	found == {"resource": {"id": "device1", "custom_data": {"user_id": "user1"}}}
+}
+
+test_stored_resource_needs_no_custom_data if {
+	found := resource.stored("devices", "bare") with data.jwt_policy_data as _stored
+	found == {"resource": {"id": "bare"}}
+}
+
+test_stored_value_of_another_id_is_no_resource if {
+	found := resource.stored("devices", "other") with data.jwt_policy_data as _stored
+	found == _invalid
+}
+
+test_stored_value_that_is_no_resource_is_known if {
+	ids := ["no_id", "bad_data", "array", "text"]
+	found := [resource.stored("devices", id) | some id in ids] with data.jwt_policy_data as _stored
+	found == [_invalid, _invalid, _invalid, _invalid]
+}
+
+test_stored_false_is_known if {
+	found := resource.stored("devices", "false") with data.jwt_policy_data as _stored
+	found == _invalid
+}
+
+test_stored_null_is_known if {
+	found := resource.stored("devices", "null") with data.jwt_policy_data as _stored
+	found == _invalid
+}
+
+test_id_that_is_not_stored_is_unknown if {
+	ids := ["device2", "Device1", "device1 ", "devic", "resources"]
+	found := [resource.stored("devices", id) | some id in ids] with data.jwt_policy_data as _stored
+	found == [_unknown, _unknown, _unknown, _unknown, _unknown]
+}
+
+test_empty_id_is_unknown_even_where_it_is_stored if {
+	found := resource.stored("devices", "") with data.jwt_policy_data as _stored
+	found == _unknown
+}
+
+test_id_that_is_no_string_is_unknown if {
+	ids := [null, false, true, 0, 1, [], ["device1"], {}, {"id": "device1"}]
+	found := [resource.stored("devices", id) | some id in ids] with data.jwt_policy_data as _stored
+	found == [_unknown | some _ in ids]
+}
+
+test_number_is_no_index_into_a_stored_array if {
+	found := resource.stored("devices", 0) with data.jwt_policy_data as {"devices": {"resources": [{"id": 0}]}}
+	found == _unknown
+}
+
+test_id_of_another_type_is_unknown if {
+	found := resource.stored("sessions", "device1") with data.jwt_policy_data as _stored
+	found == _unknown
+}
+
+test_every_id_is_unknown_where_nothing_is_stored if {
+	found := resource.stored("devices", "device1") with data.jwt_policy_data as {}
+	found == _unknown
+}
