@@ -6,6 +6,7 @@ UTF-8 with only `"`, the backslash and control characters escaped.
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from json.encoder import encode_basestring as _quote
 from typing import Any, Final
@@ -35,9 +36,11 @@ def encode(value: object, *, max_bytes: int = RESOURCE_BYTES, what: str = "") ->
         if len(text) > max_bytes:
             raise _too_long(max_bytes)
     except _Refused as refused:
-        raise MalformedInput(
-            refused.cause, rule=refused.rule, what=what, pointer=pointer(*reversed(refused.path))
-        ) from None
+        path = refused.path[::-1]
+        cause, rule = refused.cause, refused.rule
+        if rule == "R12.4" and _is_cycle(value, path):
+            cause, rule = "a value that contains itself", "R12.7"
+        raise MalformedInput(cause, rule=rule, what=what, pointer=pointer(*path)) from None
     return text
 
 
@@ -76,6 +79,8 @@ class _Encoder:
         if kind is bool:
             return "true" if value else "false"
         if kind is int or kind is Decimal or kind is float:
+            if (kind is float and not math.isfinite(value)) or (kind is Decimal and not value.is_finite()):
+                raise _Refused(f"`{value}` is no JSON number", "R12.7")
             try:
                 return numbers.write(numbers.normal(value))
             except numbers.NumberRefused as error:
@@ -112,7 +117,7 @@ class _Encoder:
             raise _Refused(f"nested more than {MAX_DEPTH} deep", "R12.4")
         self.nodes -= items
         if self.nodes < 0:
-            raise _Refused(f"more than {MAX_NODES:,} values, or a cycle", "R12.7")
+            raise _Refused(f"more than {MAX_NODES:,} values", "R12.7")
 
     def string(self, value: str) -> str:
         if not value.isascii() and SURROGATE.search(value):
@@ -122,6 +127,17 @@ class _Encoder:
             raise _too_long(self.max_bytes)
         quoted: str = _quote(value)
         return quoted
+
+
+def _is_cycle(value: Any, path: list[str]) -> bool:
+    """Whether the containers on a path through `value` come to one that they have passed."""
+    passed = set()
+    for name in path:
+        if id(value) in passed:
+            return True
+        passed.add(id(value))
+        value = value[int(name)] if type(value) is list else value.get(name)
+    return False
 
 
 def _too_long(max_bytes: int) -> _Refused:

@@ -44,10 +44,10 @@ def read(text: str) -> int | Decimal:
 
 
 def normal(number: float | Decimal) -> int | Decimal:
-    """The same number in this module's form; `number` is exactly an int, a float or a Decimal.
+    """The same number in this module's form; `number` is exactly an int, a float or a Decimal, and finite.
 
     Raises:
-        NumberRefused: R12.5, or NaN or an infinity.
+        NumberRefused: R12.5.
     """
     if type(number) is int:
         if number.bit_length() > _LARGEST_BITS:
@@ -57,8 +57,7 @@ def normal(number: float | Decimal) -> int | Decimal:
         number = Decimal(repr(number))  # R12.7: the number that its repr spells
     assert isinstance(number, Decimal)
     sign, digits, exponent = number.as_tuple()
-    if not isinstance(exponent, int):
-        raise NumberRefused(f"`{number}` is not a JSON number")
+    assert isinstance(exponent, int)
     if len(digits) > MAX_TEXT:
         raise NumberRefused(f"a number written with more than {MAX_TEXT:,} characters")
     return _from_digits(bool(sign), "".join(map(str, digits)), exponent)

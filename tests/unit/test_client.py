@@ -85,7 +85,7 @@ def test_odd_questions_are_denied(policy_bridge, claims, type_, resource, reason
 @pytest.mark.parametrize(
     ("claims", "resource", "rule", "place"),
     [
-        ({"a": float("nan")}, DEVICE, "R12.5", "claims: at `/a`"),
+        ({"a": float("nan")}, DEVICE, "R12.7", "claims: at `/a`"),
         ({1: 1}, DEVICE, "R12.7", "claims: at `/1`"),
         ({"a": "a" * 65_536}, DEVICE, "R12.6", "claims: "),
         ({}, {"id": "a", "x": (1,)}, "R12.7", "resource: at `/x`"),

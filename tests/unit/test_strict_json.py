@@ -237,10 +237,16 @@ def test_depth_counts_containers_and_not_scalars():
 
 
 def test_cycles_and_shared_values_are_counted_as_written_out():
-    cycle = []
-    cycle.append(cycle)
+    cycle = [0, {"a": []}]
+    cycle[1]["a"].append(cycle)
+    for value in (cycle, {"b": cycle}, cycle[1]):
+        with pytest.raises(MalformedInput, match=r"contains itself \(R12\.7\)"):
+            encode(value)
+    shared = []
+    for _ in range(70):
+        shared = [shared]
     with pytest.raises(MalformedInput, match=r"R12\.4"):
-        encode(cycle)
+        encode([shared, shared])
     many = [0]
     for _ in range(40):
         many = [many, many]

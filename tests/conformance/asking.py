@@ -1,0 +1,424 @@
+"""Every way to ask each decider, and the answers that differ from the vectors'."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import requests
+from conformance.vectors import shown
+
+from bridge import reference
+from bridge.client import PolicyBridge
+from bridge.engines import OpaEngine, ReferenceEngine, WasmEngine
+from bridge.errors import BridgeError
+from bridge.rendering import RuleSet, build_wasm, entrypoints
+from bridge.resource import Resource, parse_resource
+from bridge.strict_json import encode, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from conformance.vectors import Case, Stored
+
+    from bridge.decision import Decision, Request
+    from bridge.policy import PolicySettings
+
+NO_RESOURCE: Final = 7
+NOBODY: Final = "nobody has this id"
+_BATCH_DEPTH: Final = 68  # a resource in an array in the input
+_LONGEST_NUMBER: Final = 1_000
+
+Answered: TypeAlias = "Iterator[tuple[Question, object, object]]"
+"""A question, the answer that is wanted, and the one that was given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A case as it is asked: as it stands, or by the id of its resource, which is stored first."""
+
+    case: Case
+    request: Request
+    stored: Stored
+
+    @property
+    def text(self) -> bytes:
+        return self.request.text if self.case.input is None else self.case.input
+
+    @property
+    def is_for_check(self) -> bool:
+        """Whether `check` can be asked it: a string is a token or an id there, all else claims or a resource."""
+        if self.case.input is not None or self.request.claims is None or self.request.type is None:
+            return False
+        if self.request.claims.startswith(b'"'):
+            return False
+        if self.request.resource is not None:
+            return not self.request.resource.startswith(b'"')
+        return self.request.id is not None and self.request.id.startswith(b'"')
+
+    @property
+    def has_item(self) -> bool:
+        return self.case.input is None and (self.request.resource or self.request.id) is not None
+
+    @property
+    def wanted_of_another(self) -> dict[str, object]:
+        """The decision for `NO_RESOURCE`, or for the id `NOBODY`, in place of the resource."""
+        if self.case.expected["reason"] in ("malformed_input", "unknown_type"):
+            return self.case.expected
+        return {
+            "allow": False,
+            "reason": "invalid_resource" if self.request.resource is not None else "unknown_resource",
+        }
+
+
+def as_they_stand(cases: Iterable[Case]) -> list[Question]:
+    """The cases that are not refused, as they stand."""
+    return [Question(case, case.request(), case.stored) for case in cases if case.is_accepted]
+
+
+def by_id(cases: Iterable[Case]) -> list[Question]:
+    """The cases whose resource can be stored, asked by id."""
+    found = []
+    for case in cases:
+        if case.is_accepted and (key := case.stored_key()) is not None:
+            request = case.request()
+            asked = replace(request, resource=None, id=encode(key[1]))
+            found.append(Question(case, asked, {key: request.resource}))
+    return found
+
+
+def is_pushable(question: Question) -> bool:
+    """Whether the push would store just that: resources only, of known types, under their ids."""
+    for (type_, id_), text in question.stored.items():
+        if text is not None:
+            resource = parse_resource(parse(text))
+            if type_ not in question.case.settings.types or not isinstance(resource, Resource) or resource.id != id_:
+                return False
+    return True
+
+
+def is_nothing_stored(question: Question) -> bool:
+    return not any(question.stored.values())
+
+
+class Deciders:
+    """The bridges that the tests ask, one for each engine and settings; those on OPA have rules of their own there."""
+
+    def __init__(self, opa_url: str, folder: Path, run: str) -> None:
+        self.opa_url = opa_url
+        self.http = requests.Session()
+        self.http.trust_env = False
+        self._folder = folder
+        self._run = run
+        self._bridges: dict[tuple[str, PolicySettings], PolicyBridge] = {}
+
+    def bridge(self, engine: str, settings: PolicySettings) -> PolicyBridge:
+        found = self._bridges.get((engine, settings))
+        if found is None:
+            found = self._bridges[engine, settings] = PolicyBridge(self._engine(engine, settings))
+            found.install()
+        return found
+
+    def close(self) -> None:
+        self.http.close()
+        for bridge in self._bridges.values():
+            if isinstance(bridge.engine, OpaEngine):
+                bridge.engine.uninstall()
+            bridge.close()
+
+    def _engine(self, engine: str, settings: PolicySettings) -> ReferenceEngine | WasmEngine | OpaEngine:
+        rule_set = RuleSet(policy=settings)
+        if engine == "reference":
+            return ReferenceEngine(rule_set)
+        number = len(self._bridges)
+        if engine == "opa":
+            roots = {root: f"jwt_policy_test_{self._run}_{number}{root[:1]}" for root in ("package_root", "data_root")}
+            return OpaEngine(self.opa_url, replace(rule_set, **roots))
+        if rule_set == RuleSet():
+            return WasmEngine()
+        path = self._folder / f"{number}.wasm"
+        path.write_bytes(build_wasm(rule_set))
+        return WasmEngine(rule_set, wasm=path)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to ask an engine.
+
+    Attributes:
+        engine: The engine's name.
+        ask: Asks the questions of one group.
+        fits: Whether a question can be asked this way.
+        fills_store: Whether the engine's store is what is asked by id.
+    """
+
+    engine: str
+    ask: Callable[[Deciders, PolicyBridge, Sequence[Question]], Answered]
+    fits: Callable[[Question], bool]
+    fills_store: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.engine}-{self.ask.__name__}"
+
+
+def differences(deciders: Deciders, way: Way, questions: Iterable[Question]) -> list[str]:
+    """What was answered otherwise than wanted, a text each; the stored resources are brought there first."""
+    found = []
+    for settings, stored, group in _groups(questions):
+        bridge = deciders.bridge(way.engine, settings)
+        if way.fills_store:
+            _store(bridge, stored)
+        for question, wanted, given in way.ask(deciders, bridge, group):
+            if shown(wanted) != shown(given):
+                found.append(f"{question.case.name}:\n  wanted {shown(wanted)}\n  given  {shown(given)}")
+    return found
+
+
+def _groups(questions: Iterable[Question]) -> Iterator[tuple[PolicySettings, Stored, list[Question]]]:
+    """Questions that can be asked of one store, so that few stores have to be filled."""
+    groups: list[tuple[object, PolicySettings, Stored, list[Question]]] = []
+    for question in questions:
+        key = (question.case.settings, is_pushable(question))
+        for other, _, stored, group in groups:
+            if key == other and all(stored.get(at, text) == text for at, text in question.stored.items()):
+                stored.update(question.stored)
+                group.append(question)
+                break
+        else:
+            groups.append((key, question.case.settings, dict(question.stored), [question]))
+    return ((settings, stored, group) for _, settings, stored, group in groups)
+
+
+def _store(bridge: PolicyBridge, stored: Stored) -> None:
+    """Store exactly that: by a push where a push takes it, else behind its back, which only OPA allows."""
+    values: dict[str, dict[str, bytes]] = {type_: {} for type_ in bridge.engine.rule_set.policy.types}
+    pushable = True
+    for (type_, id_), text in stored.items():
+        if text is not None:
+            resource = parse_resource(parse(text))
+            pushable = pushable and type_ in values and isinstance(resource, Resource) and resource.id == id_
+            values.setdefault(type_, {})[id_] = text
+    if pushable:
+        for type_, resources in values.items():
+            bridge.push(type_, map(parse, resources.values()), strict=True, force=True)
+        return
+    assert isinstance(bridge.engine, OpaEngine)
+    types = [
+        encode(type_)
+        + b':{"revision":"1","resources":{'
+        + b",".join(encode(id_) + b":" + text for id_, text in resources.items())
+        + b"}}"
+        for type_, resources in values.items()
+    ]
+    root = bridge.engine.rule_set.data_root
+    bridge.engine.opa.put_data(root.split("."), b"{" + b",".join(types) + b"}")
+
+
+# Ways to ask through PolicyBridge.
+
+
+def check(_: Deciders, bridge: PolicyBridge, questions: Sequence[Question]) -> Answered:
+    for question in questions:
+        arguments = _arguments(question, parse)
+        yield question, question.case.expected, _said(lambda a=arguments: bridge.check(*a).as_dict())
+
+
+def check_of_objects(_: Deciders, bridge: PolicyBridge, questions: Sequence[Question]) -> Answered:
+    """With the Python objects that the standard library reads from the texts as they are spelled."""
+    for question in questions:
+        try:
+            arguments = _arguments(_spelled(question), objects)
+        except ValueError:  # a number that only strict_json can read
+            continue
+        yield question, question.case.expected, _said(lambda a=arguments: bridge.check(*a).as_dict())
+
+
+def check_many(_: Deciders, bridge: PolicyBridge, questions: Sequence[Question]) -> Answered:
+    for question in questions:
+        claims, type_, item = _arguments(question, parse)
+        another = NOBODY if question.request.resource is None else NO_RESOURCE
+        wanted = [question.wanted_of_another, question.case.expected, question.case.expected]
+        items = [another, item, item]
+        yield question, wanted, _said(lambda a=(claims, type_, items): _dicts(bridge.check_many(*a)))
+
+
+def explain(_: Deciders, bridge: PolicyBridge, questions: Sequence[Question]) -> Answered:
+    for question in questions:
+        arguments = _arguments(question, parse)
+        expected = question.case.expected
+        wanted = [expected, expected.get("failures", [])]
+        yield question, wanted, _said(lambda a=arguments: _explained(bridge, *a))
+
+
+def batch(_: Deciders, bridge: PolicyBridge, questions: Sequence[Question]) -> Answered:
+    """All in one query, whatever they are."""
+    decisions = bridge.engine.decide([question.request for question in questions])
+    for question, decision in zip(questions, decisions, strict=True):
+        yield question, question.case.expected, decision.as_dict()
+
+
+def _arguments(question: Question, read: Callable[[bytes], Any]) -> tuple[Any, Any, Any]:
+    request = question.request
+    item = request.id if request.resource is None else request.resource
+    assert request.claims is not None
+    assert request.type is not None
+    assert item is not None
+    return read(request.claims), read(request.type), read(item)
+
+
+def _spelled(question: Question) -> Question:
+    texts = question.case.texts
+    resource = None if question.request.resource is None else texts["resource"]
+    return replace(question, request=replace(question.request, claims=texts["claims"], resource=resource))
+
+
+def objects(text: bytes) -> Any:
+    """The Python objects of a text, as the standard library reads it, and Decimal for fractions.
+
+    Raises:
+        ValueError: The standard library cannot read it, or it has a number of a length that an object does not show.
+    """
+    return json.loads(text.decode("utf-8"), parse_float=_fraction, parse_int=_integer)
+
+
+def _fraction(text: str) -> Decimal:
+    if len(text) > _LONGEST_NUMBER:
+        raise ValueError(text)
+    try:
+        return Decimal(text)
+    except ArithmeticError:
+        raise ValueError(text) from None
+
+
+def _integer(text: str) -> int:
+    if len(text) > _LONGEST_NUMBER:
+        raise ValueError(text)
+    return int(text)
+
+
+def _explained(bridge: PolicyBridge, claims: Any, type_: Any, item: Any) -> object:
+    explanation = bridge.explain(claims, type_, item)
+    demands = [{"pointer": demand.failure.pointer, "code": demand.failure.code} for demand in explanation.demands]
+    return [explanation.decision.as_dict(), demands]
+
+
+def _dicts(decisions: Iterable[Decision]) -> list[dict[str, object]]:
+    return [decision.as_dict() for decision in decisions]
+
+
+def _said(ask: Callable[[], object]) -> object:
+    """An answer, or the error in its place, so that one does not hide the cases behind it."""
+    try:
+        return ask()
+    except BridgeError as error:
+        return repr(error)
+
+
+# Ways to ask a decider itself.
+
+
+def definition(_: Deciders, bridge: PolicyBridge, questions: Sequence[Question]) -> Answered:
+    """`reference.decide`, which may be given any stored value."""
+    for question in questions:
+        stored: dict[str, dict[str, Any]] = {}
+        for (type_, id_), text in question.stored.items():
+            if text is not None:
+                stored.setdefault(type_, {})[id_] = parse(text)
+        decision = reference.decide(parse(question.text, max_depth=_BATCH_DEPTH), bridge.engine.rule_set.policy, stored)
+        yield question, question.case.expected, decision.as_dict()
+
+
+def decision_of_wasm(_: Deciders, bridge: PolicyBridge, questions: Sequence[Question]) -> Answered:
+    return _one(questions, _wasm(bridge, "decision"))
+
+
+def allow_of_wasm(_: Deciders, bridge: PolicyBridge, questions: Sequence[Question]) -> Answered:
+    return _verdict(questions, _wasm(bridge, "allow"))
+
+
+def decisions_of_wasm(_: Deciders, bridge: PolicyBridge, questions: Sequence[Question]) -> Answered:
+    return _several(questions, _wasm(bridge, "decisions"))
+
+
+def decision_over_http(deciders: Deciders, bridge: PolicyBridge, questions: Sequence[Question]) -> Answered:
+    return _one(questions, _http(deciders, bridge, "decision"))
+
+
+def allow_over_http(deciders: Deciders, bridge: PolicyBridge, questions: Sequence[Question]) -> Answered:
+    return _verdict(questions, _http(deciders, bridge, "allow"))
+
+
+def decisions_over_http(deciders: Deciders, bridge: PolicyBridge, questions: Sequence[Question]) -> Answered:
+    return _several(questions, _http(deciders, bridge, "decisions"))
+
+
+Ask: TypeAlias = "Callable[[bytes], object]"
+
+
+def _one(questions: Sequence[Question], ask: Ask) -> Answered:
+    for question in questions:
+        yield question, question.case.expected, ask(question.text)
+
+
+def _verdict(questions: Sequence[Question], ask: Ask) -> Answered:
+    for question in questions:
+        yield question, question.case.expected["allow"], ask(question.text)
+
+
+def _several(questions: Sequence[Question], ask: Ask) -> Answered:
+    for question in questions:
+        request = question.request
+        if request.resource is not None:
+            name, item, another = b"resources", request.resource, encode(NO_RESOURCE)
+        else:
+            name, item, another = b"ids", request.id, encode(NOBODY)
+        assert item is not None
+        members = replace(request, resource=None, id=None).text[1:-1]
+        text = b"{%b%b%b}" % (members, members and b",", b'"%b":[%b,%b,%b]' % (name, another, item, item))
+        wanted = [question.wanted_of_another, question.case.expected, question.case.expected]
+        yield question, wanted, ask(text)
+
+
+def _wasm(bridge: PolicyBridge, name: str) -> Ask:
+    assert isinstance(bridge.engine, WasmEngine)
+    policy, path = bridge.engine._policy, entrypoint(bridge, name)
+    return lambda text: policy.evaluate(path, text)
+
+
+def _http(deciders: Deciders, bridge: PolicyBridge, name: str) -> Ask:
+    url = f"{deciders.opa_url}/v1/data/{entrypoint(bridge, name)}"
+
+    def ask(text: bytes) -> object:
+        answer = deciders.http.post(url, data=b'{"input":' + text + b"}", timeout=30)
+        return answer.json().get("result", f"status {answer.status_code} without a result")
+
+    return ask
+
+
+def entrypoint(bridge: PolicyBridge, name: str) -> str:
+    """The path of one of the public entrypoints."""
+    return next(path for path in entrypoints(bridge.engine.rule_set) if path.endswith(f"/{name}"))
+
+
+def _ways() -> Iterator[Way]:
+    for engine, keeps in (("reference", is_pushable), ("wasm", is_pushable), ("opa", _anything)):
+        for ask in (check, check_of_objects, check_many, explain):
+            yield Way(engine, ask, lambda question, keeps=keeps: question.is_for_check and keeps(question))
+        yield Way(engine, batch, lambda question, keeps=keeps: question.case.input is None and keeps(question))
+    yield Way("reference", definition, _anything, fills_store=False)
+    yield Way("wasm", decision_of_wasm, is_nothing_stored)
+    yield Way("wasm", allow_of_wasm, is_nothing_stored)
+    yield Way("wasm", decisions_of_wasm, lambda question: question.has_item and is_nothing_stored(question))
+    yield Way("opa", decision_over_http, _anything)
+    yield Way("opa", allow_over_http, _anything)
+    yield Way("opa", decisions_over_http, lambda question: question.has_item)
+
+
+def _anything(_: Question) -> bool:
+    return True
+
+
+WAYS: Final = tuple(_ways())
