@@ -1,8 +1,15 @@
 """The command line `jwt-bridge`: one module per command."""
 
-from bridge.cli.app import app
+from bridge.cli.app import app, register
+from bridge.cli.check import check
 from bridge.cli.decide import decide
+from bridge.cli.demo import demo
+from bridge.cli.install import install
+from bridge.cli.push import push
+from bridge.cli.render import render
+from bridge.cli.serve import serve
 
 __all__ = ["app"]
 
-app.command()(decide)
+for _command in (demo, decide, check, push, install, render, serve):
+    register(_command)

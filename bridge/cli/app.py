@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from importlib.metadata import version
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from bridge.cli.grouped import with_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -15,6 +21,13 @@ app = typer.Typer(
     help="Decide, through Open Policy Agent, what the `policy` claim of a JWT lets its bearer access.",
     epilog="First steps: [bold]jwt-bridge demo[/bold]",
 )
+
+
+def register(command: Callable[..., None]) -> None:
+    """Make a function a command; its docstring is its help."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    # Typer would break the lines where the source does.
+    app.command(help="\n\n".join(" ".join(text.split()) for text in paragraphs))(with_options(command))
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001 - typer's way of calling back

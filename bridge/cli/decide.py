@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import sys
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,24 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from bridge.cli.cases import Case, Malformed, answer, read_case
-from bridge.cli.ending import Exit, complain, end, told_errors, undisturbed
+from bridge.cli.ending import Exit, end, told_errors
+from bridge.cli.guest import guest_engine
 from bridge.cli.lines import chunks_of_lines
-from bridge.cli.options import (
-    EngineName,
-    EngineOption,
-    OpaCa,
-    OpaCertificate,
-    OpaDeadline,
-    OpaKey,
-    OpaTokenFile,
-    OpaUrl,
-    opa_client,
-)
+from bridge.cli.options import EngineName, EngineOption, OpaOptions
 from bridge.cli.progress import line_counter
+from bridge.cli.sources import open_stdin
 from bridge.client import batches
-from bridge.engines import OpaEngine, ReferenceEngine, WasmEngine
-from bridge.errors import EngineFault
-from bridge.rendering import RuleSet
+from bridge.engines import ReferenceEngine, WasmEngine
+from bridge.errors import EngineFault, Misuse
 from bridge.resource import InvalidResource, parse_resource
 from bridge.strict_json import encode
 
@@ -54,12 +44,7 @@ def decide(
         bool,
         typer.Option("--stored", help="Push the resources first, and ask for them by id; the answers are the same."),
     ] = False,
-    opa_url: OpaUrl = None,
-    opa_token_file: OpaTokenFile = None,
-    opa_ca: OpaCa = None,
-    opa_certificate: OpaCertificate = None,
-    opa_key: OpaKey = None,
-    opa_deadline: OpaDeadline = 30.0,
+    opa: OpaOptions,
 ) -> None:
     """Decide many questions, one a line.
 
@@ -76,9 +61,11 @@ def decide(
     Example: [bold]jwt-bridge decide questions.jsonl > answers.jsonl[/bold]
     """
     with told_errors(), _opened(file) as descriptor:
+        if sys.stdout is None:
+            raise Misuse("standard output is closed")
         next_line = 1
         try:
-            with _engine(engine, opa_url, opa_token_file, opa_ca, opa_certificate, opa_key, opa_deadline) as decider:
+            with _engine(engine, opa) as decider:
                 decided = _Stored(decider) if stored else _Inline(decider)
                 with line_counter() as count:
                     for chunk in _chunks(descriptor):
@@ -173,41 +160,16 @@ class _Stored(_Inline):
 @contextmanager
 def _opened(file: Path | None) -> Iterator[int]:
     if file is None or file == Path("-"):
-        yield sys.stdin.fileno()
+        yield open_stdin().fileno()
         return
     with file.open("rb", buffering=0) as opened:
         yield opened.fileno()
 
 
 @contextmanager
-def _engine(
-    name: EngineName,
-    url: str | None,
-    token_file: Path | None,
-    ca: Path | None,
-    certificate: Path | None,
-    key: Path | None,
-    deadline: float,
-) -> Iterator[Engine]:
+def _engine(name: EngineName, opa: OpaOptions) -> Iterator[Engine]:
     if name is not EngineName.OPA:
         yield WasmEngine() if name is EngineName.WASM else ReferenceEngine()
         return
-    with opa_client(url, token_file, ca, certificate, key, deadline) as client:
-        run = secrets.token_hex(8)
-        roots = RuleSet(package_root=f"jwt_bridge_decide_{run}", data_root=f"jwt_bridge_decide_{run}_data")
-        engine = OpaEngine(client, roots)
-        client.require_version((roots.package_root,))
-        try:
-            engine.install()
-            yield engine
-        finally:
-            with undisturbed():
-                _remove(engine)
-
-
-def _remove(engine: OpaEngine) -> None:
-    try:
-        engine.uninstall()
-    except EngineFault as fault:
-        rules = engine.rule_set
-        complain(f"`{rules.package_root}` and `{rules.data_root}` may still be on the OPA: {fault}")
+    with opa.client() as client, guest_engine(client, "decide") as engine:
+        yield engine

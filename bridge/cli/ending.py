@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Never
 
 import typer
 
+from bridge.cli.terminal import complain
 from bridge.errors import BridgeError, EngineFault, KeysUnavailable
 
 if TYPE_CHECKING:
@@ -33,11 +34,6 @@ class Exit(IntEnum):
     PIPE = 141
 
 
-def complain(text: str) -> None:
-    """Say something on standard error."""
-    typer.echo(f"jwt-bridge: {text}", err=True)
-
-
 def end(text: str, status: Exit) -> Never:
     """Say why on standard error, and end with `status`."""
     complain(text)
@@ -55,16 +51,23 @@ def told_errors() -> Iterator[None]:
         except BridgeError as error:
             end(str(error), Exit.MISUSE)
         except BrokenPipeError:
-            # Nobody reads on. Python would complain once more when it flushes at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _forget_output()
             raise typer.Exit(Exit.PIPE) from None
         except OSError as error:
+            if error.filename is None:  # such as a full disk behind standard output
+                _forget_output()
             name = f"`{error.filename}`: " if error.filename is not None else ""
             end(f"{name}{(error.strerror or str(error)).lower()}", Exit.MISUSE)
         except _Terminated:
             raise typer.Exit(Exit.TERMINATED) from None
         except KeyboardInterrupt:
             raise typer.Exit(Exit.INTERRUPTED) from None
+
+
+def _forget_output() -> None:
+    """Keep Python from complaining once more when it flushes at its end."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Terminated(BaseException):

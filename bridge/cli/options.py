@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from bridge.errors import Misuse
 from bridge.opa import OpaClient
+from bridge.policy import RESOURCE_TYPES, PolicySettings
+from bridge.rendering import RuleSet, TokenChecks
+from bridge.tokens import JwksFile, JwksUrl, StaticKey, TokenVerifier
+
+_OPA: Final = "An OPA server"
+_RULES: Final = "The rule set"
+_TOKENS: Final = "Tokens"
+_MOST_TEXT: Final = 1_048_576
 
 
 class EngineName(StrEnum):
@@ -20,69 +29,274 @@ class EngineName(StrEnum):
     OPA = "opa"
 
 
-_OPA = "An OPA server"
-
 EngineOption = Annotated[EngineName, typer.Option("--engine", help="What decides.")]
-OpaUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--opa-url",
-        envvar="OPA_URL",
-        metavar="URL",
-        help="Where OPA is, such as http://127.0.0.1:8181.",
-        rich_help_panel=_OPA,
-    ),
-]
-OpaTokenFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--opa-token-file", metavar="FILE", help="A file with the bearer token for OPA.", rich_help_panel=_OPA
-    ),
-]
-OpaCa = Annotated[
-    Path | None,
-    typer.Option(
-        "--opa-ca", metavar="FILE", help="The certificate authorities to trust, in PEM.", rich_help_panel=_OPA
-    ),
-]
-OpaCertificate = Annotated[
-    Path | None,
-    typer.Option("--opa-certificate", metavar="FILE", help="Our certificate for OPA, in PEM.", rich_help_panel=_OPA),
-]
-OpaKey = Annotated[
-    Path | None,
-    typer.Option("--opa-key", metavar="FILE", help="The key of our certificate, in PEM.", rich_help_panel=_OPA),
-]
-OpaDeadline = Annotated[
-    float,
-    typer.Option(
-        "--opa-deadline", metavar="SECONDS", min=0.001, help="How long one call to OPA may take.", rich_help_panel=_OPA
-    ),
-]
 
 
-def opa_client(
-    url: str | None,
-    token_file: Path | None,
-    ca: Path | None,
-    certificate: Path | None,
-    key: Path | None,
-    deadline: float,
-) -> OpaClient:
-    """The client for the OPA that the options speak of.
+@dataclass(frozen=True, slots=True)
+class OpaOptions:
+    """Which OPA server, and how to speak to it."""
+
+    url: Annotated[
+        str | None,
+        typer.Option(
+            "--opa-url",
+            envvar="OPA_URL",
+            metavar="URL",
+            help="Where OPA is, such as http://127.0.0.1:8181.",
+            rich_help_panel=_OPA,
+        ),
+    ] = None
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--opa-token-file", metavar="FILE", help="A file with the bearer token for OPA.", rich_help_panel=_OPA
+        ),
+    ] = None
+    ca: Annotated[
+        Path | None,
+        typer.Option(
+            "--opa-ca", metavar="FILE", help="The certificate authorities to trust, in PEM.", rich_help_panel=_OPA
+        ),
+    ] = None
+    certificate: Annotated[
+        Path | None,
+        typer.Option(
+            "--opa-certificate", metavar="FILE", help="Our certificate for OPA, in PEM.", rich_help_panel=_OPA
+        ),
+    ] = None
+    key: Annotated[
+        Path | None,
+        typer.Option("--opa-key", metavar="FILE", help="The key of our certificate, in PEM.", rich_help_panel=_OPA),
+    ] = None
+    deadline: Annotated[
+        float,
+        typer.Option(
+            "--opa-deadline",
+            metavar="SECONDS",
+            min=0.001,
+            help="How long one call to OPA may take.",
+            rich_help_panel=_OPA,
+        ),
+    ] = 30.0
+
+    def client(self) -> OpaClient:
+        """The client for the OPA that the options speak of.
+
+        Raises:
+            Misuse: An option is missing, or cannot be used.
+            OSError: The token's file cannot be read.
+        """
+        if self.url is None:
+            raise Misuse("where is OPA? Give --opa-url, or set OPA_URL")
+        if (self.certificate is None) != (self.key is None):
+            raise Misuse("--opa-certificate and --opa-key go together")
+        return OpaClient(
+            self.url,
+            token=None if self.token_file is None else read_text(self.token_file).strip(),
+            ca=self.ca,
+            client_certificate=None if self.certificate is None or self.key is None else (self.certificate, self.key),
+            deadline=self.deadline,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSetOptions:
+    """The settings of the rules; the same ones for every command that has to do with them."""
+
+    package_root: Annotated[
+        str,
+        typer.Option(
+            "--package-root", metavar="NAME", help="The package that the rules lie in.", rich_help_panel=_RULES
+        ),
+    ] = "jwt_policy"
+    data_root: Annotated[
+        str,
+        typer.Option(
+            "--data-root",
+            metavar="NAME",
+            help="Where the pushed resources lie in OPA's data.",
+            rich_help_panel=_RULES,
+        ),
+    ] = "jwt_policy_data"
+    claim: Annotated[
+        str,
+        typer.Option("--claim", metavar="NAME", help="The claim that holds the policy.", rich_help_panel=_RULES),
+    ] = "policy"
+    types: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--resource-type",
+            metavar="NAME",
+            help="A resource type; once for each.",
+            show_default=" ".join(RESOURCE_TYPES),
+            rich_help_panel=_RULES,
+        ),
+    ] = None
+    require_policy: Annotated[
+        bool,
+        typer.Option("--require-policy", help="Deny tokens that have no policy at all.", rich_help_panel=_RULES),
+    ] = False
+
+    def rule_set(self, token: TokenChecks | None = None) -> RuleSet:
+        """The rule set that the options speak of.
+
+        Raises:
+            InvalidSetting: An option cannot be used.
+        """
+        return RuleSet(
+            policy=PolicySettings(
+                claim=self.claim,
+                types=tuple(self.types) if self.types else RESOURCE_TYPES,
+                require_policy=self.require_policy,
+            ),
+            package_root=self.package_root,
+            data_root=self.data_root,
+            token=token,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TokenOptions:
+    """What a valid token is, by public keys."""
+
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            "--key", metavar="FILE", help="The public key that tokens are signed for, in PEM.", rich_help_panel=_TOKENS
+        ),
+    ] = None
+    jwks: Annotated[
+        str | None,
+        typer.Option(
+            "--jwks", metavar="FILE|URL", help="A set of keys in place of one (JWKS).", rich_help_panel=_TOKENS
+        ),
+    ] = None
+    algorithms: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--alg",
+            metavar="NAME",
+            help="An algorithm that is accepted; once for each.",
+            show_default="RS256",
+            rich_help_panel=_TOKENS,
+        ),
+    ] = None
+    audience: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--audience",
+            metavar="TEXT",
+            help="Whom tokens must be for (`aud`), any one of these; without it, tokens must have no `aud`.",
+            rich_help_panel=_TOKENS,
+        ),
+    ] = None
+    issuer: Annotated[
+        str | None,
+        typer.Option("--issuer", metavar="TEXT", help="Whom tokens must be from (`iss`).", rich_help_panel=_TOKENS),
+    ] = None
+    required: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--require",
+            metavar="CLAIM",
+            help="A claim that must be there besides `exp`; once for each.",
+            rich_help_panel=_TOKENS,
+        ),
+    ] = None
+
+    def token_checks(self) -> TokenChecks | None:
+        """The checks for the rules themselves to make; None where no option asks for any.
+
+        Raises:
+            InvalidSetting: An option cannot be used.
+            Misuse: A key is missing, or there are too many.
+            OSError: A file cannot be read.
+        """
+        if self.key is None and self.jwks is None:
+            if self.algorithms or self.audience or self.issuer is not None or self.required:
+                raise Misuse("rules that verify tokens need a key: give --key or --jwks as well")
+            return None
+        if self.key is not None and self.jwks is not None:
+            raise Misuse("--key and --jwks do not go together")
+        if self.jwks is not None and _is_url(self.jwks):
+            raise Misuse("the rules hold the keys themselves, so --jwks must name a file here")
+        return TokenChecks(
+            keys=read_text(self.key if self.key is not None else Path(self.jwks or "")),
+            algorithms=tuple(self.algorithms) if self.algorithms else ("RS256",),
+            audience=tuple(self.audience or ()),
+            issuer=self.issuer,
+            required=tuple(self.required or ()),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierOptions(TokenOptions):
+    """What a valid token is, for the bridge to verify."""
+
+    secret_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--secret-file",
+            metavar="FILE",
+            help="A shared secret in place of a key (HS256, HS384, HS512); a line feed after a text is not part of it.",
+            rich_help_panel=_TOKENS,
+        ),
+    ] = None
+    leeway: Annotated[
+        float,
+        typer.Option("--leeway", metavar="SECONDS", min=0, help="How far clocks may differ.", rich_help_panel=_TOKENS),
+    ] = 0.0
+
+    def verifier(self) -> TokenVerifier:
+        """The verifier that the options speak of.
+
+        Raises:
+            InvalidSetting: An option cannot be used.
+            Misuse: No key is given, or more than one.
+            OSError: The secret's file cannot be read.
+        """
+        return TokenVerifier(
+            self._source(),
+            algorithms=self.algorithms or ("RS256",),
+            audience=self.audience or None,
+            issuer=self.issuer,
+            leeway=self.leeway,
+            required=self.required or (),
+        )
+
+    def _source(self) -> StaticKey | JwksFile | JwksUrl:
+        if sum(given is not None for given in (self.key, self.jwks, self.secret_file)) != 1:
+            raise Misuse("what verifies the token? Give one of --key, --jwks and --secret-file")
+        if self.key is not None:
+            return StaticKey.from_pem_file(self.key)
+        if self.jwks is not None:
+            return JwksUrl(self.jwks) if _is_url(self.jwks) else JwksFile(self.jwks)
+        assert self.secret_file is not None
+        return StaticKey.from_secret(_secret(self.secret_file.read_bytes()))
+
+
+def read_text(path: Path) -> str:
+    """The text of a small file.
 
     Raises:
-        Misuse: An option is missing, or cannot be used.
-        OSError: The token's file cannot be read.
+        Misuse: It is not UTF-8, or longer than 1 MiB.
+        OSError: It cannot be read.
     """
-    if url is None:
-        raise Misuse("where is OPA? Give --opa-url, or set OPA_URL")
-    if (certificate is None) != (key is None):
-        raise Misuse("--opa-certificate and --opa-key go together")
-    return OpaClient(
-        url,
-        token=None if token_file is None else token_file.read_text(encoding="utf-8").strip(),
-        ca=ca,
-        client_certificate=None if certificate is None or key is None else (certificate, key),
-        deadline=deadline,
-    )
+    with path.open("rb") as file:
+        data = file.read(_MOST_TEXT + 1)
+    if len(data) > _MOST_TEXT:
+        raise Misuse(f"`{path}`: more than {_MOST_TEXT:,} bytes")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Misuse(f"`{path}`: not UTF-8") from None
+
+
+def _is_url(text: str) -> bool:
+    return text.startswith(("http://", "https://"))
+
+
+def _secret(data: bytes) -> bytes:
+    """Without the line feed that an editor puts behind a text; random bytes stay as they are."""
+    line = data.removesuffix(b"\n").removesuffix(b"\r")
+    return line if line.isascii() and line.decode("ascii").isprintable() else data

@@ -6,9 +6,6 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -16,10 +13,32 @@ if TYPE_CHECKING:
 @contextmanager
 def line_counter() -> Iterator[Callable[[int], None]]:
     """A function that counts lines that are done; shown unless the answers go to the same terminal."""
-    if not sys.stderr.isatty() or sys.stdout.isatty():
+    if not _is_watched() or sys.stdout.isatty():
         yield lambda _: None
         return
-    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} lines"), TextColumn("{task.speed:,.0f}/s"))
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
+    from bridge.cli import bars  # noqa: PLC0415 - loads `rich`
+
+    with bars.lines() as progress:
         task = progress.add_task("", total=None)
         yield lambda lines: progress.advance(task, lines)
+
+
+@contextmanager
+def reading(size: int | None) -> Iterator[Callable[[int, int], None]]:
+    """A function that is told how many more lines and bytes have been read.
+
+    Args:
+        size: How many bytes there are; None where nobody knows.
+    """
+    if not _is_watched():
+        yield lambda _lines, _bytes: None
+        return
+    from bridge.cli import bars  # noqa: PLC0415 - loads `rich`
+
+    with bars.lines() if size is None else bars.data() as progress:
+        task = progress.add_task("", total=size)
+        yield lambda lines, data: progress.advance(task, lines if size is None else data)
+
+
+def _is_watched() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()

@@ -1,0 +1,108 @@
+"""A decision in words for a person, or in JSON for a program."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from bridge.cli.terminal import printable, say
+from bridge.decision import Reason
+from bridge.errors import EngineFault, InvalidToken, MalformedInput
+from bridge.strict_json import ABSENT, encode
+
+if TYPE_CHECKING:
+    from bridge.client import Demand, Explanation
+    from bridge.errors import BridgeError
+    from bridge.strict_json import Absent, Value
+
+_SHOWN: Final = 200
+_REASONS: Final = {
+    Reason.UNKNOWN_TYPE: "the resource type is none of the known ones",
+    Reason.INVALID_RESOURCE: "a resource is an object with an `id`, a string that is not empty, "
+    "and a `custom_data` that, if it is there, is an object",
+    Reason.UNKNOWN_RESOURCE: "no resource of this type and id has been pushed",
+    Reason.UNRESTRICTED: "the claims have no policy, so nothing is restricted",
+    Reason.POLICY_REQUIRED: "the claims have no policy, and the rules require one",
+    Reason.INVALID_POLICY: "the policy is not valid, so it grants nothing at all",
+    Reason.TYPE_NOT_GRANTED: "the policy does not describe this resource type",
+    Reason.CONSTRAINT_FAILED: "the resource is not as the policy demands",
+    Reason.MATCHED: "the resource is as the policy demands",
+    Reason.MALFORMED_INPUT: "the claims are not an object",
+    Reason.INVALID_TOKEN: "the rules do not accept the token",
+}
+_ERRORS: Final = {
+    InvalidToken: Reason.INVALID_TOKEN,
+    MalformedInput: Reason.MALFORMED_INPUT,
+    EngineFault: Reason.ENGINE_UNAVAILABLE,
+}
+_VIOLATIONS: Final = {
+    "not_an_object": "it must be an object",
+    "not_a_string": "it must be a string",
+    "version_missing": "it must be there",
+    "version_unsupported": "it must be the number 2",
+    "unknown_resource_type": "it is no known resource type",
+    "unknown_field": "only `id` and `custom_data` may be there",
+}
+
+
+def tell(explanation: Explanation) -> None:
+    """Say what was decided, and why."""
+    decision = explanation.decision
+    word, colour = ("allowed", "green") if decision.allow else ("denied", "red")
+    verdict = typer.style(word, fg=colour, bold=True)
+    say(f"{verdict}: {decision.reason}")
+    if decision.reason in _REASONS:
+        say(f"  {_REASONS[decision.reason]}")
+    for violation in decision.violations:
+        place = printable(violation.pointer) or "the policy"
+        say(f"  {place}  {violation.code}: {_VIOLATIONS.get(violation.code, 'it breaks R8')}")
+    for demand in explanation.demands:
+        say(f"  {printable(demand.failure.pointer)}  {demand.failure.code}")
+        say(f"    wanted  {_shown(demand.wanted)}")
+        say(f"    found   {_shown(demand.found)}")
+
+
+def as_json(explanation: Explanation) -> bytes:
+    """The decision, the demands that failed and where it is from, as one object."""
+    decision = explanation.decision
+    members = {name: _encoded(value) for name, value in decision.as_dict().items()}
+    if explanation.demands:
+        members["failures"] = b"[" + b",".join(map(_demand, explanation.demands)) + b"]"
+    for name in ("engine", "decision_id", "revision"):
+        if (value := getattr(decision, name)) is not None:
+            members[name] = _encoded(value)
+    return _object(members)
+
+
+def error_as_json(error: BridgeError) -> bytes:
+    """Why there is no decision, as one object that denies."""
+    members = {"allow": b"false"}
+    for kind, reason in _ERRORS.items():
+        if isinstance(error, kind):
+            members["reason"] = _encoded(str(reason))
+    return _object(members | {"code": _encoded(error.code), "error": _encoded(str(error))})
+
+
+def _demand(demand: Demand) -> bytes:
+    members = {"pointer": demand.failure.pointer, "code": demand.failure.code, "wanted": demand.wanted}
+    if demand.found is not ABSENT:
+        members["found"] = demand.found
+    return _object({name: _encoded(value) for name, value in members.items()})
+
+
+def _object(members: dict[str, bytes]) -> bytes:
+    """An object of texts: a value that is as deep as R12.4 allows stands inside deeper ones here."""
+    return b"{" + b",".join(_encoded(name) + b":" + text for name, text in members.items()) + b"}"
+
+
+def _encoded(value: object) -> bytes:
+    return encode(value, max_bytes=sys.maxsize)
+
+
+def _shown(value: Value | Absent) -> str:
+    if value is ABSENT:
+        return "nothing"
+    text = printable(_encoded(value).decode("utf-8"))
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."

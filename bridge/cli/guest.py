@@ -1,0 +1,49 @@
+"""An OPA server that is a stranger's: rules and data of our own for a while, nothing of them afterwards."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from bridge.cli.ending import undisturbed
+from bridge.cli.terminal import complain
+from bridge.engines import OpaEngine
+from bridge.errors import EngineFault
+from bridge.rendering import RuleSet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bridge.opa import OpaClient
+
+
+@contextmanager
+def guest_engine(client: OpaClient, command: str) -> Iterator[OpaEngine]:
+    """An engine whose rules and data have roots of their own, and are removed at the end.
+
+    Args:
+        client: The server.
+        command: Who is the guest, for the names of the roots.
+
+    Raises:
+        EngineFault: The rules could not be installed.
+    """
+    run = secrets.token_hex(8)
+    roots = RuleSet(package_root=f"jwt_bridge_{command}_{run}", data_root=f"jwt_bridge_{command}_{run}_data")
+    engine = OpaEngine(client, roots)
+    client.require_version((roots.package_root,))
+    try:
+        engine.install()
+        yield engine
+    finally:
+        with undisturbed():
+            _remove(engine)
+
+
+def _remove(engine: OpaEngine) -> None:
+    try:
+        engine.uninstall()
+    except EngineFault as fault:
+        rules = engine.rule_set
+        complain(f"`{rules.package_root}` and `{rules.data_root}` may still be on the OPA: {fault}")

@@ -1,0 +1,58 @@
+"""`jwt-bridge push`: resources from JSON Lines to an OPA."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bridge.cli.ending import Exit, end, told_errors
+from bridge.cli.options import OpaOptions, RuleSetOptions
+from bridge.cli.sources import collect, tell_refusals
+from bridge.cli.terminal import say
+from bridge.errors import Misuse, PushRefused
+from bridge.resources import OpaStore
+from bridge.resources import push as push_to
+
+
+def push(
+    file: Annotated[Path, typer.Argument(help="JSON Lines, a resource each; `-` for standard input.")],
+    *,
+    type_: Annotated[str, typer.Option("--type", metavar="NAME", help="The resource type, such as devices.")],
+    strict: Annotated[bool, typer.Option("--strict", help="Push nothing at all if any resource is refused.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Push even if more than half of what is there would be removed.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Tell every refused resource.")] = False,
+    opa: OpaOptions,
+    rules: RuleSetOptions,
+) -> None:
+    """Push all resources of one type to an OPA, in place of those that are there; other types are left alone.
+
+    Each line is an object with an `id` and, optionally, `custom_data`. A resource that is malformed is refused, and
+    told with its line and the cause; so is each one whose id comes twice.
+
+    Exit status: 0 when all were pushed, 1 when some were left out, 2 when nothing was pushed, 3 when OPA failed.
+
+    Example: [bold]jwt-bridge push --type devices devices.jsonl --opa-url http://127.0.0.1:8181[/bold]
+    """
+    with told_errors():
+        rule_set = rules.rule_set()
+        if type_ not in rule_set.policy.types:
+            raise Misuse(f"`{type_}` is not one of the resource types: {', '.join(rule_set.policy.types)}")
+        root = tuple(rule_set.data_root.split("."))
+        with opa.client() as client:
+            client.require_version((*root, type_, "revision"))
+            collected = collect(file)
+            tell_refusals(collected.refusals, everything=verbose)
+            try:
+                report = push_to(
+                    OpaStore(client, root, rule_set.policy.types), type_, collected, strict=strict, force=force
+                )
+            except PushRefused as refused:
+                end(str(refused), Exit.MISUSE)
+        say(
+            f"{type_}: {report.stored:,} stored now, {report.before:,} before, {report.removed:,} removed, "
+            f"{len(report.refusals):,} refused; revision {report.revision}"
+        )
+        if report.refusals:
+            raise typer.Exit(Exit.DENIED)

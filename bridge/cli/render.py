@@ -1,0 +1,73 @@
+"""`jwt-bridge render`: a rule set as Rego, and as Wasm."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bridge.cli.ending import told_errors
+from bridge.cli.options import RuleSetOptions, TokenOptions
+from bridge.cli.terminal import say
+from bridge.cli.written import write_files
+from bridge.errors import Misuse
+from bridge.rendering import RuleSet, build_wasm, default_wasm, fingerprint, rego_root
+from bridge.rendering import render as modules_of
+
+
+def render(
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Write the modules below this folder; without it, show them."),
+    ] = None,
+    wasm: Annotated[
+        Path | None,
+        typer.Option("--wasm", metavar="FILE", help="Build the Wasm of the rules into this file, with an `opa`."),
+    ] = None,
+    opa: Annotated[
+        Path | None,
+        typer.Option(
+            "--opa",
+            metavar="PATH",
+            help="The `opa` that builds; without it, what JWT_BRIDGE_OPA names, or the one on PATH.",
+        ),
+    ] = None,
+    default: Annotated[
+        bool, typer.Option("--default", help="The default rules and their Wasm, into the folder of --write.")
+    ] = False,
+    write: Annotated[
+        Path | None,
+        typer.Option("--write", metavar="DIR", help="The folder `rego` of a checkout; only with --default."),
+    ] = None,
+    rules: RuleSetOptions,
+    tokens: TokenOptions,
+) -> None:
+    """Show or write the Rego of a rule set, and build its Wasm.
+
+    With --key or --jwks the rules verify tokens themselves; such rules run on an OPA server only.
+
+    Files of an earlier run are replaced; a file that is something else is left alone, and nothing is written then.
+
+    Example: [bold]jwt-bridge render --package-root acme.jwt_policy --out policies[/bold]
+
+    Example: [bold]jwt-bridge render --require-policy --out policies --wasm policy.wasm[/bold]
+    """
+    with told_errors():
+        if default != (write is not None):
+            raise Misuse("--default and --write go together")
+        rule_set = rules.rule_set(tokens.token_checks())
+        if write is not None:
+            if out is not None or wasm is not None or rule_set != RuleSet():
+                raise Misuse("--default takes no other settings, and --write is where all of it goes")
+            out, wasm = write, write / default_wasm().relative_to(rego_root())
+        modules = modules_of(rule_set)
+        files = {} if out is None else {out / module.path: module.text.encode() for module in modules}
+        if wasm is not None:
+            files[wasm] = build_wasm(rule_set, executable=opa)
+        write_files(files)
+        for path, data in files.items():
+            say(f"{path}  {len(data):,} bytes")
+        if files:
+            say(f"fingerprint {fingerprint(rule_set)}")
+        else:
+            say("\n".join(f"# ----- {module.path}\n\n{module.text}" for module in modules).removesuffix("\n"))

@@ -1,0 +1,365 @@
+"""`jwt-bridge check` as a process."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import jwt
+import pytest
+from cli_process import run, run_here
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from fault_server import FaultServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+    from bridge.opa import ManagedOpa
+
+POLICY = {"version": 2, "devices": {"custom_data": {"user_id": "ada", "plan": 1}}}
+GOOD = '{"id": "d1", "custom_data": {"user_id": "ada", "plan": 1.0}}'
+BAD = '{"id": "d2", "custom_data": {"user_id": "Ada"}}'
+FAILURES = [
+    {"pointer": "/custom_data/plan", "code": "missing", "wanted": 1},
+    {"pointer": "/custom_data/user_id", "code": "different", "wanted": "ada", "found": "Ada"},
+]
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture(scope="module")
+def key() -> RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65_537, key_size=2048)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, key: RSAPrivateKey) -> Path:
+    """Keys and inputs, right and wrong ones."""
+    folder = tmp_path_factory.mktemp("check")
+    pem = serialization.Encoding.PEM
+    spki = serialization.PublicFormat.SubjectPublicKeyInfo
+    weak = rsa.generate_private_key(public_exponent=65_537, key_size=1024)
+    jwk = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key()))
+    files: dict[str, bytes] = {
+        "public.pem": key.public_key().public_bytes(pem, spki),
+        "private.pem": key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
+        "weak.pem": weak.public_key().public_bytes(pem, spki),
+        "bad.pem": b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
+        "jwks.json": json.dumps({"keys": [{**jwk, "kid": "k1"}]}).encode(),
+        "secret.txt": SECRET.encode() + b"\n",
+        "short.txt": b"short\n",
+        "claims.json": json.dumps({"policy": POLICY}).encode(),
+        "good.json": GOOD.encode(),
+        "binary": bytes(range(256)),
+        "empty": b"",
+        "list.json": b"[1]",
+        "string.json": b'"d1"',
+        "twice.json": b'{"id":"1","id":"2"}',
+    }
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def token(key: RSAPrivateKey) -> Callable[..., str]:
+    def signed(*, by: object = key, alg: str = "RS256", kid: str | None = None, **changes: object) -> str:
+        claims = {"exp": int(time.time()) + 600, "sub": "ada@example.com", "policy": POLICY} | changes
+        kept = {name: value for name, value in claims.items() if value is not None}
+        return jwt.encode(kept, by, algorithm=alg, headers={"kid": kid} if kid else None)
+
+    return signed
+
+
+@pytest.fixture(scope="module")
+def opa(start_opa: Callable[..., ManagedOpa]) -> ManagedOpa:
+    return start_opa()
+
+
+# --- verdicts
+
+
+def test_allowed(folder, token) -> None:
+    done = run("check", "--token", token(), "--key", folder / "public.pem", "--type", "devices", "--resource", GOOD)
+    assert done.text == "allowed: matched\n  the resource is as the policy demands\n"
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("engine", ["wasm", "reference"])
+def test_denied_with_each_demand_that_failed(folder, engine) -> None:
+    arguments = ["check", "--claims", "-", "--type", "devices", "--resource", BAD, "--engine", engine]
+    claims = (folder / "claims.json").read_bytes()
+    assert run(*arguments, stdin=claims, status=1).text == (
+        "denied: constraint_failed\n"
+        "  the resource is not as the policy demands\n"
+        "  /custom_data/plan  missing\n"
+        "    wanted  1\n"
+        "    found   nothing\n"
+        "  /custom_data/user_id  different\n"
+        '    wanted  "ada"\n'
+        '    found   "Ada"\n'
+    )
+    answer = json.loads(run(*arguments, "--json", stdin=claims, status=1).stdout)
+    assert answer == {"allow": False, "reason": "constraint_failed", "failures": FAILURES, "engine": engine}
+
+
+def test_denied_for_what_is_wrong_with_the_policy() -> None:
+    claims = b'{"policy":{"version":"2","devices":{"user_id":"ada"},"device":{},"sessions":[]}}'
+    arguments = ["check", "--claims", "-", "--type", "devices", "--resource", GOOD]
+    assert run_here(*arguments, stdin=claims, status=1).text == (
+        "denied: invalid_policy\n"
+        "  the policy is not valid, so it grants nothing at all\n"
+        "  /device  unknown_resource_type: it is no known resource type\n"
+        "  /devices/user_id  unknown_field: only `id` and `custom_data` may be there\n"
+        "  /sessions  not_an_object: it must be an object\n"
+        "  /version  version_unsupported: it must be the number 2\n"
+    )
+    assert json.loads(run_here(*arguments, "--json", stdin=claims, status=1).stdout)["violations"][0] == {
+        "pointer": "/device",
+        "code": "unknown_resource_type",
+    }
+
+
+@pytest.mark.parametrize(
+    ("claims", "type_", "resource", "reason"),
+    [
+        ("{}", "device", GOOD, "unknown_type"),
+        ("{}", "devices", "list.json", "invalid_resource"),
+        ("{}", "devices", "string.json", "invalid_resource"),
+        ('"header.payload.signature"', "devices", GOOD, "malformed_input"),
+    ],
+)
+def test_denied_for_what_is_asked(folder, claims, type_, resource, reason) -> None:
+    resource = folder / resource if resource.endswith(".json") else resource
+    arguments = ["check", "--claims", "-", "--type", type_, "--resource", resource, "--json"]
+    answer = json.loads(run_here(*arguments, stdin=claims.encode(), status=1).stdout)
+    assert answer == {"allow": False, "reason": reason, "engine": "wasm"}
+
+
+def test_other_rules(tmp_path) -> None:
+    rules = ["--claim", "acme/policy", "--resource-type", "robots", "--require-policy"]
+    run_here("render", *rules, "--wasm", tmp_path / "policy.wasm")
+    arguments = ["check", "--claims", "-", "--type", "robots", "--resource", "-", "--wasm", tmp_path / "policy.wasm"]
+    claims = tmp_path / "claims.json"
+    claims.write_text('{"acme/policy": {"version": 2, "robots": {}}}')
+    arguments[2] = claims
+    assert "allowed: matched" in run_here(*arguments, *rules, stdin=b'{"id":"r2d2"}').text
+    claims.write_text("{}")
+    assert "denied: policy_required" in run_here(*arguments, *rules, stdin=b'{"id":"r2d2"}', status=1).text
+    done = run_here(*arguments, stdin=b'{"id":"r2d2"}', status=3)
+    assert "rendered from other settings" in done.stderr
+
+
+def test_hostile_values_cannot_drive_the_terminal() -> None:
+    evil = "\x1b[2J\x9b\x7f\u202e\u2066"
+    claims = json.dumps({"policy": {"version": 2, "devices": {"custom_data": {evil: evil}}}}, ensure_ascii=False)
+    resource = json.dumps({"id": "1", "custom_data": {evil: "\u00e4"}})
+    done = run("check", "--claims", "-", "--type", "devices", "--resource", resource, stdin=claims.encode(), status=1)
+    assert all(char.isprintable() or char == "\n" for char in done.text)
+    assert done.text.endswith('"\n    found   "\u00e4"\n')
+    ascii_ = {"PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
+    done = run(
+        "check", "--claims", "-", "--type", "devices", "--resource", resource, stdin=claims.encode(), status=1, **ascii_
+    )
+    assert done.stdout.endswith(b'"\n    found   "\\xe4"\n')
+
+
+def test_values_as_deep_as_they_may_be() -> None:
+    deep = "[" * 62 + "]" * 62
+    claims = b'{"policy":{"version":2,"devices":{"custom_data":{"x":1}}}}'
+    resource = f'{{"id":"1","custom_data":{{"x":{deep}}}}}'
+    done = run_here(
+        "check", "--claims", "-", "--type", "devices", "--resource", resource, "--json", stdin=claims, status=1
+    )
+    assert f'"found":{deep}}}'.encode() in done.stdout
+
+
+def test_malformed_input_in_json() -> None:
+    arguments = ["check", "--claims", "-", "--type", "devices", "--resource", GOOD, "--json"]
+    answer = json.loads(run_here(*arguments, stdin=b'{"a":1,"a":2}', status=2).stdout)
+    assert (answer.pop("allow"), answer.pop("reason"), answer.pop("code")) == (False, *["malformed_input"] * 2)
+    assert answer == {"error": "claims: line 1, column 8: duplicate member `a` (R12.2)"}
+
+
+# --- tokens
+
+
+def test_where_a_token_comes_from(folder, token, tmp_path) -> None:
+    arguments = ["check", "--type", "devices", "--resource", folder / "good.json", "--key", folder / "public.pem"]
+    file = tmp_path / "token.txt"
+    file.write_text(token() + "\n")
+    assert "allowed" in run_here(*arguments, "--token-file", file).text
+    assert "allowed" in run_here(*arguments, "--token-file", "-", stdin=file.read_bytes()).text
+    assert "allowed" in run_here(*arguments, JWT=token()).text
+    # What is given outranks the environment.
+    assert "allowed" in run_here(*arguments, "--token-file", file, JWT="nonsense").text
+
+
+def test_keys_of_other_kinds(folder, token) -> None:
+    arguments = ["check", "--type", "devices", "--resource", GOOD]
+    assert "allowed" in run_here(*arguments, "--jwks", folder / "jwks.json", JWT=token(kid="k1")).text
+    hmac = token(by=SECRET, alg="HS256")
+    assert "allowed" in run_here(*arguments, "--secret-file", folder / "secret.txt", "--alg", "HS256", JWT=hmac).text
+
+
+EXPIRED = {"exp": 1_000_000_000}
+
+
+@pytest.mark.parametrize(
+    ("options", "changes", "status", "expected"),
+    [
+        (["--key", "public.pem"], EXPIRED, 2, "invalid token (expired): the token has expired"),
+        (["--key", "public.pem"], {"nbf": 4_000_000_000}, 2, "invalid token (not_yet_valid): the token's `nbf`"),
+        (["--key", "public.pem"], {"by": None}, 2, "invalid token (signature): the token's signature is not right"),
+        (["--key", "public.pem", "--alg", "RS512"], {}, 2, "invalid token (algorithm): "),
+        (["--key", "public.pem"], {"aud": "x"}, 2, "invalid token (audience): "),
+        (["--key", "public.pem", "--audience", "x", "--audience", "y"], {"aud": "z"}, 2, "invalid token (audience): "),
+        (["--key", "public.pem", "--issuer", "x"], {"iss": "y"}, 2, "invalid token (issuer): "),
+        (["--key", "public.pem", "--issuer", "x"], {}, 2, "invalid token (missing_claim): the claim `iss`"),
+        (["--key", "public.pem", "--require", "jti"], {}, 2, "invalid token (missing_claim): the claim `jti`"),
+        (["--key", "public.pem"], {"exp": None}, 2, "invalid token (missing_claim): the claim `exp`"),
+        (["--jwks", "jwks.json"], {"kid": "other"}, 2, "invalid token (unknown_key): "),
+        (["--jwks", "nothing.json"], {"kid": "k1"}, 3, "cannot be had"),
+        (["--jwks", "binary"], {"kid": "k1"}, 3, "cannot be had"),
+        (["--jwks", "http://127.0.0.1:1/jwks"], {"kid": "k1"}, 3, "cannot be had"),
+        (
+            ["--key", "public.pem", "--issuer", "x", "--audience", "y", "--require", "sub"],
+            {"iss": "x", "aud": ["y"]},
+            0,
+            "",
+        ),
+        (["--key", "public.pem", "--leeway", "3e9"], EXPIRED, 0, ""),
+    ],
+)
+def test_what_is_verified(folder, token, options, changes, status, expected) -> None:
+    if "by" in changes:
+        changes = {"by": rsa.generate_private_key(public_exponent=65_537, key_size=2048)}
+    options = [folder / each if each.endswith((".pem", ".json", "binary")) else each for each in options]
+    arguments = ["check", *options, "--type", "devices", "--resource", GOOD, "--json"]
+    text = token(**changes)
+    done = run_here(*arguments, status=status, JWT=text)
+    answer = json.loads(done.stdout)
+    if status == 0:
+        assert answer == {"allow": True, "reason": "matched", "engine": "wasm"}
+        return
+    assert done.stderr.startswith("jwt-bridge: ")
+    assert expected in done.stderr
+    assert answer["allow"] is False
+    if status == 2:
+        assert answer["reason"] == "invalid_token"
+        assert f"invalid token ({answer['code']}): {answer['error']}\n" in done.stderr
+    else:
+        assert (answer["code"], answer.get("reason")) == ("keys_unavailable", None)
+    assert text not in done.stderr
+    assert text.split(".")[2] not in done.stderr
+
+
+def test_a_text_that_is_no_token(folder) -> None:
+    done = run_here(
+        "check", "--token", "nonsense", "--key", folder / "public.pem", "--type", "x", "--resource", GOOD, status=2
+    )
+    assert done.stderr == "jwt-bridge: invalid token (malformed): the token has 1 segments, not 3\n"
+    assert done.stdout == b""
+
+
+# --- an OPA
+
+
+def test_an_opa_that_has_the_rules(opa, folder) -> None:
+    roots = ["--package-root", "check.rules", "--data-root", "check.resources"]
+    server = ["--engine", "opa", "--opa-url", opa.url, *roots]
+    arguments = ["check", "--claims", folder / "claims.json", "--type", "devices", "--json", *server]
+    done = run(*arguments, "--resource", GOOD, status=3)
+    assert "`jwt-bridge install` uploads them" in done.stderr
+    assert json.loads(done.stdout)["reason"] == "engine_unavailable"
+    run("install", "--opa-url", opa.url, *roots)
+    assert json.loads(run(*arguments, "--resource", BAD, status=1).stdout)["failures"] == FAILURES
+    assert json.loads(run(*arguments, "--id", "d1", status=1).stdout)["reason"] == "unknown_resource"
+    run("push", "--type", "devices", "-", "--opa-url", opa.url, *roots, stdin=f"{GOOD}\n{BAD}\n".encode())
+    answer = json.loads(run(*arguments, "--id", "d1").stdout)
+    assert answer.pop("revision").isdecimal()
+    assert answer == {"allow": True, "reason": "matched", "engine": "opa"}
+    assert json.loads(run(*arguments, "--id", "d2", status=1).stdout)["failures"] == FAILURES
+
+
+def test_rules_that_verify_tokens_themselves(opa, folder, token) -> None:
+    checks = ["--key", folder / "public.pem", "--issuer", "x", "--package-root", "check_tokens"]
+    run_here("install", "--opa-url", opa.url, *checks)
+    arguments = ["check", "--type", "devices", "--resource", GOOD, "--engine", "opa", "--opa-url", opa.url, *checks]
+    assert "allowed" in run_here(*arguments, "--token-rules", JWT=token(iss="x")).text
+    assert "rendered from other settings" in run_here(*arguments, JWT=token(iss="x"), status=3).stderr
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        ((b'{"code":"unauthorized","message":"request rejected"}', "401 Unauthorized"), "opa answered 401"),
+        ((b'{"provenance":{"version":"1.19.0"},"result":{}}', "200 OK"), "1.19.0"),
+        ((b"<html>", "200 OK"), "no well-formed json"),
+        ((b'{"provenance":{"version":"1.20.2"}}', "200 OK"), "OPA has no rules"),
+    ],
+)
+def test_an_opa_that_does_not_answer_as_it_must(reply, expected) -> None:
+    with FaultServer(lambda exchange: exchange.reply(*reply)) as server:
+        arguments = ["--type", "devices", "--resource", GOOD, "--engine", "opa", "--opa-url", server.url]
+        done = run_here("check", "--claims", "-", *arguments, stdin=b"{}", status=3)
+    assert expected in done.stderr
+    assert done.stdout == b""
+
+
+# --- what a user gets wrong
+
+WHOSE = ["--claims", "claims.json"]
+WHAT = ["--type", "devices", "--resource", GOOD]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (WHAT, "whose access? Give one of --token, --token-file and --claims, or set JWT"),
+        ([*WHOSE, "--token", "x", *WHAT], "whose access?"),
+        ([*WHOSE, "--type", "devices"], "access to what? Give one of --resource and --id"),
+        ([*WHOSE, *WHAT, "--id", "1"], "access to what?"),
+        ([*WHOSE, "--type", "devices", "--id", "1"], "it needs --engine opa"),
+        ([*WHOSE, "--type", "devices", "--id", "1", "--engine", "opa"], "where is OPA?"),
+        (["--claims", "-", "--type", "devices", "--resource", "-"], "standard input can be only one thing"),
+        ([*WHOSE, *WHAT, "--engine", "reference", "--wasm", "binary"], "--wasm is for --engine wasm"),
+        ([*WHOSE, *WHAT, "--require-policy"], "make one of yours with `jwt-bridge render --wasm`"),
+        ([*WHOSE, *WHAT, "--package-root", "a..b"], "the package root `a..b`"),
+        ([*WHOSE, *WHAT, "--resource-type", "version"], "cannot be called `version`"),
+        (["--claims", "nothing.json", *WHAT], "no such file or directory"),
+        (["--claims", "binary", *WHAT], "claims: line 2, column 118: invalid UTF-8"),
+        (["--claims", "empty", *WHAT], "claims: line 1"),
+        ([*WHOSE, "--type", "devices", "--resource", "."], "is a directory"),
+        ([*WHOSE, "--type", "devices", "--resource", "{"], "resource: line 1"),
+        (
+            [*WHOSE, "--type", "devices", "--resource", "twice.json"],
+            "resource: line 1, column 11: duplicate member `id`",
+        ),
+        ([*WHOSE, *WHAT, "--type"], "requires an argument"),
+        (["--token-file", "binary", "--key", "public.pem", *WHAT], "not UTF-8"),
+        (["--token", "x", *WHAT], "what verifies the token? Give one of --key, --jwks and --secret-file"),
+        (["--token", "x", "--key", "public.pem", "--jwks", "jwks.json", *WHAT], "what verifies the token?"),
+        (["--token", "x", "--key", "private.pem", *WHAT], "a private key, which has no business"),
+        (["--token", "x", "--key", "weak.pem", *WHAT], "an RSA key of 1024 bits, under 2048"),
+        (["--token", "x", "--key", "bad.pem", *WHAT], "a PEM text that no public key can be read from"),
+        (["--token", "x", "--key", "binary", *WHAT], "no PEM text"),
+        (["--token", "x", "--key", ".", *WHAT], "Is a directory"),
+        (["--token", "x", "--secret-file", "short.txt", "--alg", "HS256", *WHAT], "an HMAC secret under 32 bytes"),
+        (["--token", "x", "--secret-file", "public.pem", "--alg", "HS256", *WHAT], "is the text of a key"),
+        (["--token", "x", "--key", "public.pem", "--alg", "none", *WHAT], "`none` is never accepted"),
+        (["--token", "x", "--key", "public.pem", "--alg", "HS256", *WHAT], "does not fit the key"),
+        (["--token", "x", "--jwks", "http://example.com/jwks", *WHAT], "https"),
+        (["--token", "x", "--key", "public.pem", "--leeway", "-1", *WHAT], "--leeway"),
+    ],
+)
+def test_misuse(folder, arguments, expected) -> None:
+    names = {each.name for each in folder.iterdir()} | {"nothing.json", "."}
+    arguments = [folder / each if each in names else each for each in arguments]
+    done = run_here("check", *arguments, status=2)
+    assert expected in done.stderr
+    assert done.stdout == b""

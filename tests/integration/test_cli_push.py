@@ -1,0 +1,219 @@
+"""`jwt-bridge push` as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from cli_process import COMMAND, PATIENCE, ended, environment, run, run_here, started
+from fault_server import FaultServer
+
+from bridge.opa import OpaClient
+from bridge.strict_json import ABSENT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from bridge.opa import ManagedOpa
+
+ROOT = "jwt_policy_data"
+REPORT = re.compile(
+    r"devices: (?P<stored>[\d,]+) stored now, (?P<before>[\d,]+) before, (?P<removed>[\d,]+) removed, "
+    r"(?P<refused>[\d,]+) refused; revision \d+\n"
+)
+
+
+@pytest.fixture(scope="module")
+def opa(start_opa: Callable[..., ManagedOpa]) -> ManagedOpa:
+    return start_opa()
+
+
+@pytest.fixture
+def client(opa: ManagedOpa) -> Iterator[OpaClient]:
+    """An OPA without any data of ours."""
+    with OpaClient(opa.url, deadline=PATIENCE) as client:
+        client.delete_data((ROOT,))
+        yield client
+
+
+def lines(*ids: str) -> bytes:
+    return b"".join(json.dumps({"id": id_}).encode() + b"\n" for id_ in ids)
+
+
+def stored(client: OpaClient, type_: str = "devices") -> list[str] | None:
+    found = client.get_data((ROOT, type_, "resources"))
+    return None if found is ABSENT else sorted(found)
+
+
+def pushed(client: OpaClient, data: bytes, *options: str, status: int = 0) -> tuple[list[int], str]:
+    """The numbers of the report and the complaints."""
+    done = run_here("push", "--type", "devices", "-", "--opa-url", client.url, *options, stdin=data, status=status)
+    report = REPORT.fullmatch(done.text)
+    assert report or done.text == ""
+    return [int(each.replace(",", "")) for each in report.groups()] if report else [], done.stderr
+
+
+def test_all_of_a_type_is_replaced_and_other_types_are_left_alone(client, tmp_path) -> None:
+    file = tmp_path / "sessions.jsonl"
+    file.write_bytes(b'{"id":"s","custom_data":{"n":9007199254740993}}\r\n\n')
+    run_here("push", "--type", "sessions", file, OPA_URL=client.url)
+    assert pushed(client, lines("a", "b", "c")) == ([3, 0, 0, 0], "")
+    assert pushed(client, lines("b", "c", "d", "\u00e4/ \u2028")) == ([4, 3, 1, 0], "")
+    assert stored(client) == ["b", "c", "d", "\u00e4/ \u2028"]
+    assert client.get_data((ROOT, "sessions", "resources", "s", "custom_data")) == {"n": 9007199254740993}
+
+
+def test_what_is_refused_is_told_with_its_line_and_left_out(client) -> None:
+    data = b'{"id":"a"}\n\n{"id":"b","id":"b"}\n{"id":""}\n{"id":"c"}\n{"id":"d"}\n{"id":"c"}\n[]\n{"id":"\xff"}\n'
+    numbers, complaints = pushed(client, data, status=1)
+    assert numbers == [2, 0, 0, 6]
+    assert stored(client) == ["a", "d"]
+    told = complaints.splitlines()
+    assert [each.split(":")[1].strip() for each in told] == ["line 3", "line 4", "line 5", "line 7", "line 8", "line 9"]
+    assert (
+        told[0] == "jwt-bridge: line 3: line 1, column 16: duplicate member `id` (R12.2)"
+        or "duplicate member `id`" in told[0]
+    )
+    assert 'the id "c" comes more than once: also in line 7' in told[2]
+    assert 'the id "c" comes more than once: also in line 5' in told[3]
+    assert all(each.startswith("jwt-bridge: line ") for each in told)
+
+
+def test_twenty_refusals_are_told_and_all_with_verbose(client) -> None:
+    data = lines("a") + b"{}\n" * 1_030
+    numbers, complaints = pushed(client, data, status=1)
+    assert numbers == [1, 0, 0, 1_030]
+    told = complaints.splitlines()
+    assert len(told) == 21
+    assert told[-1] == "jwt-bridge: and 1,010 more; --verbose tells all of them"
+    assert len(pushed(client, data, "--verbose", status=1)[1].splitlines()) == 1_030
+
+
+def test_a_file_that_was_cut_off(client, tmp_path) -> None:
+    file = tmp_path / "devices.jsonl"
+    file.write_bytes(lines("a", "b", "c")[:-5])
+    done = run("push", "--type", "devices", file, "--opa-url", client.url, status=1)
+    assert "line 3: " in done.stderr
+    assert "the line has no end: was the source cut off?" in done.stderr
+    assert stored(client) == ["a", "b"]
+    assert "cut off" in run("push", "--type", "devices", file, "--strict", OPA_URL=client.url, status=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "expected"),
+    [
+        (lines("a", "b", "c") + b"{}\n", ["--strict"], "nothing was pushed: 1 of 4 resources are refused"),
+        (b"", [], "there is no resource to push"),
+        (b"\n \n", [], "there is no resource to push"),
+        (b"{}\n", [], "there is no resource to push"),
+        (lines("a"), [], "2 of the 3 `devices` there are would be removed, more than half"),
+    ],
+)
+def test_nothing_is_pushed_unless_forced(client, data, options, expected) -> None:
+    pushed(client, lines("a", "b", "c"))
+    numbers, complaints = pushed(client, data, *options, status=2)
+    assert numbers == []
+    assert expected in complaints
+    assert stored(client) == ["a", "b", "c"]
+
+
+def test_force(client) -> None:
+    pushed(client, lines("a", "b", "c"))
+    assert pushed(client, lines("x"), "--force") == ([1, 3, 3, 0], "")
+    assert pushed(client, b"", "--force") == ([0, 1, 1, 0], "")
+    assert stored(client) == []
+
+
+def test_other_types_and_another_root(client) -> None:
+    options = ["--type", "robots", "--resource-type", "robots", "--data-root", "push_test.deep"]
+    run_here("push", "-", *options, OPA_URL=client.url, stdin=lines("r2d2"))
+    assert client.get_data(("push_test", "deep", "robots", "resources")) == {"r2d2": {"id": "r2d2"}}
+    client.delete_data(("push_test",))
+
+
+@pytest.mark.parametrize("source", ["file", "stdin"])
+def test_progress_for_a_person_who_watches(client, tmp_path, source) -> None:
+    file = tmp_path / "devices.jsonl"
+    file.write_bytes(lines(*map(str, range(2_000))))
+    master, slave = pty.openpty()
+    with file.open("rb") as data:
+        process = subprocess.Popen(
+            [*COMMAND, "push", "--type", "devices", "-" if source == "stdin" else str(file)],
+            stdin=data,
+            stdout=subprocess.PIPE,
+            stderr=slave,
+            env=environment(OPA_URL=client.url, TERM="xterm", COLUMNS="120"),
+        )
+    os.close(slave)
+    shown = b""
+    while piece := _read(master):
+        shown += piece
+    os.close(master)
+    stdout, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    assert REPORT.fullmatch(stdout.decode())["stored"] == "2,000"
+    assert (b"2,000 lines" if source == "stdin" else b"kB") in shown
+    assert b"/s" in shown
+
+
+def _read(master: int) -> bytes:
+    try:
+        return os.read(master, 65_536)
+    except OSError:  # how Linux tells that the other side is closed
+        return b""
+
+
+def test_ctrl_c_while_the_source_is_read_pushes_nothing(client) -> None:
+    pushed(client, lines("a"))
+    with started("push", "--type", "devices", "-", OPA_URL=client.url) as process:
+        # More than a pipe holds, so it has begun to read when this returns.
+        process.stdin.write(lines(*map(str, range(10_000))))
+        process.send_signal(2)
+        assert ended(process, 130) == ""
+    assert stored(client) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "expected"),
+    [
+        (["--type", "device", "-"], 2, "`device` is not one of the resource types: devices, sessions"),
+        (["--type", "devices", "/"], 2, "`/`: is a directory"),
+        (["--type", "devices", "nothing.jsonl"], 2, "`nothing.jsonl`: no such file or directory"),
+        (["--type", "devices"], 2, "'file'"),
+        (["-"], 2, "'--type'"),
+        (["--type", "devices", "-", "--data-root", "jwt_policy.inside"], 2, "must not lie inside each other"),
+        (["--type", "devices", "-", "--opa-url", "http://127.0.0.1:1"], 3, "connection refused"),
+    ],
+)
+def test_misuse(client, arguments, status, expected) -> None:
+    done = run_here("push", *arguments, status=status, stdin=lines("a"), OPA_URL=client.url)
+    assert expected in done.stderr
+    assert done.stdout == b""
+    assert stored(client) is None
+
+
+def test_a_source_that_is_no_json_lines_at_all(client, tmp_path) -> None:
+    huge = tmp_path / "huge"
+    with huge.open("wb") as file:
+        file.truncate(70_000_000)
+    done = run_here("push", "--type", "devices", huge, OPA_URL=client.url, status=2)
+    assert f"`{huge}`: line 1 is longer than 67,108,864 bytes: is it a file of JSON Lines?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        ((b'{"code":"unauthorized","message":"request rejected"}', "401 Unauthorized"), "opa answered 401"),
+        ((b'{"provenance":{"version":"1.19.0"}}', "200 OK"), "1.19.0"),
+    ],
+)
+def test_an_opa_that_will_not_do(reply, expected) -> None:
+    with FaultServer(lambda exchange: exchange.reply(*reply)) as server:
+        done = run_here("push", "--type", "devices", "-", OPA_URL=server.url, stdin=lines("a"), status=3)
+        assert all(line.startswith("POST ") for line in server.lines)
+    assert expected in done.stderr
