@@ -131,12 +131,12 @@ class Transport:
             raise
         except FOREIGN as error:
             if left() <= 0:
-                return DeadlineExceeded(f"`{what}`: opa gave no whole answer within {seconds:g} s"), False
+                return DeadlineExceeded(f"`{what}` at {self._address}: no whole answer within {seconds:g} s"), False
             if is_tls_failure(error):
-                return EngineUnreachable(f"`{what}`: {reason(error)}"), False
+                return EngineUnreachable(f"`{what}` at {self._address}: {reason(error)}"), False
             if is_protocol_breach(error):
                 return BadAnswer(f"`{what}`: the answer is no http"), False
-            return EngineUnreachable(f"`{what}`: {reason(error)}"), True
+            return EngineUnreachable(f"`{what}` at {self._address}: {reason(error)}"), True
 
     def _exchange(self, request: PreparedRequest, what: str) -> Answer:
         response = self._adapter.send(request, stream=True)
