@@ -181,6 +181,7 @@ def test_an_opa_that_stands_still_in_mid_answer(start_opa, request):
         assert bridge.check(GRANTED, "devices", DEVICE)
         os.kill(opa.pid, signal.SIGSTOP)
         request.addfinalizer(lambda: os.kill(opa.pid, signal.SIGCONT))
+        os.waitid(os.P_PID, opa.pid, os.WSTOPPED | os.WNOWAIT)  # a signal takes its time to reach every thread
         assert bridge.check(GRANTED, "devices", DEVICE).reason == "engine_unavailable"
 
 
