@@ -85,9 +85,11 @@ def read_answer(answer: Value, requests: Sequence[Request], *, fingerprint: str,
     if not isinstance(answer, dict):
         raise BadAnswer(f"the {engine} engine's answer is not an object")
     if answer.get("fingerprint") != fingerprint or type(answer.get("fingerprint")) is not str:
+        found = answer.get("fingerprint")
+        shown = f"`{found[:12]}`" if isinstance(found, str) and found.isalnum() else "none"
         raise RulesDiffer(
-            f"the rules of the {engine} engine were rendered from other settings or by another release: "
-            "install the rule set that this bridge is set up for"
+            f"the rules of the {engine} engine are not those of this bridge's settings (fingerprint {shown}, here "
+            f"`{fingerprint[:12]}`): use the settings that they were rendered for, or install or build them anew"
         )
     decisions, revisions = answer.get("decisions"), answer.get("revisions")
     if not isinstance(decisions, list) or len(decisions) != len(requests):

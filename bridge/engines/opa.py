@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from bridge.decision import Request
 from bridge.engines.answer import explaining_input, input_for, read_answer
-from bridge.errors import RulesNotInstalled
+from bridge.errors import OpaRefused, RulesNotInstalled
 from bridge.opa import OpaClient
-from bridge.rendering import RuleSet, fingerprint, render
+from bridge.rendering import RuleSet, fingerprint, module_paths, render
 from bridge.resources import OpaStore
 from bridge.strict_json import ABSENT, encode
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bridge.decision import Decision
-    from bridge.strict_json import Value
+    from bridge.strict_json import Absent, Value
 
 _ANYTHING: Final = Request(claims=None, type=None)
 
@@ -69,6 +70,14 @@ class OpaEngine:
         found = answer.get("resource", ABSENT) if by_id and isinstance(answer, dict) else ABSENT
         return decisions[0], None if found is ABSENT else encode(found, what="stored resource")
 
+    def query(self, entrypoint: str, input_: bytes) -> Value | Absent:
+        """What a public entrypoint, such as `decision`, is for an input in canonical text; `ABSENT` if nothing.
+
+        Raises:
+            EngineFault: There is no answer.
+        """
+        return self.opa.query((*self._path[:-1], entrypoint), b'{"input":' + input_ + b"}").result
+
     def install(self) -> None:
         """Upload the modules, and make sure that they compiled and answer with the rule set's fingerprint.
 
@@ -76,8 +85,25 @@ class OpaEngine:
             EngineFault: OPA refused a module, or does not answer as it must afterwards.
         """
         self.opa.require_version(self._path)
-        for module in render(self.rule_set):
-            self.opa.put_policy(module.path, module.text)
+        modules = render(self.rule_set)
+        for module in modules:
+            try:
+                self.opa.put_policy(module.path, module.text)
+            except OpaRefused as refused:
+                if refused.status != HTTPStatus.BAD_REQUEST:
+                    raise
+                hint = (
+                    f"is `data.{self.rule_set.package_root}` loaded already, from a bundle or under other policy ids?"
+                )
+                raise OpaRefused(
+                    f"{refused}; {hint}",
+                    status=refused.status,
+                    opa_code=refused.opa_code,
+                    opa_message=refused.opa_message,
+                ) from None
+        # What an earlier rule set had here and this one has not.
+        for path in module_paths(self.rule_set) - {module.path for module in modules}:
+            self.opa.delete_policy(path)
         self.decide([_ANYTHING])
 
     def uninstall(self) -> None:
@@ -86,8 +112,9 @@ class OpaEngine:
         Raises:
             EngineFault: OPA could not be reached, or refused.
         """
-        for module in reversed(render(self.rule_set)):
-            self.opa.delete_policy(module.path)
+        modules = [module.path for module in reversed(render(self.rule_set))]
+        for path in [*modules, *(module_paths(self.rule_set) - set(modules))]:
+            self.opa.delete_policy(path)
         self.opa.delete_data(tuple(self.rule_set.data_root.split(".")))
 
     def close(self) -> None:

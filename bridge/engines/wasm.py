@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.decision import Decision
+    from bridge.strict_json import Value
 
 _PAGE: Final = 65_536
 _FIRST_PAGES: Final = 16
@@ -64,7 +65,7 @@ class WasmEngine:
                 "make one of yours with `jwt-bridge render --wasm`, and name its file"
             )
         self._fingerprint = fingerprint(self.rule_set)
-        self._entrypoint = next(name for name in entrypoints(self.rule_set) if name.endswith("/answer"))
+        self._entrypoints = {path.rsplit("/", 1)[-1]: path for path in entrypoints(self.rule_set)}
         self._store = MemoryStore(self.rule_set.policy.types)
         self._policy = _Policy((wasm or default_wasm()).read_bytes())
         self.install()
@@ -96,11 +97,18 @@ class WasmEngine:
         found = self._store.find(request)
         return self._decided([request], [found])[0], found[0]
 
+    def query(self, entrypoint: str, input_: bytes) -> Value:
+        """What a public entrypoint, such as `decision`, is for an input in canonical text; nothing is stored there.
+
+        Raises:
+            EngineFault: There is no answer.
+        """
+        value: Value = self._policy.evaluate(self._entrypoints[entrypoint], input_)
+        return value
+
     def install(self) -> None:
         """Nothing to install; make sure that the rules are those of the settings, and answer."""
-        read_answer(
-            self._policy.evaluate(self._entrypoint, b"{}"), [_ANY], fingerprint=self._fingerprint, engine=self.name
-        )
+        read_answer(self.query("answer", b"{}"), [_ANY], fingerprint=self._fingerprint, engine=self.name)
 
     def close(self) -> None:
         """Let go of the instances."""
@@ -111,7 +119,7 @@ class WasmEngine:
             request if text is None else replace(request, resource=text)
             for request, (text, _) in zip(requests, found, strict=True)
         ]
-        answer = self._policy.evaluate(self._entrypoint, input_for(asked))
+        answer = self.query("answer", input_for(asked))
         decisions = read_answer(answer, requests, fingerprint=self._fingerprint, engine=self.name)
         return [
             decision if revision is None else replace(decision, revision=revision)

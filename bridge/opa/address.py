@@ -58,4 +58,6 @@ def parse_address(url: str) -> Address:
     prefix = parts.path.rstrip("/")
     if not _PREFIX.fullmatch(prefix) or {".", ".."} & set(prefix.split("/")):
         raise InvalidSetting("the path in the url of opa must consist of simple names")
+    if "v1" in prefix.split("/"):
+        raise InvalidSetting("the url of opa is its address alone, without `/v1/...`, which is added for each call")
     return Address(parts.scheme, parts.hostname, port or _PORTS[parts.scheme], prefix)

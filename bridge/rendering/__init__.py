@@ -5,7 +5,7 @@ A `RuleSet` holds the settings; `render` gives its modules. No setting is ever p
 """
 
 from bridge.rendering.files import default_wasm, rego_root
-from bridge.rendering.modules import Module, entrypoints, fingerprint, render
+from bridge.rendering.modules import Module, entrypoints, fingerprint, module_paths, render
 from bridge.rendering.rule_set import RuleSet, TokenChecks
 from bridge.rendering.wasm import build_wasm
 
@@ -17,6 +17,7 @@ __all__ = [
     "default_wasm",
     "entrypoints",
     "fingerprint",
+    "module_paths",
     "rego_root",
     "render",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from bridge.rendering.rule_set import RuleSet
 
 _BELOW: Final = ("settings", "pointer", "policy", "resource", "constraint", "grant")
+_FOR_TOKENS: Final = "token"
 _ENTRYPOINTS: Final = ("allow", "decision", "decisions", "answer")
 
 
@@ -46,13 +48,24 @@ def fingerprint(rule_set: RuleSet) -> str:
     It is a hash over the modules as they are rendered without it, so that a corrected rule is another rule.
     """
     texts = [[module.path, module.text] for module in _rendered(rule_set, "")]
-    return hashlib.sha256(encode(texts)).hexdigest()
+    return hashlib.sha256(encode(texts, max_bytes=sys.maxsize)).hexdigest()
 
 
 def entrypoints(rule_set: RuleSet) -> tuple[str, ...]:
     """The entrypoints as paths, such as `jwt_policy/decision`: a public contract."""
     root = rule_set.package_root.replace(".", "/")
     return tuple(f"{root}/{name}" for name in _ENTRYPOINTS)
+
+
+def module_paths(rule_set: RuleSet) -> frozenset[str]:
+    """The paths of all modules that a rule set of this package root may have, with or without token checks."""
+    folder = rule_set.package_root.replace(".", "/")
+    return frozenset(f"{folder}/{name}/{name}.rego" for name in (*_BELOW, _FOR_TOKENS)) | {_main_path(rule_set)}
+
+
+def _main_path(rule_set: RuleSet) -> str:
+    names = rule_set.package_root.split(".")
+    return "/".join([*names, names[-1]]) + ".rego"
 
 
 def _rendered(rule_set: RuleSet, fingerprint_: str) -> list[Module]:
@@ -78,11 +91,10 @@ def _rendered(rule_set: RuleSet, fingerprint_: str) -> list[Module]:
             "issuer": {} if checks.issuer is None else {"iss": checks.issuer},
             "required": checks.required,
         }
-        names.append("token")
+        names.append(_FOR_TOKENS)
     folder = rule_set.package_root.replace(".", "/")
     modules = [Module(f"{folder}/{name}/{name}.rego", _text(name, settings)) for name in names]
-    main = rule_set.package_root.rsplit(".", 1)[-1]
-    return [*modules, Module(f"{folder}/{main}.rego", _text("jwt_policy", settings))]
+    return [*modules, Module(_main_path(rule_set), _text("jwt_policy", settings))]
 
 
 def _text(name: str, settings: dict[str, object]) -> str:

@@ -41,7 +41,7 @@ def push(store: Store, type_: str, collected: Collected, *, strict: bool = False
         type_: The resource type; others are left alone.
         collected: What `from_lines` or `from_objects` gave.
         strict: Push nothing at all where anything was refused.
-        force: Push even no resources, or so few that more than half of what is there would go.
+        force: Push even where the source has none, or so few that more than half of what is there would go.
 
     Raises:
         PushRefused: Nothing was pushed, because of what `strict` or `force` speak of.
@@ -50,11 +50,16 @@ def push(store: Store, type_: str, collected: Collected, *, strict: bool = False
     refusals = collected.refusals
     if strict and refusals:
         raise PushRefused(f"nothing was pushed: {len(refusals)} of {collected.read} resources are refused", refusals)
+    if not collected.resources and collected.read:
+        # Not even by force: whoever forces means an empty source, not one that cannot be read.
+        raise PushRefused(
+            f"nothing was pushed: all {collected.read} resources are refused; a file must have one JSON object a line",
+            refusals,
+        )
     if not collected.resources and not force:
         raise PushRefused(
             "nothing was pushed: there is no resource to push, and an empty push would remove all there are; "
-            "force it if that is meant",
-            refusals,
+            "force it if that is meant"
         )
     before = store.ids(type_)
     removed = len(before - collected.resources.keys())

@@ -8,6 +8,8 @@ import signal
 import time
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from fault_server import FaultServer
 
 from bridge import (
@@ -16,6 +18,7 @@ from bridge import (
     EngineFault,
     EngineTooOld,
     EngineUnreachable,
+    InvalidSetting,
     OpaClient,
     OpaEngine,
     OpaRefused,
@@ -25,6 +28,7 @@ from bridge import (
     RulesDiffer,
     RuleSet,
     RulesNotInstalled,
+    TokenChecks,
 )
 from bridge.rendering import fingerprint, render
 
@@ -251,3 +255,35 @@ def test_ids_that_look_like_numbers_or_paths_are_found(opa_url):
             assert bridge.engine.store.ids("devices") == {json.dumps(one, ensure_ascii=False).encode() for one in ids}
         finally:
             bridge.engine.uninstall()
+
+
+def test_an_install_takes_away_what_an_earlier_rule_set_had(start_opa):
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key()
+    pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    url = start_opa().url
+    with PolicyBridge(OpaEngine(url, RuleSet(token=TokenChecks(pem.decode())))) as bridge:
+        bridge.install()
+        assert "jwt_policy/token/token.rego" in {policy.id for policy in bridge.engine.opa.list_policies()}
+    with PolicyBridge(OpaEngine(url)) as bridge:
+        bridge.install()
+        assert {policy.id for policy in bridge.engine.opa.list_policies()} == {one.path for one in render(RuleSet())}
+        assert bridge.check(GRANTED, "devices", DEVICE)
+        bridge.engine.uninstall()
+        assert bridge.engine.opa.list_policies() == ()
+
+
+def test_rules_that_are_loaded_under_other_ids_are_told(start_opa, tmp_path):
+    for module in render(RuleSet()):
+        path = tmp_path / "elsewhere" / module.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(module.text)
+    with PolicyBridge(OpaEngine(start_opa([tmp_path / "elsewhere"]).url)) as bridge:
+        assert bridge.check(GRANTED, "devices", DEVICE)
+        with pytest.raises(OpaRefused, match="loaded already, from a bundle or under other policy ids"):
+            bridge.install()
+
+
+@pytest.mark.parametrize("path", ["/v1", "/v1/data", "/opa/v1/data/jwt_policy/decision"])
+def test_the_url_of_an_opa_is_its_address_alone(path):
+    with pytest.raises(InvalidSetting, match="address alone"):
+        OpaEngine(f"http://127.0.0.1:8181{path}")

@@ -102,16 +102,26 @@ def test_strict_pushes_nothing_where_anything_is_refused():
     assert stored(store) == [b'"a"', b'"b"']
 
 
-@pytest.mark.parametrize("objects", [[], [{}]])
-def test_an_empty_push_must_be_forced(objects):
+def test_an_empty_push_must_be_forced():
     store = MemoryStore(TYPES)
     with pytest.raises(PushRefused, match="no resource to push"):
-        push(store, "devices", from_objects(objects))
+        push(store, "devices", from_objects([]))
     push(store, "devices", from_objects([{"id": "a"}]))
     with pytest.raises(PushRefused, match="no resource to push"):
-        push(store, "devices", from_objects(objects))
-    assert push(store, "devices", from_objects(objects), force=True).removed == 1
+        push(store, "devices", from_objects([]))
+    assert stored(store) == [b'"a"']
+    assert push(store, "devices", from_objects([]), force=True).removed == 1
     assert stored(store) == []
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_source_of_nothing_but_mistakes_removes_nothing(force):
+    store = MemoryStore(TYPES)
+    push(store, "devices", from_objects([{"id": "a"}]))
+    collected = from_lines(lines('[{"id":"a"},', '{"id":"b"}]'))
+    with pytest.raises(PushRefused, match="all 2 resources are refused; a file must have one JSON object a line"):
+        push(store, "devices", collected, force=force)
+    assert stored(store) == [b'"a"']
 
 
 def test_removing_more_than_half_must_be_forced():
