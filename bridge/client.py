@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Self
 
@@ -14,7 +15,7 @@ from bridge.strict_json import ABSENT, CLAIMS_BYTES, RESOURCE_BYTES, Absent, enc
 from bridge.tokens import may_be_sent_raw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
 
     from bridge.decision import Failure
@@ -118,6 +119,8 @@ class PolicyBridge:
         Large numbers are asked in several queries; either all of them are answered, or the call raises, or, with
         `on_error="deny"`, each query that failed denies for its part.
         """
+        if isinstance(resources_or_ids, (str, bytes, dict)) or not isinstance(resources_or_ids, Iterable):
+            raise Misuse("check_many takes several resources or ids; `check` takes one")
         requests = self._subject(token_or_claims).requests(type_, resources_or_ids)
         decisions: list[Decision] = []
         for batch in batches(requests, self.engine.batch_bytes):
@@ -133,13 +136,13 @@ class PolicyBridge:
         request = subject.requests(type_, [resource_or_id])[0]
         try:
             decision, stored = self.engine.explain(request)
+            text = request.resource if request.resource is not None else stored
+            resource = ABSENT if text is None else parse(text)
+            return Explanation(decision, self._demands(subject.claims, type_, decision, resource), resource)
         except EngineFault as fault:
             if not self._denies:
                 raise
             return Explanation(self._denial(fault), (), ABSENT)
-        text = request.resource if request.resource is not None else stored
-        resource = ABSENT if text is None else parse(text)
-        return Explanation(decision, self._demands(subject.claims, type_, decision, resource), resource)
 
     def push(
         self, type_: str, resources: Iterable[object] | Collected, *, strict: bool = False, force: bool = False

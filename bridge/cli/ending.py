@@ -24,7 +24,7 @@ class Exit(IntEnum):
 
     OK = 0
     DENIED = 1
-    """`check`: denied. `push`: some resources were left out."""
+    """`check`: denied. `push`: some resources were left out. `conformance`: an answer differs."""
     MISUSE = 2
     """A call, a token or input that cannot be used; nothing was done."""
     FAULT = 3
@@ -79,13 +79,15 @@ def _terminable() -> Iterator[None]:
     def raise_it(_number: int, _frame: FrameType | None) -> None:
         raise _Terminated
 
-    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {name: signal.signal(getattr(signal, name), raise_it) for name in names}
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    # What was ignored before stays so: that is what nohup is for.
+    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, raise_it) for number in heeded}
     try:
         yield
     finally:
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

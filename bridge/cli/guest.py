@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import secrets
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from bridge.cli.ending import undisturbed
+import typer
+
+from bridge.cli.ending import Exit, undisturbed
 from bridge.cli.terminal import complain
 from bridge.engines import OpaEngine
 from bridge.errors import EngineFault
+from bridge.policy import PolicySettings
 from bridge.rendering import RuleSet
 
 if TYPE_CHECKING:
@@ -17,33 +20,46 @@ if TYPE_CHECKING:
 
     from bridge.opa import OpaClient
 
+_CLEANUP_SECONDS: Final = 5.0
+
 
 @contextmanager
-def guest_engine(client: OpaClient, command: str) -> Iterator[OpaEngine]:
+def guest_engine(client: OpaClient, command: str, policy: PolicySettings | None = None) -> Iterator[OpaEngine]:
     """An engine whose rules and data have roots of their own, and are removed at the end.
 
     Args:
         client: The server.
         command: Who is the guest, for the names of the roots.
+        policy: The settings of the rules; the default ones without them.
 
     Raises:
         EngineFault: The rules could not be installed.
     """
     run = secrets.token_hex(8)
-    roots = RuleSet(package_root=f"jwt_bridge_{command}_{run}", data_root=f"jwt_bridge_{command}_{run}_data")
+    roots = RuleSet(
+        policy=policy or PolicySettings(),
+        package_root=f"jwt_bridge_{command}_{run}",
+        data_root=f"jwt_bridge_{command}_{run}_data",
+    )
     engine = OpaEngine(client, roots)
     client.require_version((roots.package_root,))
     try:
         engine.install()
         yield engine
-    finally:
-        with undisturbed():
-            _remove(engine)
+    except BaseException:
+        _remove(engine)
+        raise
+    if not _remove(engine):
+        raise typer.Exit(Exit.FAULT)
 
 
-def _remove(engine: OpaEngine) -> None:
+def _remove(engine: OpaEngine) -> bool:
+    """Whether all could be removed; what may be left is told."""
     try:
-        engine.uninstall()
+        with undisturbed():
+            engine.uninstall(deadline=_CLEANUP_SECONDS)
     except EngineFault as fault:
         rules = engine.rule_set
         complain(f"`{rules.package_root}` and `{rules.data_root}` may still be on the OPA: {fault}")
+        return False
+    return True

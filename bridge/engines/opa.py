@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.decision import Request
 from bridge.engines.answer import explaining_input, input_for, read_answer
-from bridge.errors import OpaRefused, RulesNotInstalled
+from bridge.errors import BadAnswer, EngineFault, MalformedInput, OpaRefused, RulesNotInstalled
 from bridge.opa import OpaClient
 from bridge.rendering import RuleSet, fingerprint, module_paths, render
 from bridge.resources import OpaStore
@@ -68,7 +68,10 @@ class OpaEngine:
         decisions, answer = self._asked([request], explaining_input(request))
         by_id = request.resource is None and request.id is not None
         found = answer.get("resource", ABSENT) if by_id and isinstance(answer, dict) else ABSENT
-        return decisions[0], None if found is ABSENT else encode(found, what="stored resource")
+        try:
+            return decisions[0], None if found is ABSENT else encode(found, what="stored resource")
+        except MalformedInput as error:
+            raise BadAnswer(f"what OPA has under that id was never pushed by a bridge: {error}") from None
 
     def query(self, entrypoint: str, input_: bytes) -> Value | Absent:
         """What a public entrypoint, such as `decision`, is for an input in canonical text; `ABSENT` if nothing.
@@ -106,16 +109,29 @@ class OpaEngine:
             self.opa.delete_policy(path)
         self.decide([_ANYTHING])
 
-    def uninstall(self) -> None:
-        """Take the modules away again, and the resources below the data root.
+    def uninstall(self, *, deadline: float | None = None) -> None:
+        """Take the modules away again, and the resources below the data root; go on where one of them cannot be had.
+
+        Args:
+            deadline: Seconds for each call, in place of the client's.
 
         Raises:
-            EngineFault: OPA could not be reached, or refused.
+            EngineFault: OPA could not be reached, or refused; something may be left.
         """
         modules = [module.path for module in reversed(render(self.rule_set))]
-        for path in [*modules, *(module_paths(self.rule_set) - set(modules))]:
-            self.opa.delete_policy(path)
-        self.opa.delete_data(tuple(self.rule_set.data_root.split(".")))
+        paths = [*modules, *(module_paths(self.rule_set) - set(modules))]
+        fault = None
+        try:
+            self.opa.delete_data(tuple(self.rule_set.data_root.split(".")), deadline=deadline)
+        except EngineFault as error:
+            fault = error
+        for path in paths:
+            try:
+                self.opa.delete_policy(path, deadline=deadline)
+            except EngineFault as error:
+                fault = fault or error
+        if fault is not None:
+            raise fault
 
     def close(self) -> None:
         """Close the connections."""

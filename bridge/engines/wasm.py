@@ -6,8 +6,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
+import time
+import weakref
+from collections import deque
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +20,7 @@ import wasmtime
 
 from bridge.decision import Request
 from bridge.engines.answer import input_for, read_answer
-from bridge.errors import BadAnswer, EngineFault, InvalidSetting
+from bridge.errors import BadAnswer, DeadlineExceeded, EngineFault, InvalidSetting
 from bridge.rendering import RuleSet, default_wasm, entrypoints, fingerprint
 from bridge.resources import MemoryStore
 from bridge.strict_json import parse
@@ -31,8 +35,12 @@ if TYPE_CHECKING:
 _PAGE: Final = 65_536
 _FIRST_PAGES: Final = 16
 _MOST_PAGES: Final = 16_384  # 1 GiB: some hundred times what the largest request of R12 needs
-_KEPT_PAGES: Final = 1_024  # memory never shrinks, so an instance that has grown beyond 64 MiB is not kept
+_KEPT_PAGES: Final = 512  # memory never shrinks, so an instance that has grown beyond 32 MiB is not kept
+_TICK_SECONDS: Final = 0.1
+_SETTING_UP_TICKS: Final = 600
 _READ: Final = 4_096
+_DAY: Final = 86_400
+_DEADLINE: Final = 10.0
 _NO_DATA: Final = b"{}"
 _ANY: Final = Request(claims=None, type=None)
 
@@ -45,6 +53,8 @@ class WasmEngine:
     Args:
         rule_set: The settings that the build was rendered for.
         wasm: The file of the build; by default the one that comes with the package, of the default settings.
+        deadline: Seconds that one evaluation may take, to a tenth; a resource whose names were chosen to collide in
+            OPA's Wasm objects can keep it busy for minutes.
 
     Raises:
         InvalidSetting: There is no build of these settings: `jwt-bridge render --wasm` makes one; or the rule set
@@ -56,7 +66,9 @@ class WasmEngine:
     name = "wasm"
     batch_bytes = 4 * 1024 * 1024
 
-    def __init__(self, rule_set: RuleSet | None = None, *, wasm: Path | None = None) -> None:
+    def __init__(
+        self, rule_set: RuleSet | None = None, *, wasm: Path | None = None, deadline: float = _DEADLINE
+    ) -> None:
         self.rule_set = rule_set or RuleSet()
         self.rule_set.refuse_token_checks(self.name)
         if wasm is None and self.rule_set != RuleSet():
@@ -67,7 +79,13 @@ class WasmEngine:
         self._fingerprint = fingerprint(self.rule_set)
         self._entrypoints = {path.rsplit("/", 1)[-1]: path for path in entrypoints(self.rule_set)}
         self._store = MemoryStore(self.rule_set.policy.types)
-        self._policy = _Policy((wasm or default_wasm()).read_bytes())
+        if not 0 < deadline <= _DAY:
+            raise InvalidSetting("the deadline must be a number of seconds, more than 0 and at most a day")
+        path = wasm or default_wasm()
+        try:
+            self._policy = _Policy(path.read_bytes(), deadline)
+        except OSError as error:
+            raise InvalidSetting(f"the Wasm file `{path}` cannot be read: {(error.strerror or '').lower()}") from None
         self.install()
 
     @property
@@ -130,30 +148,22 @@ class WasmEngine:
 class _Policy:
     """A compiled module and its idle instances, made anew in a forked child."""
 
-    def __init__(self, wasm: bytes) -> None:
+    def __init__(self, wasm: bytes, deadline: float = _DEADLINE) -> None:
         self._wasm = wasm
-        self._start()
-
-    def _start(self) -> None:
-        config = wasmtime.Config()
-        # The threads of a parallel compilation are not there in a forked child, which would wait for them for ever.
-        config.parallel_compilation = False
-        self._engine = wasmtime.Engine(config)
-        try:
-            self._module = wasmtime.Module(self._engine, self._wasm)
-        except wasmtime.WasmtimeError as error:
-            raise EngineFault(f"the file is no Wasm module: {error}") from None
-        self._idle: list[_Instance] = []
-        self._lock = threading.Lock()
-        self._pid = os.getpid()
+        self._deadline = deadline
+        self._compiled = _Compiled(wasm)
 
     def evaluate(self, entrypoint: str, text: bytes) -> Any:
         """The value of an entrypoint for an input in canonical text."""
         with self._instance() as instance:
             try:
-                reply = instance.evaluate(entrypoint, text)
-            except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
-                raise EngineFault(f"the Wasm evaluation failed: {str(error).splitlines()[0]}") from None
+                reply = instance.evaluate(entrypoint, text, self._deadline)
+            except wasmtime.Trap as error:
+                if error.trap_code is wasmtime.TrapCode.INTERRUPT:
+                    raise DeadlineExceeded(f"the Wasm evaluation took longer than {self._deadline:g} s") from None
+                raise EngineFault(f"the Wasm evaluation failed: {_first_line(error)}") from None
+            except wasmtime.WasmtimeError as error:
+                raise EngineFault(f"the Wasm evaluation failed: {_first_line(error)}") from None
         results = parse(reply, what="Wasm answer")
         if not isinstance(results, list) or len(results) != 1 or not isinstance(results[0], dict):
             raise BadAnswer("the Wasm evaluation gave no result")
@@ -162,33 +172,64 @@ class _Policy:
     @contextmanager
     def _instance(self) -> Iterator[_Instance]:
         """An instance that nobody else uses; it is kept for later unless its evaluation failed or it grew large."""
-        if self._pid != os.getpid():
-            self._start()
-        with self._lock:
-            instance = self._idle.pop() if self._idle else None
-        if instance is None:
-            instance = _Instance(self._engine, self._module)
+        compiled = self._compiled
+        if compiled.pid != os.getpid():
+            # Two threads of a child may both come here: each has a whole one, and the last one stays.
+            compiled = self._compiled = _Compiled(self._wasm)
+        try:
+            instance = compiled.idle.pop()  # atomic, and needs no lock that a fork could leave locked
+        except IndexError:
+            instance = _Instance(compiled)
         yield instance
         if instance.pages <= _KEPT_PAGES:
-            with self._lock:
-                self._idle.append(instance)
+            compiled.idle.append(instance)
 
     def close(self) -> None:
-        with self._lock:
-            self._idle.clear()
+        self._compiled.idle.clear()
+
+
+class _Compiled:
+    """The module as one process has compiled it; what belongs together is never exchanged apart."""
+
+    def __init__(self, wasm: bytes) -> None:
+        config = wasmtime.Config()
+        # The threads of a parallel compilation are not there in a forked child, which would wait for them for ever.
+        config.parallel_compilation = False
+        config.epoch_interruption = True
+        self.engine = wasmtime.Engine(config)
+        try:
+            self.module = wasmtime.Module(self.engine, wasm)
+        except wasmtime.WasmtimeError as error:
+            raise EngineFault(f"the file is no Wasm module: {_first_line(error)}") from None
+        self.idle: deque[_Instance] = deque()
+        self.pid = os.getpid()
+        # Ticks for as long as the engine is there, so that an evaluation can be ended: see docs/decisions.
+        threading.Thread(target=_tick, args=(weakref.ref(self.engine),), daemon=True, name="wasm-clock").start()
+
+
+def _tick(engine: weakref.ref[wasmtime.Engine]) -> None:
+    while (alive := engine()) is not None:
+        alive.increment_epoch()
+        del alive
+        time.sleep(_TICK_SECONDS)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
 
 
 class _Instance:
     """One instance of the module with its memory, by OPA's Wasm ABI 1.2; for one thread at a time."""
 
-    def __init__(self, engine: wasmtime.Engine, module: wasmtime.Module) -> None:
-        self._store = wasmtime.Store(engine)
+    def __init__(self, compiled: _Compiled) -> None:
+        self._store = wasmtime.Store(compiled.engine)
+        self._store.set_epoch_deadline(_SETTING_UP_TICKS)
         try:
             self._memory = wasmtime.Memory(self._store, wasmtime.MemoryType(wasmtime.Limits(_FIRST_PAGES, _MOST_PAGES)))
-            linker = wasmtime.Linker(engine)
+            linker = wasmtime.Linker(compiled.engine)
             linker.define(self._store, "env", "memory", self._memory)
-            linker.define_unknown_imports_as_traps(module)  # the rules need no built-in of the host's
-            exports = linker.instantiate(self._store, module).exports(self._store)
+            linker.define_unknown_imports_as_traps(compiled.module)  # the rules need no built-in of the host's
+            exports = linker.instantiate(self._store, compiled.module).exports(self._store)
             self._eval = _function(exports, "opa_eval")
             names = _function(exports, "entrypoints")(self._store)
             self._entrypoints: dict[str, int] = json.loads(
@@ -206,8 +247,8 @@ class _Instance:
     def pages(self) -> int:
         return self._memory.size(self._store)
 
-    def evaluate(self, entrypoint: str, text: bytes) -> bytes:
-        """The result set, as JSON text."""
+    def evaluate(self, entrypoint: str, text: bytes, deadline: float) -> bytes:
+        """The result set, as JSON text; it traps soon after the deadline, in seconds."""
         number = self._entrypoints.get(entrypoint)
         if number is None:
             raise EngineFault(f"the Wasm module has no entrypoint `{entrypoint}`")
@@ -216,6 +257,7 @@ class _Instance:
         if missing > 0:
             self._memory.grow(self._store, -(-missing // _PAGE))
         self._memory.write(self._store, text, self._heap)
+        self._store.set_epoch_deadline(math.ceil(deadline / _TICK_SECONDS) + 1)
         # The scratch space begins behind the input, on an address that any type may have.
         return self._text(self._eval(self._store, 0, number, self._data, self._heap, len(text), (end + 15) & ~15, 0))
 

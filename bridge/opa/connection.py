@@ -6,6 +6,7 @@ import queue
 import socket
 import threading
 from collections import deque
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
@@ -16,6 +17,8 @@ from bridge.opa.deadline import TimedSocket, time_left
 
 if TYPE_CHECKING:
     import ssl
+
+    from urllib3 import HTTPResponse
 
 _Address = tuple[socket.AddressFamily, Any]
 
@@ -53,23 +56,55 @@ class _Stack(queue.LifoQueue[Any]):
 
 
 class _TimedConnection(HTTPConnection):
+    status: int = HTTPStatus.OK
+
     def _new_conn(self) -> socket.socket:
         return _connected(self, self.host, self.port or self.default_port)
+
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override] # as urllib3 does
+        response = super().getresponse()
+        self.status = response.status
+        return response
 
 
 class _TimedTlsConnection(HTTPSConnection):
+    status: int = HTTPStatus.OK
+
     def _new_conn(self) -> socket.socket:
         return _connected(self, self.host, self.port or self.default_port)
+
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override] # as urllib3 does
+        response = super().getresponse()
+        self.status = response.status
+        return response
 
 
 class _Pool(HTTPConnectionPool):
     ConnectionCls = _TimedConnection
     QueueCls = _Stack
 
+    def _put_conn(self, conn: Any) -> None:
+        super()._put_conn(_closed_unless_ok(conn))
+
 
 class _TlsPool(HTTPSConnectionPool):
     ConnectionCls = _TimedTlsConnection
     QueueCls = _Stack
+
+    def _put_conn(self, conn: Any) -> None:
+        super()._put_conn(_closed_unless_ok(conn))
+
+
+def _closed_unless_ok(connection: Any) -> Any:
+    """The connection, which nobody uses again after any answer but a 200.
+
+    After an informational status (102, 103), which http.client takes for the answer, the true one is still to come: it
+    would be read as the answer to the next question. The same goes for a 204 that somebody in between made up.
+    """
+    if connection is not None and connection.status != HTTPStatus.OK:
+        connection.status = HTTPStatus.OK
+        connection.close()
+    return connection
 
 
 def _connected(connection: HTTPConnection, host: str, port: int) -> socket.socket:

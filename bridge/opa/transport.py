@@ -63,15 +63,17 @@ class Transport:
         self._closed = False
         self._open()
 
-    def _open(self) -> None:
-        self._process = os.getpid()
+    def _open(self) -> _Adapter:
+        """Connections of this process's own; set at once with its id, for another thread may look in between."""
         a = self._address
-        self._adapter = _Adapter(open_pool(a.scheme, a.host, a.port, size=_POOL_SIZE, tls=self._tls))
+        adapter = _Adapter(open_pool(a.scheme, a.host, a.port, size=_POOL_SIZE, tls=self._tls))
+        self._owned = (os.getpid(), adapter)
+        return adapter
 
     def close(self) -> None:
         """Close the connections; no call can be made any more."""
         self._closed = True
-        self._adapter.close()
+        self._owned[1].close()
 
     def call(self, method: str, target: str, body: bytes | None, *, seconds: float, is_read: bool) -> Answer:
         """Ask, and give the answer, whatever its status.
@@ -91,17 +93,18 @@ class Transport:
         """
         if self._closed:
             raise Misuse("this client is closed")
-        if self._process != os.getpid():  # the parent's sockets are the parent's
-            self._open()
+        owner, adapter = self._owned
+        if owner != os.getpid():  # the parent's sockets are the parent's
+            adapter = self._open()
         request = self._request(method, target, body)
         what = f"{method} {target}"
         with deadline(seconds):
-            outcome, is_broken = self._attempt(request, what, seconds)
+            outcome, is_broken = self._attempt(adapter, request, what, seconds)
             for pause in _PAUSES if is_read else ():
                 if not is_broken or left() <= pause:
                     break
                 sleep(pause)
-                outcome, is_broken = self._attempt(request, what, seconds)
+                outcome, is_broken = self._attempt(adapter, request, what, seconds)
         if isinstance(outcome, Answer):
             return outcome
         raise outcome
@@ -119,14 +122,16 @@ class Transport:
         request.headers = headers
         return request
 
-    def _attempt(self, request: PreparedRequest, what: str, seconds: float) -> tuple[Answer | EngineFault, bool]:
+    def _attempt(
+        self, adapter: _Adapter, request: PreparedRequest, what: str, seconds: float
+    ) -> tuple[Answer | EngineFault, bool]:
         """The answer; or the fault, and whether the connection broke.
 
         A fault is given, not raised, so that it keeps no reference to a foreign exception: those hold the request,
         with its token.
         """
         try:
-            return self._exchange(request, what), False
+            return self._exchange(adapter, request, what), False
         except BridgeError:
             raise
         except FOREIGN as error:
@@ -138,8 +143,8 @@ class Transport:
                 return BadAnswer(f"`{what}`: the answer is no http"), False
             return EngineUnreachable(f"`{what}` at {self._address}: {reason(error)}"), True
 
-    def _exchange(self, request: PreparedRequest, what: str) -> Answer:
-        response = self._adapter.send(request, stream=True)
+    def _exchange(self, adapter: _Adapter, request: PreparedRequest, what: str) -> Answer:
+        response = adapter.send(request, stream=True)
         try:
             return Answer(response.status_code, self._read(response, what))
         finally:

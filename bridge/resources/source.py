@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge.errors import MalformedInput
-from bridge.resource import InvalidResource, parse_resource
+from bridge.resource import Resource, parse_resource
 from bridge.strict_json import encode, parse
 
 if TYPE_CHECKING:
@@ -84,12 +84,18 @@ class _Collector:
         except MalformedInput as error:
             self._refused[number] = str(error)
             return
-        resource = parse_resource(parse(text))
-        if isinstance(resource, InvalidResource):
+        value = parse(text)
+        resource = parse_resource(value)
+        if isinstance(resource, Resource):
+            self._resources[encode(resource.id)] = text
+        else:
             self._refused[number] = f"{resource.cause} (R12.8)"
-            return
-        id_ = encode(resource.id)
-        self._resources[id_] = text
+        # One that is refused for something else may still have been meant in place of its twin.
+        id_ = value.get("id") if isinstance(value, dict) else None
+        if isinstance(id_, str) and id_:
+            self._note(encode(id_), number)
+
+    def _note(self, id_: bytes, number: int) -> None:
         earlier = self._numbers.setdefault(id_, number)
         if isinstance(earlier, list):
             earlier.append(number)
@@ -100,14 +106,14 @@ class _Collector:
         # Nobody knows which of the resources of one id is meant, so all of them are refused.
         for id_, numbers in self._numbers.items():
             if isinstance(numbers, list):
-                del self._resources[id_]
+                self._resources.pop(id_, None)
                 for number in numbers:
                     others = [f"{self._unit} {other}" for other in numbers[: _TWINS + 1] if other != number][:_TWINS]
                     more = len(numbers) - 1 - len(others)
-                    self._refused[number] = (
-                        f"the id {_shown(id_)} comes more than once: also in {', '.join(others)}"
-                        + (f" and {more} more" if more else "")
-                    )
+                    twin = f"the id {_shown(id_)} comes more than once: also in {', '.join(others)}"
+                    twin += f" and {more} more" if more else ""
+                    mistake = self._refused.get(number)
+                    self._refused[number] = f"{mistake}; {twin}" if mistake else twin
         refusals = tuple(Refusal(f"{self._unit} {number}", self._refused[number]) for number in sorted(self._refused))
         return Collected(self._resources, refusals, self._read)
 

@@ -17,6 +17,7 @@ MAX_SIGNIFICANT_DIGITS: Final = 17
 SMALLEST: Final = Decimal("4e-324")
 LARGEST: Final = Decimal("1.8e308")
 _LARGEST_BITS: Final = 1_025  # 1.8e308 < 2**1025, so an int of more bits need not be written out to be refused
+_MOST_EXPONENT_DIGITS: Final = 9
 _PLAIN_ZEROS: Final = 6  # 0.0000001 is written out, 0.00000001 is 1e-8: a choice of looks
 
 NUMBER: Final = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([-+]?[0-9]+))?")
@@ -40,7 +41,7 @@ def read(text: str) -> int | Decimal:
     if match is None:
         raise NumberRefused("not a JSON number")
     sign, whole, fraction, exponent = match.groups(default="")
-    return _from_digits(sign == "-", whole + fraction, int(exponent or "0") - len(fraction))
+    return _from_digits(sign == "-", whole + fraction, _power(exponent) - len(fraction))
 
 
 def normal(number: float | Decimal) -> int | Decimal:
@@ -85,6 +86,13 @@ def write(number: int | Decimal) -> str:
 def are_canonical(text: str) -> bool:
     """Whether every number in a JSON text that `parse` accepts is written in its canonical form."""
     return all(token.startswith('"') or write(read(token)) == token for token in _STRING_OR_NUMBER.findall(text))
+
+
+def _power(exponent: str) -> int:
+    """The exponent, or one that is as far out of reach: Python's limit for digits may be lower than `MAX_TEXT`."""
+    digits = exponent.lstrip("+-").lstrip("0")
+    power = int(digits or "0") if len(digits) <= _MOST_EXPONENT_DIGITS else 10**_MOST_EXPONENT_DIGITS
+    return -power if exponent.startswith("-") else power
 
 
 def _from_digits(negative: bool, digits: str, power: int) -> int | Decimal:  # noqa: FBT001 - a sign, not a switch

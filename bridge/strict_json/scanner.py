@@ -23,6 +23,7 @@ _SPACE: Final = re.compile(r"[ \t\n\r]*")
 _WORDS: Final[dict[str, Value]] = {"true": True, "false": False, "null": None}
 _WORD: Final = re.compile(r"[A-Za-z_$]+")
 _SHOWN: Final = 40
+_LENIENT_DEPTH: Final = 256
 
 
 def scan(text: str, *, max_depth: int) -> Value:
@@ -38,10 +39,10 @@ def scan_leniently(text: str) -> Value | Absent:
     """The value of a text that is JSON by its grammar but may break R12.2-R12.5, or ABSENT where it is no JSON.
 
     For telling which line was refused, never for deciding: of duplicate members the last counts, and numbers are read
-    as null.
+    as null. What is nested very deep is ABSENT as well: brackets cost a hundred times their size.
     """
     try:
-        return _LenientScanner(text, len(text)).document()
+        return _LenientScanner(text, _LENIENT_DEPTH).document()
     except MalformedInput:
         return ABSENT
 
@@ -149,6 +150,8 @@ class _Scanner:
 
     def duplicate(self, name: str, start: int) -> None:
         shown = name if len(name) <= _SHOWN else name[:_SHOWN] + "..."
+        if not shown.isprintable():
+            shown = shown.encode("unicode_escape").decode("ascii")
         raise self.refusal(f"duplicate member `{shown}`", "R12.2", start)
 
     def surrogate(self, start: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -30,7 +31,7 @@ from bridge import (
     RulesNotInstalled,
     TokenChecks,
 )
-from bridge.rendering import fingerprint, render
+from bridge.rendering import fingerprint, module_paths, render
 
 DEVICE = {"id": "d1", "custom_data": {"user": "u1"}}
 GRANTED = {"policy": {"version": 2, "devices": {"id": "d1"}}}
@@ -287,3 +288,58 @@ def test_rules_that_are_loaded_under_other_ids_are_told(start_opa, tmp_path):
 def test_the_url_of_an_opa_is_its_address_alone(path):
     with pytest.raises(InvalidSetting, match="address alone"):
         OpaEngine(f"http://127.0.0.1:8181{path}")
+
+
+EARLY = {
+    "102": b"HTTP/1.1 102 Processing\r\n\r\n",
+    "103": b"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n",
+    "204": b"HTTP/1.1 204 No Content\r\n\r\n",
+    "304": b"HTTP/1.1 304 Not Modified\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("early", EARLY.values(), ids=EARLY)
+@pytest.mark.parametrize("on_error", ["raise", "deny"])
+def test_an_answer_that_comes_late_is_not_the_answer_to_the_next_question(early, on_error):
+    """What a gateway says in between must not shift an allow onto the question that comes next."""
+    asked_again = threading.Event()
+
+    def answer(exchange):
+        exchange.send(early)
+        asked_again.wait(0.3 if exchange.number else 5)
+        exchange.reply(body(well_formed()))
+
+    with FaultServer(answer) as server, PolicyBridge(OpaEngine(server.url), on_error=on_error) as bridge:
+        for _ in range(3):
+            if on_error == "raise":
+                with pytest.raises(EngineFault):
+                    bridge.check(GRANTED, "devices", DEVICE)
+            else:
+                assert bridge.check(GRANTED, "devices", DEVICE).reason == "engine_unavailable"
+            asked_again.set()
+        assert server.connections == 3
+
+
+def test_all_is_taken_away_that_can_be():
+    def answer(exchange):
+        failing = "/v1/data/" in exchange.line or "/policy/policy.rego" in exchange.line
+        exchange.reply(b"{}", "500 Internal Server Error" if failing else "200 OK")
+
+    with FaultServer(answer) as server, pytest.raises(OpaRefused) as refused:
+        OpaEngine(server.url).uninstall()
+    assert "/v1/data/" in str(refused.value)
+    assert len(server.lines) == 1 + len(module_paths(RuleSet()))
+
+
+def test_a_stored_resource_that_no_push_would_take_is_a_fault_to_explain(opa_url):
+    rule_set = RuleSet(package_root="test_oversized", data_root="test_oversized_data")
+    with PolicyBridge(OpaEngine(opa_url, rule_set)) as bridge:
+        bridge.install()
+        try:
+            stored = {"a": {"id": "a", "x": "y" * 1_100_000}}
+            document = json.dumps({"revision": "1", "resources": stored}).encode()
+            bridge.engine.opa.put_data(("test_oversized_data", "devices"), document)
+            with pytest.raises(BadAnswer, match="never pushed by a bridge"):
+                bridge.explain({}, "devices", "a")
+        finally:
+            bridge.engine.uninstall()

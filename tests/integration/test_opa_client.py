@@ -280,7 +280,10 @@ def test_a_server_that_nobody_trusts(over_tls, tmp_path) -> None:
     for ca in (None, Authority(tmp_path, "other").file):
         with (
             OpaClient(over_tls.url, ca=ca) as client,
-            pytest.raises(EngineUnreachable, match=r"^`GET /v1/data/x`: the server's certificate is refused: "),
+            pytest.raises(
+                EngineUnreachable,
+                match=r"^`GET /v1/data/x` at https://127\.0\.0\.1:\d+: the server's certificate is refused: ",
+            ),
         ):
             client.get_data(("x",))
 
@@ -409,7 +412,7 @@ def test_killed_in_the_middle_of_a_query(opa_executable) -> None:
         os.kill(opa.pid, signal.SIGKILL)
         thread.join()
         assert [type(error) for error in failures] == [EngineUnreachable]
-        assert str(failures[0]).startswith("`POST /v1/data/slow`: ")
+        assert str(failures[0]).startswith("`POST /v1/data/slow` at ")
 
 
 def test_stopped_in_the_middle_of_a_query(opa_executable) -> None:
@@ -439,7 +442,7 @@ def test_killed_in_the_middle_of_an_answer(opa_executable, when_reading) -> None
     with ManagedOpa(executable=opa_executable) as opa, OpaClient(opa.url, deadline=30.0) as client:
         client.put_data(("large",), b'"' + b"x" * 64_000_000 + b'"')
         when_reading(opa.kill)
-        with pytest.raises(EngineUnreachable, match=r"^`GET /v1/data/large`: "):
+        with pytest.raises(EngineUnreachable, match=r"^`GET /v1/data/large` at "):
             client.get_data(("large",))
 
 

@@ -14,6 +14,7 @@ from bridge import (
     BadAnswer,
     Decision,
     EngineFault,
+    Failure,
     InvalidSetting,
     MalformedInput,
     Misuse,
@@ -29,6 +30,7 @@ from bridge.client import batches
 from bridge.decision import Request
 from bridge.errors import DeadlineExceeded, EngineTooOld, EngineUnreachable, OpaRefused, RulesNotInstalled
 from bridge.rendering import default_wasm
+from bridge.strict_json import encode
 
 CLAIMS = {"policy": {"version": 2, "devices": {"id": "d1", "custom_data": {"user": "u1", "n": 1}}}}
 DEVICE = {"id": "d1", "custom_data": {"user": "u1", "n": 1.0}}
@@ -196,6 +198,29 @@ def test_a_fault_raises_or_denies_and_never_allows(fault):
     assert denying.explain({}, "devices", DEVICE).decision == expected
 
 
+class InventingEngine(ReferenceEngine):
+    """Says that something failed which nobody demanded."""
+
+    name = "inventing"
+
+    def explain(self, _request):
+        failures = (Failure("/custom_data/other", "missing"),)
+        return Decision(allow=False, reason=Reason.CONSTRAINT_FAILED, failures=failures), None
+
+
+def test_an_explanation_that_cannot_be_is_a_fault():
+    with pytest.raises(BadAnswer, match="which the policy does not demand"):
+        PolicyBridge(InventingEngine()).explain(CLAIMS, "devices", DEVICE)
+    denied = PolicyBridge(InventingEngine(), on_error="deny").explain(CLAIMS, "devices", DEVICE)
+    assert denied.decision.reason is Reason.ENGINE_UNAVAILABLE
+
+
+@pytest.mark.parametrize("several", ["d1", b"d1", DEVICE, None, 5])
+def test_one_resource_is_not_several(several):
+    with pytest.raises(Misuse, match="several"):
+        PolicyBridge().check_many(CLAIMS, "devices", several)
+
+
 def test_other_errors_of_an_engine_are_not_taken_for_faults():
     with pytest.raises(ZeroDivisionError):
         PolicyBridge(FailingEngine(ZeroDivisionError()), on_error="deny").check({}, "devices", DEVICE)
@@ -208,6 +233,8 @@ def test_misuse_raises():
         PolicyBridge(on_error="allow")
     with pytest.raises(InvalidSetting):
         WasmEngine(RuleSet(policy=PolicySettings(claim="other")))
+    with pytest.raises(InvalidSetting, match="cannot be read"):
+        WasmEngine(wasm=default_wasm().with_name("none.wasm"))
 
 
 def test_wasm_of_other_settings_or_of_no_rules_is_refused(tmp_path):
@@ -235,6 +262,43 @@ def test_threads_share_a_wasm_engine():
 
 def _decide_in_child(opened, results):
     results.put((bool(opened.check(CLAIMS, "devices", DEVICE)), bool(PolicyBridge().check(CLAIMS, "devices", DEVICE))))
+
+
+def _decide_in_threads(opened, results):
+    start = threading.Barrier(8)
+
+    def ask(_thread):
+        start.wait()
+        return [bool(opened.check(CLAIMS, "devices", DEVICE)) for _ in range(20)]
+
+    with ThreadPoolExecutor(8) as pool:
+        results.put(all(all(answers) for answers in pool.map(ask, range(8))))
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_threads_of_a_forked_child_come_to_the_engine_at_once():
+    opened = PolicyBridge()
+    opened.check(CLAIMS, "devices", DEVICE)
+    context = multiprocessing.get_context("fork")
+    results = context.SimpleQueue()
+    child = context.Process(target=_decide_in_threads, args=(opened, results))
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0, "the child hangs or died"
+    assert results.get() is True
+
+
+def test_an_evaluation_ends_at_its_deadline_and_the_engine_goes_on():
+    engine = WasmEngine(deadline=0.05)
+    many = encode({"id": "d1", "custom_data": {f"k{n}": n for n in range(60_000)}})
+    claims = encode({"policy": {"version": 2, "devices": {"custom_data": {"x": 1}}}})
+    request = Request(claims, b'"devices"', many)
+    with pytest.raises(DeadlineExceeded, match=r"0\.05 s"):
+        engine.decide([request] * 100)
+    assert engine.decide([Request(b"{}", b'"devices"', b'{"id":"a"}')])[0].allow
+    for deadline in (0, -1, float("nan"), 100_000):
+        with pytest.raises(InvalidSetting, match="deadline"):
+            WasmEngine(deadline=deadline)
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")

@@ -194,3 +194,13 @@ def test_no_limit_of_pythons_own_shows():
     digits = sys.get_int_max_str_digits()
     with pytest.raises(MalformedInput, match="1,000 characters"):
         parse("1" * (digits + 1))
+    sys.set_int_max_str_digits(640)
+    try:
+        assert parse("0e" + "9" * 700) == 0
+        assert parse("1e" + "0" * 700 + "1") == 10
+        assert parse("1e-" + "0" * 700 + "1") == Decimal("0.1")
+        for text in ("1e" + "9" * 700, "1e-" + "9" * 700, "1" * 700):
+            with pytest.raises(MalformedInput, match=r"R12\.5"):
+                parse(text)
+    finally:
+        sys.set_int_max_str_digits(digits)

@@ -54,6 +54,20 @@ def test_an_id_that_comes_twice_is_refused_both_times():
     ]
 
 
+def test_a_twin_that_is_refused_for_something_else_is_a_twin():
+    collected = from_lines(lines('{"id":"a"}', '{"id":"a","custom_data":5}', '{"id":"b","custom_data":5}'))
+    assert not collected.resources
+    twin, broken = (
+        'the id "a" comes more than once: also in line',
+        "the resource's `custom_data` must be an object (R12.8)",
+    )
+    assert [str(refusal) for refusal in collected.refusals] == [
+        f"line 1: {twin} 2",
+        f"line 2: {broken}; {twin} 1",
+        f"line 3: {broken}",
+    ]
+
+
 def test_an_id_that_comes_very_often_is_told_briefly():
     collected = from_objects([{"id": "a"}] * 5_000)
     assert not collected.resources
