@@ -2,6 +2,7 @@
 
 from bridge.cli.app import app, register
 from bridge.cli.check import check
+from bridge.cli.conformance import conformance
 from bridge.cli.decide import decide
 from bridge.cli.demo import demo
 from bridge.cli.install import install
@@ -11,5 +12,5 @@ from bridge.cli.serve import serve
 
 __all__ = ["app"]
 
-for _command in (demo, decide, check, push, install, render, serve):
+for _command in (demo, decide, check, push, install, render, serve, conformance):
     register(_command)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import inspect
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from bridge.cli.grouped import with_options
+from bridge.cli.typed import Command, Group
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_EXAMPLES: Final = "\n\nExamples:\n"
+
 app = typer.Typer(
+    cls=Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -24,10 +28,16 @@ app = typer.Typer(
 
 
 def register(command: Callable[..., None]) -> None:
-    """Make a function a command; its docstring is its help."""
-    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    """Make a function a command; its docstring is its help, the examples at its end."""
+    text, _, examples = inspect.cleandoc(command.__doc__ or "").partition(_EXAMPLES)
+
+    class Explained(Command):
+        pass
+
+    Explained.examples = inspect.cleandoc(examples)
     # Typer would break the lines where the source does.
-    app.command(help="\n\n".join(" ".join(text.split()) for text in paragraphs))(with_options(command))
+    paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+    app.command(help="\n\n".join(paragraphs), cls=Explained)(with_options(command))
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001 - typer's way of calling back

@@ -44,17 +44,19 @@ class Malformed:
         line: The number of the line, from 1.
         case: The text to copy to the answer, or None.
         error: What is wrong.
+        is_object: Whether the line is an object at least.
     """
 
     line: int
     case: str | None
     error: str
+    is_object: bool
 
 
 def read_case(number: int, line: bytes | None) -> Case | Malformed:
     """The question in one line, which is not blank; None is a line that was too long to keep."""
     if line is None:
-        return Malformed(number, None, f"line {number}: longer than {LONGEST:,} bytes")
+        return Malformed(number, None, f"line {number}: longer than {LONGEST:,} bytes", is_object=False)
     value: Value = None
     try:
         # How deep claims and resource may be nested is counted inside them, by `encode`.
@@ -69,9 +71,9 @@ def read_case(number: int, line: bytes | None) -> Case | Malformed:
         # In a file of lines the line is the file's.
         place = f"line {number}" if error.line is None else f"line {number}, column {error.column}"
         inner = MalformedInput(error.cause, rule=error.rule, what=error.what, pointer=error.pointer)
-        return Malformed(number, _case_of(value, line), f"{place}: {inner}")
+        return _malformed(number, value, line, f"{place}: {inner}")
     except _WrongShapeError as error:
-        return Malformed(number, _case_of(value, line), f"line {number}: {error}")
+        return _malformed(number, value, line, f"line {number}: {error}")
     return Case(number, case, request, resource)
 
 
@@ -111,15 +113,25 @@ def _members(value: Value) -> tuple[str | None, dict[str, Value], str, Value]:
     return case if isinstance(case, str) else None, claims, type_, value["resource"]
 
 
-def _case_of(value: Value, line: bytes) -> str | None:
-    """The `case` of a malformed line, where it has one that can be written."""
+def _malformed(number: int, value: Value, line: bytes, error: str) -> Malformed:
+    members = _members_at_least(value, line)
+    return Malformed(number, _case_of(members), error, is_object=members is not None)
+
+
+def _members_at_least(value: Value, line: bytes) -> dict[str, Value] | None:
+    """The object that a malformed line is, though it may break R12."""
     if value is None:
         try:
             found = scan_leniently(line.decode("utf-8"))
         except UnicodeDecodeError:
             return None
-        value = found if isinstance(found, dict) else None
-    case = value.get("case") if isinstance(value, dict) else None
+        return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None
+
+
+def _case_of(members: dict[str, Value] | None) -> str | None:
+    """The `case` of a malformed line, where it has one that can be written."""
+    case = members.get("case") if members is not None else None
     if not isinstance(case, str):
         return None
     try:

@@ -14,9 +14,10 @@ from bridge.cli.cases import Case, Malformed, answer, read_case
 from bridge.cli.ending import Exit, end, told_errors
 from bridge.cli.guest import guest_engine
 from bridge.cli.lines import chunks_of_lines
-from bridge.cli.options import EngineName, EngineOption, OpaOptions
+from bridge.cli.options import EngineName, EngineOption, OpaOptions, refuse_opa_options
 from bridge.cli.progress import line_counter
 from bridge.cli.sources import open_stdin
+from bridge.cli.terminal import complain
 from bridge.client import batches
 from bridge.engines import ReferenceEngine, WasmEngine
 from bridge.errors import EngineFault, Misuse
@@ -35,6 +36,7 @@ _MOST_BYTES: Final = 8 * 1024 * 1024
 
 
 def decide(
+    context: typer.Context,
     file: Annotated[
         Path | None, typer.Argument(help="JSON Lines; `-` or nothing for standard input.", show_default=False)
     ] = None,
@@ -58,23 +60,31 @@ def decide(
     Exit status: 0 when every line was answered, 2 for misuse, 3 when the engine failed; the answers until then are
     written, and the first line without one is named.
 
-    Example: [bold]jwt-bridge decide questions.jsonl > answers.jsonl[/bold]
+    Examples:
+      jwt-bridge decide questions.jsonl > answers.jsonl
     """
     with told_errors(), _opened(file) as descriptor:
+        refuse_opa_options(context, engine)
         if sys.stdout is None:
             raise Misuse("standard output is closed")
         next_line = 1
+        questions = False
         try:
             with _engine(engine, opa) as decider:
                 decided = _Stored(decider) if stored else _Inline(decider)
                 with line_counter() as count:
                     for chunk in _chunks(descriptor):
                         next_line = chunk[0][0]
-                        _answer(chunk, decided)
+                        questions |= _answer(chunk, decided)
                         next_line = chunk[-1][0] + 1
                         count(len(chunk))
         except EngineFault as fault:
             end(f"the engine failed, and line {next_line} is the first without an answer: {fault}", Exit.FAULT)
+        if next_line > 1 and not questions:
+            complain(
+                "hint: no line is a JSON object; there must be one JSON object a line, "
+                "not an array of them, nor one that goes over several lines"
+            )
 
 
 def _chunks(descriptor: int) -> Iterator[list[tuple[int, bytes | None]]]:
@@ -95,13 +105,18 @@ def _chunks(descriptor: int) -> Iterator[list[tuple[int, bytes | None]]]:
             yield chunk
 
 
-def _answer(chunk: Iterable[tuple[int, bytes | None]], decided: Callable[[Sequence[Case]], list[Decision]]) -> None:
-    """Write the answers to a chunk, all of them or, where the engine fails, none."""
+def _answer(chunk: Iterable[tuple[int, bytes | None]], decided: Callable[[Sequence[Case]], list[Decision]]) -> bool:
+    """Write the answers to a chunk, all of them or, where the engine fails, none.
+
+    Returns:
+        Whether any of its lines was an object at least.
+    """
     cases = [read_case(number, line) for number, line in chunk]
     decisions = iter(decided([case for case in cases if isinstance(case, Case)]))
     text = b"".join([answer(case, None if isinstance(case, Malformed) else next(decisions)) for case in cases])
     sys.stdout.buffer.write(text)
     sys.stdout.buffer.flush()
+    return any(isinstance(case, Case) or case.is_object for case in cases)
 
 
 class _Inline:

@@ -6,16 +6,23 @@ import os
 import textwrap
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from shutil import which
+from typing import TYPE_CHECKING, Annotated, Final
 
+import typer
+
+from bridge.cli import handout
 from bridge.cli.ending import Exit, end, told_errors
 from bridge.cli.guest import guest_engine
-from bridge.cli.sample import EXAMPLES, RESOURCES
-from bridge.cli.terminal import say
+from bridge.cli.sample import EXAMPLES, RESOURCES, SPARE
+from bridge.cli.terminal import printable, say
+from bridge.cli.written import write_files
 from bridge.client import PolicyBridge
 from bridge.engines import WasmEngine
-from bridge.errors import EngineFault, InvalidSetting, OpaMissing
+from bridge.errors import BridgeError, EngineFault, InvalidSetting, OpaMissing
 from bridge.opa import ManagedOpa, OpaClient, find_opa
+from bridge.opa.executable import VARIABLE
 from bridge.tokens import TokenVerifier
 
 if TYPE_CHECKING:
@@ -25,12 +32,22 @@ if TYPE_CHECKING:
     from bridge.engines import OpaEngine
 
 _AUDIENCE: Final = "https://cobrowse.io"
-_LICENSE: Final = "license-key-of-the-demo"
-_LIFETIME: Final = 600
+_LICENSE: Final = "LICENSE-KEY"
+_HOURS: Final = 24
 _TYPES: Final = tuple(RESOURCES)
 
 
-def demo() -> None:
+def demo(
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Leave the public key, the tokens and the resources in this folder, to try the other commands with.",
+        ),
+    ] = None,
+) -> None:
     """Sign five tokens, and show what each of them lets its bearer access.
 
     The policies of the tokens are the five examples of the service's documentation. The tokens are signed with a key
@@ -38,36 +55,48 @@ def demo() -> None:
     network is needed. Where there is an OPA, by OPA_URL, JWT_BRIDGE_OPA or PATH, it is asked as well, in roots of its
     own that are removed afterwards.
 
-    Exit status: 0; 3 if the two do not agree.
+    The private key is never written. Files of an earlier run are replaced; a file that is something else is left alone,
+    and nothing is written then.
 
-    Example: [bold]jwt-bridge demo[/bold]
+    Exit status: 0; 2 when the files cannot be written; 3 if the two do not agree.
+
+    Examples:
+      jwt-bridge demo
+      jwt-bridge demo --out try-it
     """
     from bridge.cli import verdicts  # noqa: PLC0415 - rich is slow to import, and only needed here
 
     with told_errors():
-        verifier, tokens = _signed()
+        verifier, pem, (tokens, spare) = _signed()
+        if out is not None:
+            write_files(handout.files(out, pem, spare, tokens), handout.is_earlier)
         with PolicyBridge(WasmEngine(), verifier=verifier) as bridge:
             decisions = _decided(bridge, tokens, by_id=False)
         say("Five tokens, signed by a key made just now (RS256), and verified:\n")
         say(verdicts.policies())
-        say("What they let their bearers access, by the Rego rules in this process (Wasm):\n")
+        say("What they let their bearers access, by the Rego rules in this process (Wasm).")
+        say("By mark, reason and meaning:\n")
         say(verdicts.matrix(_rows(decisions)))
         _ask_opa(verifier, tokens, decisions)
+        if out is not None:
+            say("\n" + handout.told(out, audience=_AUDIENCE, issuer=_LICENSE, hours=_HOURS))
 
 
-def _signed() -> tuple[TokenVerifier, list[str]]:
-    """A verifier and a token for each example."""
+def _signed() -> tuple[TokenVerifier, bytes, tuple[list[str], str]]:
+    """A verifier, its public key in PEM, a token for each example, and one to try things with."""
     import jwt  # noqa: PLC0415 - the one place that signs
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - as above
     from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415 - as above
 
     key = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
     now = int(time.time())
     tokens = []
-    for example in EXAMPLES:
-        claims = {"aud": _AUDIENCE, "iss": _LICENSE, "sub": example.agent, "iat": now, "exp": now + _LIFETIME}
+    for example in (*EXAMPLES, SPARE):
+        claims = {"aud": _AUDIENCE, "iss": _LICENSE, "sub": example.agent, "iat": now, "exp": now + _HOURS * 3600}
         tokens.append(jwt.encode({**claims, "policy": example.policy}, key, algorithm="RS256"))
     verifier = TokenVerifier(key.public_key(), audience=_AUDIENCE, issuer=_LICENSE, required=("sub", "iat"))
-    return verifier, tokens
+    pem = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return verifier, pem, (tokens[:-1], tokens[-1])
 
 
 def _decided(bridge: PolicyBridge, tokens: Sequence[str], *, by_id: bool) -> dict[tuple[str, int], list[Decision]]:
@@ -97,7 +126,7 @@ def _ask_opa(verifier: TokenVerifier, tokens: Sequence[str], decisions: dict[tup
                 bridge.push(type_, resources)
             answers = [_decided(bridge, tokens, by_id=by_id) for by_id in (False, True)]
     except (EngineFault, OpaMissing, InvalidSetting) as error:
-        say(textwrap.fill(f"No OPA was asked as well: {error}", 80, break_long_words=False, break_on_hyphens=False))
+        say(textwrap.fill(_why_not_asked(error), 80, break_long_words=False, break_on_hyphens=False))
         return
     wanted = [decision.as_dict() for each in decisions.values() for decision in each]
     for answer in answers:
@@ -106,6 +135,19 @@ def _ask_opa(verifier: TokenVerifier, tokens: Sequence[str], decisions: dict[tup
             same = sum(one == other for one, other in zip(found, wanted, strict=True))
             end(f"{name} agrees on {same} of {len(wanted)} decisions only", Exit.FAULT)
     say(f"{name} was asked as well,\nwith the resources and by their ids, and agrees on all {len(wanted)} decisions.")
+
+
+def _why_not_asked(error: BridgeError) -> str:
+    if url := os.environ.get("OPA_URL"):
+        # What is no address may be anything, a password too.
+        address = "" if isinstance(error, InvalidSetting) and "@" in url else f", `{url}`,"
+        return printable(f"No OPA was asked as well: the one that OPA_URL names{address} cannot be asked: {error}")
+    if os.environ.get(VARIABLE) or which("opa"):
+        return printable(f"No OPA was asked as well: {error}")
+    return (
+        "That is all, and nothing more is needed. With an `opa` on PATH, or the address of an OPA in OPA_URL, "
+        "the demo asks it too, and shows that both agree."
+    )
 
 
 @contextmanager

@@ -10,16 +10,20 @@ import typer
 from bridge.cli.terminal import printable, say
 from bridge.decision import Reason
 from bridge.errors import EngineFault, InvalidToken, MalformedInput
+from bridge.resource import InvalidResource, parse_resource
 from bridge.strict_json import ABSENT, encode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bridge.client import Demand, Explanation
     from bridge.errors import BridgeError
     from bridge.strict_json import Absent, Value
 
 _SHOWN: Final = 200
+_UNKNOWN_TYPE: Final = "unknown_resource_type"
 _REASONS: Final = {
-    Reason.UNKNOWN_TYPE: "the resource type is none of the known ones",
+    Reason.UNKNOWN_TYPE: "the resource type is not known",
     Reason.INVALID_RESOURCE: "a resource is an object with an `id`, a string that is not empty, "
     "and a `custom_data` that, if it is there, is an object",
     Reason.UNKNOWN_RESOURCE: "no resource of this type and id has been pushed",
@@ -42,26 +46,48 @@ _VIOLATIONS: Final = {
     "not_a_string": "it must be a string",
     "version_missing": "it must be there",
     "version_unsupported": "it must be the number 2",
-    "unknown_resource_type": "it is no known resource type",
+    _UNKNOWN_TYPE: "it is no known resource type",
     "unknown_field": "only `id` and `custom_data` may be there",
 }
 
 
-def tell(explanation: Explanation) -> None:
-    """Say what was decided, and why."""
+def tell(explanation: Explanation, *, types: Sequence[str], by: str) -> None:
+    """Say what was decided, why, and by whom.
+
+    Args:
+        explanation: What was decided.
+        types: The resource types of the rules.
+        by: The engine, in words.
+    """
     decision = explanation.decision
     word, colour = ("allowed", "green") if decision.allow else ("denied", "red")
     verdict = typer.style(word, fg=colour, bold=True)
     say(f"{verdict}: {decision.reason}")
-    if decision.reason in _REASONS:
-        say(f"  {_REASONS[decision.reason]}")
+    known = f"the known ones are {printable(', '.join(types))}"
+    if meaning := _meaning(explanation, known):
+        say(f"  {meaning}")
     for violation in decision.violations:
         place = printable(violation.pointer) or "the policy"
-        say(f"  {place}  {violation.code}: {_VIOLATIONS.get(violation.code, 'it breaks R8')}")
+        text = _VIOLATIONS.get(violation.code, "it breaks R8")
+        say(f"  {place}  {violation.code}: {text}{f', {known}' if violation.code == _UNKNOWN_TYPE else ''}")
     for demand in explanation.demands:
         say(f"  {printable(demand.failure.pointer)}  {demand.failure.code}")
         say(f"    wanted  {_shown(demand.wanted)}")
         say(f"    found   {_shown(demand.found)}")
+    say(f"  decided by {printable(by)}")
+
+
+def _meaning(explanation: Explanation, known: str) -> str:
+    """The reason in words, and, where there is one, the cause."""
+    reason = explanation.decision.reason
+    text = _REASONS.get(reason, "")
+    if reason == Reason.UNKNOWN_TYPE:
+        return f"{text}: {known}"
+    if reason == Reason.INVALID_RESOURCE and explanation.resource is not ABSENT:
+        resource = parse_resource(explanation.resource)
+        if isinstance(resource, InvalidResource):
+            return f"{resource.cause} (R12.8)"
+    return text
 
 
 def as_json(explanation: Explanation) -> bytes:

@@ -9,13 +9,16 @@ from bridge.rendering import entrypoints, fingerprint, render
 
 
 def install(*, opa: OpaOptions, rules: RuleSetOptions, tokens: TokenOptions) -> None:
-    """Upload the rules to an OPA, and make sure that they compiled and answer.
+    r"""Upload the rules to an OPA, and make sure that they compiled and answer.
 
     With --key or --jwks the rules verify tokens themselves, and are asked with a `token` in place of `claims`.
 
-    Example: [bold]jwt-bridge install --opa-url http://127.0.0.1:8181[/bold]
+    Examples:
+      jwt-bridge install --opa-url http://127.0.0.1:8181
 
-    Example: [bold]jwt-bridge install --opa-url http://127.0.0.1:8181 --key public.pem --issuer my-license-key[/bold]
+      Rules that verify tokens themselves:
+      jwt-bridge install --opa-url http://127.0.0.1:8181 \
+        --key public.pem --audience https://cobrowse.io --issuer LICENSE-KEY
     """
     with told_errors():
         rule_set = rules.rule_set(tokens.token_checks())

@@ -127,8 +127,7 @@ class RuleSetOptions:
         typer.Option(
             "--resource-type",
             metavar="NAME",
-            help="A resource type; once for each.",
-            show_default=" ".join(RESOURCE_TYPES),
+            help=f"A resource type; once for each; without it, {' and '.join(RESOURCE_TYPES)}.",
             rich_help_panel=_RULES,
         ),
     ] = None
@@ -176,8 +175,7 @@ class TokenOptions:
         typer.Option(
             "--alg",
             metavar="NAME",
-            help="An algorithm that is accepted; once for each.",
-            show_default="RS256",
+            help="An algorithm that is accepted; once for each; without it, RS256, or HS256 with a secret.",
             rich_help_panel=_TOKENS,
         ),
     ] = None
@@ -257,7 +255,7 @@ class VerifierOptions(TokenOptions):
         """
         return TokenVerifier(
             self._source(),
-            algorithms=self.algorithms or ("RS256",),
+            algorithms=self.algorithms or ("RS256" if self.secret_file is None else "HS256",),
             audience=self.audience or None,
             issuer=self.issuer,
             leeway=self.leeway,
@@ -265,14 +263,56 @@ class VerifierOptions(TokenOptions):
         )
 
     def _source(self) -> StaticKey | JwksFile | JwksUrl:
-        if sum(given is not None for given in (self.key, self.jwks, self.secret_file)) != 1:
-            raise Misuse("what verifies the token? Give one of --key, --jwks and --secret-file")
+        require_one("what verifies the token?", key=self.key, jwks=self.jwks, secret_file=self.secret_file)
         if self.key is not None:
             return StaticKey.from_pem_file(self.key)
         if self.jwks is not None:
             return JwksUrl(self.jwks) if _is_url(self.jwks) else JwksFile(self.jwks)
         assert self.secret_file is not None
         return StaticKey.from_secret(_secret(self.secret_file.read_bytes()))
+
+
+def require_one(question: str, *, or_else: str = "", **options: object) -> None:
+    """Refuse none, and more than one, of options that take each other's place.
+
+    Args:
+        question: What they answer.
+        or_else: What else would do.
+        options: By name, their values; None where one is not given.
+
+    Raises:
+        Misuse: Not exactly one is given.
+    """
+    *names, last = [f"--{name.strip('_').replace('_', '-')}" for name in options]
+    given = sum(value is not None for value in options.values())
+    if given != 1:
+        hint = {0: or_else, 2: ", not both"}.get(given, ", not all")
+        raise Misuse(f"{question} Give one of {', '.join(names)} and {last}{hint}")
+
+
+def given_options(context: typer.Context, group: str) -> list[str]:
+    """The options of a group, such as `opa`, that stand on the command line, not in the environment."""
+    return [
+        param.opts[0]
+        for param in context.command.params
+        if param.name and param.name.startswith(f"{group}_") and is_from(context, param.name, "COMMANDLINE")
+    ]
+
+
+def is_from(context: typer.Context, name: str, source: str) -> bool:
+    """Whether a parameter's value comes from there: `COMMANDLINE`, `ENVIRONMENT`, ..."""
+    found = context.get_parameter_source(name)
+    return found is not None and found.name == source
+
+
+def refuse_opa_options(context: typer.Context, engine: EngineName) -> None:
+    """Refuse options that speak of an OPA where none is asked.
+
+    Raises:
+        Misuse: There are some.
+    """
+    if engine is not EngineName.OPA and (names := given_options(context, "opa")):
+        raise Misuse(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} for --engine opa")
 
 
 def read_text(path: Path) -> str:

@@ -40,5 +40,18 @@ def reading(size: int | None) -> Iterator[Callable[[int, int], None]]:
         yield lambda lines, data: progress.advance(task, lines if size is None else data)
 
 
+@contextmanager
+def counting(total: int) -> Iterator[Callable[[int], None]]:
+    """A function that counts what is done of so many."""
+    if not _is_watched():
+        yield lambda _: None
+        return
+    from bridge.cli import bars  # noqa: PLC0415 - loads `rich`
+
+    with bars.share() as progress:
+        task = progress.add_task("", total=total)
+        yield lambda done: progress.advance(task, done)
+
+
 def _is_watched() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()

@@ -8,10 +8,12 @@ import typer
 from bridge.cli.ending import Exit, end, told_errors
 from bridge.cli.options import OpaOptions, RuleSetOptions
 from bridge.cli.sources import collect, tell_refusals
-from bridge.cli.terminal import say
-from bridge.errors import Misuse, PushRefused
+from bridge.cli.terminal import complain, say
+from bridge.errors import EngineFault, Misuse, PushRefused
+from bridge.opa import OpaClient
 from bridge.resources import OpaStore
 from bridge.resources import push as push_to
+from bridge.strict_json import ABSENT
 
 
 def push(
@@ -26,14 +28,16 @@ def push(
     opa: OpaOptions,
     rules: RuleSetOptions,
 ) -> None:
-    """Push all resources of one type to an OPA, in place of those that are there; other types are left alone.
+    r"""Push all resources of one type to an OPA, in place of those that are there; other types are left alone.
 
     Each line is an object with an `id` and, optionally, `custom_data`. A resource that is malformed is refused, and
     told with its line and the cause; so is each one whose id comes twice.
 
     Exit status: 0 when all were pushed, 1 when some were left out, 2 when nothing was pushed, 3 when OPA failed.
 
-    Example: [bold]jwt-bridge push --type devices devices.jsonl --opa-url http://127.0.0.1:8181[/bold]
+    Examples:
+      jwt-bridge push --type devices devices.jsonl \
+        --opa-url http://127.0.0.1:8181
     """
     with told_errors():
         rule_set = rules.rule_set()
@@ -50,9 +54,22 @@ def push(
                 )
             except PushRefused as refused:
                 end(str(refused), Exit.MISUSE)
-        say(
-            f"{type_}: {report.stored:,} stored now, {report.before:,} before, {report.removed:,} removed, "
-            f"{len(report.refusals):,} refused; revision {report.revision}"
-        )
+            say(
+                f"{type_}: {report.stored:,} stored now, {report.before:,} before, {report.removed:,} removed, "
+                f"{len(report.refusals):,} refused; revision {report.revision}"
+            )
+            if not _has_rules(client, rule_set.package_root):
+                complain(
+                    f"the OPA has no rules at `data.{rule_set.package_root}` to decide on them: "
+                    "`jwt-bridge install` uploads them"
+                )
         if report.refusals:
             raise typer.Exit(Exit.DENIED)
+
+
+def _has_rules(client: OpaClient, package_root: str) -> bool:
+    """Whether the OPA has rules there; also where it does not say."""
+    try:
+        return client.query((*package_root.split("."), "decision"), b'{"input":{}}').result is not ABSENT
+    except EngineFault:
+        return True  # such as to a bearer who may write data, and nothing else

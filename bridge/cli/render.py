@@ -8,9 +8,9 @@ import typer
 from bridge.cli.ending import told_errors
 from bridge.cli.options import RuleSetOptions, TokenOptions
 from bridge.cli.terminal import say
-from bridge.cli.written import write_files
+from bridge.cli.written import remove_module, write_files
 from bridge.errors import Misuse
-from bridge.rendering import RuleSet, build_wasm, default_wasm, fingerprint, rego_root
+from bridge.rendering import RuleSet, build_wasm, default_wasm, fingerprint, module_paths, rego_root
 from bridge.rendering import render as modules_of
 
 
@@ -48,9 +48,9 @@ def render(
 
     Files of an earlier run are replaced; a file that is something else is left alone, and nothing is written then.
 
-    Example: [bold]jwt-bridge render --package-root acme.jwt_policy --out policies[/bold]
-
-    Example: [bold]jwt-bridge render --require-policy --out policies --wasm policy.wasm[/bold]
+    Examples:
+      jwt-bridge render --package-root acme.jwt_policy --out policies
+      jwt-bridge render --require-policy --out policies --wasm policy.wasm
     """
     with told_errors():
         if default != (write is not None):
@@ -65,8 +65,13 @@ def render(
         if wasm is not None:
             files[wasm] = build_wasm(rule_set, executable=opa)
         write_files(files)
+        stale = set() if out is None else module_paths(rule_set) - {module.path for module in modules}
         for path, data in files.items():
             say(f"{path}  {len(data):,} bytes")
+        for name in sorted(stale):
+            assert out is not None
+            if remove_module(out / name, ".".join(Path(name).parts[:-1])):
+                say(f"{out / name}  removed: it is from an earlier run, and these rules have no such module")
         if files:
             say(f"fingerprint {fingerprint(rule_set)}")
         else:

@@ -37,6 +37,12 @@ EXAMPLES: Final = (
     Example("eve@example.com", "one session", {"version": 2, "sessions": {"id": "12345"}}),
 )
 
+SPARE: Final = Example("support@example.com", "a device", {"version": 2, "devices": {"custom_data": {"user_id": "u1"}}})
+"""A token to try things with, beside the five."""
+
+ITS_DEVICE: Final[dict[str, object]] = {"id": "d1", "custom_data": {"user_id": "u1"}}
+"""What that token lets its bearer access."""
+
 RESOURCES: Final[Mapping[str, Sequence[dict[str, object]]]] = {
     "devices": (
         {"id": "phone-1", "custom_data": {"user_id": "my user id here", "model": "Pixel 9"}},

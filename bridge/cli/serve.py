@@ -1,5 +1,6 @@
 """`jwt-bridge serve`: an OPA with the rules and with data, in the foreground."""
 
+import shlex
 import socket
 import sys
 from contextlib import contextmanager
@@ -11,12 +12,12 @@ import typer
 from bridge.cli.ending import told_errors
 from bridge.cli.options import RuleSetOptions, TokenOptions
 from bridge.cli.sources import collect, tell_refusals
-from bridge.cli.terminal import say
+from bridge.cli.terminal import can_write, say
 from bridge.engines import OpaEngine
 from bridge.errors import EngineUnreachable, Misuse
 from bridge.opa import ManagedOpa, OpaClient, find_opa
 from bridge.resources import push
-from bridge.strict_json import encode
+from bridge.strict_json import encode, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from bridge.resources import Collected
 
 _LOG_TOLD = 2_000
+_ID_SHOWN = 80
 _PUSH_SECONDS = 300.0
 
 
@@ -62,7 +64,8 @@ def serve(
 
     Exit status: 0 after Ctrl-C, 2 when nothing could be started, 3 when `opa` failed.
 
-    Example: [bold]jwt-bridge serve --devices devices.jsonl --sessions sessions.jsonl[/bold]
+    Examples:
+      jwt-bridge serve --devices devices.jsonl --sessions sessions.jsonl
     """
     with told_errors():
         rule_set = rules.rule_set(tokens.token_checks())
@@ -80,7 +83,7 @@ def serve(
                 for type_, collected in resources.items()
             ]
             with _until_interrupted():
-                _tell(server.url, rule_set, stored)
+                _tell(server.url, rule_set, stored, resources)
                 status = server.wait()
                 raise EngineUnreachable(
                     f"`opa` ended by itself, with exit status {status}; its log: {server.log[-_LOG_TOLD:].strip()}"
@@ -108,6 +111,11 @@ def _collected(files: "Mapping[str, Path]", *, verbose: bool) -> "dict[str, Coll
     found = {type_: collect(path) for type_, path in files.items()}
     for type_, collected in found.items():
         tell_refusals((f"{type_}: {refusal}" for refusal in collected.refusals), everything=verbose)
+        if collected.read and not collected.resources:
+            raise Misuse(
+                f"`{files[type_]}`: all {collected.read:,} resources are refused; "
+                "a file must have one JSON object a line"
+            )
     return found
 
 
@@ -122,16 +130,28 @@ def _refuse_taken(port: int) -> None:
             raise Misuse(f"the port {port} cannot be had ({why}): try another with --port") from None
 
 
-def _tell(url: str, rule_set: "RuleSet", stored: list[str]) -> None:
+def _tell(url: str, rule_set: "RuleSet", stored: list[str], resources: "Mapping[str, Collected]") -> None:
     say(f"opa is serving {rule_set.package_root} at {url} ({', '.join(stored) or 'no data'})")
-    type_ = rule_set.policy.types[0]
-    if rule_set.token is None:
-        subject: dict[str, object] = {"claims": {rule_set.policy.claim: {"version": 2, type_: {"id": "1"}}}}
-    else:
-        subject = {"token": "TOKEN"}
-    body = encode({"input": {**subject, "type": type_, "resource": {"id": "1"}}}).decode("utf-8").replace("'", r"'\''")
-    say(f"try:  curl -s {url}/v1/data/{rule_set.package_root.replace('.', '/')}/decision -d '{body}'")
+    address = f"{url}/v1/data/{rule_set.package_root.replace('.', '/')}/decision"
+    body = encode({"input": _question(rule_set, resources)}, max_bytes=sys.maxsize).decode("utf-8")
+    say(f"try:  curl -s {address} -d {shlex.quote(body)}")
     say("Ctrl-C ends it")
+
+
+def _question(rule_set: "RuleSet", resources: "Mapping[str, Collected]") -> dict[str, object]:
+    """What can be asked: about the first resource whose id is fit to be shown, or about a made-up one."""
+    for type_, collected in resources.items():
+        for text in collected.resources:
+            id_ = parse(text)
+            if isinstance(id_, str) and len(id_) <= _ID_SHOWN and id_.isprintable() and can_write(id_):
+                return _asked(rule_set, type_, id_) | {"id": id_}
+    return _asked(rule_set, rule_set.policy.types[0], "1") | {"resource": {"id": "1"}}
+
+
+def _asked(rule_set: "RuleSet", type_: str, id_: str) -> dict[str, object]:
+    if rule_set.token is not None:
+        return {"token": "TOKEN", "type": type_}
+    return {"claims": {rule_set.policy.claim: {"version": 2, type_: {"id": id_}}}, "type": type_}
 
 
 @contextmanager

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import sys
+from typing import Final
 
 import typer
+
+_STYLE: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def say(text: str = "") -> None:
     """Write a line to standard output, what its encoding lacks in escapes."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    if os.environ.get("NO_COLOR"):
+        text = _STYLE.sub("", text)  # `rich` keeps bold and dim, and typer knows nothing of the variable
     typer.echo(text.encode(encoding, "backslashreplace").decode(encoding))
 
 

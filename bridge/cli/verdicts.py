@@ -6,9 +6,9 @@ import json
 import textwrap
 from typing import TYPE_CHECKING, Final
 
-from rich.console import Console
 from rich.text import Text
 
+from bridge.cli.drawing import drawn
 from bridge.cli.sample import EXAMPLES, RESOURCES
 from bridge.cli.terminal import can_write
 from bridge.decision import Reason
@@ -39,16 +39,20 @@ def policies() -> str:
         indent = " " * 4
         wrapped = textwrap.wrap(text, _WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
         lines += [Text(line, style="dim") for line in wrapped]
-    return _drawn(lines)
+    return drawn(lines)
 
 
 def matrix(decisions: Mapping[str, Sequence[Sequence[Decision]]]) -> str:
-    """A row for each resource and a column for each token.
+    """What the marks mean, and then a row for each resource and a column for each token.
 
     Args:
         decisions: By resource type: a row for each resource, with a decision for each token.
     """
-    lines: list[Text] = []
+    lines = [
+        Text.assemble("  ", _mark(allow, word), f"{reason!s:<19}{meaning}")
+        for allow, word, reason, meaning in _MEANINGS
+    ]
+    lines.append(Text())
     for type_, rows in decisions.items():
         heads = [f"{number} {example.agent.partition('@')[0]}" for number, example in enumerate(EXAMPLES, 1)]
         lines.append(Text(_row(f" {type_}", heads), style="bold"))
@@ -58,9 +62,7 @@ def matrix(decisions: Mapping[str, Sequence[Sequence[Decision]]]) -> str:
             lines.append(Text.assemble(f" {resource['id']!s:<{_LABEL - 1}}", *cells))
             lines.append(Text(_data(resource), style="dim"))
         lines.append(Text())
-    for allow, word, reason, meaning in _MEANINGS:
-        lines.append(Text.assemble(" ", _mark(allow, word), f"{reason!s:<19}{meaning}"))
-    return _drawn(lines)
+    return drawn(lines)
 
 
 def _row(label: str, cells: Iterable[str]) -> str:
@@ -81,13 +83,3 @@ def _word(decision: Decision) -> str:
 def _mark(allow: bool, word: str) -> tuple[str, str]:  # noqa: FBT001 - a value, not a switch
     yes, no = "✓✗" if can_write("✓✗") else "+-"
     return f"{f'{yes if allow else no} {word}':<{_CELL}}", "green" if allow else "red"
-
-
-def _drawn(lines: Iterable[Text]) -> str:
-    """The lines with colours where standard output is a terminal that has them."""
-    console = Console(soft_wrap=True, highlight=False)
-    with console.capture() as capture:
-        for line in lines:
-            line.rstrip()
-            console.print(line)
-    return capture.get()

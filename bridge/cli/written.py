@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import tempfile
@@ -11,26 +12,60 @@ from typing import TYPE_CHECKING, Final
 from bridge.errors import Misuse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _PACKAGE: Final = re.compile(rb"^package [^\s]+", re.MULTILINE)
+_RENDERED: Final = b"# METADATA\n"
 _WASM: Final = b"\0asm"
 _MODE: Final = 0o644
 
 
-def write_files(files: Mapping[Path, bytes]) -> None:
-    """Write Rego modules and Wasm builds, in place of earlier ones only.
+def write_files(files: Mapping[Path, bytes], is_earlier: Callable[[bytes, bytes], bool] | None = None) -> None:
+    """Write files, in place of earlier ones only.
+
+    Args:
+        files: What to write.
+        is_earlier: Whether what is there (first) is an earlier one of what is to be written (second); by default for
+            Rego modules, which are known by their packages, and for Wasm builds.
 
     Raises:
         Misuse: One of the files is there and is something else; none has been written.
         OSError: A file cannot be read or written.
     """
     for path, data in files.items():
-        if path.exists() and not _is_earlier(path.read_bytes(), data):
+        if path.exists() and not (is_earlier or _is_earlier)(path.read_bytes(), data):
             raise Misuse(f"`{path}` is there already, and not from an earlier run: nothing was written")
     for path, data in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         _replace(path, data)
+
+
+def is_wasm(path: Path) -> bool:
+    """Whether a file begins as Wasm does.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        return file.read(len(_WASM)) == _WASM
+
+
+def remove_module(path: Path, package: str) -> bool:
+    """Remove the module of an earlier run, with its folder where that is empty then; whether it was one.
+
+    Raises:
+        OSError: It cannot be read or removed.
+    """
+    try:
+        text = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    if not text.startswith(_RENDERED) or not _is_earlier(text, f"package {package}".encode()):
+        return False
+    path.unlink()
+    with contextlib.suppress(OSError):  # somebody else's files are in it
+        path.parent.rmdir()
+    return True
 
 
 def _is_earlier(there: bytes, new: bytes) -> bool:

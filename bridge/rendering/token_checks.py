@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Final
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bridge.errors import InvalidSetting
+from bridge.strict_json.scanner import SURROGATE
 from bridge.tokens import StaticKey, VerificationKey
 from bridge.tokens.algorithms import KeyRefused
 from bridge.tokens.jwk import document_from
 from bridge.tokens.jwk_set import KeySet
+from bridge.tokens.wording import setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +56,11 @@ class TokenChecks:
             raise InvalidSetting("the algorithms must be some of " + ", ".join(sorted(ALGORITHMS)))
         if self.issuer is not None and (type(self.issuer) is not str or not self.issuer):
             raise InvalidSetting("the issuer must be a string that is not empty, or None")
+        for text in (*self.audience, *self.required, self.issuer or ""):
+            if SURROGATE.search(text):
+                raise InvalidSetting(
+                    f"the audience, the issuer or a required claim has an unpaired surrogate: {setting(text)}"
+                )
         if type(self.keys) is not str:
             raise InvalidSetting("the keys must be the text of a PEM file or of a JWKS")
         self.split()

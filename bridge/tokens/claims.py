@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from fractions import Fraction
+from math import ceil
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bridge.errors import (
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     Claims: TypeAlias = dict[str, Value]
 
 _BEGINS: Final = ("nbf", "iat")
+_LONG: Final = 1_000_000_000_000
+_NAMED: Final = 3  # how many audiences a refusal names
 
 
 def read(payload: bytes) -> Claims:
@@ -65,10 +68,18 @@ def check_time(claims: Claims, *, now: Fraction, leeway: Fraction) -> None:
         raise MissingClaim("the claim `exp` is not there")
     times = {name: _number(claims, name) for name in ("exp", *_BEGINS) if name in claims}
     if now >= times["exp"] + leeway:
-        raise TokenExpired("the token has expired")
+        raise TokenExpired(f"the token has expired: its `exp` was {_how_long(now - times['exp'])} ago")
     for name in _BEGINS:
         if name in times and times[name] - leeway > now:
-            raise TokenNotYetValid(f"the token's `{name}` is in the future")
+            raise TokenNotYetValid(f"the token's `{name}` is in the future, by {_how_long(times[name] - now)}")
+
+
+def _how_long(seconds: Fraction) -> str:
+    """For a person: whole seconds, and no more digits than a clock can have meant."""
+    if seconds > _LONG:
+        return f"more than {_LONG:,} seconds"
+    whole = ceil(seconds)
+    return "1 second" if whole == 1 else f"{whole:,} seconds"
 
 
 def _number(claims: Claims, name: str) -> Fraction:
@@ -88,7 +99,7 @@ def check_audience(claims: Claims, wanted: Sequence[str]) -> None:
     """
     if not wanted:
         if "aud" in claims:
-            raise AudienceRefused("the token is for an audience, and none is configured here")
+            raise AudienceRefused(f"the token is for {_audiences(claims)}, and no audience is configured here")
         return
     if "aud" not in claims:
         raise MissingClaim("the claim `aud` is not there")
@@ -97,7 +108,17 @@ def check_audience(claims: Claims, wanted: Sequence[str]) -> None:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise MalformedToken("claims: `aud` is no string and no array of strings")
     if not any(value in wanted for value in values):
-        raise AudienceRefused("the token is for another audience")
+        raise AudienceRefused(f"the token is for another audience: {_audiences(claims)}")
+
+
+def _audiences(claims: Claims) -> str:
+    """Whom a token is for, as far as that can be said in a line."""
+    aud = claims["aud"]
+    values = [value for value in (aud if isinstance(aud, list) else [aud]) if isinstance(value, str)]
+    if not values:
+        return "nobody that it names"
+    more = len(values) - _NAMED
+    return ", ".join(map(quoted, values[:_NAMED])) + (f" and {more:,} more" if more > 0 else "")
 
 
 def check_issuer(claims: Claims, wanted: str | None) -> None:

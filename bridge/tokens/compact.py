@@ -13,6 +13,7 @@ MAX_BYTES: Final = 65_536
 """The longest token that is looked at. Base64url is ASCII, so a character is a byte, or the token is no token."""
 
 _NAMES: Final = ("header", "payload", "signature")
+_SCHEME: Final = "bearer "
 _CHANGES_MEANING: Final = ("crit", "b64", "zip")
 
 
@@ -47,11 +48,29 @@ def take_apart(token: str) -> Compact:
         raise Misuse("a token must be a string")
     if len(token) > MAX_BYTES:
         raise MalformedToken(f"the token is longer than {MAX_BYTES:,} bytes")
-    if token.count(".") != len(_NAMES) - 1:
-        raise MalformedToken(f"the token has {token.count('.') + 1} segments, not 3")
+    _refuse_what_was_copied_along(token)
+    if dots := token.count(".") - (len(_NAMES) - 1):
+        found = dots + len(_NAMES)
+        raise MalformedToken(f"the token has {found} segment{'' if found == 1 else 's'}, not {len(_NAMES)}")
     header, payload, _ = (_decoded(name, segment) for name, segment in zip(_NAMES, token.split("."), strict=True))
     alg, kid = _read_header(header)
     return Compact(alg, kid, payload)
+
+
+def _refuse_what_was_copied_along(token: str) -> None:
+    """Say what to do about a text that is a token but for what stands around it."""
+    if not token.strip():
+        raise MalformedToken("the token is empty")
+    if token[:1].isspace():
+        raise MalformedToken("the token has white space at its beginning, which is no part of it: take it off")
+    if token[-1:].isspace():
+        raise MalformedToken(
+            "the token has white space at its end, such as the line feed of a file, which is no part of it: take it off"
+        )
+    if token[: len(_SCHEME)].lower() == _SCHEME:
+        raise MalformedToken(
+            "the token begins with `Bearer `, which is a part of the HTTP header and not of the token: take it off"
+        )
 
 
 def _decoded(name: str, segment: str) -> bytes:

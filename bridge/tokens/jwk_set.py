@@ -93,7 +93,10 @@ def kid_of(kid: str | None) -> str:
         UnknownKey: It has none.
     """
     if kid is None:
-        raise UnknownKey("the token has no `kid`, and the keys are told apart by it")
+        raise UnknownKey(
+            "the token has no `kid`, and the keys of a set are told apart by it: "
+            "give the one key that it is signed for in PEM, in place of the set"
+        )
     return kid
 
 

@@ -122,7 +122,8 @@ class TokenVerifier:
         """
         parts = take_apart(token)
         if parts.alg not in self.algorithms:
-            raise AlgorithmRefused(f"the token's algorithm {quoted(parts.alg)} is not accepted")
+            accepted = ", ".join(self.algorithms)
+            raise AlgorithmRefused(f"the token's algorithm {quoted(parts.alg)} is not accepted here, only {accepted}")
         key = self.source.key_for(parts.kid)
         if not isinstance(key, VerificationKey):
             raise Misuse("the key source gave something that is no key")

@@ -12,96 +12,49 @@ from conformance.vectors import shown
 
 from bridge import reference
 from bridge.client import PolicyBridge
+from bridge.conformance.questions import (
+    NO_RESOURCE,
+    NOBODY,
+    Question,
+    as_they_stand,
+    by_id,
+    groups,
+    is_nothing_stored,
+    is_pushable,
+    is_resource,
+)
 from bridge.engines import OpaEngine, ReferenceEngine, WasmEngine
 from bridge.errors import BridgeError
 from bridge.rendering import RuleSet, build_wasm, entrypoints
-from bridge.resource import Resource, parse_resource
 from bridge.strict_json import encode, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from conformance.vectors import Case, Stored
+    from conformance.vectors import Stored
 
-    from bridge.decision import Decision, Request
+    from bridge.decision import Decision
     from bridge.policy import PolicySettings
 
-NO_RESOURCE: Final = 7
-NOBODY: Final = "nobody has this id"
+__all__ = [
+    "WAYS",
+    "Deciders",
+    "Question",
+    "Way",
+    "as_they_stand",
+    "by_id",
+    "differences",
+    "entrypoint",
+    "is_pushable",
+    "objects",
+]
+
 _BATCH_DEPTH: Final = 68  # a resource in an array in the input
 _LONGEST_NUMBER: Final = 1_000
 
 Answered: TypeAlias = "Iterator[tuple[Question, object, object]]"
 """A question, the answer that is wanted, and the one that was given."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A case as it is asked: as it stands, or by the id of its resource, which is stored first."""
-
-    case: Case
-    request: Request
-    stored: Stored
-
-    @property
-    def text(self) -> bytes:
-        return self.request.text if self.case.input is None else self.case.input
-
-    @property
-    def is_for_check(self) -> bool:
-        """Whether `check` can be asked it: a string is a token or an id there, all else claims or a resource."""
-        if self.case.input is not None or self.request.claims is None or self.request.type is None:
-            return False
-        if self.request.claims.startswith(b'"'):
-            return False
-        if self.request.resource is not None:
-            return not self.request.resource.startswith(b'"')
-        return self.request.id is not None and self.request.id.startswith(b'"')
-
-    @property
-    def has_item(self) -> bool:
-        return self.case.input is None and (self.request.resource or self.request.id) is not None
-
-    @property
-    def wanted_of_another(self) -> dict[str, object]:
-        """The decision for `NO_RESOURCE`, or for the id `NOBODY`, in place of the resource."""
-        if self.case.expected["reason"] in ("malformed_input", "unknown_type"):
-            return self.case.expected
-        return {
-            "allow": False,
-            "reason": "invalid_resource" if self.request.resource is not None else "unknown_resource",
-        }
-
-
-def as_they_stand(cases: Iterable[Case]) -> list[Question]:
-    """The cases that are not refused, as they stand."""
-    return [Question(case, case.request(), case.stored) for case in cases if case.is_accepted]
-
-
-def by_id(cases: Iterable[Case]) -> list[Question]:
-    """The cases whose resource can be stored, asked by id."""
-    found = []
-    for case in cases:
-        if case.is_accepted and (key := case.stored_key()) is not None:
-            request = case.request()
-            asked = replace(request, resource=None, id=encode(key[1]))
-            found.append(Question(case, asked, {key: request.resource}))
-    return found
-
-
-def is_pushable(question: Question) -> bool:
-    """Whether the push would store just that: resources only, of known types, under their ids."""
-    for (type_, id_), text in question.stored.items():
-        if text is not None:
-            resource = parse_resource(parse(text))
-            if type_ not in question.case.settings.types or not isinstance(resource, Resource) or resource.id != id_:
-                return False
-    return True
-
-
-def is_nothing_stored(question: Question) -> bool:
-    return not any(question.stored.values())
 
 
 class Deciders:
@@ -167,7 +120,7 @@ class Way:
 def differences(deciders: Deciders, way: Way, questions: Iterable[Question]) -> list[str]:
     """What was answered otherwise than wanted, a text each; the stored resources are brought there first."""
     found = []
-    for settings, stored, group in _groups(questions):
+    for settings, stored, group in groups(questions):
         bridge = deciders.bridge(way.engine, settings)
         if way.fills_store:
             _store(bridge, stored)
@@ -177,29 +130,13 @@ def differences(deciders: Deciders, way: Way, questions: Iterable[Question]) -> 
     return found
 
 
-def _groups(questions: Iterable[Question]) -> Iterator[tuple[PolicySettings, Stored, list[Question]]]:
-    """Questions that can be asked of one store, so that few stores have to be filled."""
-    groups: list[tuple[object, PolicySettings, Stored, list[Question]]] = []
-    for question in questions:
-        key = (question.case.settings, is_pushable(question))
-        for other, _, stored, group in groups:
-            if key == other and all(stored.get(at, text) == text for at, text in question.stored.items()):
-                stored.update(question.stored)
-                group.append(question)
-                break
-        else:
-            groups.append((key, question.case.settings, dict(question.stored), [question]))
-    return ((settings, stored, group) for _, settings, stored, group in groups)
-
-
 def _store(bridge: PolicyBridge, stored: Stored) -> None:
     """Store exactly that: by a push where a push takes it, else behind its back, which only OPA allows."""
     values: dict[str, dict[str, bytes]] = {type_: {} for type_ in bridge.engine.rule_set.policy.types}
     pushable = True
     for (type_, id_), text in stored.items():
         if text is not None:
-            resource = parse_resource(parse(text))
-            pushable = pushable and type_ in values and isinstance(resource, Resource) and resource.id == id_
+            pushable = pushable and is_resource(values, type_, id_, text)
             values.setdefault(type_, {})[id_] = text
     if pushable:
         for type_, resources in values.items():
@@ -370,16 +307,8 @@ def _verdict(questions: Sequence[Question], ask: Ask) -> Answered:
 
 def _several(questions: Sequence[Question], ask: Ask) -> Answered:
     for question in questions:
-        request = question.request
-        if request.resource is not None:
-            name, item, another = b"resources", request.resource, encode(NO_RESOURCE)
-        else:
-            name, item, another = b"ids", request.id, encode(NOBODY)
-        assert item is not None
-        members = replace(request, resource=None, id=None).text[1:-1]
-        text = b"{%b%b%b}" % (members, members and b",", b'"%b":[%b,%b,%b]' % (name, another, item, item))
         wanted = [question.wanted_of_another, question.case.expected, question.case.expected]
-        yield question, wanted, ask(text)
+        yield question, wanted, ask(question.among_others)
 
 
 def _wasm(bridge: PolicyBridge, name: str) -> Ask:

@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from fault_server import FaultServer
 
+from bridge.rendering import default_wasm
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -56,6 +58,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, key: RSAPrivateKey) -> Path
         "good.json": GOOD.encode(),
         "binary": bytes(range(256)),
         "empty": b"",
+        "cut.wasm": default_wasm().read_bytes()[:5_000],
+        "empty.wasm": b"\0asm\1\0\0\0",
         "list.json": b"[1]",
         "string.json": b'"d1"',
         "twice.json": b'{"id":"1","id":"2"}',
@@ -85,7 +89,9 @@ def opa(start_opa: Callable[..., ManagedOpa]) -> ManagedOpa:
 
 def test_allowed(folder, token) -> None:
     done = run("check", "--token", token(), "--key", folder / "public.pem", "--type", "devices", "--resource", GOOD)
-    assert done.text == "allowed: matched\n  the resource is as the policy demands\n"
+    assert done.text == (
+        "allowed: matched\n  the resource is as the policy demands\n  decided by wasm, in this process\n"
+    )
     assert done.stderr == ""
 
 
@@ -102,6 +108,7 @@ def test_denied_with_each_demand_that_failed(folder, engine) -> None:
         "  /custom_data/user_id  different\n"
         '    wanted  "ada"\n'
         '    found   "Ada"\n'
+        f"  decided by {engine}, in this process\n"
     )
     answer = json.loads(run(*arguments, "--json", stdin=claims, status=1).stdout)
     assert answer == {"allow": False, "reason": "constraint_failed", "failures": FAILURES, "engine": engine}
@@ -113,10 +120,11 @@ def test_denied_for_what_is_wrong_with_the_policy() -> None:
     assert run_here(*arguments, stdin=claims, status=1).text == (
         "denied: invalid_policy\n"
         "  the policy is not valid, so it grants nothing at all\n"
-        "  /device  unknown_resource_type: it is no known resource type\n"
+        "  /device  unknown_resource_type: it is no known resource type, the known ones are devices, sessions\n"
         "  /devices/user_id  unknown_field: only `id` and `custom_data` may be there\n"
         "  /sessions  not_an_object: it must be an object\n"
         "  /version  version_unsupported: it must be the number 2\n"
+        "  decided by wasm, in this process\n"
     )
     assert json.loads(run_here(*arguments, "--json", stdin=claims, status=1).stdout)["violations"][0] == {
         "pointer": "/device",
@@ -140,6 +148,30 @@ def test_denied_for_what_is_asked(folder, claims, type_, resource, reason) -> No
     assert answer == {"allow": False, "reason": reason, "engine": "wasm"}
 
 
+@pytest.mark.parametrize(
+    ("type_", "resource", "expected"),
+    [
+        ("device", GOOD, "unknown_type\n  the resource type is not known: the known ones are devices, sessions\n"),
+        ("devices", "{}", "invalid_resource\n  the resource has no `id` (R12.8)\n"),
+        (
+            "devices",
+            '{"id":""}',
+            "invalid_resource\n  the resource's `id` must be a string that is not empty (R12.8)\n",
+        ),
+        (
+            "devices",
+            '{"id":"1","custom_data":[]}',
+            "invalid_resource\n  the resource's `custom_data` must be an object (R12.8)\n",
+        ),
+        ("devices", "list.json", "invalid_resource\n  a resource must be an object (R12.8)\n"),
+    ],
+)
+def test_what_is_wrong_with_what_is_asked(folder, type_, resource, expected) -> None:
+    resource = folder / resource if resource.endswith(".json") else resource
+    done = run_here("check", "--claims", "-", "--type", type_, "--resource", resource, stdin=b"{}", status=1)
+    assert done.text.startswith(f"denied: {expected}")
+
+
 def test_other_rules(tmp_path) -> None:
     rules = ["--claim", "acme/policy", "--resource-type", "robots", "--require-policy"]
     run_here("render", *rules, "--wasm", tmp_path / "policy.wasm")
@@ -151,7 +183,7 @@ def test_other_rules(tmp_path) -> None:
     claims.write_text("{}")
     assert "denied: policy_required" in run_here(*arguments, *rules, stdin=b'{"id":"r2d2"}', status=1).text
     done = run_here(*arguments, stdin=b'{"id":"r2d2"}', status=3)
-    assert "rendered from other settings" in done.stderr
+    assert "use the settings that they were rendered for" in done.stderr
 
 
 def test_hostile_values_cannot_drive_the_terminal() -> None:
@@ -160,12 +192,12 @@ def test_hostile_values_cannot_drive_the_terminal() -> None:
     resource = json.dumps({"id": "1", "custom_data": {evil: "\u00e4"}})
     done = run("check", "--claims", "-", "--type", "devices", "--resource", resource, stdin=claims.encode(), status=1)
     assert all(char.isprintable() or char == "\n" for char in done.text)
-    assert done.text.endswith('"\n    found   "\u00e4"\n')
+    assert '"\n    found   "\u00e4"\n' in done.text
     ascii_ = {"PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
     done = run(
         "check", "--claims", "-", "--type", "devices", "--resource", resource, stdin=claims.encode(), status=1, **ascii_
     )
-    assert done.stdout.endswith(b'"\n    found   "\\xe4"\n')
+    assert b'"\n    found   "\\xe4"\n' in done.stdout
 
 
 def test_values_as_deep_as_they_may_be() -> None:
@@ -197,13 +229,19 @@ def test_where_a_token_comes_from(folder, token, tmp_path) -> None:
     assert "allowed" in run_here(*arguments, JWT=token()).text
     # What is given outranks the environment.
     assert "allowed" in run_here(*arguments, "--token-file", file, JWT="nonsense").text
+    claims = ["check", "--claims", folder / "claims.json", "--type", "devices", "--resource", GOOD]
+    assert "allowed" in run_here(*claims, JWT="nonsense").text
 
 
 def test_keys_of_other_kinds(folder, token) -> None:
     arguments = ["check", "--type", "devices", "--resource", GOOD]
     assert "allowed" in run_here(*arguments, "--jwks", folder / "jwks.json", JWT=token(kid="k1")).text
     hmac = token(by=SECRET, alg="HS256")
-    assert "allowed" in run_here(*arguments, "--secret-file", folder / "secret.txt", "--alg", "HS256", JWT=hmac).text
+    secret = ["--secret-file", folder / "secret.txt"]
+    assert "allowed" in run_here(*arguments, *secret, "--alg", "HS256", JWT=hmac).text
+    assert (
+        "allowed" in run_here(*arguments, *secret, JWT=hmac).text
+    )  # a secret is for HS256, where nothing else is said
 
 
 EXPIRED = {"exp": 1_000_000_000}
@@ -212,16 +250,22 @@ EXPIRED = {"exp": 1_000_000_000}
 @pytest.mark.parametrize(
     ("options", "changes", "status", "expected"),
     [
-        (["--key", "public.pem"], EXPIRED, 2, "invalid token (expired): the token has expired"),
+        (["--key", "public.pem"], EXPIRED, 2, "invalid token (expired): the token has expired: its `exp` was "),
         (["--key", "public.pem"], {"nbf": 4_000_000_000}, 2, "invalid token (not_yet_valid): the token's `nbf`"),
         (["--key", "public.pem"], {"by": None}, 2, "invalid token (signature): the token's signature is not right"),
-        (["--key", "public.pem", "--alg", "RS512"], {}, 2, "invalid token (algorithm): "),
-        (["--key", "public.pem"], {"aud": "x"}, 2, "invalid token (audience): "),
-        (["--key", "public.pem", "--audience", "x", "--audience", "y"], {"aud": "z"}, 2, "invalid token (audience): "),
-        (["--key", "public.pem", "--issuer", "x"], {"iss": "y"}, 2, "invalid token (issuer): "),
+        (
+            ["--key", "public.pem", "--alg", "RS512"],
+            {},
+            2,
+            "is not accepted here, only RS512\njwt-bridge: hint: --alg ",
+        ),
+        (["--key", "public.pem"], {"aud": "x"}, 2, "`x`, and no audience is configured here\njwt-bridge: hint: --aud"),
+        (["--key", "public.pem", "--audience", "x", "--audience", "y"], {"aud": "z"}, 2, "audience: `z`\njwt-bridge: "),
+        (["--key", "public.pem", "--issuer", "x"], {"iss": "y"}, 2, "issuer: `y`\njwt-bridge: hint: --issuer "),
         (["--key", "public.pem", "--issuer", "x"], {}, 2, "invalid token (missing_claim): the claim `iss`"),
         (["--key", "public.pem", "--require", "jti"], {}, 2, "invalid token (missing_claim): the claim `jti`"),
         (["--key", "public.pem"], {"exp": None}, 2, "invalid token (missing_claim): the claim `exp`"),
+        (["--jwks", "jwks.json"], {}, 2, "give the one key that it is signed for in PEM, in place of the set"),
         (["--jwks", "jwks.json"], {"kid": "other"}, 2, "invalid token (unknown_key): "),
         (["--jwks", "nothing.json"], {"kid": "k1"}, 3, "cannot be had"),
         (["--jwks", "binary"], {"kid": "k1"}, 3, "cannot be had"),
@@ -262,8 +306,26 @@ def test_a_text_that_is_no_token(folder) -> None:
     done = run_here(
         "check", "--token", "nonsense", "--key", folder / "public.pem", "--type", "x", "--resource", GOOD, status=2
     )
-    assert done.stderr == "jwt-bridge: invalid token (malformed): the token has 1 segments, not 3\n"
+    assert done.stderr == "jwt-bridge: invalid token (malformed): the token has 1 segment, not 3\n"
     assert done.stdout == b""
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (" ", "the token is empty\n"),
+        ("Bearer {}", "the token begins with `Bearer `, which is a part of the HTTP header and not of the token: take"),
+        ("public.pem", "not 3\njwt-bridge: hint: the token is the name of a file; --token-file reads it\n"),
+    ],
+)
+def test_a_token_that_was_given_in_another_way(folder, token, given, expected) -> None:
+    text = token()
+    given = str(folder / given) if given.endswith(".pem") else given.format(text)
+    arguments = ["check", "--key", folder / "public.pem", "--type", "devices", "--resource", GOOD]
+    done = run_here(*arguments, "--token", given, status=2)
+    assert "jwt-bridge: invalid token (malformed): " in done.stderr
+    assert expected in done.stderr
+    assert text.split(".")[2] not in done.stderr
 
 
 # --- an OPA
@@ -273,6 +335,8 @@ def test_an_opa_that_has_the_rules(opa, folder) -> None:
     roots = ["--package-root", "check.rules", "--data-root", "check.resources"]
     server = ["--engine", "opa", "--opa-url", opa.url, *roots]
     arguments = ["check", "--claims", folder / "claims.json", "--type", "devices", "--json", *server]
+    # An address in the environment is for whom it concerns.
+    assert "decided by wasm" in run_here(*arguments[:5], "--resource", GOOD, OPA_URL=opa.url).text
     done = run(*arguments, "--resource", GOOD, status=3)
     assert "`jwt-bridge install` uploads them" in done.stderr
     assert json.loads(done.stdout)["reason"] == "engine_unavailable"
@@ -284,6 +348,8 @@ def test_an_opa_that_has_the_rules(opa, folder) -> None:
     assert answer.pop("revision").isdecimal()
     assert answer == {"allow": True, "reason": "matched", "engine": "opa"}
     assert json.loads(run(*arguments, "--id", "d2", status=1).stdout)["failures"] == FAILURES
+    arguments.remove("--json")
+    assert run_here(*arguments, "--id", "d1").text.endswith(f"\n  decided by opa, at {opa.url}\n")
 
 
 def test_rules_that_verify_tokens_themselves(opa, folder, token) -> None:
@@ -291,7 +357,7 @@ def test_rules_that_verify_tokens_themselves(opa, folder, token) -> None:
     run_here("install", "--opa-url", opa.url, *checks)
     arguments = ["check", "--type", "devices", "--resource", GOOD, "--engine", "opa", "--opa-url", opa.url, *checks]
     assert "allowed" in run_here(*arguments, "--token-rules", JWT=token(iss="x")).text
-    assert "rendered from other settings" in run_here(*arguments, JWT=token(iss="x"), status=3).stderr
+    assert "use the settings that they were rendered for" in run_here(*arguments, JWT=token(iss="x"), status=3).stderr
 
 
 @pytest.mark.parametrize(
@@ -321,14 +387,28 @@ WHAT = ["--type", "devices", "--resource", GOOD]
     ("arguments", "expected"),
     [
         (WHAT, "whose access? Give one of --token, --token-file and --claims, or set JWT"),
-        ([*WHOSE, "--token", "x", *WHAT], "whose access?"),
+        ([*WHOSE, "--token", "x", *WHAT], "Give one of --token, --token-file and --claims, not both"),
+        ([*WHOSE, "--token", "x", "--token-file", "y", *WHAT], "and --claims, not all"),
+        ([*WHOSE, "--key", "public.pem", *WHAT], "--key is for a token, and --claims have been verified already"),
+        ([*WHOSE, "--alg", "RS256", "--leeway", "1", *WHAT], "--alg, --leeway are for a token"),
+        (["--token", "x", "--key", "public.pem", "--key", "jwks.json", *WHAT], "--key is given more than once"),
+        ([*WHOSE, *WHAT, "--opa-url", "http://127.0.0.1:1"], "--opa-url is for --engine opa"),
+        (
+            [*WHOSE, *WHAT, "--engine", "reference", "--opa-url", "http://127.0.0.1:1", "--opa-deadline", "3"],
+            "--opa-url, --opa-deadline are for --engine opa",
+        ),
         ([*WHOSE, "--type", "devices"], "access to what? Give one of --resource and --id"),
-        ([*WHOSE, *WHAT, "--id", "1"], "access to what?"),
+        ([*WHOSE, *WHAT, "--id", "1"], "access to what? Give one of --resource and --id, not both"),
+        ([*WHOSE, "--type", "devices", "--resource", "d1"], "`d1`: no such file or directory; if it is an id, give it"),
         ([*WHOSE, "--type", "devices", "--id", "1"], "it needs --engine opa"),
         ([*WHOSE, "--type", "devices", "--id", "1", "--engine", "opa"], "where is OPA?"),
         (["--claims", "-", "--type", "devices", "--resource", "-"], "standard input can be only one thing"),
         ([*WHOSE, *WHAT, "--engine", "reference", "--wasm", "binary"], "--wasm is for --engine wasm"),
-        ([*WHOSE, *WHAT, "--require-policy"], "make one of yours with `jwt-bridge render --wasm`"),
+        ([*WHOSE, *WHAT, "--require-policy"], "with `jwt-bridge render --wasm FILE`, and give it by --wasm FILE"),
+        ([*WHOSE, *WHAT, "--wasm", "binary"], "the file is no Wasm; `jwt-bridge render --wasm FILE` makes one"),
+        ([*WHOSE, *WHAT, "--wasm", "cut.wasm"], "the file is no Wasm module: "),
+        ([*WHOSE, *WHAT, "--wasm", "empty.wasm"], "the Wasm module is not made of such rules: "),
+        ([*WHOSE, *WHAT, "--wasm", "nothing.json"], "no such file or directory"),
         ([*WHOSE, *WHAT, "--package-root", "a..b"], "the package root `a..b`"),
         ([*WHOSE, *WHAT, "--resource-type", "version"], "cannot be called `version`"),
         (["--claims", "nothing.json", *WHAT], "no such file or directory"),
@@ -343,7 +423,7 @@ WHAT = ["--type", "devices", "--resource", GOOD]
         ([*WHOSE, *WHAT, "--type"], "requires an argument"),
         (["--token-file", "binary", "--key", "public.pem", *WHAT], "not UTF-8"),
         (["--token", "x", *WHAT], "what verifies the token? Give one of --key, --jwks and --secret-file"),
-        (["--token", "x", "--key", "public.pem", "--jwks", "jwks.json", *WHAT], "what verifies the token?"),
+        (["--token", "x", "--key", "public.pem", "--jwks", "jwks.json", *WHAT], "--jwks and --secret-file, not both"),
         (["--token", "x", "--key", "private.pem", *WHAT], "a private key, which has no business"),
         (["--token", "x", "--key", "weak.pem", *WHAT], "an RSA key of 1024 bits, under 2048"),
         (["--token", "x", "--key", "bad.pem", *WHAT], "a PEM text that no public key can be read from"),
@@ -362,4 +442,5 @@ def test_misuse(folder, arguments, expected) -> None:
     arguments = [folder / each if each in names else each for each in arguments]
     done = run_here("check", *arguments, status=2)
     assert expected in done.stderr
+    assert done.stderr.count("\n") == 1 or "─ Error ─" in done.stderr
     assert done.stdout == b""

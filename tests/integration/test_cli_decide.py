@@ -209,6 +209,26 @@ def test_a_file_and_nothing_at_all(tmp_path) -> None:
     assert run("decide", "-").stdout == run("decide", "--stored", stdin=b"\n \r\n").stdout == b""
 
 
+@pytest.mark.parametrize(
+    ("text", "hinted"),
+    [
+        (b"[%s,%s]" % (line({}, {}), line({}, {})), True),
+        (json.dumps(json.loads(line({}, {})), indent=2).encode(), True),
+        (b"x" * 2_000_000 + b"\n", True),
+        (b"\n", False),
+        (b"{}", False),
+        (b'{"claims":{},"claims":{}}', False),  # an object, though not one that may be read
+        (b"[]\n" * 1_001 + line({}, {}), False),
+    ],
+)
+def test_a_hint_where_no_line_is_an_object(text, hinted) -> None:
+    hint = (
+        "jwt-bridge: hint: no line is a JSON object; there must be one JSON object a line, "
+        "not an array of them, nor one that goes over several lines\n"
+    )
+    assert run("decide", stdin=text).stderr == (hint if hinted else "")
+
+
 # --- it streams
 
 
@@ -348,6 +368,8 @@ def test_an_opa_that_is_too_old() -> None:
         (["--engine", "opa", "--opa-url", "http://x", "--opa-token-file", sys.executable], {}, 2, "not UTF-8"),
         (["--engine", "opa", "--opa-url", "https://x", "--opa-key", "no"], {}, 2, "--opa-certificate and --opa-key go"),
         (["--engine", "opa", "--opa-url", "https://x", "--opa-ca", "no"], {}, 2, "`ca`"),
+        (["--opa-url", "http://x"], {}, 2, "--opa-url is for --engine opa"),
+        (["--engine", "reference", "--opa-ca", "x", "--opa-key", "y"], {}, 2, "--opa-ca, --opa-key are for --engine"),
         (["--engine", "nope"], {}, 2, "nope"),
         (["--nope"], {}, 2, "--nope"),
         (["a", "b"], {}, 2, "unexpected extra argument"),

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import pty
 import re
+import shlex
+import subprocess
 
+import jwt
 import pytest
-from cli_process import between, run, run_here
+from cli_process import COMMAND, PATIENCE, between, environment, read_line, run, run_here, started
 from fault_server import FaultServer
 
 from bridge.opa import OpaClient
@@ -40,8 +46,117 @@ def test_without_an_opa() -> None:
     assert "\u2713" in done.text
     assert max(map(len, done.text.splitlines())) <= 80
     assert "\x1b" not in done.text
-    assert "No OPA was asked as well: there is no `opa` on PATH; install opa 1.20.1 or newer" in done.text
+    assert done.text.endswith(
+        "\nThat is all, and nothing more is needed. With an `opa` on PATH, or the address\n"
+        "of an OPA in OPA_URL, the demo asks it too, and shows that both agree.\n"
+    )
     assert done.stderr == ""
+
+
+def test_the_marks_are_explained_before_they_are_used() -> None:
+    lines = run_here("demo", **NO_OPA).text.splitlines()
+    legend = next(number for number, line in enumerate(lines) if "type_not_granted" in line)
+    assert "no grant" in lines[legend]
+    assert "the policy does not describe this type" in lines[legend]
+    assert legend < next(number for number, line in enumerate(lines) if line.startswith(" phone-1"))
+
+
+@pytest.mark.parametrize(("changes", "styled"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_on_a_terminal(changes, styled) -> None:
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, "demo"], stdout=slave, stderr=slave, env=environment(**NO_OPA, **changes, TERM="xterm-256color")
+    )
+    os.close(slave)
+    shown = b""
+    while piece := _read(master):
+        shown += piece
+    os.close(master)
+    assert process.wait(PATIENCE) == 0
+    assert (b"\x1b" in shown) is styled
+    assert b"phone-1" in shown
+
+
+def _read(master: int) -> bytes:
+    try:
+        return os.read(master, 65_536)
+    except OSError:  # how Linux tells that the other side is closed
+        return b""
+
+
+# --- its files
+
+
+def commands(text: str) -> list[list[str]]:
+    """The words of each command that it says to try."""
+    lines = text.replace("\\\n", "").splitlines()
+    return [shlex.split(line) for line in lines if line.startswith("  jwt-bridge ")]
+
+
+def test_files_to_try_the_other_commands_with(tmp_path) -> None:
+    folder = tmp_path / "new" / "try it"
+    text = run("demo", "--out", folder, **NO_OPA).text
+    assert matrix(text) == MATRIX
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"public.pem", "devices.jsonl", "sessions.jsonl", "agent.jwt"} | {
+        f"agent-{number}.jwt" for number in range(1, 6)
+    }
+    assert not any(b"PRIVATE" in path.read_bytes() for path in folder.iterdir())
+    check, serve, push, by_id = commands(text)
+    assert run(*check[1:]).text.startswith("allowed: matched\n")
+    with started(*serve[1:], "--port", "0") as process:
+        url = re.search(rb"http://127\.0\.0\.1:\d+", read_line(process))[0].decode()
+        here = [each.replace("http://127.0.0.1:8181", url) for each in [*push, "", *by_id]]
+        assert run(*here[1 : here.index("")]).text.startswith("devices: 7 stored now, 7 before, 0 removed, 0 refused")
+        assert run(*here[here.index("") + 2 :]).text.startswith("allowed: matched\n")
+    for number, type_, id_, verdict in ((1, "devices", "phone-1", "allowed"), (2, "devices", "phone-1", "denied")):
+        resource = next(
+            line for line in (folder / f"{type_}.jsonl").read_text().splitlines() if json.loads(line)["id"] == id_
+        )
+        arguments = [each.replace("agent.jwt", f"agent-{number}.jwt") for each in check[1 : check.index("--resource")]]
+        done = run_here(*arguments, "--resource", resource, status=0 if verdict == "allowed" else 1)
+        assert done.text.startswith(verdict)
+
+
+def test_tokens_for_a_day(tmp_path) -> None:
+    run_here("demo", "--out", tmp_path, **NO_OPA)
+    claims = jwt.decode((tmp_path / "agent.jwt").read_text(), options={"verify_signature": False})
+    assert claims["exp"] - claims["iat"] == 24 * 3600
+    assert (claims["aud"], claims["iss"]) == ("https://cobrowse.io", "LICENSE-KEY")
+
+
+def test_the_key_is_one_that_rules_can_hold(tmp_path) -> None:
+    run_here("demo", "--out", tmp_path, **NO_OPA)
+    assert "BEGIN PUBLIC KEY" in run_here("render", "--key", tmp_path / "public.pem").text
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("public.pem", b"-----BEGIN PUBLIC KEY-----\n"),
+        ("agent.jwt", b"e30.eyJzdWIiOiJtZSJ9.AAAA"),
+        ("agent-3.jwt", b""),
+        ("devices.jsonl", b'{"id":"mine"}\n'),
+        ("sessions.jsonl", b"\xff"),
+    ],
+)
+def test_foreign_files_are_left_alone(tmp_path, name, data) -> None:
+    (tmp_path / name).write_bytes(data)
+    done = run_here("demo", "--out", tmp_path, status=2, **NO_OPA)
+    assert f"`{tmp_path / name}` is there already, and not from an earlier run: nothing was written" in done.stderr
+    assert done.text == ""
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [data]
+
+
+def test_its_own_files_are_replaced(tmp_path) -> None:
+    run_here("demo", "--out", tmp_path, **NO_OPA)
+    before = (tmp_path / "public.pem").read_bytes()
+    check = commands(run_here("demo", "--out", tmp_path, **NO_OPA).text)[0]
+    assert (tmp_path / "public.pem").read_bytes() != before
+    assert "allowed" in run_here(*check[1:]).text
+
+
+# --- an OPA
 
 
 def test_on_a_terminal_with_ascii_only() -> None:
@@ -71,9 +186,18 @@ def test_with_a_server_that_has_nothing_of_the_demo_afterwards(start_opa) -> Non
         assert (client.list_policies(), client.get_data(())) == ((), {})
 
 
-@pytest.mark.parametrize("url", ["nonsense", "http://127.0.0.1:1", None])
+@pytest.mark.parametrize("url", ["nonsense", "http://127.0.0.1:1", "http://user:secret@127.0.0.1", None])
 def test_with_a_server_that_cannot_be_asked(url) -> None:
     with FaultServer(lambda exchange: exchange.reply(b"{}", "401 Unauthorized")) as server:
-        done = run_here("demo", OPA_URL=url or server.url)
+        url = url or server.url
+        done = run_here("demo", OPA_URL=url)
     assert matrix(done.text) == MATRIX
-    assert "No OPA was asked as well: " in done.text
+    address = "" if "secret" in url else f", `{url}`,"
+    told = " ".join(done.text.split())
+    assert f"No OPA was asked as well: the one that OPA_URL names{address} cannot be asked: " in told
+    assert "secret" not in done.text
+
+
+def test_with_an_opa_that_cannot_be_used(tmp_path) -> None:
+    done = run_here("demo", **NO_OPA | {"JWT_BRIDGE_OPA": str(tmp_path)})
+    assert f"No OPA was asked as well: `{tmp_path}` cannot be used: it is no" in " ".join(done.text.split())

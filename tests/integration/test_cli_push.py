@@ -13,6 +13,7 @@ import pytest
 from cli_process import COMMAND, PATIENCE, ended, environment, run, run_here, started
 from fault_server import FaultServer
 
+from bridge.engines import OpaEngine
 from bridge.opa import OpaClient
 from bridge.strict_json import ABSENT
 
@@ -30,7 +31,11 @@ REPORT = re.compile(
 
 @pytest.fixture(scope="module")
 def opa(start_opa: Callable[..., ManagedOpa]) -> ManagedOpa:
-    return start_opa()
+    """An OPA with the rules."""
+    opa = start_opa()
+    with OpaClient(opa.url, deadline=PATIENCE) as client:
+        OpaEngine(client).install()
+    return opa
 
 
 @pytest.fixture
@@ -110,7 +115,7 @@ def test_a_file_that_was_cut_off(client, tmp_path) -> None:
         (lines("a", "b", "c") + b"{}\n", ["--strict"], "nothing was pushed: 1 of 4 resources are refused"),
         (b"", [], "there is no resource to push"),
         (b"\n \n", [], "there is no resource to push"),
-        (b"{}\n", [], "there is no resource to push"),
+        (b"{}\n", [], "all 1 resources are refused"),
         (lines("a"), [], "2 of the 3 `devices` there are would be removed, more than half"),
     ],
 )
@@ -127,6 +132,15 @@ def test_force(client) -> None:
     assert pushed(client, lines("x"), "--force") == ([1, 3, 3, 0], "")
     assert pushed(client, b"", "--force") == ([0, 1, 1, 0], "")
     assert stored(client) == []
+
+
+def test_an_opa_without_the_rules(client) -> None:
+    numbers, complaints = pushed(client, lines("a"), "--package-root", "push_test.rules")
+    assert numbers == [1, 0, 0, 0]
+    assert complaints == (
+        "jwt-bridge: the OPA has no rules at `data.push_test.rules` to decide on them: "
+        "`jwt-bridge install` uploads them\n"
+    )
 
 
 def test_other_types_and_another_root(client) -> None:

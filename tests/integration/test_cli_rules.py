@@ -54,11 +54,36 @@ def public_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_has_an_example_that_names_real_options(command) -> None:
     text = run_here(command, "--help", COLUMNS="300").text
-    examples = re.findall(rf"Example: jwt-bridge {command}(.*)", text)
-    assert examples
-    for option in re.findall(r"--[a-z-]+", " ".join(examples)):
+    own = [words[2:] for words in examples_in(text) if words[:2] == ["jwt-bridge", command]]
+    assert own
+    for option in re.findall(r"--[a-z-]+", " ".join(word for words in own for word in words)):
         assert re.search(rf"│ \*? *{option} ", text)
     assert "[bold]" not in text
+
+
+def examples_in(text: str) -> list[list[str]]:
+    """The words of each example, as a shell would read them."""
+    block = text.partition("\nExamples:\n")[2].replace("\\\n", "")
+    return [shlex.split(line) for line in block.splitlines() if line.startswith("  jwt-bridge ")]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_examples_can_be_pasted_from_any_terminal(command) -> None:
+    wide, narrow = (run_here(command, "--help", COLUMNS=columns).text for columns in ("300", "40"))
+    assert examples_in(wide) == examples_in(narrow)
+    assert max(map(len, wide.partition("\nExamples:\n")[2].splitlines())) < 80
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_shows_no_type_for_a_flag(command) -> None:
+    text = run_here(*filter(None, [command]), "--help", COLUMNS="300").text
+    assert "<bool>" not in text
+    assert "BOOLEAN" not in text
+    assert "[default: (" not in text
+
+
+def test_help_names_the_variable_of_a_token() -> None:
+    assert "nobody sees among the processes. [env var: JWT]" in run_here("check", "--help", COLUMNS="300").text
 
 
 def test_help_is_as_wide_as_the_terminal() -> None:
@@ -116,6 +141,25 @@ def test_render_writes_rego_that_opa_takes(tmp_path, public_key) -> None:
     # A second run replaces the first one's files, whatever the settings.
     run_here("render", "--package-root", "acme.jwt_policy", "--claim", "p", "--out", folder)
     assert 'claim := "p"' in (folder / "acme/jwt_policy/settings/settings.rego").read_text()
+
+
+def test_render_removes_the_token_checks_of_an_earlier_run(tmp_path, public_key) -> None:
+    stale = tmp_path / "jwt_policy" / "token" / "token.rego"
+    run_here("render", "--key", public_key, "--out", tmp_path)
+    beside = stale.with_name("mine.rego")
+    beside.write_text("package mine\n")
+    assert f"{stale}  removed: it is from an earlier run" in run_here("render", "--out", tmp_path).text
+    assert list(stale.parent.iterdir()) == [beside]
+    assert "removed" not in run_here("render", "--out", tmp_path).text
+    beside.unlink()
+    run_here("render", "--key", public_key, "--out", tmp_path)
+    run_here("render", "--out", tmp_path)
+    assert not stale.parent.exists()
+    stale.parent.mkdir()
+    for foreign in ("package jwt_policy.token\n", "# METADATA\n# title: mine\npackage mine\n"):
+        stale.write_text(foreign)
+        assert "removed" not in run_here("render", "--out", tmp_path).text
+        assert stale.read_text() == foreign
 
 
 def test_render_of_the_default_rules_is_what_is_committed(tmp_path, pinned_opa) -> None:
@@ -252,6 +296,7 @@ def test_serve(tmp_path) -> None:
         assert (curl, silent, data) == ("curl", "-s", "-d")
         with urllib.request.urlopen(urllib.request.Request(address, body.encode()), timeout=PATIENCE) as reply:
             assert json.load(reply) == {"result": {"allow": True, "reason": "matched"}}
+        assert json.loads(body)["input"]["id"] == "a"  # one that is there
         with OpaClient(url) as client:
             asked = {"claims": {"policy": {"version": 2, "robots": {}}}, "type": "robots", "id": "r2d2"}
             assert client.query(("jwt_policy", "allow"), json.dumps({"input": asked}).encode()).result is True
@@ -288,6 +333,11 @@ def test_misuse_of_serve(tmp_path) -> None:
     assert "is a directory" in run_here("serve", "--sessions", tmp_path, status=2).stderr
     assert "takes TYPE=FILE, not `devices`" in run_here("serve", "--data", "devices", status=2).stderr
     assert "`robots` is not one" in run_here("serve", "--data", f"robots={empty}", status=2).stderr
+    (tmp_path / "array").write_text('[\n{"id":"a"},\n{"id":"b"},\n]\n')
+    done = run_here("serve", "--devices", tmp_path / "array", status=2)
+    assert (
+        f"`{tmp_path / 'array'}`: all 4 resources are refused; a file must have one JSON object a line" in done.stderr
+    )
     assert "more than one file" in run_here("serve", "--devices", empty, "--data", f"devices={empty}", status=2).stderr
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -1454,3 +1454,91 @@ def test_what_sources_say_about_themselves(tmp_path):
     assert repr(JwksFile(tmp_path / "k")) == f"JwksFile({str(tmp_path / 'k')!r})"
     assert repr(StaticKey.from_secret(SECRET)) == "StaticKey(HMAC secret)"
     assert copy.copy(StaticKey.from_secret(SECRET)).key.algorithms == ("HS256", "HS384", "HS512")
+
+
+# --- what a person is told ----------------------------------------------------------------------------------------
+
+
+def refusal(token, subject=None):
+    with pytest.raises(InvalidToken) as refused:
+        (subject or verifier()).verify(token)
+    text = str(refused.value)
+    assert "--" not in text  # options are the command line's business
+    assert text.isprintable()
+    assert len(text) < 400
+    return text
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n", "\u00a0\u2003"])
+def test_told_of_an_empty_token(text):
+    assert refusal(text) == "the token is empty"
+
+
+@pytest.mark.parametrize(
+    ("around", "told"),
+    [
+        ("{}\n", "white space at its end, such as the line feed of a file,"),
+        ("{}\u00a0", "white space at its end,"),
+        (" {}", "white space at its beginning,"),
+        ("Bearer {}", "begins with `Bearer `, which is a part of the HTTP header"),
+        ("bearer {}", "begins with `Bearer `,"),
+    ],
+)
+def test_told_of_what_was_copied_along(around, told):
+    token = made()
+    text = refusal(around.format(token))
+    assert told in text
+    assert text.endswith(": take it off")
+    assert not any(segment in text for segment in token.split("."))
+
+
+def test_told_of_the_segments():
+    assert refusal("x") == "the token has 1 segment, not 3"
+    assert refusal("a.b") == "the token has 2 segments, not 3"
+    assert refusal("a.b.c.d") == "the token has 4 segments, not 3"
+
+
+def test_told_which_algorithms_are_accepted():
+    subject = verifier(algorithms=("RS384", "PS256"))
+    assert refusal(made(), subject) == "the token's algorithm `RS256` is not accepted here, only RS384, PS256"
+
+
+@pytest.mark.parametrize(
+    ("aud", "told"),
+    [
+        ("b", "the token is for another audience: `b`"),
+        (["b", "c"], "the token is for another audience: `b`, `c`"),
+        (["b"] * 6, "the token is for another audience: `b`, `b`, `b` and 3 more"),
+        ([], "the token is for another audience: nobody that it names"),
+        ("x" * 1000, f"the token is for another audience: `{'x' * 40}...`"),
+        ("\x1b[2J`\u202e", "the token is for another audience: `\\x1b[2J'\\u202e`"),
+    ],
+)
+def test_told_which_audience_a_token_is_for(aud, told):
+    assert refusal(made({**CLAIMS, "aud": aud}), verifier(audience="a")) == told
+
+
+@pytest.mark.parametrize(("aud", "told"), [("b", "`b`"), (["b", 5], "`b`"), (5, "nobody that it names")])
+def test_told_which_audience_a_token_is_for_where_none_is_configured(aud, told):
+    assert refusal(made({**CLAIMS, "aud": aud})) == f"the token is for {told}, and no audience is configured here"
+
+
+@pytest.mark.parametrize(
+    ("claims", "leeway", "told"),
+    [
+        (f'{{"exp":{NOW}}}', 0, "the token has expired: its `exp` was 0 seconds ago"),
+        (f'{{"exp":{NOW - 1}}}', 0, "the token has expired: its `exp` was 1 second ago"),
+        (f'{{"exp":{NOW - 1}.5}}', 0, "the token has expired: its `exp` was 1 second ago"),
+        (f'{{"exp":{NOW - 5000}}}', 10, "the token has expired: its `exp` was 5,000 seconds ago"),
+        ('{"exp":-1e300}', 0, "the token has expired: its `exp` was more than 1,000,000,000,000 seconds ago"),
+        (f'{{{EXP},"nbf":{NOW + 12}}}', 5, "the token's `nbf` is in the future, by 12 seconds"),
+        (f'{{{EXP},"iat":{NOW}.25}}', 0, "the token's `iat` is in the future, by 1 second"),
+    ],
+)
+def test_told_by_how_much_a_token_is_out_of_its_time(claims, leeway, told):
+    assert refusal(made(claims), verifier(leeway=leeway)) == told
+
+
+def test_told_what_to_do_about_a_token_without_kid():
+    text = refusal(made(), in_set(jwk_of("rsa", "a")))
+    assert text.endswith("give the one key that it is signed for in PEM, in place of the set")

@@ -57,6 +57,12 @@ test_an_unknown_type_is_a_violation_whatever_it_holds if {
 	found == [[{"pointer": "/users", "code": "unknown_resource_type"}] | some _ in values]
 }
 
+test_what_an_unknown_type_holds_is_no_violation_of_its_own if {
+	values := [{"custom_data": 1}, {"custom_data": null, "id": 1}, {"user_id": "a"}, 1]
+	found := [policy.violations({"version": 2, "users": value}) | some value in values]
+	found == [[{"pointer": "/users", "code": "unknown_resource_type"}] | some _ in values]
+}
+
 test_a_type_has_one_spelling if {
 	policy.violations({"version": 2, "Devices": {}, "device": {}, "devices ": {}, "sessions/": {}, "": {}}) == [
 		{"pointer": "/", "code": "unknown_resource_type"},

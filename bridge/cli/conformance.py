@@ -1,0 +1,178 @@
+"""`jwt-bridge conformance`: the vectors, asked of any engine."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from bridge.cli.ending import Exit, told_errors
+from bridge.cli.guest import guest_engine
+from bridge.cli.options import (
+    EngineName,
+    EngineOption,
+    OpaOptions,
+    RuleSetOptions,
+    TokenOptions,
+    given_options,
+    refuse_opa_options,
+)
+from bridge.cli.progress import counting
+from bridge.cli.terminal import say
+from bridge.conformance.files import policy_files, require_vectors, token_files, vectors_root
+from bridge.conformance.runner import Report, require_distinct_names, run_policies, run_tokens
+from bridge.conformance.subjects import OpaSubject, ReferenceSubject, WasmSubject
+from bridge.conformance.tokens import token_cases
+from bridge.conformance.vectors import cases
+from bridge.decision import Request
+from bridge.engines import OpaEngine, ReferenceEngine, WasmEngine
+from bridge.errors import Misuse, OpaMissing
+from bridge.rendering import RuleSet, build_wasm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from bridge.conformance.subjects import Subject, SubjectOf
+    from bridge.policy import PolicySettings
+
+_NO_BUILD: Final = "they are for other settings, whose Wasm an `opa` would have to build, and there is none"
+_OTHER_SETTINGS: Final = "they are for other settings than those of the rules there"
+_ANYTHING: Final = Request(claims=None, type=None)
+
+
+def conformance(
+    context: typer.Context,
+    *,
+    engine: EngineOption = EngineName.WASM,
+    vectors: Annotated[
+        Path | None,
+        typer.Option("--vectors", metavar="DIR", help="Other vectors than those that come with the package."),
+    ] = None,
+    write: Annotated[
+        bool,
+        typer.Option(
+            "--write",
+            help="Bring rules and data to the OPA, in roots of their own that are removed afterwards: all cases run.",
+        ),
+    ] = False,
+    opa: OpaOptions,
+    rules: RuleSetOptions,
+    tokens: TokenOptions,
+) -> None:
+    """Run the conformance vectors, and show each case that is answered otherwise than the rule book wants.
+
+    With `--engine opa` the rules that are installed there are asked, and nothing is written: cases that ask for stored
+    resources, and those for other settings than the rules have, are not run. With --write all cases are run, on rules
+    that are uploaded to roots of their own and removed afterwards; what is there already is neither used nor touched.
+
+    Refused texts and tokens are put to this package's reader and verifier, whatever the engine.
+
+    Exit status: 0 when all that was run is as it must be, 1 when anything differs, 2 for misuse or malformed vectors,
+    3 when the engine failed or has other rules.
+
+    Examples:
+      jwt-bridge conformance
+      jwt-bridge conformance --engine opa --opa-url http://127.0.0.1:8181
+    """
+    from bridge.cli import outcome  # noqa: PLC0415 - rich is slow to import
+
+    with told_errors():
+        _refuse_idle_options(context, engine, write=write)
+        folder = vectors_root() if vectors is None else vectors
+        require_vectors(folder)
+        policies, token_vectors = policy_files(folder), token_files(folder)
+        require_distinct_names(policies, token_vectors)
+        total = sum(len(cases(path)) for path in policies) + sum(len(token_cases(path)) for path in token_vectors)
+        rule_set = rules.rule_set(tokens.token_checks())
+        report = Report()
+        with _subjects(engine, opa, rule_set, write=write) as (name, subject_of), counting(total) as done:
+            run_policies(policies, subject_of, report, done)
+            run_tokens(token_vectors, report, done)
+        _refuse_nothing_asked(report)
+        say(f"Asked: {name}\n")
+        say(outcome.table(report))
+        if report.differences:
+            say("\n" + outcome.differences(report))
+            raise typer.Exit(Exit.DENIED)
+
+
+def _refuse_idle_options(context: typer.Context, engine: EngineName, *, write: bool) -> None:
+    """Refuse options that would not count."""
+    refuse_opa_options(context, engine)
+    if write and engine is not EngineName.OPA:
+        raise Misuse("--write is for --engine opa")
+    given = [*given_options(context, "rules"), *given_options(context, "tokens")]
+    if given and (write or engine is not EngineName.OPA):
+        raise Misuse(f"{', '.join(given)}: which rules are asked is told with --engine opa, and without --write")
+
+
+@contextmanager
+def _subjects(
+    engine: EngineName, opa: OpaOptions, rule_set: RuleSet, *, write: bool
+) -> Iterator[tuple[str, SubjectOf]]:
+    """What is asked: in words, and by settings."""
+    if engine is EngineName.REFERENCE:
+        yield "the reference", lambda policy: ReferenceSubject(ReferenceEngine(RuleSet(policy=policy)))
+        return
+    with ExitStack() as stack:
+        if engine is EngineName.WASM:
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="jwt-bridge-")))
+            yield "the Wasm build of the rules", cache(lambda policy: _wasm(policy, folder))
+            return
+        client = stack.enter_context(opa.client())
+        if write:
+
+            def guest(policy: PolicySettings) -> Subject:
+                return OpaSubject(stack.enter_context(guest_engine(client, "conformance", policy)), writes=True)
+
+            yield f"the OPA at {client.url}, with rules of our own", _by_settings(guest)
+            return
+        installed = OpaEngine(client, rule_set)
+        installed.decide([_ANYTHING])  # the rules are there, and are those
+        subject = OpaSubject(installed, writes=False)
+        same = _settled(rule_set.policy)
+        yield (
+            f"the rules at `{rule_set.package_root}` on the OPA at {client.url}",
+            lambda policy: subject if _settled(policy) == same else _OTHER_SETTINGS,
+        )
+
+
+def _by_settings(made: Callable[[PolicySettings], Subject]) -> SubjectOf:
+    """Made once for equal settings."""
+    known: dict[PolicySettings, Subject] = {}
+
+    def subject_of(policy: PolicySettings) -> Subject:
+        key = _settled(policy)
+        if key not in known:
+            known[key] = made(key)
+        return known[key]
+
+    return subject_of
+
+
+def _settled(policy: PolicySettings) -> PolicySettings:
+    """The settings with the types in one order, which means nothing."""
+    return replace(policy, types=tuple(sorted(policy.types)))
+
+
+def _wasm(policy: PolicySettings, folder: Path) -> WasmSubject | str:
+    rule_set = RuleSet(policy=policy)
+    if rule_set == RuleSet():
+        return WasmSubject(WasmEngine())
+    path = folder / f"{len(list(folder.iterdir()))}.wasm"
+    try:
+        path.write_bytes(build_wasm(rule_set))
+    except OpaMissing:
+        return _NO_BUILD
+    return WasmSubject(WasmEngine(rule_set, wasm=path))
+
+
+def _refuse_nothing_asked(report: Report) -> None:
+    """Nothing but cases that were not run is no agreement."""
+    if report.left_out and not report.asked:
+        raise Misuse(f"nothing could be asked: {'; '.join(report.left_out)}; with --write all cases are run")

@@ -1,0 +1,200 @@
+"""The vectors about tokens: of the verifier, and of rules that verify tokens, on a real OPA."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+from conformance.vectors import FOLDER, shown
+
+from bridge import reference
+from bridge.conformance.files import token_files
+from bridge.conformance.tokens import INVALID_SETTING, TokenCase, token_cases
+from bridge.engines import OpaEngine
+from bridge.errors import InvalidSetting, InvalidToken
+from bridge.policy import PolicySettings
+from bridge.rendering import RuleSet, TokenChecks, render
+from bridge.rendering.token_checks import ALGORITHMS
+from bridge.strict_json import encode, parse
+from bridge.tokens import may_be_sent_raw
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from bridge.opa import ManagedOpa
+
+SCHEMA = FOLDER / "tokens.schema.json"
+FILES = token_files(FOLDER)
+CASES = [case for path in FILES for case in token_cases(path)]
+RULES = ["Tokens", *(f"R12.{number}" for number in range(1, 7))]
+CODES = {kind.code for kind in InvalidToken.__subclasses__()} | {INVALID_SETTING}
+FROM, UNTIL = 1_704_067_200, 4_102_444_799  # 2024 to 2099
+
+# What rules on OPA let pass: they see whether the policy claim's numbers compare exactly, but of all others only that
+# no exponent has more than three digits; and they do not see how long the claims are when they are written out.
+MATCHED = {"allow": True, "reason": "matched"}
+FAILED = {"allow": False, "reason": "constraint_failed", "failures": [{"pointer": "/id", "code": "different"}]}
+UNSEEN_BY_RULES = {
+    "exp-of-41-digits",
+    "exp-too-huge",
+    "header-number-beyond-doubles",
+    "number-digits-beyond-40-by-a-point",
+    "number-minus-infinite",
+    "number-integer-of-41-digits",
+    "number-18-significant-digits",
+    "number-below-doubles",
+    "number-beyond-doubles",
+    "number-of-1001-characters",
+    "size-65537-written-out",
+    "size-far-too-large-written-out",
+}
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])
+def test_the_verifier_gives_the_outcome(case: TokenCase) -> None:
+    assert case.outcome() == case.expected
+
+
+@pytest.mark.parametrize("now", [FROM, UNTIL])
+def test_without_a_time_of_its_own_an_outcome_is_the_same_at_any(now: int) -> None:
+    assert [case.name for case in CASES if case.outcome(lambda: now) != case.expected] == []
+
+
+# On OPA.
+
+
+def _checks(case: TokenCase) -> TokenChecks | None:
+    """The checks of a case's verifier, for rules; None where rules are not made for them."""
+    settings = case.settings
+    if case.token is None or case.now is not None or settings.get("leeway") or case.key.form not in ("pem", "jwks"):
+        return None
+    if not ALGORITHMS.issuperset(settings.get("algorithms", ())):
+        return None
+    try:
+        return TokenChecks(
+            case.key.data.decode(),
+            **{name: settings[name] for name in ("algorithms", "audience", "issuer", "required") if name in settings},
+        )
+    except InvalidSetting:
+        return None  # Ed448, which OPA does not have
+
+
+RULE_SETS = {
+    checks: RuleSet(package_root=f"vectors.r{number}", data_root=f"vectors_data.r{number}", token=checks)
+    for number, checks in enumerate(dict.fromkeys(filter(None, map(_checks, CASES))))
+}
+FOR_OPA = [case for case in CASES if _checks(case) is not None]
+
+
+@pytest.fixture(scope="module")
+def rules_at(start_opa: Callable[..., ManagedOpa], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An OPA with all the rule sets, which it compiles once."""
+    folder = tmp_path_factory.mktemp("rules")
+    for rule_set in RULE_SETS.values():
+        for module in render(rule_set):
+            path: Path = folder / module.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(module.text, encoding="utf-8")
+    opa = start_opa([folder])
+    yield opa.url
+    opa.stop()
+
+
+def test_rules_on_opa_give_the_outcome(rules_at: str) -> None:
+    found = []
+    for case in FOR_OPA:
+        engine = OpaEngine(rules_at, RULE_SETS[_checks(case)])
+        for resource in ({"id": "device-1"}, {"id": "device-2"}):
+            question = {"token": case.token, "type": "devices", "resource": resource}
+            given = engine.query("decision", encode(question, max_bytes=2_000_000))
+            if shown(given) not in _wanted(case, resource):
+                found.append(f"{case.name}: {shown(given)}")
+        engine.close()
+    assert not found, "\n".join(found)
+    assert len(FOR_OPA) >= 300
+
+
+def _wanted(case: TokenCase, resource: dict[str, str]) -> list[str]:
+    """The decisions, one of which must be given."""
+    refused = {"allow": False, "reason": "invalid_token"}
+    claims = case.expected.get("claims")
+    if claims is not None:
+        decision = reference.decide(
+            {"claims": parse(claims), "type": "devices", "resource": resource}, PolicySettings()
+        )
+        # What may not be sent raw is sent as claims by the bridge; rules that refuse it are on the safe side.
+        return [shown(decision.as_dict()), *([] if may_be_sent_raw(case.token) else [shown(refused)])]
+    if case.name in UNSEEN_BY_RULES:
+        return [shown(MATCHED if resource["id"] == "device-1" else FAILED)]
+    return [shown(refused), shown({"allow": False, "reason": "malformed_input"})]
+
+
+# The table itself.
+
+
+def test_every_file_follows_the_schema() -> None:
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    found = [
+        f"{path.name}: {error.json_path}: {error.message}"
+        for path in FILES
+        for error in validator.iter_errors(json.loads(path.read_text(encoding="ascii")))
+    ]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_any_json_parser_reads_a_file_alike(path: Path) -> None:
+    """Numbers that parsers round, and members that they drop, stand in texts."""
+
+    def members(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        assert len(dict(pairs)) == len(pairs)
+        return dict(pairs)
+
+    def number(text: str) -> int:
+        assert re.fullmatch("0|-?[1-9][0-9]{0,14}", text), text
+        return int(text)
+
+    json.loads(path.read_text(encoding="ascii"), object_pairs_hook=members, parse_int=number, parse_float=number)
+
+
+def test_names_are_unique() -> None:
+    assert [name for name, times in Counter(case.name for case in CASES).items() if times > 1] == []
+    assert len(CASES) >= 600
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_each_accepting_case_stands_beside_a_refusing_one(path: Path) -> None:
+    accepts = ["claims" in case.expected for case in token_cases(path)]
+    names = [case.name for case in token_cases(path)]
+    alone = [name for number, name in enumerate(names) if all(accepts[max(number - 1, 0) : number + 2])]
+    assert not alone
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_file_names_the_rules_of_its_cases_and_uses_its_keys(path: Path) -> None:
+    document = json.loads(path.read_text(encoding="ascii"))
+    assert document["rules"] == _ordered({rule for case in document["cases"] for rule in case["rules"]})
+    assert all(case["rules"] == _ordered(case["rules"]) for case in document["cases"])
+    assert set(document["keys"]) == {case["key"] for case in document["cases"]}
+
+
+def _ordered(rules: Any) -> list[str]:
+    return sorted(rules, key=RULES.index)
+
+
+def test_every_rule_is_cited_by_accepting_and_refusing_cases() -> None:
+    for accepts in (True, False):
+        assert {rule for case in CASES if ("claims" in case.expected) is accepts for rule in case.rules} == set(RULES)
+
+
+def test_every_error_and_every_algorithm_is_wanted_by_a_case() -> None:
+    assert {case.expected["error"] for case in CASES if "error" in case.expected} == CODES
+    accepted = {name for case in CASES if "claims" in case.expected for name in case.settings.get("algorithms", ())}
+    assert accepted == ALGORITHMS | {"HS256", "HS384", "HS512"}

@@ -1,0 +1,179 @@
+"""What the mutants of the deciders showed that no test said: wordings, tables and values that nobody can change."""
+
+from __future__ import annotations
+
+import dataclasses
+from decimal import Decimal
+
+import pytest
+
+from bridge import decision, policy, reference, resource
+from bridge.decision import ALLOWING, Decision, Failure, Reason, Request, Violation
+from bridge.errors import InvalidSetting
+from bridge.policy import Description, InvalidPolicy, Policy, PolicySettings, parse_policy
+from bridge.resource import InvalidResource, Resource, parse_resource
+
+VALUES = [
+    value
+    for module in (decision, policy, resource)
+    for value in vars(module).values()
+    if dataclasses.is_dataclass(value) and value.__module__ == module.__name__
+]
+
+
+@pytest.mark.parametrize("kind", VALUES, ids=lambda kind: kind.__name__)
+def test_what_is_asked_and_answered_cannot_be_changed(kind):
+    assert kind.__dataclass_params__.frozen
+    assert not hasattr(kind, "__dict__") or "__dict__" not in dir(object.__new__(kind))
+
+
+def test_the_values_are_those_that_there_are():
+    assert set(VALUES) == {
+        *(Decision, Failure, Request, Violation),
+        *(Description, InvalidPolicy, Policy, PolicySettings),
+        *(InvalidResource, Resource),
+    }
+
+
+def test_the_tables_cannot_be_changed():
+    assert type(ALLOWING) is frozenset
+    with pytest.raises(TypeError):
+        reference._NOTHING["devices"] = {}
+
+
+# R1-R7 and what is outside them
+
+
+def test_reasons_are_exactly_these():
+    assert [str(reason) for reason in Reason] == [
+        "unknown_type",
+        "invalid_resource",
+        "unknown_resource",
+        "unrestricted",
+        "policy_required",
+        "invalid_policy",
+        "type_not_granted",
+        "constraint_failed",
+        "matched",
+        "malformed_input",
+        "invalid_token",
+        "engine_unavailable",
+    ]
+
+
+# R8.3
+
+
+def test_a_decimal_that_is_two_is_version_two():
+    assert isinstance(parse_policy({"version": Decimal(2)}), Policy)
+
+
+def test_a_boolean_is_no_version_whatever_number_it_is_in_python(monkeypatch):
+    monkeypatch.setattr(policy, "SUPPORTED_VERSION", 1)
+    assert isinstance(parse_policy({"version": 1}), Policy)
+    assert parse_policy({"version": True}) == InvalidPolicy((Violation("/version", "version_unsupported"),))
+
+
+# R11
+
+
+def test_values_of_different_types_are_not_equal():
+    assert reference.equal(1, "1") is False
+
+
+# R12.8
+
+
+@pytest.mark.parametrize(
+    ("value", "cause"),
+    [
+        (None, "a resource must be an object"),
+        ({}, "the resource has no `id`"),
+        ({"id": ""}, "the resource's `id` must be a string that is not empty"),
+        ({"id": 1}, "the resource's `id` must be a string that is not empty"),
+        ({"id": "a", "custom_data": None}, "the resource's `custom_data` must be an object"),
+    ],
+)
+def test_what_is_no_resource_says_why(value, cause):
+    assert parse_resource(value) == InvalidResource(cause)
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("settings", "cause"),
+    [
+        ({"claim": ""}, "the claim's name must be a string that is not empty"),
+        ({"claim": 5}, "the claim's name must be a string that is not empty"),
+        ({"types": ()}, "the resource types must be a tuple of one or more strings"),
+        ({"types": ["devices"]}, "the resource types must be a tuple of one or more strings"),
+        ({"types": ("devices", 1)}, "the resource types must be a tuple of one or more strings"),
+        ({"types": ("a", "b", "a")}, "a resource type stands twice among the resource types"),
+        ({"types": ("a", "version")}, "a resource type cannot be called `version`, nor be empty"),
+        ({"types": ("",)}, "a resource type cannot be called `version`, nor be empty"),
+        ({"require_policy": 1}, "require_policy must be True or False"),
+    ],
+)
+def test_settings_that_cannot_be_used_say_why(settings, cause):
+    with pytest.raises(InvalidSetting) as refusal:
+        PolicySettings(**settings)
+    assert str(refusal.value) == cause
+
+
+# Decisions and requests
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cause"),
+    [
+        ((1, Reason.MATCHED), "allow 1 does not go with the reason `matched`"),
+        ((0, Reason.TYPE_NOT_GRANTED), "allow 0 does not go with the reason `type_not_granted`"),
+        ((True, Reason.TYPE_NOT_GRANTED), "allow True does not go with the reason `type_not_granted`"),
+        ((False, Reason.MATCHED), "allow False does not go with the reason `matched`"),
+        ((False, Reason.INVALID_POLICY), "0 violations do not go with the reason `invalid_policy`"),
+        (
+            (True, Reason.MATCHED, (Violation("", "not_an_object"),)),
+            "1 violations do not go with the reason `matched`",
+        ),
+        ((False, Reason.CONSTRAINT_FAILED), "0 failures do not go with the reason `constraint_failed`"),
+        (
+            (True, Reason.MATCHED, (), (Failure("/id", "different"),)),
+            "1 failures do not go with the reason `matched`",
+        ),
+    ],
+)
+def test_a_decision_that_contradicts_itself_says_how(arguments, cause):
+    with pytest.raises(ValueError, match="not go with") as refusal:
+        Decision(*arguments)
+    assert str(refusal.value) == cause
+
+
+def test_a_decision_has_no_more_than_its_engine_gave_it():
+    found = Decision(allow=True, reason=Reason.MATCHED)
+    assert dataclasses.astuple(found) == (True, Reason.MATCHED, (), (), "", None, None, {}, None)
+    assert type(found.as_dict()["reason"]) is str
+
+
+def test_only_allow_reason_and_details_can_be_given_by_place():
+    with pytest.raises(TypeError):
+        Decision(True, Reason.MATCHED, (), (), "opa")  # noqa: FBT003
+
+
+def test_decisions_that_differ_in_their_bundles_are_told_apart_but_have_one_hash():
+    one, other = (Decision(allow=True, reason=Reason.MATCHED, bundles={"b": revision}) for revision in ("1", "2"))
+    assert one != other
+    assert hash(one) == hash(other)
+
+
+def test_a_request_counts_the_bytes_of_each_text():
+    request = Request(b"1", b"22", b"333", b"4444", b"55555")
+    assert request.size == 15
+    assert Request(None, None).size == 0
+
+
+def test_a_request_is_written_with_the_members_that_are_there():
+    request = Request(b"1", b"22", b"333", b"4444", b"55555")
+    assert request.text == b'{"claims":1,"type":22,"resource":333,"id":4444,"token":55555}'
+    assert Request(None, None).text == b"{}"
+    assert Request(None, None, id=b'""').text == b'{"id":""}'
