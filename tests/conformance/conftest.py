@@ -1,0 +1,44 @@
+"""What was compared is told at the end of every run; and the deciders that the tests share."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import pytest
+from conformance import tally
+from conformance.asking import Deciders
+from conformance.deciders import OTHER, Panel
+
+from bridge.policy import PolicySettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if tally.COMPARED:
+        seed = tally.seed()
+        terminalreporter.section(f"conformance, seed {seed} ({tally.VARIABLE}={seed} repeats it)")
+        for line in tally.lines():
+            terminalreporter.line(line)
+
+
+@pytest.fixture(scope="session")
+def panels(opa_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Panel]]:
+    """The deciders of the default rule set, and those of one with other names and `require_policy`."""
+    found = {
+        name: Panel(opa_url, settings, tmp_path_factory.mktemp("wasm"))
+        for name, settings in {"default": PolicySettings(), "other": OTHER}.items()
+    }
+    yield found
+    for panel in found.values():
+        panel.close()
+
+
+@pytest.fixture(scope="session")
+def bridges(opa_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deciders]:
+    """A bridge for each engine and settings, made when it is asked for."""
+    found = Deciders(opa_url, tmp_path_factory.mktemp("wasm"), secrets.token_hex(6))
+    yield found
+    found.close()

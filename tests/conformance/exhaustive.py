@@ -1,0 +1,330 @@
+"""Small scope, exhaustively: `make exhaustive`.
+
+All policies and all resources up to a small size over a small alphabet of awkward values, each of the one with each of
+the other: on the reference, on OPA with the resource inline, stored, and with a raw token (one a policy), and in Wasm,
+in batches; a sample of them also one at a time through `decision` and `allow`. Ends with 1 where deciders differ.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from conformance import tally
+from conformance.deciders import Difference, Differs, Panel, rounds
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from bridge import reference
+from bridge.decision import Request
+from bridge.opa import ManagedOpa
+from bridge.policy import PolicySettings
+from bridge.strict_json import encode, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from bridge.decision import Decision
+    from bridge.engines import OpaEngine, WasmEngine
+
+SETTINGS: Final = PolicySettings()
+ALONE: Final = 50_000
+_STORED_AT_ONCE: Final = 2_000  # requests in one query
+_ALONE_AT_ONCE: Final = 500
+_THREADS: Final = 4
+_BATCHED: Final = 4  # deciders that are asked all pairs
+
+_GONE: Final = object()
+VALUES: Final[tuple[Any, ...]] = (_GONE, None, True, 0, 1, 2**53, 2**53 + 1, "", "1", "a", [], [1], {}, {"a": 1})
+NAMES: Final = ("a", "~/")
+WANTED_IDS: Final = (_GONE, "a", "A", "")
+IDS: Final = ("a", "A", "a ")
+
+Told: TypeAlias = "Callable[[int], object]"
+Work: TypeAlias = "Callable[[], list[Difference]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Claims and a type, in canonical text."""
+
+    claims: bytes
+    type: bytes
+
+
+def _objects(members: dict[str, Iterable[Any]]) -> Iterator[dict[str, Any]]:
+    """All objects whose members have one of these values each, or are not there."""
+    for chosen in itertools.product(*members.values()):
+        yield {name: value for name, value in zip(members, chosen, strict=True) if value is not _GONE}
+
+
+def _custom_data() -> list[Any]:
+    return [_GONE, *_objects(dict.fromkeys(NAMES, VALUES))]
+
+
+def subjects() -> list[Subject]:
+    """All claims, each with the types that are worth asking with them.
+
+    Valid policies whose description of devices is all there is; and, asked for both types, policies that are odd in
+    their version, their descriptions or their members; and claims that are odd in the policy claim; and odd types.
+    """
+    devices = encode("devices")
+    found = [
+        Subject(encode({"policy": {"version": 2, "devices": description}}), devices)
+        for description in _objects({"id": WANTED_IDS, "custom_data": _custom_data()})
+    ]
+    odd = _objects(
+        {
+            "version": (2, _GONE, "2", True),
+            "devices": (
+                _GONE,
+                {},
+                None,
+                [],
+                "",
+                {"id": 1},
+                {"id": None},
+                {"custom_data": None},
+                {"custom_data": []},
+                {"user_id": "a"},
+                {"id": 1, "custom_data": 0, "x/~": 0},
+            ),
+            "sessions": (_GONE, {}, {"id": "a"}, {"custom_data": {"a": 1}, "": 0}, False),
+            "device": (_GONE, {}),
+        }
+    )
+    policies = [*odd, None, True, 0, 2, "", "a", [], [{"version": 2}], {}, {"version": 2, "~/": 1, "": 2, "/": 3}]
+    versions: tuple[Any, ...] = (1, 3, 20, -2, 2.5, Decimal("2.0000000000000001"), None, [2], "2.0", {})
+    policies += [{"version": version, "devices": {}} for version in versions]
+    claims = [encode({"policy": policy}) for policy in policies]
+    others: tuple[Any, ...] = ({}, {"Policy": {"version": 2}}, {"sub": "a"}, None, [], "policy", 1)
+    claims += map(encode, others)
+    found += [Subject(text, encode(type_)) for text in claims for type_ in SETTINGS.types]
+    matching = encode({"policy": {"version": 2, "devices": {}, "sessions": {}}})
+    strange: tuple[Any, ...] = (
+        "",
+        "device",
+        "Devices",
+        "devices ",
+        "version",
+        "policy",
+        None,
+        0,
+        True,
+        [],
+        ["devices"],
+        {},
+    )
+    found += [Subject(matching, encode(type_)) for type_ in strange]
+    return list(dict.fromkeys(found))
+
+
+def resources() -> list[bytes]:
+    """All resources: ids with all custom data, and what is no resource."""
+    found = list(_objects({"id": IDS, "custom_data": _custom_data()}))
+    found += _objects({"id": (_GONE, None, 1, "", True, [], ["a"], {}), "custom_data": (_GONE, {}, {"a": 1})})
+    found += _objects({"id": IDS, "custom_data": (None, [], "", 0, False, [{"a": 1}])})
+    odd = [None, True, 0, "", "a", [], [{"id": "a"}], {"ID": "a"}, {"id": "a", "a": 1, "~/": 1, "customData": {"a": 1}}]
+    return [encode(resource) for resource in [*found, *odd]]
+
+
+class Scope:
+    """Subjects and resources, and the reference's decision for each of the one with each of the other.
+
+    Args:
+        panel: The deciders.
+        subjects_: The claims and types.
+        resources_: The resources, in canonical text.
+        layer: What the answers are counted for.
+        told: Called with the number of answers that were compared, again and again.
+    """
+
+    def __init__(
+        self,
+        panel: Panel,
+        subjects_: Sequence[Subject],
+        resources_: Sequence[bytes],
+        *,
+        layer: str,
+        told: Told = lambda _: None,
+    ) -> None:
+        self.panel = panel
+        self.subjects = subjects_
+        self.resources = resources_
+        self.layer = layer
+        self.told = told
+        values = [parse(text) for text in resources_]
+        same: dict[Decision, Decision] = {}
+        self.wanted = [
+            [same.setdefault(decision, decision) for decision in self._decided(subject, values)]
+            for subject in subjects_
+        ]
+
+    @property
+    def pairs(self) -> int:
+        return len(self.subjects) * len(self.resources)
+
+    def _decided(self, subject: Subject, values: Iterable[Any]) -> Iterator[Decision]:
+        asked = {"claims": parse(subject.claims), "type": parse(subject.type)}
+        return (reference.decide({**asked, "resource": value}, self.panel.settings) for value in values)
+
+    def in_batches(self) -> Iterator[Work]:
+        """Every pair, in a batch of every decider; the stores are filled one after the other."""
+        engines: tuple[tuple[str, OpaEngine | WasmEngine], ...] = (
+            ("opa", self.panel.opa),
+            ("opa-token", self.panel.opa_raw),
+            ("wasm", self.panel.wasm),
+        )
+        yield self._stored
+        for number in range(len(self.subjects)):
+            for name, engine in engines:
+                yield partial(self._row, name, engine, number)
+
+    def _row(self, name: str, engine: OpaEngine | WasmEngine, number: int) -> list[Difference]:
+        """One subject with all resources, in one query."""
+        subject = self.subjects[number]
+        asked = [Request(subject.claims, subject.type, resource) for resource in self.resources]
+        given = [self.panel.token.with_token(one) for one in asked] if name == "opa-token" else asked
+        return self._differences(name, asked, self.wanted[number], engine.decide(given))
+
+    def _stored(self) -> list[Difference]:
+        """Resources that share an id are stored one after the other; all subjects ask about each layer."""
+        types = self.panel.settings.types
+        engine = self.panel.opa
+        any_subject = Request(b"{}", encode(types[0]))
+        layers = rounds([replace(any_subject, resource=resource) for resource in self.resources], types)
+        known = {encode(type_) for type_ in types}
+        found = []
+        for stored, at in layers:
+            for type_ in types:
+                engine.store.replace(type_, stored[types[0]])
+            asked: list[tuple[Request, Request, Decision]] = []
+            for subject, row in zip(self.subjects, self.wanted, strict=True):
+                for number, request in at.items():
+                    inline = Request(subject.claims, subject.type, self.resources[number])
+                    by_id = (
+                        inline if subject.type not in known else Request(subject.claims, subject.type, *_item(request))
+                    )
+                    asked.append((inline, by_id, row[number]))
+            for start in range(0, len(asked), _STORED_AT_ONCE):
+                inlines, by_ids, wanted = zip(*asked[start : start + _STORED_AT_ONCE], strict=True)
+                found += self._differences("opa-stored", inlines, wanted, engine.decide(by_ids))
+        return found
+
+    def _differences(
+        self, name: str, asked: Sequence[Request], wanted: Sequence[Decision], given: Sequence[Decision]
+    ) -> list[Difference]:
+        tally.count(self.layer, name, len(given))
+        self.told(len(given))
+        return [
+            Difference(name, question, right.as_dict(), answer.as_dict())
+            for question, right, answer in zip(asked, wanted, given, strict=True)
+            if _outcome(right) != _outcome(answer)
+        ]
+
+    def one_at_a_time(self, pairs: int, seed: int) -> Iterator[Work]:
+        """Pairs chosen at random, in batches and through `decision` and `allow`."""
+        chosen = random.Random(seed).sample(range(self.pairs), pairs)
+        # Neighbours have the same resource, so that few stores have to be filled.
+        chosen.sort(key=lambda number: number % len(self.resources))
+        for start in range(0, pairs, _ALONE_AT_ONCE):
+            asked = []
+            for number in chosen[start : start + _ALONE_AT_ONCE]:
+                subject, resource = divmod(number, len(self.resources))
+                asked.append(
+                    Request(self.subjects[subject].claims, self.subjects[subject].type, self.resources[resource])
+                )
+            yield partial(self._alone, asked)
+
+    def _alone(self, asked: Sequence[Request]) -> list[Difference]:
+        self.told(len(asked))
+        try:
+            self.panel.compare(asked, alone=len(asked), layer=f"{self.layer}, one at a time")
+        except Differs as differs:
+            return differs.found
+        return []
+
+
+def _item(request: Request) -> tuple[bytes | None, bytes | None]:
+    return request.resource, request.id
+
+
+def _outcome(decision: Decision) -> tuple[object, ...]:
+    return decision.allow, decision.reason, decision.violations, decision.failures
+
+
+def compare(scope: Scope, *, alone: int, seed: int) -> None:
+    """Compare all pairs in batches, then so many of them one at a time.
+
+    Args:
+        scope: What to compare.
+        alone: How many pairs are asked one at a time.
+        seed: What these are chosen by.
+
+    Raises:
+        Differs: Deciders differ.
+    """
+    with ThreadPoolExecutor(_THREADS) as threads:
+        found = [*itertools.chain.from_iterable(threads.map(_done, scope.in_batches()))]
+    # One after the other: they fill the stores, and each has threads of its own.
+    for work in scope.one_at_a_time(alone, seed):
+        found += work()
+    if found:
+        raise Differs(scope.panel.settings, found)
+
+
+def _done(work: Work) -> list[Difference]:
+    return work()
+
+
+def main() -> int:
+    """Compare everything; 0 when no two deciders differ."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--alone", type=int, default=ALONE, help="pairs that are asked one at a time as well")
+    parser.add_argument("--seed", type=int, default=tally.seed(), help="what those are chosen by")
+    chosen = parser.parse_args()
+    console = Console(soft_wrap=True)
+    began = time.monotonic()
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("answers"), TimeElapsedColumn(), TimeRemainingColumn())
+    asked, about = subjects(), resources()
+    pairs = len(asked) * len(about)
+    console.print(
+        f"{len(asked):,} claims and types x {len(about):,} resources = {pairs:,} pairs; "
+        f"{chosen.alone:,} of them one at a time, chosen by seed {chosen.seed}",
+        highlight=False,
+    )
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ManagedOpa() as opa,
+        closing(Panel(opa.url, SETTINGS, Path(folder))) as panel,
+        Progress(*columns, console=console, disable=not console.is_terminal) as progress,
+    ):
+        task = progress.add_task("", total=pairs * _BATCHED + chosen.alone)
+        scope = Scope(panel, asked, about, layer="exhaustive", told=partial(progress.advance, task))
+        try:
+            compare(scope, alone=chosen.alone, seed=chosen.seed)
+        except Differs as differs:
+            console.print(str(differs), markup=False, highlight=False)
+            return 1
+    reasons = Counter(decision.reason for row in scope.wanted for decision in row)
+    console.print(", ".join(f"{reason} {number:,}" for reason, number in reasons.most_common()), highlight=False)
+    for line in tally.lines():
+        console.print(line, highlight=False)
+    console.print(f"0 differences, {time.monotonic() - began:,.0f} s", highlight=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,29 @@
+"""A slice of the small scope that `make exhaustive` compares whole, another one each day."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from conformance import tally
+from conformance.exhaustive import Scope, compare, resources, subjects
+
+if TYPE_CHECKING:
+    from conformance.deciders import Panel
+
+SUBJECTS = 80
+ALONE = 300
+
+
+def test_every_decider_gives_the_answers_of_the_reference(panels: dict[str, Panel]) -> None:
+    chosen = random.Random(tally.seed()).sample(subjects(), SUBJECTS)
+    scope = Scope(panels["default"], chosen, resources(), layer="exhaustive slice")
+    assert scope.pairs >= 50_000
+    compare(scope, alone=ALONE, seed=tally.seed())
+
+
+def test_the_whole_scope_is_of_a_million_different_pairs() -> None:
+    asked, about = subjects(), resources()
+    assert len(set(asked)) == len(asked)
+    assert len(set(about)) == len(about)
+    assert len(asked) * len(about) >= 1_000_000
