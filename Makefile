@@ -4,7 +4,8 @@
 
 .DEFAULT_GOAL := help
 
-TARGETS := help demo test lint lint-rego format render coverage rego-test docker-test opa wheel clean
+TARGETS := help demo test lint lint-rego format render coverage rego-test docker-test opa wheel clean conformance-long exhaustive \
+    mutants
 .PHONY: $(TARGETS)
 
 # Strips the space that make puts before the name; works for folders with spaces too, for nothing is included.
@@ -21,6 +22,7 @@ else
 VENV := .venv
 PY := $(VENV)/bin/python
 REGO := rego/jwt_policy
+DECIDERS := bridge/reference.py,bridge/policy.py,bridge/resource.py,bridge/decision.py,bridge/strict_json/*,bridge/engines/answer.py
 OPA_SOURCE := $(PY) tests/opa_source.py
 PYTHONS := $(or $(PYTHON),python3 python python3.14 python3.13 python3.12 python3.11)
 
@@ -29,7 +31,7 @@ STALE := $(shell for stamp in $(VENV)/.installed*; do \
     test -e "$$stamp" || continue; test -x $(PY) && grep -qxF "$(ROOT)" "$$stamp" || rm -f $(PY) $(VENV)/.installed*; done)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.installed ## sign five tokens, decide on sample devices and sessions, print the table (no OPA needed)
 	@$(PY) -m bridge demo
@@ -57,9 +59,10 @@ format: $(VENV)/.installed-dev ## format the Python and the Rego
 render: $(VENV)/.installed-dev ## render the committed Rego and build its policy.wasm anew
 	opa="$$($(OPA_SOURCE) --pinned)" && JWT_BRIDGE_OPA="$$opa" $(PY) -m bridge render --default --write rego
 
-coverage: $(VENV)/.installed-dev ## run all tests and report the lines that none reaches
-	@$(PY) -m coverage run --source=bridge -m pytest $(PYTEST_ARGS)
-	@$(PY) -m coverage report --show-missing --skip-covered
+coverage: $(VENV)/.installed-dev ## run all tests and report what none reaches; the deciders must be reached whole
+	@$(PY) -m coverage run -m pytest $(PYTEST_ARGS)
+	@$(PY) -m coverage report
+	@$(PY) -m coverage report --include='$(DECIDERS)' --fail-under=100
 
 rego-test: $(VENV)/.installed-dev ## run the Rego tests; every line must be covered
 	@opa="$$($(OPA_SOURCE))" && "$$opa" test $(REGO) && "$$opa" test --coverage --threshold 100 $(REGO) >/dev/null
@@ -77,6 +80,16 @@ wheel: $(VENV)/.installed-dev ## build the wheel into dist/
 clean: ## remove what the other targets made, .venv included
 	rm -rf $(VENV) dist build .coverage htmlcov .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+conformance-long: $(VENV)/.installed-dev ## compare all deciders on COUNT random questions, 1000000 if not told
+	@opa="$$($(OPA_SOURCE))" && JWT_BRIDGE_OPA="$$opa" PYTHONPATH=tests $(PY) -m conformance.long \
+	    --count $(or $(COUNT),1000000) $(CONFORMANCE_ARGS)
+
+exhaustive: $(VENV)/.installed-dev ## compare all deciders on every policy and resource of a small scope
+	@opa="$$($(OPA_SOURCE))" && JWT_BRIDGE_OPA="$$opa" PYTHONPATH=tests $(PY) -m conformance.exhaustive $(CONFORMANCE_ARGS)
+
+mutants: $(VENV)/.installed-dev ## change the rules and the Python that decides, one thing at a time: some test must fail each time
+	@opa="$$($(OPA_SOURCE))" && PYTHONPATH=tests $(PY) -m mutation --opa "$$opa" $(MUTANTS_ARGS)
 
 # The first Python that is new enough and can make a venv: `python3` may be neither.
 $(VENV)/bin/python:

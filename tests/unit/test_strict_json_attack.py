@@ -282,9 +282,10 @@ def seconds(data, times):
 def test_time_is_linear_in_the_size(shape):
     """8 MB take at most 12 times what 1 MB take; of a few runs the best counts."""
     small, large = shape(1_000_000), shape(8_000_000)
-    one, eight = [seconds(small, 1)], []
-    for _ in range(4):
-        one.append(seconds(small, 8 if min(one, default=0) < 0.05 else 2))
+    times = 8 if seconds(small, 1) < 0.05 else 2
+    one, eight = [], []
+    for _ in range(6):
+        one.append(seconds(small, times))
         eight.append(seconds(large, 1))
         if min(eight) <= 12 * min(one):
             return

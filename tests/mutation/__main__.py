@@ -1,0 +1,126 @@
+"""`make mutants`: every mutant of both sides is killed, or is listed as equivalent; anything else ends with 1."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mutation.equivalents import listed
+from mutation.mutants import Key, Mutant, Verdict
+from mutation.python_side import PythonSide
+from mutation.rego_side import RegoSide
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+ROOT: Final = Path(__file__).resolve().parent.parent.parent
+_KILLED: Final = frozenset((Verdict.KILLED, Verdict.TIMED_OUT))
+_EVERY: Final = 30.0
+CONSOLE: Final = Console(highlight=False, soft_wrap=True, markup=False)
+
+
+@dataclass
+class Tally:
+    """What became of a side's mutants."""
+
+    side: str
+    verdicts: Counter[Verdict] = field(default_factory=Counter)
+    equivalent: int = 0
+    bad: list[tuple[str, Key]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def count(self, mutant: Mutant, verdict: Verdict, reasons: Mapping[Key, str]) -> None:
+        if mutant.key in reasons and verdict is Verdict.SURVIVED:
+            self.equivalent += 1
+            return
+        self.verdicts[verdict] += 1
+        if mutant.key in reasons:
+            self.fault(f"listed as equivalent, but {verdict}", mutant.key)
+        elif verdict not in (*_KILLED, Verdict.NO_MUTANT):
+            self.fault(verdict, mutant.key)
+
+    def fault(self, what: str, key: Key) -> None:
+        self.bad.append((what, key))
+        CONSOLE.print(f"{what}: {key}")
+
+    def __str__(self) -> str:
+        killed = sum(self.verdicts[verdict] for verdict in _KILLED)
+        survived = self.verdicts[Verdict.SURVIVED]
+        text = f"{self.side}: killed {killed}, equivalent {self.equivalent}, survived {survived}"
+        for verdict in (Verdict.NO_TESTS, Verdict.SUSPICIOUS):
+            if self.verdicts[verdict]:
+                text += f", {verdict} {self.verdicts[verdict]}"
+        if self.verdicts[Verdict.TIMED_OUT]:
+            text += f"; of the killed {self.verdicts[Verdict.TIMED_OUT]} ran out of time, again when alone"
+        if self.verdicts[Verdict.NO_MUTANT]:
+            text += f"; {self.verdicts[Verdict.NO_MUTANT]} more do not compile and are no mutants"
+        return f"{text} ({self.seconds:.0f} s)"
+
+
+def judged(side: RegoSide | PythonSide, only: str, reasons: Mapping[Key, str]) -> Tally:
+    """All mutants of one side."""
+    began = time.monotonic()
+    tally = Tally(side.name)
+    CONSOLE.print(f"{side.name}: asking the judges about what is unchanged")
+    side.check()
+    found = side.mutants(only)
+    for mutant, verdict in shown(side.name, side.judge(found), len(found)):
+        tally.count(mutant, verdict, reasons)
+    made = {mutant.key for mutant in found}
+    for key in reasons:
+        if side.makes(key.file) and only in key.file and key not in made:
+            tally.fault("listed as equivalent, but not made any more", key)
+    tally.seconds = time.monotonic() - began
+    return tally
+
+
+def shown(name: str, results: Iterable[tuple[Mutant, Verdict]], total: int) -> Iterator[tuple[Mutant, Verdict]]:
+    """The results, with a bar on a terminal and a line now and then elsewhere."""
+    if CONSOLE.is_terminal:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=CONSOLE, transient=True) as progress:
+            yield from progress.track(results, total=total, description=name)
+        return
+    last = time.monotonic()
+    for number, result in enumerate(results, 1):
+        yield result
+        if number == total or time.monotonic() - last >= _EVERY:
+            last = time.monotonic()
+            CONSOLE.print(f"{name}: {number} of {total}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m mutation", description=__doc__)
+    parser.add_argument("--side", choices=("rego", "python"), help="one side alone")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only files whose names contain TEXT")
+    parser.add_argument("--jobs", type=int, default=2, help="how many mutants are judged at a time (2)")
+    parser.add_argument("--opa", type=Path, default=Path("opa"), help="the opa that judges the Rego (from PATH)")
+    arguments = parser.parse_args()
+    reasons = listed()
+    tallies = []
+    with tempfile.TemporaryDirectory(prefix="mutants-") as name:
+        for side in ("rego", "python"):
+            if arguments.side in (None, side):
+                folder = Path(name) / side
+                folder.mkdir()
+                made = (
+                    RegoSide(ROOT, folder, arguments.opa, arguments.jobs)
+                    if side == "rego"
+                    else PythonSide(ROOT, folder, arguments.jobs)
+                )
+                tallies.append(judged(made, arguments.only, reasons))
+    for tally in tallies:
+        CONSOLE.print(str(tally))
+    return 1 if any(tally.bad for tally in tallies) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

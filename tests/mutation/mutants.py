@@ -1,0 +1,95 @@
+"""What a mutant is, and the name that it keeps when lines move."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+_COMMENT: Final = re.compile(r"  # [^\"']*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """How a mutant is known: no line numbers, so that it stays the same when others move.
+
+    Attributes:
+        file: The file, below the tree's root.
+        within: The function, method or rule; empty for what stands in none.
+        original: The lines that are changed, as they are.
+        mutated: The same lines as they are made.
+        nth: Which of several such changes in there, from 1.
+    """
+
+    file: str
+    within: str
+    original: str
+    mutated: str
+    nth: int = 1
+
+    def __str__(self) -> str:
+        nth = f" ({self.nth})" if self.nth > 1 else ""
+        return f"{self.file}: {self.within or 'module'}{nth}\n    - {self.original}\n    + {self.mutated}"
+
+
+class Verdict(StrEnum):
+    """What became of a mutant."""
+
+    KILLED = "killed"
+    SURVIVED = "survived"
+    TIMED_OUT = "timed out"
+    NO_TESTS = "no tests"
+    SUSPICIOUS = "suspicious"
+    NO_MUTANT = "does not compile"
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One change.
+
+    Attributes:
+        key: How it is known.
+        text: The whole mutated file.
+        in_function: Whether the change is inside one function of Python, and not in what is run at import.
+    """
+
+    key: Key
+    text: str = field(repr=False)
+    in_function: bool = False
+
+
+def keyed(file: str, original: str, found: Iterable[tuple[str, str, bool]]) -> Iterator[Mutant]:
+    """The mutants of a file, each text once.
+
+    Args:
+        file: The file, below the tree's root.
+        original: Its text.
+        found: Where each mutant is, the whole mutated text, and whether it is inside a function.
+    """
+    seen = {original}
+    times: Counter[Key] = Counter()
+    for within, text, in_function in found:
+        if text in seen:
+            continue
+        seen.add(text)
+        before, after = changed(original, text)
+        key = Key(file, within, before, after)
+        times[key] += 1
+        yield Mutant(Key(file, within, before, after, times[key]), text, in_function)
+
+
+def changed(original: str, mutated: str) -> tuple[str, str]:
+    """The lines that differ, without indents and comments, each side on one line."""
+    before, after = original.split("\n"), mutated.split("\n")
+    shorter = min(len(before), len(after))
+    start = next((at for at in range(shorter) if before[at] != after[at]), shorter)
+    end = next((at for at in range(shorter - start) if before[-1 - at] != after[-1 - at]), shorter - start)
+    sides = (before[start : len(before) - end], after[start : len(after) - end])
+    one, other = (" ".join(_COMMENT.sub("", line).strip() for line in side) for side in sides)
+    return one, other

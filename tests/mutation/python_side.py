@@ -1,0 +1,220 @@
+"""The Python side: mutants of the deciders, of strict JSON and of tokens, judged by the tests that are about them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Final
+
+from mutation.mutants import Mutant, Verdict
+from mutation.python_mutants import mutants
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Modules, and the tests that judge their mutants.
+
+    Attributes:
+        name: Its name.
+        modules: The modules, as patterns below the tree's root.
+        tests: The tests, as patterns too; a pattern may match nothing.
+        prepared: Calls of a test module's cached helpers, by module, name and argument, that children need not repeat.
+    """
+
+    name: str
+    modules: tuple[str, ...]
+    tests: tuple[str, ...]
+    prepared: tuple[tuple[str, str, str], ...] = ()
+
+
+_VECTORS: Final = "tests/mutation/judge_vectors.py"
+GROUPS: Final = (
+    Group(
+        "strict_json",
+        ("bridge/strict_json/*.py",),
+        (
+            "tests/unit/test_strict_json.py",
+            "tests/unit/test_numbers.py",
+            "tests/unit/test_more_strict_json.py",
+            _VECTORS,
+        ),
+    ),
+    Group(
+        "decision",
+        ("bridge/reference.py", "bridge/policy.py", "bridge/resource.py", "bridge/decision.py"),
+        ("tests/unit/test_policy.py", "tests/unit/test_more_policy.py", _VECTORS),
+    ),
+    Group(
+        "tokens",
+        ("bridge/tokens/*.py",),
+        (
+            "tests/unit/test_tokens.py",
+            "tests/unit/test_raw_tokens.py",
+            "tests/unit/test_more_tokens.py",
+            "tests/integration/test_jwks_server.py",
+        ),
+        tuple(("test_tokens", "private", key) for key in ("rsa", "rsa-other", "rsa-1024", "rsa-2047", "dsa")),
+    ),
+)
+_COPIED: Final = ("bridge", "rego", "tests", "pyproject.toml")
+
+
+class PythonSide:
+    """Makes and judges the mutants of the Python.
+
+    Args:
+        root: The tree's root.
+        folder: An empty folder to work in.
+        jobs: How many mutants are judged at a time.
+    """
+
+    name: Final = "python"
+
+    def __init__(self, root: Path, folder: Path, jobs: int) -> None:
+        self.jobs = jobs
+        self._folder = folder
+        self._copy = folder / "tree"
+        self._copy.mkdir()
+        for name in _COPIED:
+            if (root / name).is_dir():
+                shutil.copytree(root / name, self._copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(root / name, self._copy / name)
+        self._group_of: dict[str, Group] = {}
+
+    def makes(self, file: str) -> bool:
+        """Whether the file's mutants are of this side."""
+        return file.endswith(".py")
+
+    def mutants(self, only: str = "") -> list[Mutant]:
+        """The mutants of the files whose names contain `only`."""
+        found: list[Mutant] = []
+        for group in GROUPS:
+            for pattern in group.modules:
+                for path in sorted(self._copy.glob(pattern)):
+                    file = str(path.relative_to(self._copy))
+                    self._group_of[file] = group
+                    if only in file:
+                        found += mutants(file, path.read_text(encoding="utf-8"))
+        return found
+
+    def judge(self, found: Iterable[Mutant]) -> Iterator[tuple[Mutant, Verdict]]:
+        """Warm where the change is in a function, cold elsewhere; what ran out of time once more, alone."""
+        todo = list(found)
+        for group in GROUPS:
+            own = [mutant for mutant in todo if self._group_of[mutant.key.file] is group]
+            if not own:
+                continue
+            again: list[tuple[str, Mutant]] = []
+            cold = [mutant for mutant in own if not mutant.in_function]
+            for mutant, outcome in self._judged(group, "warm", [one for one in own if one.in_function], self.jobs):
+                if outcome == "unfit":
+                    cold.append(mutant)
+                elif outcome == "timeout":
+                    again.append(("warm", mutant))
+                else:
+                    yield mutant, Verdict(outcome)
+            for mutant, outcome in self._judged(group, "cold", cold, self.jobs):
+                if outcome == "timeout":
+                    again.append(("cold", mutant))
+                else:
+                    yield mutant, Verdict(outcome)
+            for kind in ("warm", "cold"):
+                for mutant, outcome in self._judged(group, kind, [one for way, one in again if way == kind], 1):
+                    # Twice too slow is dead; anything else that differs from the first time is not to be trusted.
+                    yield mutant, Verdict.TIMED_OUT if outcome == "timeout" else Verdict.SUSPICIOUS
+
+    def check(self) -> None:
+        """Find the judging tests content with what is unchanged."""
+        for group in GROUPS:
+            with ExitStack() as running:
+                self._started(group, "warm", 0, running)
+
+    def _judged(self, group: Group, kind: str, todo: list[Mutant], jobs: int) -> Iterator[tuple[Mutant, str]]:
+        waiting: SimpleQueue[Mutant] = SimpleQueue()
+        for mutant in todo:
+            waiting.put(mutant)
+        done: SimpleQueue[tuple[Mutant, str] | BaseException] = SimpleQueue()
+
+        def work(number: int) -> None:
+            try:
+                with ExitStack() as running:
+                    worker = self._started(group, kind, number, running)
+                    while True:
+                        mutant = waiting.get_nowait()
+                        done.put((mutant, _asked(worker, mutant)["outcome"]))
+            except Empty:
+                pass
+            except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+                done.put(error)
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(min(jobs, len(todo)))]
+        for thread in threads:
+            thread.start()
+        for _ in todo:
+            result = done.get()
+            if isinstance(result, BaseException):
+                raise result
+            yield result
+        for thread in threads:
+            thread.join()
+
+    def _started(self, group: Group, kind: str, number: int, running: ExitStack) -> subprocess.Popen[str]:
+        tests = [
+            str(path.relative_to(self._copy)) for pattern in group.tests for path in sorted(self._copy.glob(pattern))
+        ]
+        settings = {
+            "tests": tests,
+            "prepared": group.prepared,
+            "learnt": str(self._folder / f"{group.name}.json"),
+            "log": str(self._folder / f"{group.name}-{kind}-{number}.log"),
+        }
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join((str(self._copy), str(self._copy / "tests"))),
+            "PYTHONHASHSEED": "0",
+        }
+        worker = running.enter_context(
+            subprocess.Popen(
+                [sys.executable, "-m", "mutation.python_worker", kind, json.dumps(settings)],
+                cwd=self._copy,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        )
+        running.callback(worker.stdin.close)  # type: ignore[union-attr]
+        said = _answer(worker)
+        if said["outcome"] != "ready":
+            raise AssertionError(
+                f"{group.name}: the tests that judge fail without a mutant: {said}; see {settings['log']}"
+            )
+        return worker
+
+
+def _asked(worker: subprocess.Popen[str], mutant: Mutant) -> dict[str, Any]:
+    assert worker.stdin is not None
+    key = mutant.key
+    worker.stdin.write(json.dumps({"file": key.file, "within": key.within, "text": mutant.text}) + "\n")
+    worker.stdin.flush()
+    return _answer(worker)
+
+
+def _answer(worker: subprocess.Popen[str]) -> dict[str, Any]:
+    assert worker.stdout is not None
+    line = worker.stdout.readline()
+    if not line:
+        raise AssertionError("a worker ended before it was told to")
+    found: dict[str, Any] = json.loads(line)
+    return found
