@@ -67,16 +67,8 @@ class _TimedConnection(HTTPConnection):
         return response
 
 
-class _TimedTlsConnection(HTTPSConnection):
-    status: int = HTTPStatus.OK
-
-    def _new_conn(self) -> socket.socket:
-        return _connected(self, self.host, self.port or self.default_port)
-
-    def getresponse(self) -> HTTPResponse:  # type: ignore[override] # as urllib3 does
-        response = super().getresponse()
-        self.status = response.status
-        return response
+class _TimedTlsConnection(_TimedConnection, HTTPSConnection):
+    pass
 
 
 class _Pool(HTTPConnectionPool):
@@ -87,12 +79,8 @@ class _Pool(HTTPConnectionPool):
         super()._put_conn(_closed_unless_ok(conn))
 
 
-class _TlsPool(HTTPSConnectionPool):
+class _TlsPool(_Pool, HTTPSConnectionPool):
     ConnectionCls = _TimedTlsConnection
-    QueueCls = _Stack
-
-    def _put_conn(self, conn: Any) -> None:
-        super()._put_conn(_closed_unless_ok(conn))
 
 
 def _closed_unless_ok(connection: Any) -> Any:

@@ -130,14 +130,13 @@ def _said(chunk: Chunk) -> str:
 def _chunks(chosen: argparse.Namespace) -> Iterator[Chunk]:
     """The chunks that are needed, as many at a time as there are processes."""
     seeds = itertools.count(chosen.seed)
-    examples = min(chosen.chunk, -(-chosen.count // 2))
     pairs = 0
     running: set[Future[Chunk]] = set()
     with ProcessPoolExecutor(chosen.processes, mp_context=multiprocessing.get_context("spawn")) as pool:
         while True:
             # An example is two questions on average, or a little less.
-            while len(running) < chosen.processes and pairs + len(running) * examples * 2 < chosen.count:
-                running.add(pool.submit(compared, next(seeds), examples, chosen.alone))
+            while len(running) < chosen.processes and pairs + len(running) * chosen.chunk * 2 < chosen.count:
+                running.add(pool.submit(compared, next(seeds), chosen.chunk, chosen.alone))
             if not running:
                 return
             done, running = wait(running, return_when=FIRST_COMPLETED)
