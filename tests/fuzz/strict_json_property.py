@@ -52,7 +52,18 @@ def judge(data: bytes | str) -> bool:
     assert encode(again, max_bytes=sys.maxsize) == text, text
     assert parse(text.decode("utf-8")) == again, text
     assert are_canonical(text.decode("utf-8")), text
+    for number in numbers_in(text):
+        assert number != "-0", text
+        assert not re.search(r"[.e].*0$", number), text
+        assert number.lstrip("-").isdigit() or not _is_whole(_number(number)), text
     return True
+
+
+def numbers_in(text: bytes) -> list[str]:
+    """The texts of all numbers in a JSON text."""
+    found: list[str] = []
+    json.loads(text, parse_int=found.append, parse_float=found.append)
+    return found
 
 
 def _look_at_refusal(refused: MalformedInput) -> None:
@@ -77,8 +88,7 @@ def independently(data: bytes | str) -> Any:
 def same(value: Any, expected: Any) -> bool:
     """Whether `value`, as we read it, is what the independent reader read."""
     if isinstance(expected, Number):
-        whole = expected.power >= 0 and len(str(abs(expected.digits))) + expected.power <= 40
-        return type(value) is (int if whole else Decimal) and _normal(value) == expected
+        return type(value) is (int if _is_whole(expected) else Decimal) and _normal(value) == expected
     if type(value) is not type(expected):
         return False
     if isinstance(expected, list):
@@ -105,15 +115,19 @@ def _number(text: str) -> Number:
     mantissa, _, exponent = text.lower().partition("e")
     whole, _, fraction = mantissa.partition(".")
     number = _reduced(int(whole + fraction), int(exponent or "0") - len(fraction))
-    digits = str(abs(number.digits))
-    if number.digits == 0 or (number.power >= 0 and len(digits) + number.power <= 40):
-        return number if number.digits else Number(0, 0)
-    if len(digits) > 17 or not -2_000 < number.power < 2_000:
+    if _is_whole(number):
+        return number
+    if len(str(abs(number.digits))) > 17 or not -2_000 < number.power < 2_000:
         raise RefusedError("R12.5")
     magnitude = Fraction(abs(number.digits)) * Fraction(10) ** number.power
     if not 4 * Fraction(10) ** -324 <= magnitude <= 18 * Fraction(10) ** 307:
         raise RefusedError("R12.5")
     return number
+
+
+def _is_whole(number: Number) -> bool:
+    """Whether it is an integer of at most 40 digits."""
+    return number.power >= 0 and len(str(abs(number.digits))) + number.power <= 40
 
 
 def _normal(value: int | Decimal) -> Number:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-_COMMENT: Final = re.compile(r"  # [^\"']*$")
+_COMMENT: Final = re.compile("  # .*$")
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ _EXCHANGED: Final = {
     "values": ("keys",),
 }
 _WORDS: Final = re.compile(r"\w[`'.,:;]* +[`({]?\w")
-_SAME_IN_CAPITALS: Final = re.compile(r"utf-8|ascii|-?[0-9.]+e-?[0-9]+", re.IGNORECASE)
+_SAME_IN_CAPITALS: Final = re.compile(r"utf-8|ascii|unicode_escape|-?[0-9.]+e-?[0-9]+", re.IGNORECASE)
 _TRUE: Final = cst.Name("True")
 _FALSE: Final = cst.Name("False")
 
@@ -93,6 +93,7 @@ class _Walk(cst.CSTVisitor):
         self._named: list[cst.FunctionDef | cst.ClassDef] = []
         self._body: cst.CSTNode | None = None
         self._patterns: set[cst.CSTNode] = set()
+        self._kept: set[cst.CSTNode] = set()  # a type, and characters that a longer text holds too
 
     def on_visit(self, node: cst.CSTNode) -> bool:
         if _is_left_alone(node):
@@ -104,6 +105,8 @@ class _Walk(cst.CSTVisitor):
                 self._body = node
         if isinstance(node, cst.Call) and _called(node) == "re.compile":
             self._patterns.add(node.args[0].value)
+        if isinstance(node, cst.Call) and (_called(node) == "cast" or _called(node).endswith("strip")):
+            self._kept.update(argument.value for argument in node.args[:1])
         within = ".".join(one.name.value for one in self._named)
         self.found += [(within, self._body is not None, change) for change in self._changes(node)]
         return True
@@ -118,7 +121,7 @@ class _Walk(cst.CSTVisitor):
         if node in self._patterns:
             yield from _patterns(node)
             return
-        if _is_text(node):
+        if _is_text(node) or node in self._kept:
             return
         for kind, operator in mutators.mutation_operators:
             if isinstance(node, kind) and not (operator in _OF_CALLS and _is_kept(node)):
@@ -139,6 +142,8 @@ def _is_left_alone(node: cst.CSTNode) -> bool:
         (first, *_) = node.body
         if isinstance(first, cst.Expr) and isinstance(first.value, cst.SimpleString | cst.ConcatenatedString):
             return True  # a docstring
+        if isinstance(first, cst.Del):
+            return True  # an argument that is not used
         if isinstance(first, cst.AnnAssign):
             return first.value is None or _name(first.annotation.annotation) == "TypeAlias"
         if isinstance(first, cst.Assign):
@@ -273,7 +278,7 @@ def _call(node: cst.Call) -> Iterator[Change]:
 def _line(node: cst.SimpleStatementLine) -> Iterator[Change]:
     """A statement that does nothing."""
     first = node.body[0]
-    if isinstance(first, cst.Expr | cst.AugAssign | cst.Raise | cst.Continue | cst.Break | cst.Del):
+    if isinstance(first, cst.Expr | cst.AugAssign | cst.Raise | cst.Continue | cst.Break):
         yield first, cst.Pass()
 
 
@@ -301,11 +306,6 @@ def _try(node: cst.Try) -> Iterator[Change]:
 def _number(node: cst.Integer) -> Iterator[Change]:
     if node.evaluated_value > 0:
         yield node, node.with_changes(value=str(node.evaluated_value - 1))
-
-
-def _string(node: cst.SimpleString) -> Iterator[Change]:
-    if node.evaluated_value and not node.value.endswith('"""'):
-        yield node, cst.parse_expression('b""' if isinstance(node.evaluated_value, bytes) else '""')
 
 
 def _decorator(node: cst.Decorator) -> Iterator[Change]:
@@ -343,6 +343,5 @@ _OURS: Final[list[tuple[Any, Callable[[Any], Iterator[Change]]]]] = [
     (cst.Slice, _slice),
     (cst.Try, _try),
     (cst.Integer, _number),
-    (cst.SimpleString, _string),
     (cst.Decorator, _decorator),
 ]

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from bridge.errors import MalformedInput
-from bridge.strict_json import ABSENT, CLAIMS_BYTES, MAX_DEPTH, MAX_NODES, RESOURCE_BYTES, encode, parse, resolve
+from bridge.strict_json import ABSENT, CLAIMS_BYTES, MAX_DEPTH, MAX_NODES, RESOURCE_BYTES, are_canonical, encode, parse, resolve
 
 # The package has functions of these names.
 decoding, encoding, numbers, scanning = (
@@ -58,6 +58,7 @@ def scanned(monkeypatch):
     [
         ('{"a":[1,2.5,-3e-7,null,true,"x"],"b":{}}', 64),
         ('"\u00e9 \u4e2d \U0001f600"', 64),
+        ('"\\u8a9e\\u9a9e"', 64),
         (nested(64), 64),
         (f'["{BRACKETS}"]', 64),
         (f'{{"{BRACKETS}":{nested(62)}}}', 64),
@@ -79,7 +80,14 @@ def test_escaped_surrogates_are_scanned(scanned, text):
     assert scanned == [text]
 
 
-@pytest.mark.parametrize("text", ['"\ud800"', '"\ue000\ud800"', nested(65), '{"a":1,"a":1}', "[1,]", "1e999"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *('"\ud800"', '"\ue000\ud800"', nested(65), '{"a":1,"a":1}', "[1,]", "1e999"),
+        *(f'"\\ud{digit}ff"' for digit in "89abcdefABCDEF"),
+        *('"\\uD8FF"', '"\\uDFFF"'),
+    ],
+)
 def test_what_the_decoder_refuses_or_overlooks_is_scanned(scanned, text):
     refusal_of(text)
     assert scanned == [text]
@@ -129,6 +137,12 @@ def test_a_long_integer_is_written_by_the_rules(monkeypatch, value, text):
         ("{a:1}", "line 1, column 2: expected a member name in double quotes, found `a` (R12.1)"),
         ("1 nonsense", "line 1, column 3: text after the end of the JSON value: `nonsense` (R12.1)"),
         ("$_aZ", "line 1, column 1: expected a JSON value, found `$_aZ` (R12.1)"),
+        ("nul 1", "line 1, column 1: expected a JSON value, found `nul` (R12.1)"),
+        ("@true", "line 1, column 1: expected a JSON value, found `@` (R12.1)"),
+        ("\n@", "line 2, column 1: expected a JSON value, found `@` (R12.1)"),
+        ("[" + " " * 50 + "nonsense", "line 1, column 52: expected a JSON value, found `nonsense` (R12.1)"),
+        ('{"é":1,"é":1}', "line 1, column 8: duplicate member `é` (R12.2)"),
+        ('{"a\\n":1,"a\\n":1}', "line 1, column 10: duplicate member `a\\n` (R12.2)"),
         ("truE", "line 1, column 1: expected a JSON value, found `truE` (R12.1)"),
         ("\x01", "line 1, column 1: expected a JSON value, found U+0001 (R12.1)"),
         ("\u00a0", "line 1, column 1: expected a JSON value, found U+00A0 (R12.1)"),
@@ -153,7 +167,9 @@ def test_a_long_integer_is_written_by_the_rules(monkeypatch, value, text):
     ids=lambda value: ascii(value)[:30],
 )
 def test_a_refusal_says_what_is_wrong_and_where(text, said):
-    assert str(refusal_of(text)).endswith(said)
+    refusal = refusal_of(text)
+    assert str(refusal).endswith(said)
+    assert type(refusal.cause) is str
     assert str(refusal_of(text, what="claims")).startswith("claims: line ")
 
 
@@ -184,10 +200,19 @@ def refusal_of_value(value, **settings):
         ({"a": {"b": (1,)}}, "at `/a/b`: a Python builtins.tuple is no JSON value (R12.7)"),
         ({"a": {1: 2}}, "at `/a/1`: a member name of the Python type int (R12.7)"),
         ({"a": {"\ud800": 2}}, "at `/a/'\\ud800'`: a string with an unpaired surrogate (R12.3)"),
-        ({"a/b": ["\udfff"]}, "at `/a~1b/0`: a string with an unpaired surrogate (R12.3)"),
+        ({"a": {"x\ud800": 2}}, "at `/a/'x\\ud800'`: a string with an unpaired surrogate (R12.3)"),
+        ({"a/b": ["x\udfff"]}, "at `/a~1b/0`: a string with an unpaired surrogate (R12.3)"),
         ([float("inf"), 1], "at `/0`: `inf` is no JSON number (R12.7)"),
         ([Decimal("1e309")], "at `/0`: a number of a magnitude above 1.8e308 (R12.5)"),
         ([1 << 1_025], "at `/0`: a number of a magnitude above 1.8e308 (R12.5)"),
+        (
+            [1 << 1_024],
+            "at `/0`: a number of 309 significant digits (at most 17, or an integer of at most 40 digits) (R12.5)",
+        ),
+        (
+            [Decimal("0." + "1" * 1_000)],
+            "at `/0`: a number of 1000 significant digits (at most 17, or an integer of at most 40 digits) (R12.5)",
+        ),
         ([Decimal("0." + "1" * 1_001)], "at `/0`: a number written with more than 1,000 characters (R12.5)"),
     ],
     ids=lambda value: ascii(value)[:30],
@@ -205,6 +230,8 @@ def test_a_value_too_deep_too_long_or_too_large_says_so():
     assert refusal_of_value(value).cause == "nested more than 64 deep"
     assert refusal_of_value("x" * 100, max_bytes=50).cause == "longer than 50 bytes in canonical text"
     assert refusal_of_value("\u00e9" * 40, max_bytes=50).cause == "longer than 50 bytes in canonical text"
+    assert refusal_of_value(["xyz"], max_bytes=3).pointer == ""  # it is only with its quotes that it is too long
+    assert refusal_of_value(["xyz"], max_bytes=2).pointer == "/0"
     assert refusal_of_value([0] * 1_000_000, max_bytes=1 << 30).cause == "more than 1,000,000 values"
     cycle = []
     cycle.append(cycle)
@@ -254,9 +281,19 @@ def test_numbers_at_the_limits_have_this_text(text, value):
 
 
 def test_what_is_no_number_is_none():
-    for text in ("", "x", "01", "1.", "+1", "1e", "--1"):
+    for text in ("", "x", "01", "1.", "+1", "1e", "--1", "1e+-5", "1e5e5", "1.5.5"):
         with pytest.raises(numbers.NumberRefused, match="not a JSON number"):
             numbers.read(text)
+
+
+def test_answers_of_yes_and_no_are_nothing_else():
+    assert scanning._Scanner("a", 1).taken("b") is False
+    assert encoding._is_cycle([1], ["0"]) is False
+
+
+def test_numbers_between_strings_are_looked_at_as_well():
+    assert are_canonical('["a",1.5,"b"]')
+    assert not are_canonical('["a",1.50,"b"]')
 
 
 # Pointers

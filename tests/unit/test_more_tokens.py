@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import socket
+import ssl
 import threading
 from fractions import Fraction
+from types import SimpleNamespace
 
 import pytest
+import requests
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from fault_server import FaultServer
 from requests.adapters import HTTPAdapter
 
-from bridge.errors import AudienceRefused, InvalidSetting, MalformedToken, TokenExpired
-from bridge.tokens import base64url, claims, fetch
+from bridge.errors import AudienceRefused, InvalidSetting, KeysUnavailable, MalformedToken, TokenExpired
+from bridge.tokens import (
+    JwkSet,
+    JwksFile,
+    JwksUrl,
+    base64url,
+    claims,
+    fetch,
+    jwk,
+    jwk_set,
+    jwks_file,
+    jwks_url,
+)
 from bridge.tokens.algorithms import SUPPORTED, KeyRefused, configured, fitting
 from bridge.tokens.compact import MAX_BYTES, Compact, take_apart
 
@@ -225,3 +242,292 @@ def test_a_connection_that_comes_after_the_cut_is_shut():
         far.settimeout(5)
         subject.watch(near)
         assert far.recv(1) == b""
+
+
+@pytest.mark.parametrize(("size", "refused"), [(10, False), (11, True), (70_000, True)])
+def test_a_body_may_be_as_long_as_its_bound(size, refused):
+    with FaultServer(lambda exchange: exchange.reply(b"x" * size)) as server:
+        if refused:
+            with pytest.raises(fetch.FetchFailed, match="more than 10 bytes"):
+                fetch.get(server.url, deadline=5, max_bytes=10)
+        else:
+            assert fetch.get(server.url, deadline=5, max_bytes=10) == b"x" * size
+
+
+@pytest.mark.parametrize("status", ["150 Odd", "201 Created", "302 Found", "404 Not Found"])
+def test_only_status_200_brings_keys(status):
+    with FaultServer(lambda exchange: exchange.reply(b"", status)) as server:
+        with pytest.raises(fetch.FetchFailed, match=f"status {status[:3]}"):
+            fetch.get(server.url, deadline=5, max_bytes=10)
+        assert len(server.exchanges) == 1
+
+
+def test_a_fetch_is_tried_once():
+    assert fetch._WatchedAdapter(None).max_retries.total == 0
+
+
+def chain(length, last):
+    """An error that comes from another one, and so on; `last` is the one at that depth."""
+    error = last
+    for _ in range(length):
+        outer = RuntimeError()
+        outer.__cause__ = error
+        error = outer
+    return error
+
+
+def with_member(name, error):
+    outer = RuntimeError()
+    setattr(outer, name, error)
+    return outer
+
+
+LOOK_UP = "the host's name cannot be looked up"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError(socket.gaierror()), LOOK_UP),
+        (with_member("__cause__", socket.gaierror()), LOOK_UP),
+        (with_member("__context__", socket.gaierror()), LOOK_UP),
+        (with_member("reason", socket.gaierror()), LOOK_UP),
+        (RuntimeError(RuntimeError(RuntimeError()), socket.gaierror()), LOOK_UP),
+        (chain(19, socket.gaierror()), LOOK_UP),
+        (chain(20, socket.gaierror()), "the connection failed (RuntimeError)"),
+        (chain(2, KeyError()), "the connection failed (KeyError)"),
+        (OSError(111, "Connection REFUSED"), "connection refused"),
+        (requests.ConnectionError(111, "http://secret"), "the connection failed (ConnectionError)"),
+        (ssl.SSLError(1, "text"), "TLS failed: SSLError"),
+        (with_member("__cause__", ssl.SSLError(1, "text")), "TLS failed: SSLError"),
+    ],
+)
+def test_a_failed_fetch_says_its_innermost_cause(error, said):
+    assert fetch._in_words(error) == said
+
+
+def test_a_failed_handshake_says_its_reason():
+    error = ssl.SSLError(1, "text")
+    error.reason = "WRONG_VERSION_NUMBER"
+    assert fetch._in_words(error) == "TLS failed: WRONG_VERSION_NUMBER"
+
+
+# JWKs
+
+
+EC = ec.generate_private_key(ec.SECP256R1()).public_key().public_numbers()
+X, Y = EC.x.to_bytes(32, "big"), EC.y.to_bytes(32, "big")
+
+
+@pytest.mark.parametrize(
+    ("document", "cause"),
+    [
+        ({"kty": "R\n"}, "its `kty` `R\\n` is not supported"),
+        ({"kty": "EC", "crv": "P\n"}, "its `crv` `P\\n` is not supported"),
+        ({"kty": "OKP", "crv": "P\n"}, "its `crv` `P\\n` is not supported"),
+        *(
+            (
+                {"kty": "EC", "crv": "P-256", "x": b64(x), "y": b64(y)},
+                "its `x` and `y` are not 32 bytes each",
+            )
+            for x, y in ((X[1:], Y), (b"\0" + X, Y), (X, Y[1:]), (X, b"\0" + Y))
+        ),
+        ({"kty": "OKP", "crv": "Ed25519", "x": b64(b"x" * 31)}, "its numbers are no key"),
+        ({"kty": "EC", "crv": "P-256", "x": b64(Y), "y": b64(X)}, "its numbers are no key"),
+        ({"kty": "oct", "k": "="}, "its `k` is no base64url: a character that base64url does not have"),
+    ],
+)
+def test_a_jwk_that_is_refused_says_why(document, cause):
+    with pytest.raises(KeyRefused) as refusal:
+        jwk.key_from_jwk(document)
+    assert str(refusal.value) == cause
+
+
+def test_a_kind_of_key_that_openssl_lacks_is_refused(monkeypatch):
+    def lacking(_):
+        raise UnsupportedAlgorithm("no such curve")
+
+    monkeypatch.setitem(jwk._READERS, "OKP", lacking)
+    with pytest.raises(KeyRefused, match="its numbers are no key"):
+        jwk.key_from_jwk({"kty": "OKP"})
+
+
+def test_only_a_public_key_is_told_from_a_private_one():
+    assert jwk.key_from_jwk({"kty": "oct", "k": b64(b"x" * 32), "d": "", "p": ""}).kind == "HMAC secret"
+    assert jwk.key_from_jwk({"kty": "EC", "crv": "P-256", "x": b64(X), "y": b64(Y)}).kind == "EC P-256"
+
+
+@pytest.mark.parametrize(
+    ("document", "cause"),
+    [
+        ('{"keys":\n[1,]}', "the JSON is not well-formed (R12.1, line 2, column 4)"),
+        ({"keys": [float("nan")]}, "the JSON is not well-formed (R12.7)"),
+    ],
+)
+def test_a_document_that_is_malformed_says_where_and_quotes_nothing(document, cause):
+    with pytest.raises(KeyRefused) as refusal:
+        jwk.document_from(document)
+    assert str(refusal.value) == cause
+
+
+# Sets
+
+
+def test_a_set_is_given_as_text_or_as_an_object():
+    document = {"keys": [{"kty": "EC", "crv": "P-256", "x": b64(X), "y": b64(Y), "kid": "a"}]}
+    for given in (document, json.dumps(document), json.dumps(document).encode()):
+        assert JwkSet(given).key_for("a").kind == "EC P-256"
+
+
+@pytest.mark.parametrize(
+    ("jwks", "said"),
+    [
+        ([], ""),
+        ([{"kty": "EC", "crv": "P-256", "x": b64(X), "y": b64(Y), "kid": "good"}], ""),
+        ([{"kty": "b", "kid": "b\n"}], " (refused: `b\\n`: its `kty` `b` is not supported)"),
+        (
+            [{"kty": name, "kid": name} for name in "edcb"],
+            " (refused: `b`: its `kty` `b` is not supported; `c`: its `kty` `c` is not supported;"
+            " `d`: its `kty` `d` is not supported)",
+        ),
+    ],
+)
+def test_a_set_that_fits_no_algorithm_says_what_was_refused(jwks, said):
+    with pytest.raises(InvalidSetting) as refusal:
+        JwkSet({"keys": jwks}).check(["RS256", "PS256"])
+    assert str(refusal.value) == f"key set: no key with a `kid` is one for RS256, PS256{said}"
+
+
+# Files of keys
+
+
+KEYS = json.dumps({"keys": [{"kty": "EC", "crv": "P-256", "x": b64(X), "y": b64(Y), "kid": "a"}]}).encode()
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """How often the keys were read."""
+    times = []
+    of = jwk_set.KeySet.of
+
+    def counted(document, *, published):
+        times.append(published)
+        return of(document, published=published)
+
+    monkeypatch.setattr(jwk_set.KeySet, "of", counted)
+    return times
+
+
+def test_a_file_is_read_anew_only_after_its_lifetime_or_where_the_clock_goes_back(tmp_path, read):
+    path, now = tmp_path / "keys.json", [1000.0]
+    path.write_bytes(KEYS)
+    source = JwksFile(path, lifetime=10, clock=lambda: now[0])
+    for time, times in [(1000, 1), (1000, 1), (1009.5, 1), (1010, 2), (1025, 3), (1024, 4), (1024.5, 4)]:
+        now[0] = time
+        source.key_for("a")
+        assert len(read) == times
+    assert set(read) == {False}
+
+
+def test_a_file_is_read_as_far_as_its_bound(tmp_path, monkeypatch):
+    path = tmp_path / "keys.json"
+    monkeypatch.setattr(jwks_file, "MAX_BYTES", len(KEYS))
+    path.write_bytes(KEYS)
+    JwksFile(path).key_for("a")
+    path.write_bytes(KEYS + b" ")
+    with pytest.raises(KeysUnavailable, match=f"more than {len(KEYS)} bytes"):
+        JwksFile(path).key_for("a")
+    sizes = []
+
+    class Counted(io.BytesIO):
+        def read(self, size=-1):
+            sizes.append(size)
+            return super().read(size)
+
+        def fileno(self):
+            return 0
+
+    monkeypatch.setattr(jwks_file.Path, "open", lambda *_: Counted(KEYS))
+    JwksFile(path).key_for("a")
+    assert sizes == [len(KEYS) + 1]
+
+
+def test_a_file_that_cannot_be_read_says_which_and_why(tmp_path, monkeypatch):
+    path = tmp_path / "a\nb"
+    with pytest.raises(KeysUnavailable) as refusal:
+        JwksFile(path).key_for("a")
+    shown = str(path).replace("\n", "\\n")
+    assert str(refusal.value) == f"the keys in the file `{shown}` cannot be had: No such file or directory"
+
+    def stat(_):
+        raise OSError("no strerror")
+
+    monkeypatch.setattr(jwks_file.Path, "stat", stat)
+    with pytest.raises(KeysUnavailable, match="cannot be had: it cannot be read$"):
+        JwksFile(path).key_for("a")
+
+
+@pytest.mark.parametrize("name", ["st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns"])
+def test_each_of_these_tells_a_file_from_its_other_state(name):
+    found = dict.fromkeys(("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns"), 1)
+    one, other = (SimpleNamespace(**found | {name: value}) for value in (1, 2))
+    assert jwks_file._identity(one) != jwks_file._identity(other)
+
+
+@pytest.mark.parametrize("name", ["lifetime", "interval", "deadline"])
+def test_a_setting_in_seconds_that_is_refused_is_named(name):
+    with pytest.raises(InvalidSetting, match=f"^{name}: "):
+        JwksUrl("https://example.com/keys", **{name: -1})
+    if name == "lifetime":
+        with pytest.raises(InvalidSetting, match="^lifetime: "):
+            JwksFile("keys.json", lifetime=0)
+
+
+# Keys behind a URL
+
+
+def test_keys_behind_a_url_take_no_secrets():
+    with pytest.raises(InvalidSetting) as refusal:
+        JwksUrl("https://example.com/keys").check(["RS256", "HS256"])
+    assert str(refusal.value) == "algorithms: `HS256` takes a secret, and what a URL hands out is none"
+
+
+def test_keys_that_cannot_be_had_say_from_where_and_why():
+    source = JwksUrl("http://127.0.0.1:9/a?secret=b", interval=1, lifetime=10, deadline=5, clock=lambda: 100.0)
+    with pytest.raises(KeysUnavailable) as refusal:
+        source.key_for("a")
+    assert str(refusal.value) == "the keys at `http://127.0.0.1:9/a` cannot be had: connection refused"
+    assert type(source._state.fault) is str
+    source._state = jwks_url._State(born=0.0, tried=100.0)
+    with pytest.raises(KeysUnavailable, match="cannot be had: those that were fetched have expired$"):
+        source.key_for("a")
+
+
+def test_keys_that_another_thread_has_brought_are_not_fetched_again():
+    with FaultServer(lambda exchange: exchange.reply(KEYS)) as server:
+        source = JwksUrl(server.url, clock=lambda: 100.0)
+        found = []
+        with source._lock:
+            waiting = threading.Thread(target=lambda: found.append(source.key_for("a")))
+            waiting.start()
+            waiting.join(0.2)
+            keys = jwk_set.KeySet.of(jwk.document_from(KEYS), published=True)
+            source._state = jwks_url._State(keys, born=100.0)
+        waiting.join(5)
+        assert found == [keys.key_for("a")]
+        assert server.connections == 0
+
+
+def test_a_child_gets_locks_of_its_own():
+    source = JwksUrl("https://example.com/keys")
+    lock = source._lock
+    with lock:
+        jwks_url._renew_locks()
+        assert source._lock is not lock
+        assert type(source._lock) is type(lock)
+        assert not source._lock.locked()
+
+
+def test_http_to_another_machine_is_refused_with_its_name():
+    with pytest.raises(InvalidSetting, match="^url: http to `example.com` is not safe, "):
+        JwksUrl("http://example.com/keys")
