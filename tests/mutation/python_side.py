@@ -132,8 +132,7 @@ class PythonSide:
                     yield mutant, Verdict(outcome)
             for kind in ("warm", "cold"):
                 for mutant, outcome in self._judged(group, kind, [one for way, one in again if way == kind], 1):
-                    # Twice too slow is dead; anything else that differs from the first time is not to be trusted.
-                    yield mutant, Verdict.TIMED_OUT if outcome == "timeout" else Verdict.SUSPICIOUS
+                    yield mutant, _repeated(outcome)
 
     def check(self) -> None:
         """Find the judging tests content with what is unchanged."""
@@ -201,6 +200,13 @@ class PythonSide:
                 f"{group.name}: the tests that judge fail without a mutant: {said}; see {settings['log']}"
             )
         return worker
+
+
+def _repeated(outcome: str) -> Verdict:
+    """What a mutant is that ran out of time at first: one that passes in time now is not to be trusted."""
+    if outcome == "timeout":
+        return Verdict.TIMED_OUT
+    return Verdict.KILLED if outcome == "killed" else Verdict.SUSPICIOUS
 
 
 def _asked(worker: subprocess.Popen[str], mutant: Mutant) -> dict[str, Any]:

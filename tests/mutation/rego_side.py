@@ -142,7 +142,7 @@ class RegoSide:
                     yield mutant, verdict
         for mutant in again:
             _, verdict = self._one(mutant)
-            yield mutant, verdict if verdict is Verdict.TIMED_OUT else Verdict.SUSPICIOUS
+            yield mutant, Verdict.SUSPICIOUS if verdict is Verdict.SURVIVED else verdict
 
     def _one(self, mutant: Mutant) -> tuple[Mutant, Verdict]:
         copy = self._copies.get()

@@ -8,7 +8,17 @@ from decimal import Decimal
 import pytest
 
 from bridge.errors import MalformedInput
-from bridge.strict_json import ABSENT, CLAIMS_BYTES, MAX_DEPTH, MAX_NODES, RESOURCE_BYTES, are_canonical, encode, parse, resolve
+from bridge.strict_json import (
+    ABSENT,
+    CLAIMS_BYTES,
+    MAX_DEPTH,
+    MAX_NODES,
+    RESOURCE_BYTES,
+    are_canonical,
+    encode,
+    parse,
+    resolve,
+)
 
 # The package has functions of these names.
 decoding, encoding, numbers, scanning = (
@@ -294,6 +304,10 @@ def test_answers_of_yes_and_no_are_nothing_else():
 def test_numbers_between_strings_are_looked_at_as_well():
     assert are_canonical('["a",1.5,"b"]')
     assert not are_canonical('["a",1.50,"b"]')
+    assert not are_canonical('["",1.50,""]')
+    assert not are_canonical("[1E5]")
+    assert not are_canonical("[1e+50]")
+    assert are_canonical("[-1e-9]")
 
 
 # Pointers

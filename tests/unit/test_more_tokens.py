@@ -8,21 +8,38 @@ import json
 import socket
 import ssl
 import threading
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from fractions import Fraction
 from types import SimpleNamespace
 
+import jwt
 import pytest
 import requests
+from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fault_server import FaultServer
 from requests.adapters import HTTPAdapter
 
-from bridge.errors import AudienceRefused, InvalidSetting, KeysUnavailable, MalformedToken, TokenExpired
+from bridge.errors import (
+    AlgorithmRefused,
+    AudienceRefused,
+    InvalidSetting,
+    InvalidSignature,
+    KeysUnavailable,
+    MalformedToken,
+    TokenExpired,
+)
 from bridge.tokens import (
     JwkSet,
     JwksFile,
     JwksUrl,
+    StaticKey,
+    TokenVerifier,
+    VerificationKey,
     base64url,
     claims,
     fetch,
@@ -30,8 +47,12 @@ from bridge.tokens import (
     jwk_set,
     jwks_file,
     jwks_url,
+    keys,
+    seconds,
+    sources,
+    wording,
 )
-from bridge.tokens.algorithms import SUPPORTED, KeyRefused, configured, fitting
+from bridge.tokens.algorithms import SUPPORTED, SYMMETRIC, KeyRefused, configured, fitting
 from bridge.tokens.compact import MAX_BYTES, Compact, take_apart
 
 # Keys and algorithms
@@ -75,6 +96,11 @@ def test_a_key_that_is_refused_says_why(key, cause):
     with pytest.raises(KeyRefused) as refusal:
         fitting(key)
     assert str(refusal.value) == cause
+
+
+def test_the_algorithms_whose_key_is_a_secret_are_these():
+    assert type(SYMMETRIC) is frozenset
+    assert sorted(SYMMETRIC) == ["HS256", "HS384", "HS512"]
 
 
 def test_algorithms_are_a_sequence_of_names_each_once():
@@ -282,6 +308,12 @@ def with_member(name, error):
     return outer
 
 
+def tls_error(reason):
+    error = ssl.SSLError(1, "text")
+    error.reason = reason
+    return error
+
+
 LOOK_UP = "the host's name cannot be looked up"
 
 
@@ -298,18 +330,13 @@ LOOK_UP = "the host's name cannot be looked up"
         (chain(2, KeyError()), "the connection failed (KeyError)"),
         (OSError(111, "Connection REFUSED"), "connection refused"),
         (requests.ConnectionError(111, "http://secret"), "the connection failed (ConnectionError)"),
-        (ssl.SSLError(1, "text"), "TLS failed: SSLError"),
-        (with_member("__cause__", ssl.SSLError(1, "text")), "TLS failed: SSLError"),
+        (tls_error(None), "TLS failed: SSLError"),
+        (tls_error("WRONG_VERSION_NUMBER"), "TLS failed: WRONG_VERSION_NUMBER"),
+        (with_member("__cause__", tls_error(None)), "TLS failed: SSLError"),
     ],
 )
 def test_a_failed_fetch_says_its_innermost_cause(error, said):
     assert fetch._in_words(error) == said
-
-
-def test_a_failed_handshake_says_its_reason():
-    error = ssl.SSLError(1, "text")
-    error.reason = "WRONG_VERSION_NUMBER"
-    assert fetch._in_words(error) == "TLS failed: WRONG_VERSION_NUMBER"
 
 
 # JWKs
@@ -387,8 +414,7 @@ def test_a_set_is_given_as_text_or_as_an_object():
         ([{"kty": "b", "kid": "b\n"}], " (refused: `b\\n`: its `kty` `b` is not supported)"),
         (
             [{"kty": name, "kid": name} for name in "edcb"],
-            " (refused: `b`: its `kty` `b` is not supported; `c`: its `kty` `c` is not supported;"
-            " `d`: its `kty` `d` is not supported)",
+            " (refused: {})".format("; ".join(f"`{name}`: its `kty` `{name}` is not supported" for name in "bcd")),
         ),
     ],
 )
@@ -463,7 +489,7 @@ def test_a_file_that_cannot_be_read_says_which_and_why(tmp_path, monkeypatch):
         raise OSError("no strerror")
 
     monkeypatch.setattr(jwks_file.Path, "stat", stat)
-    with pytest.raises(KeysUnavailable, match="cannot be had: it cannot be read$"):
+    with pytest.raises(KeysUnavailable, match=r"cannot be had: it cannot be read\Z"):
         JwksFile(path).key_for("a")
 
 
@@ -476,10 +502,10 @@ def test_each_of_these_tells_a_file_from_its_other_state(name):
 
 @pytest.mark.parametrize("name", ["lifetime", "interval", "deadline"])
 def test_a_setting_in_seconds_that_is_refused_is_named(name):
-    with pytest.raises(InvalidSetting, match=f"^{name}: "):
+    with pytest.raises(InvalidSetting, match=rf"\A{name}: "):
         JwksUrl("https://example.com/keys", **{name: -1})
     if name == "lifetime":
-        with pytest.raises(InvalidSetting, match="^lifetime: "):
+        with pytest.raises(InvalidSetting, match=r"\Alifetime: "):
             JwksFile("keys.json", lifetime=0)
 
 
@@ -499,7 +525,7 @@ def test_keys_that_cannot_be_had_say_from_where_and_why():
     assert str(refusal.value) == "the keys at `http://127.0.0.1:9/a` cannot be had: connection refused"
     assert type(source._state.fault) is str
     source._state = jwks_url._State(born=0.0, tried=100.0)
-    with pytest.raises(KeysUnavailable, match="cannot be had: those that were fetched have expired$"):
+    with pytest.raises(KeysUnavailable, match=r"those that were fetched have expired\Z"):
         source.key_for("a")
 
 
@@ -529,5 +555,212 @@ def test_a_child_gets_locks_of_its_own():
 
 
 def test_http_to_another_machine_is_refused_with_its_name():
-    with pytest.raises(InvalidSetting, match="^url: http to `example.com` is not safe, "):
+    with pytest.raises(InvalidSetting, match=r"\Aurl: http to `example\.com` is not safe, "):
         JwksUrl("http://example.com/keys")
+
+
+def test_certificates_that_cannot_be_read_say_which_and_why(tmp_path):
+    empty, missing = tmp_path / "a\nb", tmp_path / "c\nd"
+    empty.write_bytes(b"")
+    for path, cause in (
+        (empty, "no certificate can be read from it"),
+        (missing, "it cannot be read"),
+        ("a\0b", "it cannot be read"),
+    ):
+        with pytest.raises(InvalidSetting) as refusal:
+            JwksUrl("https://example.com/keys", ca=path)
+        shown = repr(str(path))[1:-1]
+        assert str(refusal.value) == f"ca: `{shown}`: {cause}"
+
+
+def test_certificates_may_be_given_as_a_path(tmp_path):
+    path = tmp_path / "ca.pem"
+    path.write_bytes(self_signed(Encoding.PEM))
+    assert JwksUrl("https://example.com/keys", ca=path)._ca == str(path)
+
+
+# Public keys dressed up as secrets
+
+
+def self_signed(encoding):
+    """A certificate for the key of its own signature."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a")])
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, began, began + timedelta(days=1))
+    return builder.sign(key, hashes.SHA256()).public_bytes(encoding)
+
+
+DER = ec.generate_private_key(ec.SECP256R1()).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        base64.b64encode(DER),
+        base64.b64encode(self_signed(Encoding.DER)),
+        base64.encodebytes(DER),
+        b"secret\n-----BEGIN PUBLIC KEY-----",
+        b"---- BEGIN SSH2 PUBLIC KEY ----",
+        b"the key: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5",
+    ],
+)
+def test_the_text_of_a_key_is_no_secret(secret):
+    with pytest.raises(KeyRefused, match="not a secret"):
+        VerificationKey.of(secret + b" " * 32)
+
+
+def test_what_only_resembles_the_text_of_a_key_is_a_secret():
+    assert VerificationKey.of(b"!" + base64.b64encode(DER)).kind == "HMAC secret"
+    assert keys._is_der(b"x") is False
+
+
+def test_a_key_for_another_algorithm_names_it():
+    with pytest.raises(KeyRefused) as refusal:
+        VerificationKey.of(b"x" * 32, only="RS\n")
+    assert str(refusal.value) == "its `alg` `RS\\n` is none that the key (HMAC secret) is fit for"
+
+
+@pytest.mark.parametrize("error", [ValueError, TypeError, UnsupportedAlgorithm])
+def test_whatever_openssl_cannot_read_is_no_key(monkeypatch, error):
+    def failing(_):
+        raise error("cause")
+
+    for name in ("load_pem_public_key", "load_der_public_key"):
+        monkeypatch.setattr(keys, name, failing)
+    monkeypatch.setattr(keys.x509, "load_der_x509_certificate", failing)
+    with pytest.raises(KeyRefused, match="that no public key can be read from"):
+        keys.material_from_pem("-----BEGIN PUBLIC KEY-----")
+    assert keys._is_der(DER) is False
+
+
+@pytest.mark.parametrize("value", [Decimal("Infinity"), Decimal("NaN"), float("inf"), float("nan")])
+def test_seconds_are_finite(value):
+    with pytest.raises(InvalidSetting, match=r"\Aleeway: the number of seconds must be finite"):
+        seconds.seconds("leeway", value)
+
+
+def test_seconds_that_are_too_few_say_so():
+    for value, zero, cause in ((0, False, "negative or 0"), (-1, False, "negative or 0"), (-1, True, "negative")):
+        with pytest.raises(InvalidSetting) as refusal:
+            seconds.seconds("leeway", value, zero=zero)
+        assert str(refusal.value) == f"leeway: the number of seconds must not be {cause}"
+    assert seconds.seconds("leeway", 0, zero=True) == 0
+    assert type(seconds.seconds("leeway", 0.1)) is Fraction
+    assert seconds.seconds("leeway", 0.1) == Fraction(1, 10)
+
+
+# Fixed keys
+
+
+PEM = ec.generate_private_key(ec.SECP256R1()).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def test_a_fixed_key_is_made_from_an_object_a_text_or_a_file(tmp_path):
+    path = tmp_path / "key.pem"
+    path.write_bytes(PEM)
+    for made in (
+        StaticKey.from_public_key(ec.generate_private_key(ec.SECP256R1()).public_key()),
+        StaticKey.from_pem(PEM),
+        StaticKey.from_pem_file(path),
+    ):
+        assert repr(made) == "StaticKey(EC P-256)"
+        assert made.key_for(None) is made.key_for("a") is made.key
+
+
+def test_a_file_of_a_key_is_read_as_far_as_its_bound(tmp_path, monkeypatch):
+    path = tmp_path / "a\nb"
+    shown = repr(str(path))[1:-1]
+    with pytest.raises(InvalidSetting) as refusal:
+        StaticKey.from_pem_file(path)
+    assert str(refusal.value) == f"key file `{shown}`: No such file or directory"
+    path.write_bytes(PEM.ljust(65_536, b"\n"))
+    StaticKey.from_pem_file(path)
+    path.write_bytes(PEM.ljust(65_537, b"\n"))
+    with pytest.raises(InvalidSetting) as refusal:
+        StaticKey.from_pem_file(path)
+    assert str(refusal.value) == f"key file `{shown}`: more than 65,536 bytes"
+
+    sizes = []
+
+    class Counted(io.BytesIO):
+        def read(self, size=-1):
+            sizes.append(size)
+            return super().read(size)
+
+    monkeypatch.setattr(sources.Path, "open", lambda *_: Counted(PEM))
+    StaticKey.from_pem_file(path)
+    assert sizes == [65_537]
+
+    def fail(*_):
+        raise OSError("no strerror")
+
+    monkeypatch.setattr(sources.Path, "open", fail)
+    with pytest.raises(InvalidSetting, match=r": it cannot be read\Z"):
+        StaticKey.from_pem_file(path)
+
+
+def test_an_algorithm_that_does_not_fit_the_key_says_which_do():
+    with pytest.raises(InvalidSetting) as refusal:
+        StaticKey.from_secret(b"x" * 48).check(["HS256", "RS\n"])
+    assert str(refusal.value) == ("algorithms: `RS\\n` does not fit the key (HMAC secret), which is for HS256, HS384")
+
+
+# The verifier
+
+
+def test_settings_of_the_verifier_that_are_refused_are_named():
+    for settings, cause in (
+        ({"leeway": -1}, "leeway: the number of seconds must not be negative"),
+        ({"required": "sub"}, "required: a sequence of names is needed"),
+        ({"required": b"sub"}, "required: a sequence of names is needed"),
+        ({"required": ["sub", ""]}, "required: each must be a string that is not empty"),
+        ({"required": 1}, "required: a sequence of strings is needed"),
+        ({"audience": ["a", 1]}, "audience: each must be a string that is not empty"),
+        ({"audience": 1}, "audience: a sequence of strings is needed"),
+    ):
+        with pytest.raises(InvalidSetting) as refusal:
+            TokenVerifier(PEM, algorithms=["ES256"], **settings)
+        assert str(refusal.value).startswith(cause)
+
+
+def test_pyjwt_is_told_the_algorithms_and_the_length_of_keys_as_well():
+    verifier = TokenVerifier(PEM, algorithms=["ES256"])
+    assert (verifier.audience, verifier.required, verifier.issuer, verifier.leeway) == ((), (), None, 0)
+    assert verifier._jws.get_algorithms() == ["ES256"]
+    assert verifier._jws.options["enforce_minimum_key_length"] is True
+
+
+def test_an_algorithm_that_is_not_one_for_the_key_is_named():
+    document = {"keys": [{"kty": "EC", "crv": "P-256", "x": b64(X), "y": b64(Y), "kid": "a"}]}
+    verifier = TokenVerifier(JwkSet(document), algorithms=["ES256", "RS256"])
+    header = b64(json.dumps({"alg": "RS256", "kid": "a"}).encode())
+    with pytest.raises(AlgorithmRefused) as refusal:
+        verifier.verify(f"{header}.e30.AAAA")
+    assert str(refusal.value) == "the token's algorithm `RS256` is not one for its key (EC P-256)"
+
+
+@pytest.mark.parametrize("error", [jwt.PyJWTError, UnsupportedAlgorithm, ValueError, TypeError])
+def test_whatever_goes_wrong_with_a_signature_is_an_invalid_signature(monkeypatch, error):
+    def failing(*_, **__):
+        raise error("a text that may quote the token")
+
+    monkeypatch.setattr(jwt.PyJWS, "decode_complete", failing)
+    header = b64(b'{"alg":"ES256"}')
+    with pytest.raises(InvalidSignature, match=r"\Athe token's signature is not right for the key\Z"):
+        TokenVerifier(PEM, algorithms=["ES256"]).verify(f"{header}.e30.AAAA")
+
+
+# What is quoted
+
+
+@pytest.mark.parametrize("size", [40, 41])
+def test_what_a_token_says_is_quoted_short(size):
+    assert wording.quoted("x" * size) == "`" + "x" * 40 + ("..." if size > 40 else "") + "`"
+    assert wording.quoted("a`b\n'\"é\x00") == "`a'b\\n\\'\"é\\x00`"
+
+
+@pytest.mark.parametrize("size", [500, 501])
+def test_what_was_configured_is_quoted_long(size):
+    assert wording.setting("x" * size) == "`" + "x" * 500 + ("..." if size > 500 else "") + "`"
+    assert wording.setting(5) == "`5`"

@@ -292,15 +292,18 @@ def seconds(data, times):
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_time_is_linear_in_the_size(shape):
-    """8 MB take at most 12 times what 1 MB take, and first 1 MB what 125 kB take, for else the test might never end."""
+    """8 MB take at most 12 times what 1 MB take, and first 1 MB what 125 kB take, for else the test might never end.
+
+    Whatever takes less than 2 ms counts as 2 ms: that is how long the system may take to find 8 MB of memory.
+    """
     for size in (125_000, 1_000_000):
         small, large = shape(size), shape(8 * size)
         times = 8 if seconds(small, 1) < 0.05 else 2
         one, eight = [], []
-        for _ in range(6):
+        for _ in range(30):  # the least of many: the machine may have other things to do
             one.append(seconds(small, times))
             eight.append(seconds(large, 1))
-            if min(eight) <= 12 * min(one):
+            if min(eight) <= 12 * max(min(one), 0.002):
                 break
         else:
             pytest.fail(f"{8 * size:,} bytes took {min(eight):.4f} s, {size:,} {min(one):.4f} s")
