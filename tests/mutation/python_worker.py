@@ -44,7 +44,7 @@ ARGUMENTS: Final = (
     "-p",
     "no:terminal",
 )
-_MEMORY: Final = 4 * 2**30
+_MEMORY: Final = 2 * 2**30
 _SPARE: Final = 4.0
 _SLOWER: Final = 5
 _LONGEST: Final = 120.0

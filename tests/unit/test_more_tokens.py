@@ -42,6 +42,7 @@ from bridge.tokens import (
     VerificationKey,
     base64url,
     claims,
+    compact,
     fetch,
     jwk,
     jwk_set,
@@ -764,3 +765,23 @@ def test_what_a_token_says_is_quoted_short(size):
 def test_what_was_configured_is_quoted_long(size):
     assert wording.setting("x" * size) == "`" + "x" * 500 + ("..." if size > 500 else "") + "`"
     assert wording.setting(5) == "`5`"
+
+
+# Values that nobody can change
+
+
+def test_what_keys_and_tokens_are_kept_in_cannot_be_changed():
+    kinds = [
+        compact.Compact,
+        jwk_set.KeySet,
+        jwks_file._Read,
+        jwks_url._State,
+        VerificationKey,
+        StaticKey,
+        TokenVerifier,
+    ]
+    settings = {kind.__name__: kind.__dataclass_params__ for kind in kinds}
+    assert all(made.frozen and "__slots__" in vars(kind) for kind, made in zip(kinds, settings.values(), strict=True))
+    assert [name for name, made in settings.items() if not made.eq] == ["VerificationKey", "TokenVerifier"]
+    assert [name for name, made in settings.items() if not made.repr] == ["StaticKey"]
+    assert [name for name, made in settings.items() if not made.init] == ["TokenVerifier"]

@@ -6,15 +6,11 @@ tests/fuzz/strict_json_fuzz.py asks the same, guided by coverage.
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 from fuzz.strict_json_property import Number, independently, judge, same
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-
-from bridge.errors import MalformedInput
-from bridge.strict_json import parse
 
 MANY = settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -246,64 +242,3 @@ def test_the_independent_reader_knows_the_limits():
             independently(text)
     for text in ("9" * 40, "1.8e308", "4e-324", "0.12345678901234567", "0e999999999999", "[" * 64 + "]" * 64):
         independently(text)
-
-
-# --- time ---------------------------------------------------------------------------------------------------------
-
-
-def filled(before, unit, after, size, separator=","):
-    return (before + separator.join([unit] * (size // (len(unit) + len(separator)))) + after).encode()
-
-
-OBJECT = '{"id":"a1","custom_data":{"user":"u1","n":1.5}}'
-SHAPES = {
-    "many small objects": lambda size: filled("[", OBJECT, "]", size),
-    "many members": lambda size: (
-        "{" + ",".join(f'"{number:07}{"x" * 90}":{number}' for number in range(size // 107)) + "}"
-    ).encode(),
-    "one string of escapes": lambda size: filled('"', '\\u00e9\\n\\"\\\\ab', '"', size, ""),
-    "one string of escaped pairs": lambda size: filled('["', "\\ud83d\\ude00", '"]', size, ""),
-    "one string of raw characters": lambda size: b'["' + "\U0001f600é".encode() * (size // 6) + b'"]',
-    "many numbers": lambda size: filled("[", "12345678901234567e-20,1.5,-0,1e30,7", "]", size),
-    "nested": lambda size: filled("[", "[" * 60 + "1" + "]" * 60, "]", size),
-    "one number": lambda size: b"1" * size,
-    "space": lambda size: b" " * size + b"1",
-    "lines refused at the end": lambda size: filled("[", OBJECT, ",]", size, ",\n"),
-    "a member that comes again at the end": lambda size: filled('{"a":[', OBJECT, '],"a":1}', size),
-    "nested too deep at the end": lambda size: filled("[", f'[["{"a" * 90}"]]', "," + "[" * 65, size),
-    "a string without an end": lambda size: filled('"', "\\\\", "", size, ""),
-    "a surrogate at the end": lambda size: filled("[", '"' + "\\u00e9" * 20 + '"', ',"\\ud800"]', size),
-    "no utf-8 at the end": lambda size: filled("[", '"é"', "", size) + b'"\xff"]',
-    "brackets": lambda size: b"[" * size,
-}
-
-
-def seconds(data, times):
-    """CPU time of reading `data` so many times. All is kept, or else only the first would have to get memory."""
-    kept = []
-    start = time.process_time()
-    for _ in range(times):
-        try:
-            kept.append(parse(data))
-        except MalformedInput as refused:
-            kept.append(refused)
-    return (time.process_time() - start) / times
-
-
-@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_time_is_linear_in_the_size(shape):
-    """8 MB take at most 12 times what 1 MB take, and first 1 MB what 125 kB take, for else the test might never end.
-
-    Whatever takes less than 2 ms counts as 2 ms: that is how long the system may take to find 8 MB of memory.
-    """
-    for size in (125_000, 1_000_000):
-        small, large = shape(size), shape(8 * size)
-        times = 8 if seconds(small, 1) < 0.05 else 2
-        one, eight = [], []
-        for _ in range(30):  # the least of many: the machine may have other things to do
-            one.append(seconds(small, times))
-            eight.append(seconds(large, 1))
-            if min(eight) <= 12 * max(min(one), 0.002):
-                break
-        else:
-            pytest.fail(f"{8 * size:,} bytes took {min(eight):.4f} s, {size:,} {min(one):.4f} s")
