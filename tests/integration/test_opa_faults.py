@@ -182,12 +182,12 @@ def test_deadline_over_tls(answer, tls, authority) -> None:
 
 
 def read_no_more(exchange: Exchange) -> None:
-    exchange.reply(b"", "204 No Content")
+    exchange.reply(b"{}")
     exchange.over.wait()
 
 
 def read_slowly(exchange: Exchange) -> None:
-    exchange.reply(b"", "204 No Content")
+    exchange.reply(b"{}")
     while not exchange.over.wait(0.05):
         exchange.connection.recv(65536)
 
