@@ -182,7 +182,7 @@ def _expected(expect: Members) -> tuple[dict[str, Any], tuple[str, str] | None]:
     if reason not in set(Reason):
         raise expect.wrong("reason", "no such reason is known")
     try:
-        decision = Decision(
+        Decision(  # contradicts itself, or is one
             allow=expect.boolean("allow"),
             reason=Reason(reason),
             violations=tuple(Violation(*pair) for pair in _details(expect, "violations")),
@@ -190,17 +190,21 @@ def _expected(expect: Members) -> tuple[dict[str, Any], tuple[str, str] | None]:
         )
     except ValueError as error:
         raise expect.wrong("reason", str(error)) from None
+    # What is wanted is what the file says: nothing of what is judged by it may have written it.
+    wanted: dict[str, Any] = {name: value for name, value in expect.value.items() if name != "refused"}
     if "refused" not in expect:
-        return decision.as_dict(), None
+        return wanted, None
     refused = expect.within("refused")
     refused.only(("rule", "what"))
     if refused.string("rule") not in _R12 or refused.string("what") not in _MOST_BYTES:
         raise expect.wrong("refused", "a `rule` from R12.1 to R12.6, and `what`, `claims` or `resource`, are needed")
-    return decision.as_dict(), (refused.string("rule"), refused.string("what"))
+    return wanted, (refused.string("rule"), refused.string("what"))
 
 
 def _details(expect: Members, name: str) -> list[tuple[str, str]]:
     found = []
+    if name in expect and not expect.items(name):
+        raise expect.wrong(name, "where there are none, it is left out")
     for value in expect.items(name) if name in expect else ():
         detail = Members.of(value, f"{expect.place}: `{name}`")
         detail.only(("pointer", "code"))

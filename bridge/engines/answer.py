@@ -69,7 +69,15 @@ def _shared(first: Request, name: bytes, texts: Sequence[bytes | None]) -> bytes
     return b"{" + members + (b"," if members else b"") + b'"' + name + b'":[' + b",".join(filter(None, texts)) + b"]}"
 
 
-def read_answer(answer: Value, requests: Sequence[Request], *, fingerprint: str, engine: str) -> list[Decision]:
+def read_answer(
+    answer: Value,
+    requests: Sequence[Request],
+    *,
+    fingerprint: str,
+    engine: str,
+    decision_id: str | None = None,
+    bundles: Mapping[str, str] | None = None,
+) -> list[Decision]:
     """The decisions in an answer, one for each request in the same order.
 
     Args:
@@ -77,6 +85,8 @@ def read_answer(answer: Value, requests: Sequence[Request], *, fingerprint: str,
         requests: What it was asked.
         fingerprint: The fingerprint that the rules must carry.
         engine: The name of the engine, for the decisions.
+        decision_id: OPA's id, for the decisions.
+        bundles: The revisions of OPA's bundles, for the decisions.
 
     Raises:
         RulesDiffer: The rules carry another fingerprint.
@@ -96,17 +106,24 @@ def read_answer(answer: Value, requests: Sequence[Request], *, fingerprint: str,
         raise BadAnswer(f"the {engine} engine did not answer {len(requests)} requests with as many decisions")
     if not isinstance(revisions, dict):
         raise BadAnswer(f"the {engine} engine's answer has no `revisions`")
-    read = []
-    for value, request in zip(decisions, requests, strict=True):
-        try:
-            decision = _decision(value)
-        except (ValueError, TypeError, KeyError) as error:
-            raise BadAnswer(f"the {engine} engine gave a decision that is none: {error}") from None
-        read.append(replace(decision, engine=engine, revision=_revision(revisions, request)))
-    return read
+    try:
+        return [
+            _decision(
+                value,
+                engine=engine,
+                decision_id=decision_id,
+                bundles=bundles or {},
+                revision=_revision(revisions, request),
+            )
+            for value, request in zip(decisions, requests, strict=True)
+        ]
+    except (ValueError, TypeError) as error:
+        raise BadAnswer(f"the {engine} engine gave a decision that is none: {error}") from None
 
 
-def _decision(value: Value) -> Decision:
+def _decision(
+    value: Value, *, engine: str, decision_id: str | None, bundles: Mapping[str, str], revision: str | None
+) -> Decision:
     if not isinstance(value, dict) or not {"allow", "reason"} <= value.keys() <= _MEMBERS:
         raise ValueError("its members are not those of a decision")
     allow, reason = value["allow"], value["reason"]
@@ -117,6 +134,10 @@ def _decision(value: Value) -> Decision:
         reason=Reason(reason),
         violations=_details(Violation, value.get("violations", [])),
         failures=_details(Failure, value.get("failures", [])),
+        engine=engine,
+        decision_id=decision_id,
+        revision=revision,
+        bundles=bundles,
     )
 
 

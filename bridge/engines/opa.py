@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -143,7 +142,12 @@ class OpaEngine:
             raise RulesNotInstalled(
                 f"OPA has no rules at `data.{self.rule_set.package_root}`: `jwt-bridge install` uploads them"
             )
-        decisions = read_answer(reply.result, requests, fingerprint=self._fingerprint, engine=self.name)
-        return [
-            replace(decision, decision_id=reply.decision_id, bundles=reply.bundles) for decision in decisions
-        ], reply.result
+        decisions = read_answer(
+            reply.result,
+            requests,
+            fingerprint=self._fingerprint,
+            engine=self.name,
+            decision_id=reply.decision_id,
+            bundles=reply.bundles,
+        )
+        return decisions, reply.result

@@ -161,7 +161,7 @@ def _in_words(error: BaseException) -> str:
             return f"the server's certificate is not trusted: {cause.verify_message}"
     for cause in causes:
         if isinstance(cause, ssl.SSLError):
-            return f"TLS failed: {cause.reason or type(cause).__name__}"
+            return f"TLS failed: {getattr(cause, 'reason', None) or type(cause).__name__}"  # Python's own have none
         if isinstance(cause, socket.gaierror):
             return "the host's name cannot be looked up"
         if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, requests.RequestException):

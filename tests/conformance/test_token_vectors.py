@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import jsonschema
 import pytest
+from conformance.vector_files import breaches, read_as_any_parser_does
 from conformance.vectors import FOLDER, shown
 
 from bridge import reference
@@ -138,30 +137,13 @@ def _wanted(case: TokenCase, resource: dict[str, str]) -> list[str]:
 
 
 def test_every_file_follows_the_schema() -> None:
-    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
-    jsonschema.Draft202012Validator.check_schema(schema)
-    validator = jsonschema.Draft202012Validator(schema)
-    found = [
-        f"{path.name}: {error.json_path}: {error.message}"
-        for path in FILES
-        for error in validator.iter_errors(json.loads(path.read_text(encoding="ascii")))
-    ]
-    assert not found, "\n".join(found)
+    assert breaches(SCHEMA, FILES) == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_any_json_parser_reads_a_file_alike(path: Path) -> None:
     """Numbers that parsers round, and members that they drop, stand in texts."""
-
-    def members(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        assert len(dict(pairs)) == len(pairs)
-        return dict(pairs)
-
-    def number(text: str) -> int:
-        assert re.fullmatch("0|-?[1-9][0-9]{0,14}", text), text
-        return int(text)
-
-    json.loads(path.read_text(encoding="ascii"), object_pairs_hook=members, parse_int=number, parse_float=number)
+    read_as_any_parser_does(path)
 
 
 def test_names_are_unique() -> None:

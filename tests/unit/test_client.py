@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -275,17 +276,23 @@ def _decide_in_threads(opened, results):
         results.put(all(all(answers) for answers in pool.map(ask, range(8))))
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_threads_of_a_forked_child_come_to_the_engine_at_once():
+def _said_by_a_forked_child(target):
+    """What a child says of its parent's bridge, which has decided before and still does afterwards."""
     opened = PolicyBridge()
     opened.check(CLAIMS, "devices", DEVICE)
     context = multiprocessing.get_context("fork")
     results = context.SimpleQueue()
-    child = context.Process(target=_decide_in_threads, args=(opened, results))
+    child = context.Process(target=target, args=(opened, results))
     child.start()
     child.join(60)
     assert child.exitcode == 0, "the child hangs or died"
-    assert results.get() is True
+    assert opened.check(CLAIMS, "devices", DEVICE)
+    return results.get()
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_threads_of_a_forked_child_come_to_the_engine_at_once():
+    assert _said_by_a_forked_child(_decide_in_threads) is True
 
 
 def test_an_evaluation_ends_at_its_deadline_and_the_engine_goes_on():
@@ -303,16 +310,12 @@ def test_an_evaluation_ends_at_its_deadline_and_the_engine_goes_on():
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_decides_with_its_parents_engine_and_with_its_own():
-    opened = PolicyBridge()
-    opened.check(CLAIMS, "devices", DEVICE)
-    context = multiprocessing.get_context("fork")
-    results = context.SimpleQueue()
-    child = context.Process(target=_decide_in_child, args=(opened, results))
-    child.start()
-    child.join(30)
-    assert child.exitcode == 0, "the child hangs or died"
-    assert results.get() == (True, True)
-    assert opened.check(CLAIMS, "devices", DEVICE)
+    assert _said_by_a_forked_child(_decide_in_child) == (True, True)
+
+
+def test_a_decision_survives_a_process_boundary(policy_bridge):
+    for decision in policy_bridge.check_many(CLAIMS, "devices", [DEVICE, {"id": "x"}]):
+        assert pickle.loads(pickle.dumps(decision)) == decision
 
 
 def test_the_public_names_are_these():

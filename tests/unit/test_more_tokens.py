@@ -785,3 +785,10 @@ def test_what_keys_and_tokens_are_kept_in_cannot_be_changed():
     assert [name for name, made in settings.items() if not made.eq] == ["VerificationKey", "TokenVerifier"]
     assert [name for name, made in settings.items() if not made.repr] == ["StaticKey"]
     assert [name for name, made in settings.items() if not made.init] == ["TokenVerifier"]
+
+
+@pytest.mark.parametrize(
+    "error", [ssl.SSLError(1, "x"), ssl.SSLError(), requests.ConnectionError(ssl.SSLError(1, "x"))]
+)
+def test_a_tls_failure_without_a_reason_is_told_by_its_kind(error):
+    assert fetch._in_words(error) == "TLS failed: SSLError"

@@ -1,0 +1,39 @@
+"""Vectors files as any JSON parser has them."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import jsonschema
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+def breaches(schema_file: Path, files: Sequence[Path]) -> list[str]:
+    """Where the files do not follow their schema."""
+    schema = json.loads(schema_file.read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    return [
+        f"{path.name}: {error.json_path}: {error.message}"
+        for path in files
+        for error in validator.iter_errors(json.loads(path.read_text(encoding="ascii")))
+    ]
+
+
+def read_as_any_parser_does(path: Path) -> None:
+    """Read a file, and see that it has no member that parsers drop and no number that they round."""
+
+    def members(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        assert len(dict(pairs)) == len(pairs)
+        return dict(pairs)
+
+    def number(text: str) -> int:
+        assert re.fullmatch("0|-?[1-9][0-9]{0,14}", text), text
+        return int(text)
+
+    json.loads(path.read_text(encoding="ascii"), object_pairs_hook=members, parse_int=number, parse_float=number)
