@@ -28,9 +28,11 @@ PATIENCE = 60.0
 
 _OURS = ("OPA_URL", "JWT", "NO_COLOR", "FORCE_COLOR", "PYTHONIOENCODING", "PYTHONUNBUFFERED")
 
-# Where the tests run in the background, SIGINT is ignored, and so would each process that they start ignore it.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# Where the tests run in the background, or under nohup, these are ignored, and so would each process that they start
+# ignore them.
+for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 
 @dataclass(frozen=True)
