@@ -65,7 +65,7 @@ coverage: $(VENV)/.installed-dev ## run all tests and report what none reaches; 
 	@$(PY) -m coverage report --include='$(DECIDERS)' --fail-under=100
 
 rego-test: $(VENV)/.installed-dev ## run the Rego tests; every line must be covered
-	@opa="$$($(OPA_SOURCE))" && "$$opa" test $(REGO) && "$$opa" test --coverage --threshold 100 $(REGO) >/dev/null
+	@opa="$$($(OPA_SOURCE))" && "$$opa" test $(REGO) && "$$opa" test --coverage --threshold 100 --fail-on-empty $(REGO) >/dev/null
 
 docker-test: $(VENV)/.installed-dev ## run the tests of docker-compose.yml; fails where there is no Docker
 	@$(PY) -m pytest --docker=require -m docker $(PYTEST_ARGS)

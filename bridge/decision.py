@@ -85,7 +85,7 @@ class Decision:
 
     def __post_init__(self) -> None:
         # A decision that contradicts itself must not come into being, wherever it was made.
-        if type(self.allow) is not bool or self.allow is not (self.reason in ALLOWING):
+        if self.allow is not (self.reason in ALLOWING):
             raise ValueError(f"allow {self.allow!r} does not go with the reason `{self.reason}`")
         if bool(self.violations) is not (self.reason is Reason.INVALID_POLICY):
             raise ValueError(f"{len(self.violations)} violations do not go with the reason `{self.reason}`")

@@ -38,8 +38,6 @@ def parse(text: str | bytes, *, max_depth: int = MAX_DEPTH, what: str = "") -> V
     try:
         return _parse(_decoded(text) if isinstance(text, bytes) else text, max_depth)
     except MalformedInput as error:
-        if not what:
-            raise
         raise error.named(what) from None
 
 

@@ -48,7 +48,6 @@ class _Refused(Exception):
     """A refusal on its way up, which gathers the path from the inside out."""
 
     def __init__(self, cause: str, rule: str) -> None:
-        super().__init__(cause)
         self.cause = cause
         self.rule = rule
         self.path: list[str] = []

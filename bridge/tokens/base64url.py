@@ -28,7 +28,7 @@ def decode(text: str) -> bytes:
         raise NotBase64url("a character that base64url does not have")
     if len(text) % 4 == 1:
         raise NotBase64url("a length that base64url never has")
-    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    data = base64.urlsafe_b64decode(text + "==")
     if base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii") != text:
         raise NotBase64url("unused bits at the end that are not zero")
     return data

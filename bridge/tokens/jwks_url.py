@@ -208,4 +208,4 @@ def _checked_ca(ca: str | Path | None) -> str | None:
 def _without_query(url: str) -> str:
     """The URL as it may be shown: a query may hold a secret."""
     parts: SplitResult = urlsplit(url)
-    return parts._replace(query="", fragment="").geturl()
+    return parts._replace(query="").geturl()

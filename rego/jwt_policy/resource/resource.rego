@@ -29,11 +29,5 @@ stored(type, id) := given(value) if {
 } else := {"reason": "invalid_resource"} if {
 	is_string(id)
 	id != ""
-	_known(type, id)
+	type_name(data.jwt_policy_data[type].resources[id]) # a stored false is something that is stored
 } else := {"reason": "unknown_resource"}
-
-# A stored false is something that is stored.
-_known(type, id) if {
-	value := data.jwt_policy_data[type].resources[id]
-	value in [value]
-}

@@ -22,4 +22,4 @@ require_policy := false
 # METADATA
 # title: The fingerprint of these settings and of the rules
 # description: A bridge whose own fingerprint is another one refuses to decide with these rules.
-fingerprint := "bfa04ebb49d2cc013f46c57dab6bd5f0e9f1140ffef2635b1f4e66f54fa239f0"
+fingerprint := "845cff65220283a2c87a5e072a528ab7664d9369e81632964b89171b1a1f8b93"
