@@ -17,23 +17,30 @@ from bridge.errors import (
     InvalidToken,
     IssuerRefused,
     KeysUnavailable,
+    LayoutDiffers,
+    ListChanged,
     MalformedInput,
     MalformedToken,
     MissingClaim,
     Misuse,
     OpaMissing,
     OpaRefused,
+    PushOvertaken,
     PushRefused,
+    ResourcesLost,
+    ResourcesStale,
     RulesDiffer,
     RulesNotInstalled,
+    SeveralStores,
     TokenExpired,
     TokenNotYetValid,
     UnknownKey,
 )
+from bridge.listing import Listing
 from bridge.opa import ManagedOpa, OpaClient
 from bridge.policy import PolicySettings
 from bridge.rendering import RuleSet, TokenChecks
-from bridge.resources import PushReport, Refusal
+from bridge.resources import Changed, PushReport, Refusal
 from bridge.strict_json import ABSENT
 from bridge.tokens import JwkSet, JwksFile, JwksUrl, StaticKey, TokenVerifier
 
@@ -43,6 +50,7 @@ __all__ = [
     "AudienceRefused",
     "BadAnswer",
     "BridgeError",
+    "Changed",
     "DeadlineExceeded",
     "Decision",
     "Demand",
@@ -60,6 +68,9 @@ __all__ = [
     "JwksFile",
     "JwksUrl",
     "KeysUnavailable",
+    "LayoutDiffers",
+    "ListChanged",
+    "Listing",
     "MalformedInput",
     "MalformedToken",
     "ManagedOpa",
@@ -71,14 +82,18 @@ __all__ = [
     "OpaRefused",
     "PolicyBridge",
     "PolicySettings",
+    "PushOvertaken",
     "PushRefused",
     "PushReport",
     "Reason",
     "ReferenceEngine",
     "Refusal",
+    "ResourcesLost",
+    "ResourcesStale",
     "RuleSet",
     "RulesDiffer",
     "RulesNotInstalled",
+    "SeveralStores",
     "StaticKey",
     "TokenChecks",
     "TokenExpired",

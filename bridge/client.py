@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 
 from bridge.decision import Decision, Reason, Request
 from bridge.engines import WasmEngine
-from bridge.errors import BadAnswer, EngineFault, Misuse
+from bridge.errors import BadAnswer, EngineFault, Misuse, PushRefused, ResourcesStale
+from bridge.listing import Listing, listing
 from bridge.resources import Collected, from_objects, push
 from bridge.strict_json import ABSENT, CLAIMS_BYTES, RESOURCE_BYTES, Absent, encode, parse, pointer, resolve
 from bridge.tokens import may_be_sent_raw
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
 
     from bridge.decision import Failure
     from bridge.engines import Engine
-    from bridge.resources import PushReport
+    from bridge.resources import Changed, PushReport
     from bridge.strict_json import Value
     from bridge.tokens import TokenVerifier
 
 _BATCH_ITEMS: Final = 1_000
+_LIST_LIMIT: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,25 +96,40 @@ class PolicyBridge:
             raise Misuse("a token was given, but the bridge has no verifier: PolicyBridge(verifier=TokenVerifier(...))")
         return self.verifier.verify(token)
 
-    def check(self, token_or_claims: str | dict[str, object], type_: str, resource_or_id: object) -> Decision:
+    def check(
+        self,
+        token_or_claims: str | dict[str, object],
+        type_: str,
+        resource_or_id: object,
+        *,
+        at_least: str | None = None,
+    ) -> Decision:
         """Whether the bearer may access a resource.
 
         Args:
             token_or_claims: A token, which is verified, or claims that have been verified already.
             type_: The resource type, such as `devices`.
             resource_or_id: A string is the id of a pushed resource; everything else is taken as the resource itself.
+            at_least: A revision, as `push` gives it: refuse to answer by id from resources that are older.
 
         Raises:
             InvalidToken: The token is not valid.
             KeysUnavailable: The keys to verify it with cannot be had.
             MalformedInput: The claims or the resource break R12.1-R12.7.
+            ResourcesLost: It is asked by id, and there are no pushed resources, with `on_error="raise"`.
+            ResourcesStale: The pushed resources are older than `at_least`, with `on_error="raise"`.
             EngineFault: The engine could not decide, with `on_error="raise"`.
             Misuse: A token was given, but there is no verifier.
         """
-        return self.check_many(token_or_claims, type_, [resource_or_id])[0]
+        return self.check_many(token_or_claims, type_, [resource_or_id], at_least=at_least)[0]
 
     def check_many(
-        self, token_or_claims: str | dict[str, object], type_: str, resources_or_ids: Iterable[object]
+        self,
+        token_or_claims: str | dict[str, object],
+        type_: str,
+        resources_or_ids: Iterable[object],
+        *,
+        at_least: str | None = None,
     ) -> list[Decision]:
         """The decision for each resource or id, in the same order; arguments and errors as for `check`.
 
@@ -121,10 +138,11 @@ class PolicyBridge:
         """
         if isinstance(resources_or_ids, (str, bytes, dict)) or not isinstance(resources_or_ids, Iterable):
             raise Misuse("check_many takes several resources or ids; `check` takes one")
+        oldest = None if at_least is None else _revision(at_least)
         requests = self._subject(token_or_claims).requests(type_, resources_or_ids)
         decisions: list[Decision] = []
         for batch in batches(requests, self.engine.batch_bytes):
-            decisions += self._decided(batch)
+            decisions += self._decided(batch, oldest)
         return decisions
 
     def explain(self, token_or_claims: str | dict[str, object], type_: str, resource_or_id: object) -> Explanation:
@@ -161,10 +179,96 @@ class PolicyBridge:
             EngineFault: The engine's store could not be read or written.
             Misuse: The type is not one of the known ones.
         """
-        if type_ not in self.engine.rule_set.policy.types:
-            raise Misuse(f"`{type_}` is not one of the resource types")
+        self._known(type_)
         collected = resources if isinstance(resources, Collected) else from_objects(resources)
         return push(self.engine.store, type_, collected, strict=strict, force=force)
+
+    def upsert(self, type_: str, resources: Iterable[object]) -> Changed:
+        """Store some resources, in place of those of the same ids; all at once, or none.
+
+        Args:
+            type_: The resource type.
+            resources: Resources as Python objects (R12.7).
+
+        Raises:
+            PushRefused: A resource is malformed, or an id comes twice, or they are too many for one change: nothing
+                has changed.
+            ResourcesLost: Nothing was ever pushed, or it is there no more.
+            EngineFault: The engine's store could not be read or written.
+            Misuse: The type is not one of the known ones.
+        """
+        collected = from_objects(resources)
+        if collected.refusals:
+            raise PushRefused(
+                f"nothing was changed: {collected.refusals[0]}"
+                + (f", and {len(collected.refusals) - 1} more are refused" if len(collected.refusals) > 1 else ""),
+                collected.refusals,
+            )
+        return self.engine.store.change(self._known(type_), collected.resources, [])
+
+    def delete(self, type_: str, ids: Iterable[str]) -> Changed:
+        """Remove some resources; all at once, or none.
+
+        Args:
+            type_: The resource type.
+            ids: Their ids; those that are not there are counted, and no error.
+
+        Raises:
+            PushRefused: They are too many for one change.
+            ResourcesLost: Nothing was ever pushed, or it is there no more.
+            EngineFault: The engine's store could not be read or written.
+            Misuse: The type is not one of the known ones, or an id is no string.
+        """
+        if isinstance(ids, (str, bytes)):
+            raise Misuse("delete takes several ids")
+        texts = []
+        for id_ in ids:
+            if type(id_) is not str:
+                raise Misuse("an id must be a string")
+            texts.append(encode(id_, what="id"))
+        return self.engine.store.change(self._known(type_), {}, texts)
+
+    def list_allowed(
+        self,
+        token_or_claims: str | dict[str, object],
+        type_: str,
+        *,
+        limit: int = _LIST_LIMIT,
+        after: str | None = None,
+        at_least: str | None = None,
+    ) -> Listing:
+        """The ids of the pushed resources that `check` allows, no more and no fewer.
+
+        Args:
+            token_or_claims: As for `check`.
+            type_: The resource type.
+            limit: How many ids at most.
+            after: The `cursor` of an earlier list, to go on behind it; the claims and the type must be the same.
+            at_least: A revision, as `push` gives it: refuse to answer from resources that are older.
+
+        Raises:
+            ListChanged: The resources have changed since that list.
+            ResourcesLost: There are no pushed resources.
+            ResourcesStale: They are older than `at_least`.
+            InvalidToken: The token is not valid.
+            KeysUnavailable: The keys to verify it with cannot be had.
+            MalformedInput: The claims break R12.1-R12.7.
+            EngineFault: The engine could not list them; whatever `on_error` says.
+            Misuse: The limit, the cursor or the revision makes no sense.
+        """
+        subject = self._subject(token_or_claims)
+        steps = listing(subject.claims, encode(type_, max_bytes=sys.maxsize, what="type"), limit, after)
+        oldest = None if at_least is None else _revision(at_least)
+        try:
+            request = next(steps)
+            while True:
+                piece = self.engine.piece(request)
+                if piece.decision is None:
+                    _refuse_stale(piece.revision, oldest)
+                request = steps.send(piece)
+        except StopIteration as stop:
+            listed: Listing = stop.value
+            return listed
 
     def install(self) -> None:
         """Bring the rules to the engine, and make sure that they answer.
@@ -186,6 +290,11 @@ class PolicyBridge:
     ) -> None:
         self.close()
 
+    def _known(self, type_: str) -> str:
+        if type_ not in self.engine.rule_set.policy.types:
+            raise Misuse(f"`{type_}` is not one of the resource types")
+        return type_
+
     def _subject(self, token_or_claims: object) -> _Subject:
         if not isinstance(token_or_claims, str):
             return _Subject(encode(token_or_claims, max_bytes=CLAIMS_BYTES, what="claims"))
@@ -194,13 +303,19 @@ class PolicyBridge:
             return _Subject(claims, encode(token_or_claims, what="token"))
         return _Subject(claims)
 
-    def _decided(self, requests: Sequence[Request]) -> list[Decision]:
+    def _decided(self, requests: Sequence[Request], oldest: int | None) -> list[Decision]:
         try:
-            return self.engine.decide(requests)
+            decisions = self.engine.decide(requests)
+            if oldest is not None:
+                for request, decision in zip(requests, decisions, strict=True):
+                    # R1 comes before any resource is looked at.
+                    if request.is_by_id and decision.reason not in (Reason.UNKNOWN_TYPE, Reason.MALFORMED_INPUT):
+                        _refuse_stale(decision.revision, oldest)
         except EngineFault as fault:
             if not self._denies:
                 raise
             return [self._denial(fault)] * len(requests)
+        return decisions
 
     def _denial(self, fault: EngineFault) -> Decision:
         return Decision(allow=False, reason=Reason.ENGINE_UNAVAILABLE, engine=self.engine.name, error=str(fault))
@@ -246,6 +361,19 @@ class _Subject:
                 )
             )
         return requests
+
+
+def _revision(text: str) -> int:
+    if not isinstance(text, str) or not text.isdecimal() or not text.isascii():
+        raise Misuse("`at_least` must be a revision, as a push gives it")
+    return int(text)
+
+
+def _refuse_stale(revision: str | None, oldest: int | None) -> None:
+    if oldest is not None and (revision is None or int(revision) < oldest):
+        raise ResourcesStale(
+            f"the engine's resources are of revision {revision or 'none'}, older than {oldest}, which was asked for"
+        )
 
 
 def _present(description: Value | Absent, pointer_: str) -> Value:

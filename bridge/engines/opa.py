@@ -6,7 +6,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from bridge.decision import Request
-from bridge.engines.answer import explaining_input, input_for, read_answer
+from bridge.engines.answer import explaining_input, input_for, read_answer, read_own
+from bridge.engines.listing import read_piece
+from bridge.engines.memory import Memory
 from bridge.errors import BadAnswer, EngineFault, MalformedInput, OpaRefused, RulesNotInstalled
 from bridge.opa import OpaClient
 from bridge.rendering import RuleSet, fingerprint, module_paths, render
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bridge.decision import Decision
+    from bridge.engines.piece import Piece, PieceRequest
     from bridge.strict_json import Absent, Value
 
 _ANYTHING: Final = Request(claims=None, type=None)
@@ -41,7 +44,9 @@ class OpaEngine:
         self.opa = OpaClient(opa) if isinstance(opa, str) else opa
         self._fingerprint = fingerprint(self.rule_set)
         self._path = (*self.rule_set.package_root.split("."), "answer")
-        self._store = OpaStore(self.opa, tuple(self.rule_set.data_root.split(".")), self.rule_set.policy.types)
+        root = tuple(self.rule_set.data_root.split("."))
+        self._store = OpaStore(self.opa, root, self.rule_set.policy.types, self._held)
+        self._memory = Memory(self._store)
 
     @property
     def store(self) -> OpaStore:
@@ -65,12 +70,27 @@ class OpaEngine:
             EngineFault: There is no decision.
         """
         decisions, answer = self._asked([request], explaining_input(request))
-        by_id = request.resource is None and request.id is not None
-        found = answer.get("resource", ABSENT) if by_id and isinstance(answer, dict) else ABSENT
+        found = answer.get("resource", ABSENT) if request.is_by_id and isinstance(answer, dict) else ABSENT
         try:
             return decisions[0], None if found is ABSENT else encode(found, what="stored resource")
         except MalformedInput as error:
             raise BadAnswer(f"what OPA has under that id was never pushed by a bridge: {error}") from None
+
+    def piece(self, request: PieceRequest) -> Piece:
+        """A piece of a list.
+
+        Raises:
+            ResourcesLost: There are no pushed resources.
+            EngineFault: There is no list.
+        """
+        answer = self._own("list", request.text)
+        piece = read_piece(answer, request, fingerprint=self._fingerprint, engine=self.name)
+        if piece.decision is None:
+            type_ = request.type.decode("utf-8")[1:-1]
+            if piece.revision is None:
+                self._memory.lost(type_)
+            self._memory.note(answer["current"])
+        return piece
 
     def query(self, entrypoint: str, input_: bytes) -> Value | Absent:
         """What a public entrypoint, such as `decision`, is for an input in canonical text; `ABSENT` if nothing.
@@ -136,12 +156,25 @@ class OpaEngine:
         """Close the connections."""
         self.opa.close()
 
+    def _held(self, question: bytes) -> dict[str, Value]:
+        return self._own("held", question)
+
+    def _own(self, name: str, input_: bytes) -> dict[str, Value]:
+        """What a rule gives that is the bridge's own."""
+        reply = self.opa.query((*self._path[:-1], name), b'{"input":' + input_ + b"}", provenance=True)
+        if reply.result is ABSENT:
+            raise self._not_installed()
+        return read_own(reply.result, fingerprint=self._fingerprint, engine=self.name)
+
+    def _not_installed(self) -> RulesNotInstalled:
+        return RulesNotInstalled(
+            f"OPA has no rules at `data.{self.rule_set.package_root}`: `jwt-bridge install` uploads them"
+        )
+
     def _asked(self, requests: Sequence[Request], input_: bytes) -> tuple[list[Decision], Value]:
         reply = self.opa.query(self._path, b'{"input":' + input_ + b"}", provenance=True)
         if reply.result is ABSENT:
-            raise RulesNotInstalled(
-                f"OPA has no rules at `data.{self.rule_set.package_root}`: `jwt-bridge install` uploads them"
-            )
+            raise self._not_installed()
         decisions = read_answer(
             reply.result,
             requests,
@@ -150,4 +183,6 @@ class OpaEngine:
             decision_id=reply.decision_id,
             bundles=reply.bundles,
         )
+        if any(request.is_by_id for request in requests):
+            self._memory.check(reply.result, requests, decisions)
         return decisions, reply.result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Self
 
 from bridge.errors import BadAnswer, InvalidSetting, MalformedInput, Misuse, OpaRefused
@@ -148,6 +149,22 @@ class OpaClient:
         """
         self._write("PUT", data_path(path), body, deadline)
 
+    def create_data(self, path: Sequence[str], body: bytes, *, deadline: float | None = None) -> bool:
+        """Make a document where there is none; gives whether it was made.
+
+        Args:
+            path: The names from the root down, at least one.
+            body: The document, in JSON.
+            deadline: Seconds.
+        """
+        target = data_path(path)
+        answer = self._call("PUT", target, body, deadline, is_read=False, if_absent=True)
+        if answer.status == HTTPStatus.NOT_MODIFIED:
+            return False
+        if answer.status not in (HTTPStatus.OK, HTTPStatus.NO_CONTENT):
+            raise refusal(answer, f"PUT {target}", self._token)
+        return True
+
     def patch_data(self, path: Sequence[str], body: bytes, *, deadline: float | None = None) -> None:
         """Change a document: all of the operations are done, or none.
 
@@ -282,11 +299,20 @@ class OpaClient:
             self._accepted_version = version
         return version, bundles
 
-    def _call(self, method: str, target: str, body: bytes | None, deadline: float | None, *, is_read: bool) -> Answer:
+    def _call(
+        self,
+        method: str,
+        target: str,
+        body: bytes | None,
+        deadline: float | None,
+        *,
+        is_read: bool,
+        if_absent: bool = False,
+    ) -> Answer:
         if body is not None and not isinstance(body, bytes):
             raise Misuse("a body must be bytes")
         seconds = self.deadline if deadline is None else _checked_deadline(deadline, Misuse)
-        return self._transport.call(method, target, body, seconds=seconds, is_read=is_read)
+        return self._transport.call(method, target, body, seconds=seconds, is_read=is_read, if_absent=if_absent)
 
     def _read(self, method: str, target: str, body: bytes | None, deadline: float | None) -> Answer:
         answer = self._call(method, target, body, deadline, is_read=True)

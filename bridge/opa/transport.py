@@ -75,7 +75,16 @@ class Transport:
         self._closed = True
         self._owned[1].close()
 
-    def call(self, method: str, target: str, body: bytes | None, *, seconds: float, is_read: bool) -> Answer:
+    def call(
+        self,
+        method: str,
+        target: str,
+        body: bytes | None,
+        *,
+        seconds: float,
+        is_read: bool,
+        if_absent: bool = False,
+    ) -> Answer:
         """Ask, and give the answer, whatever its status.
 
         Args:
@@ -84,6 +93,7 @@ class Transport:
             body: What to send.
             seconds: For everything together.
             is_read: It changes nothing in OPA, so it may be repeated when a connection breaks.
+            if_absent: Only where there is nothing yet.
 
         Raises:
             EngineUnreachable: No connection, or it broke.
@@ -97,6 +107,8 @@ class Transport:
         if owner != os.getpid():  # the parent's sockets are the parent's
             adapter = self._open()
         request = self._request(method, target, body)
+        if if_absent:
+            request.headers["If-None-Match"] = "*"
         what = f"{method} {target}"
         with deadline(seconds):
             outcome, is_broken = self._attempt(adapter, request, what, seconds)

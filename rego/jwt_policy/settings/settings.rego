@@ -22,4 +22,4 @@ require_policy := false
 # METADATA
 # title: The fingerprint of these settings and of the rules
 # description: A bridge whose own fingerprint is another one refuses to decide with these rules.
-fingerprint := "845cff65220283a2c87a5e072a528ab7664d9369e81632964b89171b1a1f8b93"
+fingerprint := "a85ec3fab7d18b2e2afe4e9a146284de31faab1bdb217a430b882655fbf0757e"
