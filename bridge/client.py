@@ -11,7 +11,7 @@ from bridge.decision import Decision, Reason, Request
 from bridge.engines import WasmEngine
 from bridge.errors import BadAnswer, EngineFault, Misuse, PushRefused, ResourcesStale
 from bridge.listing import Listing, listing
-from bridge.resources import Collected, from_objects, push
+from bridge.resources import Collected, from_objects, push, sync
 from bridge.strict_json import ABSENT, CLAIMS_BYTES, RESOURCE_BYTES, Absent, encode, parse, pointer, resolve
 from bridge.tokens import may_be_sent_raw
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from bridge.decision import Failure
     from bridge.engines import Engine
-    from bridge.resources import Changed, PushReport
+    from bridge.resources import Changed, PushReport, SyncReport
     from bridge.strict_json import Value
     from bridge.tokens import TokenVerifier
 
@@ -182,6 +182,20 @@ class PolicyBridge:
         self._known(type_)
         collected = resources if isinstance(resources, Collected) else from_objects(resources)
         return push(self.engine.store, type_, collected, strict=strict, force=force)
+
+    def sync(
+        self, type_: str, resources: Iterable[object] | Collected, *, strict: bool = False, force: bool = False
+    ) -> SyncReport:
+        """Make the stored resources of a type equal to these, and send no more than what differs.
+
+        A small difference goes in one or several revisions, each of them whole; a large one in a single new one.
+        Arguments and errors as for `push`, and besides:
+
+        Raises:
+            PushOvertaken: Others change the resources too; what was changed so far is whole, and the rest is not.
+        """
+        collected = resources if isinstance(resources, Collected) else from_objects(resources)
+        return sync(self.engine.store, self._known(type_), collected, strict=strict, force=force)
 
     def upsert(self, type_: str, resources: Iterable[object]) -> Changed:
         """Store some resources, in place of those of the same ids; all at once, or none.

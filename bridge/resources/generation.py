@@ -66,8 +66,8 @@ def _resources(prepared: Prepared) -> Iterator[_Operation]:
         shard, bucket = layout.place(id_)
         shards.setdefault(shard, {}).setdefault(bucket, []).append(id_)
     for shard, buckets in shards.items():
-        digest = sum(layout.resource_digest(prepared[id_]) for ids in buckets.values() for id_ in ids)
-        yield _put(("digests", shard), encode(layout.digest_text(digest)))
+        digest = layout.shard_digest(prepared[id_] for ids in buckets.values() for id_ in ids)
+        yield _put(("digests", shard), encode(digest))
         documents = {bucket: layout.object_([(id_, prepared[id_]) for id_ in ids]) for bucket, ids in buckets.items()}
         if sum(map(len, documents.values())) <= _PART:
             yield _put(("resources", shard), layout.named(documents), sum(map(len, buckets.values())))

@@ -106,6 +106,11 @@ def resource_digest(text: bytes) -> int:
     return int.from_bytes(sha256(text).digest(), "big")
 
 
+def shard_digest(texts: Iterable[bytes]) -> str:
+    """A shard's digest, by its resources."""
+    return digest_text(sum(map(resource_digest, texts)))
+
+
 def digest_text(total: int) -> str:
     """A shard's digest: the sum of its resources' parts, so that one can be changed without the others at hand."""
     return f"{total % (1 << 256):064x}"

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final
 from bridge.errors import Misuse
 from bridge.resources import layout
 from bridge.resources.prepared import Prepared, custom_data_of, prepare
-from bridge.resources.store import Changed, next_revision
+from bridge.resources.store import Changed, Difference, next_revision
 from bridge.strict_json import encode, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from bridge.decision import Request
 
@@ -101,7 +101,9 @@ class MemoryStore:
         """The ids that are stored for a type, as canonical JSON text."""
         return frozenset(self._of(type_).resources)
 
-    def replace(self, type_: str, resources: Mapping[bytes, bytes]) -> str:
+    def replace(
+        self, type_: str, resources: Mapping[bytes, bytes], *, told: Callable[[int], None] = lambda _: None
+    ) -> str:
         """Store these, resources by id in canonical text, in place of all of a type, at once; gives the revision."""
         prepared = prepare(resources)
         for ids in prepared.postings.values():
@@ -109,7 +111,17 @@ class MemoryStore:
         with self._lock:
             revision = next_revision(self._of(type_).revision)
             self._held[encode(type_)] = Held(revision, prepared)
+        told(len(prepared))
         return revision
+
+    def difference(self, type_: str, prepared: Prepared, most: int) -> Difference | None:
+        """What differs between what is stored and what should be; None where it is more than `most`."""
+        there = self._of(type_).resources
+        upserts = {id_: text for id_, text in prepared.items() if there.get(id_) != text}
+        removals = [id_ for id_ in there if id_ not in prepared]
+        if len(upserts) + len(removals) > most:
+            return None
+        return Difference(upserts, removals, sum(id_ not in there for id_ in upserts), len(there))
 
     def change(self, type_: str, upserts: Mapping[bytes, bytes], removals: Iterable[bytes]) -> Changed:
         """Store some resources, and remove others, at once.

@@ -8,20 +8,31 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from bridge.errors import BadAnswer, EngineFault, Misuse, OpaRefused, PushOvertaken, PushRefused, ResourcesLost
+from bridge.errors import (
+    BadAnswer,
+    EngineFault,
+    Misuse,
+    OpaRefused,
+    PushOvertaken,
+    PushRefused,
+    ResourcesLost,
+    ResourcesStale,
+)
 from bridge.resources import layout
 from bridge.resources.change import Change, FirstsMissing
 from bridge.resources.generation import parts
 from bridge.resources.patch import Patch, add, remove
 from bridge.resources.prepared import prepare
+from bridge.resources.recount import Recount
 from bridge.resources.state import Current, State, current, first_state
-from bridge.resources.store import next_revision
-from bridge.strict_json import ABSENT, encode
+from bridge.resources.store import Difference, next_revision
+from bridge.strict_json import ABSENT, encode, sorted_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from bridge.opa import OpaClient
+    from bridge.resources.prepared import Prepared
     from bridge.resources.store import Changed
     from bridge.strict_json import Value
 
@@ -30,6 +41,22 @@ _BYTES_A_SECOND: Final = 2_000_000
 _LISTING_SECONDS: Final = 60.0
 _TRIES: Final = 5
 _MOST_OPERATIONS: Final = 1_000
+_SAMPLE: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a recount has found.
+
+    Attributes:
+        findings: What is not as it should be, a sentence each.
+        resources: How many resources were read.
+        revision: Their revision.
+    """
+
+    findings: tuple[str, ...]
+    resources: int
+    revision: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +124,7 @@ class OpaStore:
         if state is None or state.current is None:
             return
         for shard in layout.SHARDS:
-            path = (*self._path(type_), "generations", state.current.generation, "resources", shard)
-            found = self._opa.get_data(path, deadline=self._opa.deadline + _LISTING_SECONDS)
-            if not isinstance(found, dict) or not all(isinstance(bucket, dict) for bucket in found.values()):
-                raise BadAnswer(f"what OPA has as a shard of `{type_}` is no object of objects")
-            yield {id_: value for bucket in found.values() if isinstance(bucket, dict) for id_, value in bucket.items()}
+            yield self._shard((*self._path(type_), "generations", state.current.generation, "resources", shard))
 
     def look(self, type_: str) -> State | None:
         """The state of a type; None where nothing was ever pushed.
@@ -195,6 +218,88 @@ class OpaStore:
             self._revisions[type_] = revision
             return replace(changed, revision=revision)
         raise PushOvertaken(f"others changed `{type_}` {_TRIES} times in between: nothing was changed")
+
+    def difference(self, type_: str, prepared: Prepared, most: int) -> Difference | None:
+        """What differs between what is stored and what should be, read no further than where the digests differ.
+
+        None where nothing was pushed yet, or where it is certainly or very likely more than `most`.
+
+        Raises:
+            EngineFault: OPA cannot be reached, or refuses, or what it has is no such document.
+        """
+        state = self.look(type_)
+        if state is None or state.current is None:
+            return None
+        wanted: dict[str, dict[bytes, bytes]] = {shard: {} for shard in layout.SHARDS}
+        for id_, text in prepared.items():
+            wanted[layout.place(id_)[0]][id_] = text
+        path = (*self._path(type_), "generations", state.current.generation)
+        digests = self._opa.get_data((*path, "digests"))
+        if not isinstance(digests, dict):
+            raise BadAnswer(f"what OPA has as the digests of `{type_}` is no object")
+        differing = [
+            shard for shard in layout.SHARDS if digests.get(shard) != layout.shard_digest(wanted[shard].values())
+        ]
+        upserts: dict[bytes, bytes] = {}
+        removals: list[bytes] = []
+        added = 0
+        for number, shard in enumerate(differing, 1):
+            there = {encode(id_): sorted_text(value) for id_, value in self._shard((*path, "resources", shard)).items()}
+            some = {id_: text for id_, text in wanted[shard].items() if there.get(id_) != text}
+            upserts |= some
+            added += sum(id_ not in there for id_ in some)
+            removals += [id_ for id_ in there if id_ not in wanted[shard]]
+            so_far = len(upserts) + len(removals)
+            if so_far > most or (number >= _SAMPLE and so_far * len(differing) > 2 * most * number):
+                return None
+        return Difference(upserts, removals, added, state.current.count)
+
+    def recount(self, type_: str, *, told: Callable[[int], None] = lambda _: None) -> Counted:
+        """Count all anew that was derived from the resources of a type: digests, index, their number.
+
+        Args:
+            type_: The resource type.
+            told: Told how many more resources have been read.
+
+        Raises:
+            ResourcesLost: Nothing was ever pushed, or it is there no more.
+            ResourcesStale: The resources have changed meanwhile; count again.
+            EngineFault: OPA cannot be reached, or refuses, or what it has is no such document.
+        """
+        state = self.look(type_)
+        if state is None or state.current is None:
+            raise ResourcesLost(f"OPA has no pushed resources of `{type_}`")
+        path = (*self._path(type_), "generations", state.current.generation)
+        findings = [f"a push that never ended has left the generation `{name}`" for name in state.marks.values()]
+        count = Recount({})
+        try:
+            count = Recount(self._document((*path, "digests")))
+            for shard in layout.SHARDS:
+                before = count.resources
+                findings += count.shard(shard, self._document((*path, "resources", shard)))
+                told(count.resources - before)
+            findings += count.index(self._document((*path, "postings")), self._document((*path, "large")))
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+            findings.append(f"what is stored has not the form of this layout: {type(error).__name__} {error}")
+        else:
+            if count.resources != state.current.count:
+                findings.append(f"there are {count.resources:,} resources, and not {state.current.count:,} as is said")
+        after = self.look(type_)
+        if after is None or after.revision != state.revision:
+            raise ResourcesStale(f"`{type_}` changed while it was counted: count again")
+        return Counted(tuple(findings), count.resources, state.current.revision)
+
+    def _document(self, path: tuple[str, ...]) -> dict[str, Value]:
+        found = self._opa.get_data(path, deadline=self._opa.deadline + _LISTING_SECONDS)
+        if not isinstance(found, dict):
+            raise TypeError(f"{path[-1]} is no object")
+        return found
+
+    def _shard(self, path: tuple[str, ...]) -> dict[str, Value]:
+        found = self._opa.get_data(path, deadline=self._opa.deadline + _LISTING_SECONDS)
+        if not isinstance(found, dict) or not all(isinstance(bucket, dict) for bucket in found.values()):
+            raise BadAnswer(f"what OPA has as the shard `{path[-1]}` is no object of objects")
+        return {id_: value for bucket in found.values() if isinstance(bucket, dict) for id_, value in bucket.items()}
 
     def _view(self, type_: str, question: bytes) -> tuple[Current, Value]:
         if self._held is None:

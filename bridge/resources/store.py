@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from bridge.resources.prepared import Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,23 @@ class Changed:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What differs between what is stored and what should be.
+
+    Attributes:
+        upserts: The resources that are not there, or not as they should be, by id; both in canonical JSON text.
+        removals: The ids of those that should not be there.
+        added: How many of the upserts are not there.
+        before: How many resources are there.
+    """
+
+    upserts: Mapping[bytes, bytes]
+    removals: Sequence[bytes]
+    added: int
+    before: int
+
+
 class Store(Protocol):
     """Keeps the pushed resources of each type, whole or not at all."""
 
@@ -60,12 +79,15 @@ class Store(Protocol):
         """
         ...
 
-    def replace(self, type_: str, resources: Mapping[bytes, bytes]) -> str:
+    def replace(
+        self, type_: str, resources: Mapping[bytes, bytes], *, told: Callable[[int], None] = lambda _: None
+    ) -> str:
         """Store these in place of all resources of a type, at once.
 
         Args:
             type_: The resource type.
             resources: Resources by id, both in canonical JSON text.
+            told: Told how many more resources have been sent.
 
         Returns:
             The new revision.
@@ -86,6 +108,16 @@ class Store(Protocol):
         Raises:
             ResourcesLost: Nothing was ever pushed, or it is there no more: what is left is no whole.
             EngineFault: They could not be stored.
+        """
+        ...
+
+    def difference(self, type_: str, prepared: Prepared, most: int) -> Difference | None:
+        """What differs between what is stored and what should be.
+
+        None where nothing was pushed yet, or where it is certainly or very likely more than `most`.
+
+        Raises:
+            EngineFault: They cannot be read.
         """
         ...
 
