@@ -12,7 +12,7 @@ from bridge.engines import WasmEngine
 from bridge.errors import BadAnswer, EngineFault, Misuse
 from bridge.resources import Collected, from_objects, push
 from bridge.strict_json import ABSENT, CLAIMS_BYTES, RESOURCE_BYTES, Absent, encode, parse, pointer, resolve
-from bridge.tokens import may_be_sent_raw
+from bridge.tokens import TokenVerifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from bridge.engines import Engine
     from bridge.resources import PushReport
     from bridge.strict_json import Value
-    from bridge.tokens import TokenVerifier
 
 _BATCH_ITEMS: Final = 1_000
 
@@ -90,9 +89,7 @@ class PolicyBridge:
             KeysUnavailable: The keys to verify it with cannot be had.
             Misuse: There is no verifier.
         """
-        if self.verifier is None:
-            raise Misuse("a token was given, but the bridge has no verifier: PolicyBridge(verifier=TokenVerifier(...))")
-        return self.verifier.verify(token)
+        return self._needed_verifier().verify(token)
 
     def check(self, token_or_claims: str | dict[str, object], type_: str, resource_or_id: object) -> Decision:
         """Whether the bearer may access a resource.
@@ -189,10 +186,18 @@ class PolicyBridge:
     def _subject(self, token_or_claims: object) -> _Subject:
         if not isinstance(token_or_claims, str):
             return _Subject(encode(token_or_claims, max_bytes=CLAIMS_BYTES, what="claims"))
-        claims = encode(self.verify(token_or_claims), max_bytes=CLAIMS_BYTES, what="claims")
-        if self.engine.rule_set.token is not None and may_be_sent_raw(token_or_claims):
-            return _Subject(claims, encode(token_or_claims, what="token"))
-        return _Subject(claims)
+        verifier = self._needed_verifier()
+        if type(verifier) is TokenVerifier:
+            verified = verifier.verified(token_or_claims)
+            is_raw = self.engine.rule_set.token is not None and verified.may_be_sent_raw
+            return _Subject(verified.text, encode(token_or_claims, what="token") if is_raw else None)
+        # Whoever derives a verifier adds demands to `verify`.
+        return _Subject(encode(verifier.verify(token_or_claims), max_bytes=CLAIMS_BYTES, what="claims"))
+
+    def _needed_verifier(self) -> TokenVerifier:
+        if self.verifier is None:
+            raise Misuse("a token was given, but the bridge has no verifier: PolicyBridge(verifier=TokenVerifier(...))")
+        return self.verifier
 
     def _decided(self, requests: Sequence[Request]) -> list[Decision]:
         try:

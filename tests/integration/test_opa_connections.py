@@ -107,9 +107,7 @@ def test_another_status_line_is_refused(line) -> None:
         client.query(("x",), INPUT)
 
 
-@pytest.mark.parametrize(
-    "size", [b"-5", b"+5", b"0x5", b"5_0", b" 5", b"", b"5 5", b"1" * 16, b"\xd9\xa5"], ids=ascii
-)
+@pytest.mark.parametrize("size", [b"-5", b"+5", b"0x5", b"5_0", b" 5", b"", b"5 5", b"1" * 16, b"\xd9\xa5"], ids=ascii)
 def test_a_chunk_of_another_size_is_refused(size) -> None:
     body = size + b"\r\n" + ANSWER[:5] + CHUNKS[8:]
     with (
