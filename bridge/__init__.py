@@ -1,6 +1,6 @@
 """Decides, through Open Policy Agent, what the `policy` claim of a JWT lets its bearer access."""
 
-from bridge.client import Demand, Explanation, PolicyBridge
+from bridge.client import PolicyBridge
 from bridge.decision import Decision, Failure, Reason, Violation
 from bridge.engines import Engine, OpaEngine, ReferenceEngine, WasmEngine
 from bridge.errors import (
@@ -23,6 +23,7 @@ from bridge.errors import (
     Misuse,
     OpaMissing,
     OpaRefused,
+    PartialAnswer,
     PushRefused,
     RulesDiffer,
     RulesNotInstalled,
@@ -30,6 +31,7 @@ from bridge.errors import (
     TokenNotYetValid,
     UnknownKey,
 )
+from bridge.explaining import Demand, Explanation
 from bridge.opa import ManagedOpa, OpaClient
 from bridge.policy import PolicySettings
 from bridge.rendering import RuleSet, TokenChecks
@@ -69,6 +71,7 @@ __all__ = [
     "OpaEngine",
     "OpaMissing",
     "OpaRefused",
+    "PartialAnswer",
     "PolicyBridge",
     "PolicySettings",
     "PushRefused",

@@ -22,7 +22,8 @@ A denial is a value (`bridge.Decision`); an error is raised when there is no dec
     │   ├── OpaRefused            OPA answered with an error status
     │   ├── RulesNotInstalled     the rule set is not there (OPA answered without `result`)
     │   ├── RulesDiffer           the engine's rules carry another fingerprint
-    │   └── EngineTooOld          an OPA that compares numbers wrongly
+    │   ├── EngineTooOld          an OPA that compares numbers wrongly
+    │   └── PartialAnswer         a fault after some of many were decided; has the decisions until then
     ├── Misuse                a call that makes no sense, whatever the data
     │   └── InvalidSetting        a setting that cannot be used
     ├── PushRefused           resources that must not be pushed as they are
@@ -31,7 +32,10 @@ A denial is a value (`bridge.Decision`); an error is raised when there is no dec
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from bridge.decision import Decision
 
 
 class BridgeError(Exception):
@@ -232,6 +236,26 @@ class EngineTooOld(EngineFault):
     """An OPA older than the oldest that compares numbers as R11 demands."""
 
     code: ClassVar[str] = "too_old"
+
+
+class PartialAnswer(EngineFault):
+    """A fault after some of many questions were decided; about the others nothing is known.
+
+    Attributes:
+        fault: What ended it.
+        decisions: In the order of the questions: the decision, or None where there is none.
+    """
+
+    code: ClassVar[str] = "partial"
+
+    def __init__(self, fault: EngineFault, decisions: tuple[Decision | None, ...]) -> None:
+        known = sum(decision is not None for decision in decisions)
+        super().__init__(f"only {known:,} of {len(decisions):,} were decided: {fault}")
+        self.fault = fault
+        self.decisions = list(decisions)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (PartialAnswer, (self.fault, tuple(self.decisions)))
 
 
 class Misuse(BridgeError):
