@@ -4,57 +4,34 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from dataclasses import dataclass
 from http import HTTPStatus
-from time import monotonic, sleep
+from time import sleep
 from typing import TYPE_CHECKING, Final
 
-from bridge.errors import BadAnswer, DeadlineExceeded, EngineFault, EngineUnreachable, Misuse
+from bridge.errors import Misuse
+from bridge.opa.answer import Answer
+from bridge.opa.attempts import Attempts
 from bridge.opa.connection import Connection
-from bridge.opa.faults import FOREIGN, is_protocol_breach, is_tls_failure, reason
+from bridge.opa.faults import FOREIGN
 
 if TYPE_CHECKING:
-    import ssl
-
-    from bridge.opa.address import Address
     from bridge.opa.response import Response
-
-_PAUSES: Final = (0.0, 0.1)
-"""Seconds before each repetition: the first is for a connection that had gone stale, the second for a restart."""
+    from bridge.opa.settings import OpaSettings
 
 _MOST_IDLE: Final = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer, whole.
-
-    Attributes:
-        status: The HTTP status.
-        body: Its body, however it was framed.
-    """
-
-    status: int
-    body: bytes
 
 
 class Transport:
     """Connections to one OPA, kept open between calls; threads and forked children may share it.
 
     Args:
-        address: Where it is.
-        tls: Needed for `https`.
-        headers: Sent with every call.
-        max_answer: The size of the largest body to accept, in bytes.
+        settings: Where it is, and how to speak to it.
     """
 
-    def __init__(
-        self, address: Address, *, tls: ssl.SSLContext | None, headers: dict[str, str], max_answer: int
-    ) -> None:
-        self._address = address
-        self._tls = tls
-        self._fields = fields(address, headers)
-        self._max_answer = max_answer
+    def __init__(self, settings: OpaSettings) -> None:
+        self._settings = settings
+        self._address = settings.address
+        self._fields = "".join(f"{name}: {value}\r\n" for name, value in settings.fields.items())
         self._closed = False
         self._open()
 
@@ -89,29 +66,27 @@ class Transport:
             BadAnswer: It is no HTTP, or too big.
             Misuse: The client is closed.
         """
-        end = monotonic() + seconds
+        attempts = Attempts(self._settings, method, target, seconds, is_read=is_read)
         if self._closed:
             raise Misuse("this client is closed")
         owner, idle = self._owned
         if owner != os.getpid():  # the parent's sockets are the parent's
             idle = self._open()
         head = self._head(method, target, body)
-        pauses = iter(_PAUSES if is_read else ())
         while True:
+            fault = None
             try:
-                answer = self._exchange(idle, method, head, body, end)
-                fault, is_broken = None, False
+                answer = self._exchange(idle, method, head, body, attempts.end)
             except FOREIGN as error:
-                # Made here and raised below: a foreign exception may hold what was sent, the token too.
-                fault, is_broken = self._fault(error, f"{method} {target}", end, seconds)
+                fault, pause = attempts.after(error)
             if fault is None:
-                if answer is None:
-                    raise BadAnswer(f"`{method} {target}`: the answer is larger than {self._max_answer} bytes")
-                return answer
-            pause = next(pauses, None) if is_broken else None
-            if pause is None or end - monotonic() <= pause:
+                break
+            if pause is None:
                 raise fault
             sleep(pause)
+        if answer is None:
+            raise attempts.too_large()
+        return answer
 
     def _head(self, method: str, target: str, body: bytes | None) -> bytes:
         # Not by http.client, which checks each time what is right already: targets are made of checked names alone.
@@ -145,34 +120,13 @@ class Transport:
             try:
                 connection = idle.pop()
             except IndexError:
-                connection = Connection(self._address.host, self._address.port, self._tls)
+                connection = Connection(self._address.host, self._address.port, self._settings.tls)
             if connection.serve(end):
                 return connection
             connection.close()
 
     def _read(self, response: Response) -> bytes | None:
-        return response.body(self._max_answer)
-
-    def _fault(self, error: Exception, what: str, end: float, seconds: float) -> tuple[EngineFault, bool]:
-        """The fault, and whether the connection broke."""
-        if end - monotonic() <= 0:
-            return DeadlineExceeded(f"`{what}` at {self._address}: no whole answer within {seconds:g} s"), False
-        if is_tls_failure(error):
-            return EngineUnreachable(f"`{what}` at {self._address}: {reason(error)}"), False
-        if is_protocol_breach(error):
-            return BadAnswer(f"`{what}`: the answer is no http"), False
-        return EngineUnreachable(f"`{what}` at {self._address}: {reason(error)}"), True
-
-
-def fields(address: Address, headers: dict[str, str]) -> str:
-    """The header fields that go with every call, each on a line."""
-    host = f"[{address.host.partition('%')[0]}]" if ":" in address.host else address.host
-    standing = {
-        "Host": host if address.port == address.usual_port else f"{host}:{address.port}",
-        "Accept-Encoding": "identity",
-        "User-Agent": "jwt-policy-bridge",
-    }
-    return "".join(f"{name}: {value}\r\n" for name, value in (standing | headers).items())
+        return response.body(self._settings.max_answer)
 
 
 def _close_all(idle: deque[Connection]) -> None:
