@@ -6,12 +6,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from bridge.decision import Request
-from bridge.engines.answer import explaining_input, input_for, read_answer
-from bridge.errors import BadAnswer, EngineFault, MalformedInput, OpaRefused, RulesNotInstalled
+from bridge.engines.dialogue import OPA_BATCH_BYTES, OPA_NAME, Dialogue
+from bridge.errors import EngineFault, OpaRefused
 from bridge.opa import OpaClient
-from bridge.rendering import RuleSet, fingerprint, module_paths, render
+from bridge.rendering import RuleSet, module_paths, render
 from bridge.resources import OpaStore
-from bridge.strict_json import ABSENT, encode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,14 +32,14 @@ class OpaEngine:
         InvalidSetting: The URL cannot be used.
     """
 
-    name = "opa"
-    batch_bytes = 16 * 1024 * 1024
+    name = OPA_NAME
+    batch_bytes = OPA_BATCH_BYTES
 
     def __init__(self, opa: str | OpaClient, rule_set: RuleSet | None = None) -> None:
         self.rule_set = rule_set or RuleSet()
         self.opa = OpaClient(opa) if isinstance(opa, str) else opa
-        self._fingerprint = fingerprint(self.rule_set)
-        self._path = (*self.rule_set.package_root.split("."), "answer")
+        self._dialogue = Dialogue(self.rule_set)
+        self._path = self._dialogue.path
         self._store = OpaStore(self.opa, tuple(self.rule_set.data_root.split(".")), self.rule_set.policy.types)
 
     @property
@@ -56,7 +55,8 @@ class OpaEngine:
         """
         if not requests:
             return []
-        return self._asked(requests, input_for(requests, verifies_tokens=self.rule_set.token is not None))[0]
+        reply = self.opa.query(self._path, self._dialogue.question(requests), provenance=True)
+        return self._dialogue.decisions(reply, requests)
 
     def explain(self, request: Request) -> tuple[Decision, bytes | None]:
         """The decision, and the stored resource it is about, in canonical text, where it was asked by id and known.
@@ -64,13 +64,8 @@ class OpaEngine:
         Raises:
             EngineFault: There is no decision.
         """
-        decisions, answer = self._asked([request], explaining_input(request))
-        by_id = request.resource is None and request.id is not None
-        found = answer.get("resource", ABSENT) if by_id and isinstance(answer, dict) else ABSENT
-        try:
-            return decisions[0], None if found is ABSENT else encode(found, what="stored resource")
-        except MalformedInput as error:
-            raise BadAnswer(f"what OPA has under that id was never pushed by a bridge: {error}") from None
+        reply = self.opa.query(self._path, self._dialogue.explaining_question(request), provenance=True)
+        return self._dialogue.explained(reply, request)
 
     def query(self, entrypoint: str, input_: bytes) -> Value | Absent:
         """What a public entrypoint, such as `decision`, is for an input in canonical text; `ABSENT` if nothing.
@@ -135,19 +130,3 @@ class OpaEngine:
     def close(self) -> None:
         """Close the connections."""
         self.opa.close()
-
-    def _asked(self, requests: Sequence[Request], input_: bytes) -> tuple[list[Decision], Value]:
-        reply = self.opa.query(self._path, b'{"input":' + input_ + b"}", provenance=True)
-        if reply.result is ABSENT:
-            raise RulesNotInstalled(
-                f"OPA has no rules at `data.{self.rule_set.package_root}`: `jwt-bridge install` uploads them"
-            )
-        decisions = read_answer(
-            reply.result,
-            requests,
-            fingerprint=self._fingerprint,
-            engine=self.name,
-            decision_id=reply.decision_id,
-            bundles=reply.bundles,
-        )
-        return decisions, reply.result
