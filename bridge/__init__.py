@@ -1,6 +1,6 @@
 """Decides, through Open Policy Agent, what the `policy` claim of a JWT lets its bearer access."""
 
-from bridge.client import Demand, Explanation, PolicyBridge
+from bridge.client import PolicyBridge
 from bridge.decision import Decision, Failure, Reason, Violation
 from bridge.engines import Engine, OpaEngine, ReferenceEngine, WasmEngine
 from bridge.errors import (
@@ -25,6 +25,7 @@ from bridge.errors import (
     Misuse,
     OpaMissing,
     OpaRefused,
+    PartialAnswer,
     PushOvertaken,
     PushRefused,
     ResourcesLost,
@@ -36,6 +37,7 @@ from bridge.errors import (
     TokenNotYetValid,
     UnknownKey,
 )
+from bridge.explaining import Demand, Explanation
 from bridge.listing import Listing
 from bridge.opa import ManagedOpa, OpaClient
 from bridge.policy import PolicySettings
@@ -80,6 +82,7 @@ __all__ = [
     "OpaEngine",
     "OpaMissing",
     "OpaRefused",
+    "PartialAnswer",
     "PolicyBridge",
     "PolicySettings",
     "PushOvertaken",

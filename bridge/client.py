@@ -2,61 +2,26 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
-from bridge.decision import Decision, Reason, Request
+from bridge.asking import Several, Subject, checked_on_error, denial, needed, type_text
 from bridge.engines import WasmEngine
-from bridge.errors import BadAnswer, EngineFault, Misuse, PushRefused, ResourcesStale
-from bridge.listing import Listing, listing
+from bridge.errors import EngineFault, Misuse, PushRefused
+from bridge.explaining import Explanation, explanation
+from bridge.freshness import refuse_stale, refuse_stale_revision, revision_number
+from bridge.listing import LIMIT, Listing, listing
 from bridge.resources import Collected, from_objects, push, sync
-from bridge.strict_json import ABSENT, CLAIMS_BYTES, RESOURCE_BYTES, Absent, encode, parse, pointer, resolve
-from bridge.tokens import may_be_sent_raw
+from bridge.strict_json import ABSENT, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable
     from types import TracebackType
 
-    from bridge.decision import Failure
+    from bridge.decision import Decision
     from bridge.engines import Engine
     from bridge.resources import Changed, PushReport, SyncReport
     from bridge.strict_json import Value
     from bridge.tokens import TokenVerifier
-
-_BATCH_ITEMS: Final = 1_000
-_LIST_LIMIT: Final = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """A constraint that failed.
-
-    Attributes:
-        failure: Which one, and how.
-        wanted: The value that the policy demands.
-        found: The value that the resource has; ABSENT where it has none.
-    """
-
-    failure: Failure
-    wanted: Value
-    found: Value | Absent
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """A decision and what it was made of.
-
-    Attributes:
-        decision: The decision, as `check` gives it.
-        demands: The constraints that failed, in the order of `decision.failures`.
-        resource: The resource that was looked at; ABSENT where there is none.
-    """
-
-    decision: Decision
-    demands: tuple[Demand, ...]
-    resource: Value | Absent
 
 
 class PolicyBridge:
@@ -68,7 +33,7 @@ class PolicyBridge:
         engine: What decides; by default the Wasm build of the default rules, in this process.
         verifier: What verifies tokens; without one, `check` takes verified claims only.
         on_error: `raise` lets faults of the engine through as `EngineFault`; `deny` gives a denied decision with the
-            reason `engine_unavailable` for them. Invalid tokens, malformed input and misuse always raise.
+            reason `engine_unavailable` for them. Invalid tokens, malformed claims and misuse always raise.
     """
 
     def __init__(
@@ -78,11 +43,9 @@ class PolicyBridge:
         verifier: TokenVerifier | None = None,
         on_error: Literal["raise", "deny"] = "raise",
     ) -> None:
-        if on_error not in ("raise", "deny"):
-            raise Misuse('on_error must be "raise" or "deny"')
+        self._denies = checked_on_error(on_error)
         self.engine: Engine = WasmEngine() if engine is None else engine
         self.verifier = verifier
-        self._denies = on_error == "deny"
 
     def verify(self, token: str) -> dict[str, Value]:
         """The claims of a token that is valid (SEMANTICS, "Tokens").
@@ -92,9 +55,7 @@ class PolicyBridge:
             KeysUnavailable: The keys to verify it with cannot be had.
             Misuse: There is no verifier.
         """
-        if self.verifier is None:
-            raise Misuse("a token was given, but the bridge has no verifier: PolicyBridge(verifier=TokenVerifier(...))")
-        return self.verifier.verify(token)
+        return needed(self.verifier).verify(token)
 
     def check(
         self,
@@ -121,7 +82,16 @@ class PolicyBridge:
             EngineFault: The engine could not decide, with `on_error="raise"`.
             Misuse: A token was given, but there is no verifier.
         """
-        return self.check_many(token_or_claims, type_, [resource_or_id], at_least=at_least)[0]
+        request = self._subject(token_or_claims).request(type_text(type_), resource_or_id)
+        oldest = revision_number(at_least)
+        try:
+            decisions = self.engine.decide([request])
+            refuse_stale([request], decisions, oldest)
+            return decisions[0]
+        except EngineFault as fault:
+            if not self._denies:
+                raise
+            return denial(self.engine.name, fault)
 
     def check_many(
         self,
@@ -133,17 +103,24 @@ class PolicyBridge:
     ) -> list[Decision]:
         """The decision for each resource or id, in the same order; arguments and errors as for `check`.
 
-        Large numbers are asked in several queries; either all of them are answered, or the call raises, or, with
+        A resource or id that breaks R12 is denied with the reason `malformed_input` and spoils no other. Large numbers
+        are asked in several queries. Where one of them fails, nothing is guessed: the call raises, or, with
         `on_error="deny"`, each query that failed denies for its part.
+
+        Raises:
+            PartialAnswer: The engine could not decide, with `on_error="raise"`, after some were decided; it has those.
         """
-        if isinstance(resources_or_ids, (str, bytes, dict)) or not isinstance(resources_or_ids, Iterable):
-            raise Misuse("check_many takes several resources or ids; `check` takes one")
-        oldest = None if at_least is None else _revision(at_least)
-        requests = self._subject(token_or_claims).requests(type_, resources_or_ids)
-        decisions: list[Decision] = []
-        for batch in batches(requests, self.engine.batch_bytes):
-            decisions += self._decided(batch, oldest)
-        return decisions
+        oldest = revision_number(at_least)
+        subject = self._subject(token_or_claims)
+        several = Several(subject, type_, resources_or_ids, engine=self.engine.name, denies=self._denies)
+        for places, requests in several.parts(self.engine.batch_bytes):
+            try:
+                decisions = self.engine.decide(requests)
+                refuse_stale(requests, decisions, oldest)
+                several.answered(places, decisions)
+            except EngineFault as fault:
+                several.failed(places, fault)
+        return several.decisions()
 
     def explain(self, token_or_claims: str | dict[str, object], type_: str, resource_or_id: object) -> Explanation:
         """The decision for a resource, and for each constraint that failed what was wanted and what was found.
@@ -151,16 +128,15 @@ class PolicyBridge:
         Arguments and errors as for `check`.
         """
         subject = self._subject(token_or_claims)
-        request = subject.requests(type_, [resource_or_id])[0]
+        request = subject.request(type_text(type_), resource_or_id)
         try:
             decision, stored = self.engine.explain(request)
-            text = request.resource if request.resource is not None else stored
-            resource = ABSENT if text is None else parse(text)
-            return Explanation(decision, self._demands(subject.claims, type_, decision, resource), resource)
+            description = (self.engine.rule_set.policy.claim, type_)
+            return explanation(decision, claims=subject.claims, description=description, request=request, stored=stored)
         except EngineFault as fault:
             if not self._denies:
                 raise
-            return Explanation(self._denial(fault), (), ABSENT)
+            return Explanation(denial(self.engine.name, fault), (), ABSENT)
 
     def push(
         self, type_: str, resources: Iterable[object] | Collected, *, strict: bool = False, force: bool = False
@@ -247,7 +223,7 @@ class PolicyBridge:
         token_or_claims: str | dict[str, object],
         type_: str,
         *,
-        limit: int = _LIST_LIMIT,
+        limit: int = LIMIT,
         after: str | None = None,
         at_least: str | None = None,
     ) -> Listing:
@@ -271,14 +247,14 @@ class PolicyBridge:
             Misuse: The limit, the cursor or the revision makes no sense.
         """
         subject = self._subject(token_or_claims)
-        steps = listing(subject.claims, encode(type_, max_bytes=sys.maxsize, what="type"), limit, after)
-        oldest = None if at_least is None else _revision(at_least)
+        steps = listing(subject.claims, type_text(type_), limit, after)
+        oldest = revision_number(at_least)
         try:
             request = next(steps)
             while True:
                 piece = self.engine.piece(request)
                 if piece.decision is None:
-                    _refuse_stale(piece.revision, oldest)
+                    refuse_stale_revision(piece.revision, oldest)
                 request = steps.send(piece)
         except StopIteration as stop:
             listed: Listing = stop.value
@@ -309,101 +285,8 @@ class PolicyBridge:
             raise Misuse(f"`{type_}` is not one of the resource types")
         return type_
 
-    def _subject(self, token_or_claims: object) -> _Subject:
+    def _subject(self, token_or_claims: object) -> Subject:
         if not isinstance(token_or_claims, str):
-            return _Subject(encode(token_or_claims, max_bytes=CLAIMS_BYTES, what="claims"))
-        claims = encode(self.verify(token_or_claims), max_bytes=CLAIMS_BYTES, what="claims")
-        if self.engine.rule_set.token is not None and may_be_sent_raw(token_or_claims):
-            return _Subject(claims, encode(token_or_claims, what="token"))
-        return _Subject(claims)
-
-    def _decided(self, requests: Sequence[Request], oldest: int | None) -> list[Decision]:
-        try:
-            decisions = self.engine.decide(requests)
-            if oldest is not None:
-                for request, decision in zip(requests, decisions, strict=True):
-                    # R1 comes before any resource is looked at.
-                    if request.is_by_id and decision.reason not in (Reason.UNKNOWN_TYPE, Reason.MALFORMED_INPUT):
-                        _refuse_stale(decision.revision, oldest)
-        except EngineFault as fault:
-            if not self._denies:
-                raise
-            return [self._denial(fault)] * len(requests)
-        return decisions
-
-    def _denial(self, fault: EngineFault) -> Decision:
-        return Decision(allow=False, reason=Reason.ENGINE_UNAVAILABLE, engine=self.engine.name, error=str(fault))
-
-    def _demands(self, claims: bytes, type_: str, decision: Decision, resource: Value | Absent) -> tuple[Demand, ...]:
-        """What each failed constraint wanted and found: its pointer names both, in the description and the resource."""
-        if not decision.failures or resource is ABSENT:
-            return ()
-        description = resolve(parse(claims), pointer(self.engine.rule_set.policy.claim, type_))
-        return tuple(
-            Demand(failure, _present(description, failure.pointer), resolve(resource, failure.pointer))
-            for failure in decision.failures
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Subject:
-    """Whose access is asked about, in canonical text: claims, and the token where it may speak for itself."""
-
-    claims: bytes
-    token: bytes | None = None
-
-    def requests(self, type_: object, resources_or_ids: Iterable[object]) -> list[Request]:
-        """A request for each resource or id."""
-        claims = None if self.token is not None else self.claims
-        # R12.6 bounds the claims and a resource, but no type and no id: a huge one is merely unknown.
-        type_text = encode(type_, max_bytes=sys.maxsize, what="type")
-        values = list(resources_or_ids)
-        requests = []
-        for index, value in enumerate(values):
-            by_id = isinstance(value, str)
-            what = "id" if by_id else "resource"
-            if len(values) > 1:
-                what += f" {index}"
-            text = encode(value, max_bytes=sys.maxsize if by_id else RESOURCE_BYTES, what=what)
-            requests.append(
-                Request(
-                    claims=claims,
-                    type=type_text,
-                    token=self.token,
-                    resource=None if by_id else text,
-                    id=text if by_id else None,
-                )
-            )
-        return requests
-
-
-def _revision(text: str) -> int:
-    if not isinstance(text, str) or not text.isdecimal() or not text.isascii():
-        raise Misuse("`at_least` must be a revision, as a push gives it")
-    return int(text)
-
-
-def _refuse_stale(revision: str | None, oldest: int | None) -> None:
-    if oldest is not None and (revision is None or int(revision) < oldest):
-        raise ResourcesStale(
-            f"the engine's resources are of revision {revision or 'none'}, older than {oldest}, which was asked for"
-        )
-
-
-def _present(description: Value | Absent, pointer_: str) -> Value:
-    wanted = ABSENT if description is ABSENT else resolve(description, pointer_)
-    if wanted is ABSENT:
-        raise BadAnswer(f"the engine says that `{pointer_}` failed, which the policy does not demand")
-    return wanted
-
-
-def batches(requests: Sequence[Request], most_bytes: int) -> Iterator[Sequence[Request]]:
-    """The requests in runs of at most 1,000 and of at most so many bytes, but of one request at least."""
-    start = size = 0
-    for end, request in enumerate(requests):
-        size += request.size
-        if end > start and (size > most_bytes or end - start == _BATCH_ITEMS):
-            yield requests[start:end]
-            start, size = end, request.size
-    if start < len(requests):
-        yield requests[start:]
+            return Subject.of_claims(token_or_claims)
+        sends_raw = self.engine.rule_set.token is not None
+        return Subject.of_token(token_or_claims, needed(self.verifier), sends_raw=sends_raw)

@@ -66,11 +66,11 @@ class Decision:
         reason: Why (R1-R7).
         violations: What is wrong with the policy claim, sorted by (pointer, code); only with `invalid_policy`.
         failures: The constraints that failed, sorted by (pointer, code); only with `constraint_failed`.
-        engine: The name of the engine that decided.
+        engine: The name of the engine that decided, or could not; empty where none was asked.
         decision_id: OPA's id of the decision in its decision log, if it logs.
         revision: The revision of the pushed resources that were asked, for a request by id.
         bundles: Revisions of OPA's bundles by name.
-        error: The text of the fault behind `engine_unavailable`.
+        error: The text of the fault behind `engine_unavailable`; what is wrong, with `malformed_input` of `check_many`.
     """
 
     allow: bool

@@ -27,7 +27,8 @@ A denial is a value (`bridge.Decision`); an error is raised when there is no dec
     │   ├── ResourcesStale        the engine's resources are older than the revision that was asked for
     │   ├── SeveralStores         several OPAs with other data answer at one address
     │   ├── LayoutDiffers         a newer bridge has written the pushed resources
-    │   └── PushOvertaken         another push took this one's place; nothing of this one is there
+    │   ├── PushOvertaken         another push took this one's place; nothing of this one is there
+    │   └── PartialAnswer         a fault after some of many were decided; has the decisions until then
     ├── Misuse                a call that makes no sense, whatever the data
     │   └── InvalidSetting        a setting that cannot be used
     ├── PushRefused           resources that must not be pushed as they are
@@ -37,7 +38,10 @@ A denial is a value (`bridge.Decision`); an error is raised when there is no dec
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from bridge.decision import Decision
 
 
 class BridgeError(Exception):
@@ -268,6 +272,26 @@ class PushOvertaken(EngineFault):
     """Another push took this one's place; nothing of this one is there."""
 
     code: ClassVar[str] = "push_overtaken"
+
+
+class PartialAnswer(EngineFault):
+    """A fault after some of many questions were decided; about the others nothing is known.
+
+    Attributes:
+        fault: What ended it.
+        decisions: In the order of the questions: the decision, or None where there is none.
+    """
+
+    code: ClassVar[str] = "partial"
+
+    def __init__(self, fault: EngineFault, decisions: tuple[Decision | None, ...]) -> None:
+        known = sum(decision is not None for decision in decisions)
+        super().__init__(f"only {known:,} of {len(decisions):,} were decided: {fault}")
+        self.fault = fault
+        self.decisions = list(decisions)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (PartialAnswer, (self.fault, tuple(self.decisions)))
 
 
 class Misuse(BridgeError):

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from bridge.decision import Decision
     from bridge.engines.piece import Piece
 
+LIMIT: Final = 1_000
+"""How many ids a list has where nobody says."""
+
 _ANEW: Final = 5
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from bridge.asking import batches
 from bridge.cli.cases import Case, Malformed, answer, read_case
 from bridge.cli.ending import Exit, end, told_errors
 from bridge.cli.guest import guest_engine
@@ -18,7 +19,6 @@ from bridge.cli.options import EngineName, EngineOption, OpaOptions, refuse_opa_
 from bridge.cli.progress import line_counter
 from bridge.cli.sources import open_stdin
 from bridge.cli.terminal import complain
-from bridge.client import batches
 from bridge.engines import ReferenceEngine, WasmEngine
 from bridge.errors import EngineFault, Misuse
 from bridge.resource import InvalidResource, parse_resource

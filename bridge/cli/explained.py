@@ -16,8 +16,8 @@ from bridge.strict_json import ABSENT, encode
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bridge.client import Demand, Explanation
     from bridge.errors import BridgeError
+    from bridge.explaining import Demand, Explanation
     from bridge.strict_json import Absent, Value
 
 _SHOWN: Final = 200

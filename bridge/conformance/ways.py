@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from bridge.client import batches
+from bridge.asking import batches
 from bridge.errors import BadAnswer, OpaRefused
 from bridge.strict_json import ABSENT
 

@@ -31,7 +31,8 @@ def read_piece(answer: Value | Absent, request: PieceRequest, *, fingerprint: st
         if "decision" in listed:
             return Piece(decision=_denial(listed["decision"], engine))
         about = current.get(request.type.decode("utf-8")[1:-1])
-        return Piece() if about is None else _piece(about, listed, request)
+        is_known = isinstance(about, dict) and "revision" in about
+        return _piece(about, listed, request) if is_known else Piece()
     except (KeyError, TypeError, ValueError) as error:
         raise BadAnswer(f"the {engine} engine gave a list that is none: {error}") from None
 

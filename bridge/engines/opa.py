@@ -6,14 +6,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from bridge.decision import Request
-from bridge.engines.answer import explaining_input, input_for, read_answer, read_own
-from bridge.engines.listing import read_piece
-from bridge.engines.memory import Memory
-from bridge.errors import BadAnswer, EngineFault, MalformedInput, OpaRefused, RulesNotInstalled
+from bridge.engines.dialogue import OPA_BATCH_BYTES, OPA_NAME, Dialogue, body
+from bridge.errors import EngineFault, OpaRefused
 from bridge.opa import OpaClient
-from bridge.rendering import RuleSet, fingerprint, module_paths, render
+from bridge.rendering import RuleSet, module_paths, render
 from bridge.resources import OpaStore
-from bridge.strict_json import ABSENT, encode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,17 +33,16 @@ class OpaEngine:
         InvalidSetting: The URL cannot be used.
     """
 
-    name = "opa"
-    batch_bytes = 16 * 1024 * 1024
+    name = OPA_NAME
+    batch_bytes = OPA_BATCH_BYTES
 
     def __init__(self, opa: str | OpaClient, rule_set: RuleSet | None = None) -> None:
         self.rule_set = rule_set or RuleSet()
         self.opa = OpaClient(opa) if isinstance(opa, str) else opa
-        self._fingerprint = fingerprint(self.rule_set)
-        self._path = (*self.rule_set.package_root.split("."), "answer")
+        self._dialogue = Dialogue(self.rule_set)
+        self._path = self._dialogue.path
         root = tuple(self.rule_set.data_root.split("."))
         self._store = OpaStore(self.opa, root, self.rule_set.policy.types, self._held)
-        self._memory = Memory(self._store)
 
     @property
     def store(self) -> OpaStore:
@@ -61,7 +57,8 @@ class OpaEngine:
         """
         if not requests:
             return []
-        return self._asked(requests, input_for(requests, verifies_tokens=self.rule_set.token is not None))[0]
+        reply = self.opa.query(self._path, self._dialogue.question(requests), provenance=True)
+        return self._dialogue.decisions(reply, requests)
 
     def explain(self, request: Request) -> tuple[Decision, bytes | None]:
         """The decision, and the stored resource it is about, in canonical text, where it was asked by id and known.
@@ -69,12 +66,8 @@ class OpaEngine:
         Raises:
             EngineFault: There is no decision.
         """
-        decisions, answer = self._asked([request], explaining_input(request))
-        found = answer.get("resource", ABSENT) if request.is_by_id and isinstance(answer, dict) else ABSENT
-        try:
-            return decisions[0], None if found is ABSENT else encode(found, what="stored resource")
-        except MalformedInput as error:
-            raise BadAnswer(f"what OPA has under that id was never pushed by a bridge: {error}") from None
+        reply = self.opa.query(self._path, self._dialogue.explaining_question(request), provenance=True)
+        return self._dialogue.explained(reply, request)
 
     def piece(self, request: PieceRequest) -> Piece:
         """A piece of a list.
@@ -83,14 +76,8 @@ class OpaEngine:
             ResourcesLost: There are no pushed resources.
             EngineFault: There is no list.
         """
-        answer = self._own("list", request.text)
-        piece = read_piece(answer, request, fingerprint=self._fingerprint, engine=self.name)
-        if piece.decision is None:
-            type_ = request.type.decode("utf-8")[1:-1]
-            if piece.revision is None:
-                self._memory.lost(type_)
-            self._memory.note(answer["current"])
-        return piece
+        reply = self.opa.query((*self._path[:-1], "list"), body(request.text), provenance=True)
+        return self._dialogue.piece(reply, request)
 
     def query(self, entrypoint: str, input_: bytes) -> Value | Absent:
         """What a public entrypoint, such as `decision`, is for an input in canonical text; `ABSENT` if nothing.
@@ -157,32 +144,5 @@ class OpaEngine:
         self.opa.close()
 
     def _held(self, question: bytes) -> dict[str, Value]:
-        return self._own("held", question)
-
-    def _own(self, name: str, input_: bytes) -> dict[str, Value]:
-        """What a rule gives that is the bridge's own."""
-        reply = self.opa.query((*self._path[:-1], name), b'{"input":' + input_ + b"}", provenance=True)
-        if reply.result is ABSENT:
-            raise self._not_installed()
-        return read_own(reply.result, fingerprint=self._fingerprint, engine=self.name)
-
-    def _not_installed(self) -> RulesNotInstalled:
-        return RulesNotInstalled(
-            f"OPA has no rules at `data.{self.rule_set.package_root}`: `jwt-bridge install` uploads them"
-        )
-
-    def _asked(self, requests: Sequence[Request], input_: bytes) -> tuple[list[Decision], Value]:
-        reply = self.opa.query(self._path, b'{"input":' + input_ + b"}", provenance=True)
-        if reply.result is ABSENT:
-            raise self._not_installed()
-        decisions = read_answer(
-            reply.result,
-            requests,
-            fingerprint=self._fingerprint,
-            engine=self.name,
-            decision_id=reply.decision_id,
-            bundles=reply.bundles,
-        )
-        if any(request.is_by_id for request in requests):
-            self._memory.check(reply.result, requests, decisions)
-        return decisions, reply.result
+        reply = self.opa.query((*self._path[:-1], "held"), body(question), provenance=True)
+        return self._dialogue.held(reply)

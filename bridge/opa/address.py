@@ -30,6 +30,11 @@ class Address:
     port: int
     prefix: str
 
+    @property
+    def usual_port(self) -> int:
+        """The port that need not be said for this scheme."""
+        return _PORTS[self.scheme]
+
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}{self.prefix}"

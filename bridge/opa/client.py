@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import json
-import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Self
 
-from bridge.errors import BadAnswer, InvalidSetting, MalformedInput, Misuse, OpaRefused
-from bridge.opa.address import parse_address
+from bridge.errors import BadAnswer, Misuse, OpaRefused
 from bridge.opa.paths import data_path, policy_path
+from bridge.opa.queries import Queries, provenance_of, read, sendable
 from bridge.opa.refusal import refusal
 from bridge.opa.replies import CompileReply, Health, QueryReply, StoredPolicy
-from bridge.opa.tls import tls_context
-from bridge.opa.transport import Answer, Transport
+from bridge.opa.settings import DEADLINE, MAX_ANSWER, OpaSettings, checked_deadline
+from bridge.opa.transport import Transport
 from bridge.opa.version import require
-from bridge.strict_json import ABSENT, MAX_DEPTH, parse, scan_leniently
+from bridge.strict_json import ABSENT, scan_leniently
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
+    from bridge.opa.answer import Answer
     from bridge.strict_json import Absent, Value
-
-_TOKEN: Final = re.compile(r"[!-~]+", re.ASCII)
-_DAY: Final = 86_400.0
-_ANSWER_DEPTH: Final = MAX_DEPTH + 16
-"""A resource may nest 64 deep, and stands inside documents of ours and members of OPA's."""
 
 _TREE_DEPTH: Final = 10_000
 """OPA answers a policy with its syntax tree as well, which nests as deep as the policy pleases."""
@@ -71,26 +66,22 @@ class OpaClient:
         token: str | None = None,
         ca: str | PathLike[str] | None = None,
         client_certificate: tuple[str | PathLike[str], str | PathLike[str]] | None = None,
-        deadline: float = 5.0,
-        max_answer: int = 256 * 1024 * 1024,
+        deadline: float = DEADLINE,
+        max_answer: int = MAX_ANSWER,
     ) -> None:
-        address = parse_address(url)
-        self.url = str(address)
-        self.deadline = _checked_deadline(deadline, InvalidSetting)
-        if type(max_answer) is not int or max_answer < 1:
-            raise InvalidSetting("`max_answer` must be a number of bytes, at least 1")
-        if token is not None and (not isinstance(token, str) or not _TOKEN.fullmatch(token)):
-            raise InvalidSetting("`token` must be a text of printable ASCII characters without spaces")
-        if address.scheme == "http" and (ca is not None or client_certificate is not None):
-            raise InvalidSetting("`ca` and `client_certificate` need a url that starts with `https://`")
-        self._token = token
-        self._accepted_version: str | None = None
-        self._transport = Transport(
-            address,
-            tls=tls_context(ca, client_certificate) if address.scheme == "https" else None,
-            headers={} if token is None else {"Authorization": f"Bearer {token}"},
+        settings = OpaSettings.checked(
+            url,
+            token=token,
+            ca=ca,
+            client_certificate=client_certificate,
+            deadline=deadline,
             max_answer=max_answer,
         )
+        self.url = str(settings.address)
+        self.deadline = settings.deadline
+        self._token = token
+        self._queries = Queries(token)
+        self._transport = Transport(settings)
 
     def __repr__(self) -> str:
         return f"OpaClient({self.url!r})"
@@ -119,14 +110,9 @@ class OpaClient:
         Raises:
             EngineTooOld: Provenance was asked for, and OPA is older than 1.20.1.
         """
-        target = data_path(path, root=True) + ("?provenance=true" if provenance else "")
-        answer = self._read("POST", target, body, deadline)
-        members = _object(answer, f"POST {target}")
-        decision_id = members.get("decision_id")
-        version, bundles = self._provenance(members, f"POST {target}") if provenance else (None, {})
-        return QueryReply(
-            members.get("result", ABSENT), decision_id if isinstance(decision_id, str) else None, version, bundles
-        )
+        target = self._queries.target(path, provenance=provenance)
+        answer = self._call("POST", target, body, deadline, is_read=True)
+        return self._queries.reply(answer, target, provenance=provenance)
 
     def get_data(self, path: Sequence[str], *, deadline: float | None = None) -> Value | Absent:
         """A document, rules evaluated without an input, or `ABSENT`.
@@ -137,7 +123,7 @@ class OpaClient:
         """
         target = data_path(path, root=True)
         answer = self._read("GET", target, None, deadline)
-        return _object(answer, f"GET {target}").get("result", ABSENT)
+        return answer.members(f"GET {target}").get("result", ABSENT)
 
     def put_data(self, path: Sequence[str], body: bytes, *, deadline: float | None = None) -> None:
         """Make a document, in place of what there may be.
@@ -239,7 +225,7 @@ class OpaClient:
         if input_ is not None:
             body = body.removesuffix(b"}") + b', "input": ' + input_ + b"}"
         answer = self._read("POST", "/v1/compile", body, deadline)
-        result = _object(answer, what, _TREE_DEPTH).get("result")
+        result = answer.members(what, _TREE_DEPTH).get("result")
         if not isinstance(result, dict):
             raise BadAnswer(f"`{what}`: the answer has no `result` that is an object")
         parts = [result.get(name, []) for name in ("queries", "support")]
@@ -263,7 +249,7 @@ class OpaClient:
             return Health(ok=False, message=str(refusal(answer, f"GET {target}", self._token)))
         if answer.status != 200:  # noqa: PLR2004 - and so that it is
             raise refusal(answer, f"GET {target}", self._token)
-        _object(answer, f"GET {target}")
+        answer.members(f"GET {target}")
         return Health(ok=True)
 
     def version(self, path: Sequence[str] = ("system", "version"), *, deadline: float | None = None) -> str:
@@ -277,7 +263,7 @@ class OpaClient:
         """
         target = data_path(path, root=True) + "?provenance=true"
         answer = self._read("POST", target, _NO_INPUT, deadline)
-        return _version(_object(answer, f"POST {target}"), f"POST {target}")[0]
+        return provenance_of(answer.members(f"POST {target}"), f"POST {target}")[0]
 
     def require_version(self, path: Sequence[str] = ("system", "version"), *, deadline: float | None = None) -> None:
         """Refuse an OPA that is too old; `query` with provenance does so by itself, at each answer.
@@ -291,14 +277,6 @@ class OpaClient:
         """
         require(self.version(path, deadline=deadline))
 
-    def _provenance(self, members: dict[str, Value], what: str) -> tuple[str, dict[str, str]]:
-        version, bundles = _version(members, what)
-        # The OPA behind an address can be replaced at any time, so each answer is looked at.
-        if version != self._accepted_version:
-            require(version)
-            self._accepted_version = version
-        return version, bundles
-
     def _call(
         self,
         method: str,
@@ -309,16 +287,12 @@ class OpaClient:
         is_read: bool,
         if_absent: bool = False,
     ) -> Answer:
-        if body is not None and not isinstance(body, bytes):
-            raise Misuse("a body must be bytes")
-        seconds = self.deadline if deadline is None else _checked_deadline(deadline, Misuse)
+        body = sendable(body)
+        seconds = self.deadline if deadline is None else checked_deadline(deadline)
         return self._transport.call(method, target, body, seconds=seconds, is_read=is_read, if_absent=if_absent)
 
     def _read(self, method: str, target: str, body: bytes | None, deadline: float | None) -> Answer:
-        answer = self._call(method, target, body, deadline, is_read=True)
-        if answer.status != 200:  # noqa: PLR2004 - the one status of a read that OPA promises
-            raise refusal(answer, f"{method} {target}", self._token)
-        return answer
+        return read(self._call(method, target, body, deadline, is_read=True), f"{method} {target}", self._token)
 
     def _write(self, method: str, target: str, body: bytes | None, deadline: float | None) -> None:
         answer = self._call(method, target, body, deadline, is_read=False)
@@ -335,31 +309,15 @@ class OpaClient:
         return True
 
 
-def _object(answer: Answer, what: str, max_depth: int = _ANSWER_DEPTH) -> dict[str, Value]:
-    try:
-        value = parse(answer.body, max_depth=max_depth)
-    except MalformedInput as error:
-        raise BadAnswer(f"`{what}`: the answer is no well-formed json: {error}") from None
-    if not isinstance(value, dict):
-        raise BadAnswer(f"`{what}`: the answer is no json object")
-    return value
-
-
 def _with_trees(answer: Answer, what: str) -> dict[str, Value]:
     """An answer with syntax trees, where other people's policies may hold numbers that R12.5 does not know."""
     try:
-        return _object(answer, what, _TREE_DEPTH)
+        return answer.members(what, _TREE_DEPTH)
     except BadAnswer:
         value = scan_leniently(answer.body.decode(errors="replace"))
         if isinstance(value, dict):
             return value
         raise
-
-
-def _checked_deadline(seconds: float, error: type[Misuse]) -> float:
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= _DAY:
-        raise error("a deadline must be a number of seconds, more than 0 and at most a day")
-    return float(seconds)
 
 
 def _encoded(text: str, what: str) -> bytes:
@@ -380,16 +338,3 @@ def _policy(value: Value, what: str) -> StoredPolicy:
         if isinstance(policy_id, str) and isinstance(text, str):
             return StoredPolicy(policy_id, text)
     raise BadAnswer(f"`{what}`: the answer holds something that is no policy")
-
-
-def _version(members: dict[str, Value], what: str) -> tuple[str, dict[str, str]]:
-    """The version and the bundles' revisions of an answer that was asked for its provenance."""
-    provenance = members.get("provenance")
-    version = provenance.get("version") if isinstance(provenance, dict) else None
-    if not isinstance(provenance, dict) or not isinstance(version, str):
-        raise BadAnswer(f"`{what}`: the answer does not say which opa it is from, if any")
-    bundles = provenance.get("bundles")
-    if not isinstance(bundles, dict):
-        return version, {}
-    revisions = {name: bundle.get("revision", "") for name, bundle in bundles.items() if isinstance(bundle, dict)}
-    return version, {name: revision for name, revision in revisions.items() if revision and isinstance(revision, str)}

@@ -1,111 +1,113 @@
-"""A pool of connections to one server, all bound by the deadline in force."""
+"""A connection to one server, bound by the deadline of the call that it serves."""
 
 from __future__ import annotations
 
-import queue
+import select
 import socket
-import threading
-from collections import deque
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from http.client import HTTPConnection
+from typing import TYPE_CHECKING, Final
 
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import NameResolutionError, NewConnectionError
-
-from bridge.opa.deadline import TimedSocket, time_left
+from bridge.opa.deadline import TimedSocket, TimedTlsSocket, time_left
+from bridge.opa.lookup import addresses
+from bridge.opa.response import Response
 
 if TYPE_CHECKING:
     import ssl
 
-    from urllib3 import HTTPResponse
-
-_Address = tuple[socket.AddressFamily, Any]
+_TOGETHER: Final = 1 << 16
 
 
-def open_pool(scheme: str, host: str, port: int, *, size: int, tls: ssl.SSLContext | None) -> HTTPConnectionPool:
-    """A pool that keeps up to `size` connections open and opens more when all are in use."""
-    if scheme == "https":
-        return _TlsPool(host, port, maxsize=size, ssl_context=tls)
-    return _Pool(host, port, maxsize=size)
+class Connection(HTTPConnection):
+    """An `http.client` connection for one thread at a time, which opens itself when it first sends.
 
+    Args:
+        host: Name or IP address.
+        port: The port.
+        tls: Settings for TLS, or None for none.
 
-class _Stack(queue.LifoQueue[Any]):
-    """What a pool needs of a `LifoQueue`, without its lock.
-
-    The lock, held by another thread at the moment of a fork, would stay locked for ever in the child.
+    Attributes:
+        end: The deadline of the call that it serves now.
     """
 
-    def __init__(self, maxsize: int = 0) -> None:
-        self._items: deque[Any] = deque()
-        self._maxsize = maxsize
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+        super().__init__(host, port)
+        self._tls = tls
+        self.end = 0.0
 
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ARG002, FBT001, FBT002
-        try:
-            return self._items.pop()
-        except IndexError:
-            raise queue.Empty from None
+    def __del__(self) -> None:
+        self.close()  # of a client that nobody closed
 
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002, FBT001, FBT002
-        if len(self._items) >= self._maxsize:
-            raise queue.Full
-        self._items.append(item)
+    def connect(self) -> None:
+        """Connect, and shake hands.
 
-    def qsize(self) -> int:
-        return len(self._items)
+        Raises:
+            OSError: It cannot be done, or not in time.
+        """
+        sock: TimedSocket | TimedTlsSocket = _connected(self.host, self.port, self.end)
+        if self._tls is not None:
+            plain = sock
+            try:
+                # Not at once: the handshake needs the deadline, which can only be set on what is wrapped.
+                sock = self._tls.wrap_socket(plain, server_hostname=self.host, do_handshake_on_connect=False)  # type: ignore[assignment] # its sslsocket_class
+                sock.end = self.end
+                sock.do_handshake()  # type: ignore[union-attr] # as above
+            except BaseException:
+                plain.close()
+                sock.close()
+                raise
+        self.sock = sock
 
+    def serve(self, end: float) -> bool:
+        """Serve a call with this deadline; gives whether the connection can still be used.
 
-class _TimedConnection(HTTPConnection):
-    status: int = HTTPStatus.OK
+        It cannot when anything came that was not asked for: the end of the connection, or an answer to nothing.
+        """
+        self.end = end
+        if self.sock is None:
+            return True
+        self.sock.end = end  # type: ignore[union-attr] # a timed one
+        return not _is_readable(self.sock)
 
-    def _new_conn(self) -> socket.socket:
-        return _connected(self, self.host, self.port or self.default_port)
+    def ask(self, method: str, head: bytes, body: bytes | None) -> Response:
+        """Send a request, and give its answer, of which the head has been read.
 
-    def getresponse(self) -> HTTPResponse:  # type: ignore[override] # as urllib3 does
-        response = super().getresponse()
-        self.status = response.status
+        Raises:
+            OSError: The connection broke, or the deadline has passed.
+            HTTPException: The answer is no HTTP.
+        """
+        is_whole = self._send(head, body)
+        response = Response(self.sock, method=method)
+        response.begin()
+        if not is_whole:
+            response.will_close = True
         return response
 
-
-class _TimedTlsConnection(_TimedConnection, HTTPSConnection):
-    pass
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _TimedConnection
-    QueueCls = _Stack
-
-    def _put_conn(self, conn: Any) -> None:
-        super()._put_conn(_closed_unless_ok(conn))
-
-
-class _TlsPool(_Pool, HTTPSConnectionPool):
-    ConnectionCls = _TimedTlsConnection
-
-
-def _closed_unless_ok(connection: Any) -> Any:
-    """The connection, which nobody uses again after any answer but a 200.
-
-    After an informational status (102, 103), which http.client takes for the answer, the true one is still to come: it
-    would be read as the answer to the next question. The same goes for a 204 that somebody in between made up.
-    """
-    if connection is not None and connection.status != HTTPStatus.OK:
-        connection.status = HTTPStatus.OK
-        connection.close()
-    return connection
+    def _send(self, head: bytes, body: bytes | None) -> bool:
+        """Whether the peer took all of it: one that refuses a large body answers, and does not read the rest."""
+        try:
+            if body is None:
+                self.send(head)
+            elif len(body) <= _TOGETHER:
+                self.send(head + body)  # one packet wakes the server once
+            else:
+                self.send(head)
+                self.send(body)
+        except (BrokenPipeError, ConnectionResetError):
+            if self.sock is None:  # it was never connected
+                raise
+            return False
+        return True
 
 
-def _connected(connection: HTTPConnection, host: str, port: int) -> socket.socket:
-    try:
-        addresses = _addresses(host, port)
-    except socket.gaierror as error:
-        raise NameResolutionError(host, connection, error) from error
-    failure: OSError | None = None
-    for position, (family, address) in enumerate(addresses):
+def _connected(host: str, port: int, end: float) -> TimedSocket:
+    found = addresses(host, port, end=end)
+    failure = OSError("no address")
+    for position, (family, address) in enumerate(found):
         sock = TimedSocket(family, socket.SOCK_STREAM)
+        sock.end = end
         try:
             # A black hole among several addresses must not eat the time of the others.
-            sock.connect_within(time_left() / (len(addresses) - position), address)
+            sock.connect_within(time_left(end) / (len(found) - position), address)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
             sock.close()
@@ -115,41 +117,12 @@ def _connected(connection: HTTPConnection, host: str, port: int) -> socket.socke
             raise
         else:
             return sock
-    raise NewConnectionError(connection, str(failure or "no address")) from failure
+    raise failure
 
 
-def _addresses(host: str, port: int) -> list[_Address]:
-    try:
-        return _look_up(host, port, socket.AI_NUMERICHOST)
-    except socket.gaierror:
-        return _looked_up_in_time(host, port)
-
-
-def _looked_up_in_time(host: str, port: int) -> list[_Address]:
-    """Name resolution knows no timeout, so it runs in a thread that may be left behind."""
-    answers: queue.SimpleQueue[list[_Address] | OSError] = queue.SimpleQueue()
-
-    def look_up() -> None:
-        try:
-            answers.put(_look_up(host, port, 0))
-        except OSError as error:
-            answers.put(error)
-        except UnicodeError:
-            answers.put(socket.gaierror("no host name"))
-
-    try:
-        threading.Thread(target=look_up, daemon=True, name="opa-name-lookup").start()
-    except RuntimeError as error:  # no more threads can be had
-        raise OSError(str(error)) from error
-    try:
-        answer = answers.get(timeout=time_left())
-    except queue.Empty:
-        raise TimeoutError("looking up the host's name took too long") from None
-    if isinstance(answer, OSError):
-        raise answer
-    return answer
-
-
-def _look_up(host: str, port: int, flags: int) -> list[_Address]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
-    return [(family, address) for family, _, _, _, address in found]
+def _is_readable(sock: socket.socket) -> bool:
+    if not hasattr(select, "poll"):
+        return bool(select.select([sock], [], [], 0)[0])
+    waiting = select.poll()  # unlike select.select, it knows file descriptors above 1,023
+    waiting.register(sock, select.POLLIN)
+    return bool(waiting.poll(0))

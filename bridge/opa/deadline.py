@@ -1,8 +1,8 @@
 """Sockets whose every operation ends at the call's deadline.
 
-The timeouts of `requests` are per socket operation: a peer that drips one byte every 50 ms never runs into
-them. Here each operation may last as long as is left of the whole call, so that connecting, TLS, sending and
-reading together end in time, whatever the peer does.
+Python's timeouts are per socket operation: a peer that drips one byte every 50 ms never runs into them. Here each
+operation may last as long as is left of the whole call, so that connecting, TLS, sending and reading together end in
+time, whatever the peer does. A deadline is a time of `time.monotonic`.
 """
 
 from __future__ import annotations
@@ -10,38 +10,16 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-_end: ContextVar[float] = ContextVar("_end")
+from typing import Any
 
 
-@contextmanager
-def deadline(seconds: float) -> Iterator[None]:
-    """Within the block, every operation of this thread's timed sockets ends `seconds` from now at the latest."""
-    token = _end.set(time.monotonic() + seconds)
-    try:
-        yield
-    finally:
-        _end.reset(token)
-
-
-def left() -> float:
-    """Seconds until the deadline of the block that we are in; none or fewer when it has passed."""
-    return _end.get() - time.monotonic()
-
-
-def time_left() -> float:
-    """The same, for a timeout.
+def time_left(end: float) -> float:
+    """Seconds until a deadline, for a timeout.
 
     Raises:
         TimeoutError: None are left.
     """
-    seconds = left()
+    seconds = end - time.monotonic()
     if seconds <= 0:
         raise TimeoutError("the deadline has passed")
     return seconds
@@ -51,18 +29,23 @@ class _Timed(socket.socket):
     """What `http.client` calls on a connected socket, in time.
 
     One operation of CPython's, the whole `sendall` of a plain socket included, lasts no longer than its timeout.
+
+    Attributes:
+        end: The deadline of the call that the socket serves now.
     """
 
+    end: float
+
     def send(self, *args: Any) -> int:
-        self.settimeout(time_left())
+        self.settimeout(time_left(self.end))
         return super().send(*args)
 
     def sendall(self, *args: Any) -> None:
-        self.settimeout(time_left())
+        self.settimeout(time_left(self.end))
         super().sendall(*args)
 
     def recv_into(self, *args: Any) -> int:
-        self.settimeout(time_left())
+        self.settimeout(time_left(self.end))
         return super().recv_into(*args)
 
 
@@ -80,5 +63,5 @@ class TimedTlsSocket(_Timed, ssl.SSLSocket):
 
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature of ssl.SSLSocket
         """Shake hands, in time."""
-        self.settimeout(time_left())
+        self.settimeout(time_left(self.end))
         super().do_handshake(block)

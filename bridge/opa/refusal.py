@@ -9,7 +9,7 @@ from bridge.opa.wording import printable
 from bridge.strict_json import parse
 
 if TYPE_CHECKING:
-    from bridge.opa.transport import Answer
+    from bridge.opa.answer import Answer
     from bridge.strict_json import Value
 
 _LONGEST: Final = 300

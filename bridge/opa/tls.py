@@ -30,6 +30,7 @@ def tls_context(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.sslsocket_class = TimedTlsSocket
+    context.set_alpn_protocols(["http/1.1"])
     try:
         context.load_verify_locations(cafile=DEFAULT_CA_BUNDLE_PATH if ca is None else ca)
     except (OSError, ValueError, TypeError) as error:

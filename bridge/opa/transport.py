@@ -3,77 +3,53 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections import deque
+from http import HTTPStatus
 from time import sleep
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from requests import PreparedRequest, Response
-from requests.adapters import HTTPAdapter
-from requests.structures import CaseInsensitiveDict
-
-from bridge.errors import BadAnswer, BridgeError, DeadlineExceeded, EngineFault, EngineUnreachable, Misuse
-from bridge.opa.connection import open_pool
-from bridge.opa.deadline import deadline, left
-from bridge.opa.faults import FOREIGN, is_protocol_breach, is_tls_failure, reason
+from bridge.errors import Misuse
+from bridge.opa.answer import Answer
+from bridge.opa.attempts import Attempts
+from bridge.opa.connection import Connection
+from bridge.opa.faults import FOREIGN
 
 if TYPE_CHECKING:
-    import ssl
+    from bridge.opa.response import Response
+    from bridge.opa.settings import OpaSettings
 
-    from urllib3 import HTTPConnectionPool
-
-    from bridge.opa.address import Address
-
-_PAUSES: Final = (0.0, 0.1)
-"""Seconds before each repetition: the first is for a connection that had gone stale, the second for a restart."""
-
-_PIECE: Final = 1 << 20
-_POOL_SIZE: Final = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer, whole.
-
-    Attributes:
-        status: The HTTP status.
-        body: Its body, however it was framed.
-    """
-
-    status: int
-    body: bytes
+_MOST_IDLE: Final = 64
+_WRITES: Final = ("PATCH", "PUT")
 
 
 class Transport:
     """Connections to one OPA, kept open between calls; threads and forked children may share it.
 
     Args:
-        address: Where it is.
-        tls: Needed for `https`.
-        headers: Sent with every call.
-        max_answer: The size of the largest body to accept, in bytes.
+        settings: Where it is, and how to speak to it.
     """
 
-    def __init__(
-        self, address: Address, *, tls: ssl.SSLContext | None, headers: dict[str, str], max_answer: int
-    ) -> None:
-        self._address = address
-        self._tls = tls
-        self._headers = {"User-Agent": "jwt-policy-bridge", **headers}
-        self._max_answer = max_answer
+    def __init__(self, settings: OpaSettings) -> None:
+        self._settings = settings
+        self._address = settings.address
+        self._fields = "".join(f"{name}: {value}\r\n" for name, value in settings.fields.items())
         self._closed = False
         self._open()
 
-    def _open(self) -> _Adapter:
-        """Connections of this process's own; set at once with its id, for another thread may look in between."""
-        a = self._address
-        adapter = _Adapter(open_pool(a.scheme, a.host, a.port, size=_POOL_SIZE, tls=self._tls))
-        self._owned = (os.getpid(), adapter)
-        return adapter
+    def _open(self) -> deque[Connection]:
+        """Idle connections of this process's own; set at once with its id, for another thread may look in between.
+
+        The last one in is the first one out; both are atomic. A lock, held by another thread at the moment of a fork,
+        would stay locked for ever in the child.
+        """
+        idle: deque[Connection] = deque()
+        self._owned = (os.getpid(), idle)
+        return idle
 
     def close(self) -> None:
         """Close the connections; no call can be made any more."""
         self._closed = True
-        self._owned[1].close()
+        _close_all(self._owned[1])
 
     def call(
         self,
@@ -101,111 +77,77 @@ class Transport:
             BadAnswer: It is no HTTP, or too big.
             Misuse: The client is closed.
         """
+        attempts = Attempts(self._settings, method, target, seconds, is_read=is_read)
         if self._closed:
             raise Misuse("this client is closed")
-        owner, adapter = self._owned
+        owner, idle = self._owned
         if owner != os.getpid():  # the parent's sockets are the parent's
-            adapter = self._open()
-        request = self._request(method, target, body)
-        if if_absent:
-            request.headers["If-None-Match"] = "*"
-        what = f"{method} {target}"
-        with deadline(seconds):
-            outcome, is_broken = self._attempt(adapter, request, what, seconds)
-            for pause in _PAUSES if is_read else ():
-                if not is_broken or left() <= pause:
-                    break
-                sleep(pause)
-                outcome, is_broken = self._attempt(adapter, request, what, seconds)
-        if isinstance(outcome, Answer):
-            return outcome
-        raise outcome
-
-    def _request(self, method: str, target: str, body: bytes | None) -> PreparedRequest:
-        # Not by `prepare`, which costs more than all else here and could only change what is right already.
-        request = PreparedRequest()
-        request.method = method
-        request.url = self._address.prefix + target
-        request.body = body
-        headers = CaseInsensitiveDict(self._headers)
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-            headers["Content-Length"] = str(len(body))
-        request.headers = headers
-        return request
-
-    def _attempt(
-        self, adapter: _Adapter, request: PreparedRequest, what: str, seconds: float
-    ) -> tuple[Answer | EngineFault, bool]:
-        """The answer; or the fault, and whether the connection broke.
-
-        A fault is given, not raised, so that it keeps no reference to a foreign exception: those hold the request,
-        with its token.
-        """
-        try:
-            return self._exchange(adapter, request, what), False
-        except BridgeError:
-            raise
-        except FOREIGN as error:
-            if left() <= 0:
-                return DeadlineExceeded(f"`{what}` at {self._address}: no whole answer within {seconds:g} s"), False
-            if is_tls_failure(error):
-                return EngineUnreachable(f"`{what}` at {self._address}: {reason(error)}"), False
-            if is_protocol_breach(error):
-                return BadAnswer(f"`{what}`: the answer is no http"), False
-            return EngineUnreachable(f"`{what}` at {self._address}: {reason(error)}"), True
-
-    def _exchange(self, adapter: _Adapter, request: PreparedRequest, what: str) -> Answer:
-        response = adapter.send(request, stream=True)
-        try:
-            return Answer(response.status_code, self._read(response, what))
-        finally:
-            response.raw.close()  # does nothing to a connection that went back to the pool
-
-    def _read(self, response: Response, what: str) -> bytes:
-        raw = response.raw
-        pieces: list[bytes] = []
-        room = self._max_answer
-        if (raw.length_remaining or 0) > room:  # as announced; it need not come first
-            raise self._too_large(what)
-        while piece := raw.read(_PIECE):
-            room -= len(piece)
-            if room < 0:
-                raise self._too_large(what)
-            pieces.append(piece)
-            if raw.length_remaining == 0:
+            idle = self._open()
+        head = self._head(method, target, body, if_absent=if_absent)
+        while True:
+            fault = None
+            try:
+                answer = self._exchange(idle, method, head, body, attempts.end)
+            except FOREIGN as error:
+                fault, pause = attempts.after(error)
+            if fault is None:
                 break
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            if pause is None:
+                raise fault
+            sleep(pause)
+        if answer is None:
+            raise attempts.too_large()
+        return answer
 
-    def _too_large(self, what: str) -> BadAnswer:
-        return BadAnswer(f"`{what}`: the answer is larger than {self._max_answer} bytes")
+    def _head(self, method: str, target: str, body: bytes | None, *, if_absent: bool) -> bytes:
+        # Not by http.client, which checks each time what is right already: targets are made of checked names alone.
+        about = "" if body is None else f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        if if_absent:
+            about += "If-None-Match: *\r\n"
+        return f"{method} {self._address.prefix}{target} HTTP/1.1\r\n{self._fields}{about}\r\n".encode("ascii")
+
+    def _exchange(
+        self, idle: deque[Connection], method: str, head: bytes, body: bytes | None, end: float
+    ) -> Answer | None:
+        """The answer, or None where it is too large."""
+        connection = self._connection(idle, end)
+        try:
+            response = connection.ask(method, head, body)
+            found = self._read(response)
+        except BaseException:
+            connection.close()
+            raise
+        # Nobody uses a connection again after any answer but a whole 200. After an informational status (102, 103),
+        # which is taken for the answer here, the true one is still to come: it would be read as the answer to the
+        # next question. The same goes for a 204 that somebody in between made up, but where OPA promises a 204: what
+        # comes behind that answer is no decision.
+        is_done = response.status == HTTPStatus.OK or (response.status == HTTPStatus.NO_CONTENT and method in _WRITES)
+        if found is None or not is_done or response.will_close or len(idle) >= _MOST_IDLE:
+            connection.close()
+        else:
+            idle.append(connection)
+            if self._closed:  # by another thread, which may have looked before
+                _close_all(idle)
+        return None if found is None else Answer(response.status, found)
+
+    def _connection(self, idle: deque[Connection], end: float) -> Connection:
+        while True:
+            try:
+                connection = idle.pop()
+            except IndexError:
+                connection = Connection(self._address.host, self._address.port, self._settings.tls)
+            if connection.serve(end):
+                return connection
+            connection.close()
+
+    def _read(self, response: Response) -> bytes | None:
+        return response.body(self._settings.max_answer)
 
 
-class _Adapter(HTTPAdapter):
-    """The adapter of `requests` for one server; without a Session, there is no proxy, no `.netrc`, no cookie.
-
-    What it replaces is there to find the server, its TLS settings and a proxy anew at each call.
-    """
-
-    def __init__(self, pool: HTTPConnectionPool) -> None:
-        super().__init__(pool_connections=1, pool_maxsize=1)
-        self._pool = pool
-
-    def get_connection_with_tls_context(self, *_args: Any, **_kwargs: Any) -> HTTPConnectionPool:
-        return self._pool
-
-    def cert_verify(self, *_args: Any) -> None:
-        """The pool's TLS context says it all; the original would add certificate authorities to it."""
-
-    def request_url(self, request: PreparedRequest, _proxies: Any) -> str:
-        return str(request.url)
-
-    def build_response(self, _request: PreparedRequest, answer: Any) -> Response:
-        response = Response()
-        response.status_code = answer.status
-        response.raw = answer
-        return response
-
-    def close(self) -> None:
-        super().close()
-        self._pool.close()
+def _close_all(idle: deque[Connection]) -> None:
+    while True:
+        try:
+            connection = idle.pop()
+        except IndexError:
+            return
+        connection.close()

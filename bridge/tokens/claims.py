@@ -23,7 +23,7 @@ from bridge.strict_json import CLAIMS_BYTES, encode, parse
 from bridge.tokens.wording import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bridge.strict_json import Value
 
@@ -34,8 +34,12 @@ _LONG: Final = 1_000_000_000_000
 _NAMED: Final = 3  # how many audiences a refusal names
 
 
-def read(payload: bytes) -> Claims:
-    """The claims that a payload spells, exactly.
+TIMES: Final = ("exp", *_BEGINS)
+"""The claims that `check_time` looks at."""
+
+
+def read(payload: bytes) -> tuple[Claims, bytes]:
+    """The claims that a payload spells, exactly, and their canonical text.
 
     Raises:
         MalformedToken: It is no JSON object, or breaks R12.1-R12.6.
@@ -44,17 +48,17 @@ def read(payload: bytes) -> Claims:
         claims = parse(payload, what="claims")
         if not isinstance(claims, dict):
             raise MalformedToken("claims: they are not an object")
-        encode(claims, max_bytes=CLAIMS_BYTES, what="claims")  # `[1e39, ...]` grows when it is written out
+        text = encode(claims, max_bytes=CLAIMS_BYTES, what="claims")  # `[1e39, ...]` grows when it is written out
     except MalformedInput as error:
         raise MalformedToken(str(error)) from None
-    return claims
+    return claims, text
 
 
-def check_time(claims: Claims, *, now: Fraction, leeway: Fraction) -> None:
+def check_time(claims: Mapping[str, Value], *, now: Fraction, leeway: Fraction) -> None:
     """`nbf`, `iat` <= now < `exp`, with leeway on each side, all of them exact.
 
     Args:
-        claims: The claims.
+        claims: The claims, or these three of them.
         now: Seconds since the epoch.
         leeway: Seconds.
 
@@ -66,7 +70,7 @@ def check_time(claims: Claims, *, now: Fraction, leeway: Fraction) -> None:
     """
     if "exp" not in claims:
         raise MissingClaim("the claim `exp` is not there")
-    times = {name: _number(claims, name) for name in ("exp", *_BEGINS) if name in claims}
+    times = {name: _number(claims, name) for name in TIMES if name in claims}
     if now >= times["exp"] + leeway:
         raise TokenExpired(f"the token has expired: its `exp` was {_how_long(now - times['exp'])} ago")
     for name in _BEGINS:
@@ -82,7 +86,7 @@ def _how_long(seconds: Fraction) -> str:
     return "1 second" if whole == 1 else f"{whole:,} seconds"
 
 
-def _number(claims: Claims, name: str) -> Fraction:
+def _number(claims: Mapping[str, Value], name: str) -> Fraction:
     value = claims[name]
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise MalformedToken(f"claims: `{name}` is no number")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from fractions import Fraction
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import jwt
@@ -17,6 +18,7 @@ from bridge.tokens.compact import take_apart
 from bridge.tokens.keys import VerificationKey
 from bridge.tokens.seconds import seconds
 from bridge.tokens.sources import KeySource, source_from
+from bridge.tokens.verified import Verified, VerifiedTokens
 from bridge.tokens.wording import quoted
 
 if TYPE_CHECKING:
@@ -42,6 +44,9 @@ class TokenVerifier:
         leeway: Seconds that clocks may differ.
         required: Claims that must be there besides `exp`, whatever their value.
         clock: The time, in seconds since the epoch.
+        cache: How many tokens that were found valid are kept, in at most 16 MiB, so that their signatures are not
+            verified again; 0 for none. It changes no answer: their time, and their key in its source, are looked at
+            each time.
 
     Raises:
         InvalidSetting: A setting that cannot be used.
@@ -63,6 +68,7 @@ class TokenVerifier:
     required: tuple[str, ...]
     _clock: Callable[[], float] = field(repr=False)
     _jws: jwt.PyJWS = field(repr=False)
+    _kept: VerifiedTokens | None = field(repr=False)
 
     def __init__(
         self,
@@ -74,6 +80,7 @@ class TokenVerifier:
         leeway: float | Decimal = 0,
         required: Sequence[str] = (),
         clock: Callable[[], float] = time.time,
+        cache: int = 1_024,
     ) -> None:
         source, names = source_from(key), configured(algorithms)
         source.check(names)
@@ -83,6 +90,8 @@ class TokenVerifier:
             raise InvalidSetting('required: a sequence of names is needed, such as `("sub",)`, not a bare string')
         if not callable(clock):
             raise InvalidSetting("clock: a function is needed")
+        if type(cache) is not int or cache < 0:
+            raise InvalidSetting("cache: a number of tokens is needed, or 0")
         values = {
             "source": source,
             "algorithms": names,
@@ -93,6 +102,7 @@ class TokenVerifier:
             "_clock": clock,
             # the minimum key length is checked when a key is made; PyJWT checks again
             "_jws": jwt.PyJWS(algorithms=names, options={"enforce_minimum_key_length": True}),
+            "_kept": VerifiedTokens(cache) if cache else None,
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -120,22 +130,39 @@ class TokenVerifier:
             IssuerRefused: It is from somebody else.
             MissingClaim: `exp`, a configured `aud` or `iss`, or another required claim is not there.
         """
+        return self.verified(token).claims
+
+    def verified(self, token: str) -> Verified:
+        """The same, with the claims in canonical text; arguments and errors as for `verify`."""
+        kept = self._kept.find(token) if self._kept is not None and type(token) is str else None
+        if kept is not None:
+            # The source is asked anew, and gives the same object only for as long as it means the same key: so one that
+            # was withdrawn, has expired, or cannot be had is noticed as for a token that was never seen.
+            key = self.source.key_for(kept.kid)
+            if key is kept.key:
+                claim_checks.check_time(kept.times, now=self._now(), leeway=self.leeway)
+                return kept
         parts = take_apart(token)
         if parts.alg not in self.algorithms:
             accepted = ", ".join(self.algorithms)
             raise AlgorithmRefused(f"the token's algorithm {quoted(parts.alg)} is not accepted here, only {accepted}")
-        key = self.source.key_for(parts.kid)
+        if kept is None:
+            key = self.source.key_for(parts.kid)
         if not isinstance(key, VerificationKey):
             raise Misuse("the key source gave something that is no key")
         if parts.alg not in key.algorithms:
             raise AlgorithmRefused(f"the token's algorithm {quoted(parts.alg)} is not one for its key ({key.kind})")
         self._check_signature(token, parts.alg, key)
-        claims = claim_checks.read(parts.payload)
+        claims, text = claim_checks.read(parts.payload)
         claim_checks.check_time(claims, now=self._now(), leeway=self.leeway)
         claim_checks.check_audience(claims, self.audience)
         claim_checks.check_issuer(claims, self.issuer)
         claim_checks.check_required(claims, self.required)
-        return claims
+        times: dict[str, Value] = {name: claims[name] for name in claim_checks.TIMES if name in claims}
+        verified = Verified(token, text, MappingProxyType(times), parts.kid, key)
+        if self._kept is not None:
+            self._kept.keep(verified)
+        return verified
 
     def _check_signature(self, token: str, alg: str, key: VerificationKey) -> None:
         try:

@@ -67,7 +67,7 @@ _answer := {
 	"current": _current,
 }
 
-_current := {type: resource.current(type) | some type in settings.types}
+_current := {type: resource.state(type) | some type in settings.types}
 
 # METADATA
 # title: A list as the bridge asks for it

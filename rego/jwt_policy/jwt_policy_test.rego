@@ -382,7 +382,7 @@ test_answer_holds_the_decision_the_fingerprint_and_what_is_current if {
 
 test_answer_holds_what_is_current_where_anything_is if {
 	jwt_policy.answer.current == {} with data.jwt_policy_data as {}
-	jwt_policy.answer.current == {"sessions": _current.sessions} with data.jwt_policy_data as {
+	jwt_policy.answer.current == {"devices": {"layout": 2}, "sessions": _current.sessions} with data.jwt_policy_data as {
 		"devices": {"state": {"layout": 2, "current": _current.devices}},
 		"sessions": {"state": {"layout": 1, "current": _current.sessions}},
 		"users": {"state": {"layout": 1, "current": _current.devices}},

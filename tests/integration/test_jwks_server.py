@@ -205,6 +205,56 @@ def test_a_key_that_was_withdrawn_is_not_used_after_the_lifetime(serve, clock):
     assert subject.verify(made("b", key="rsa-other")) == CLAIMS
 
 
+@pytest.mark.parametrize("cache", [0, 1_024])
+def test_tokens_that_were_verified_change_nothing_about_the_fetches(serve, clock, cache):
+    """Each step: the seconds until it, the keys that the server has then, and what becomes of the token."""
+    a, b = jwk("rsa", "a"), jwk("rsa-other", "b")
+    server = serve(a)
+    subject = TokenVerifier(JwksUrl(server.url, lifetime=300, interval=30, clock=clock), clock=lambda: NOW, cache=cache)
+    seen = []
+    for seconds, keys, kid in [
+        (0, [a], "a"),
+        (1, [b], "a"),  # kept, so not looked for
+        (1, [b], "b"),  # too early
+        (30, [b], "b"),  # looked for, and the set with it
+        (0, [b], "a"),
+        (40, [a, b], "a"),
+        (1, [a, b], "b"),
+        (299, [b], "b"),
+        (1, [b], "a"),
+        (40, None, "b"),
+        (300, None, "b"),
+        (1, [a, b], "b"),
+        (30, [a, b], "b"),
+        (0, [a, b], "a"),
+    ]:
+        clock.now += seconds
+        server.keys[:] = keys or []
+        server.answer = server.answer_with_keys if keys else lambda handler: handler.send_error(500)
+        try:
+            subject.verify(made(kid, key="rsa" if kid == "a" else "rsa-other"))
+        except (UnknownKey, KeysUnavailable) as error:
+            seen.append((error.code, server.count))
+        else:
+            seen.append(("ok", server.count))
+    assert seen == [
+        ("ok", 1),
+        ("ok", 1),
+        ("unknown_key", 1),
+        ("ok", 2),
+        ("unknown_key", 2),
+        ("ok", 3),
+        ("ok", 3),
+        ("ok", 4),
+        ("unknown_key", 4),
+        ("ok", 4),
+        ("keys_unavailable", 5),
+        ("keys_unavailable", 5),
+        ("ok", 6),
+        ("ok", 6),
+    ]
+
+
 def test_an_unknown_kid_is_a_reason_to_fetch_once_more(serve, clock):
     server = serve(jwk("rsa", "a"))
     subject = verifier(JwksUrl(server.url, interval=30, clock=clock))

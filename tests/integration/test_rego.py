@@ -174,7 +174,7 @@ def test_rendered_modules_read_like_documentation(folder, opa_executable, reques
     public += ["resource.given", "resource.stored", "settings.claim", "settings.fingerprint"]
     public += ["settings.require_policy", "settings.types", "allow", "answer", "decision", "decisions", "held", "list"]
     public += [f"index.{name}" for name in ("all_ids", "length", "page", "page_of", "posting", "size", "small")]
-    public += ["listing.of", "resource.current", "store.view"]
+    public += ["listing.of", "resource.current", "resource.state", "store.view"]
     public += ["token.of"] if rule_set.token is not None else []
     assert sorted(rules) == sorted(f"{root}.{name}" for name in public)
     assert all(found["title"] for found in rules.values())

@@ -19,6 +19,7 @@ from bridge import (
     InvalidSetting,
     MalformedInput,
     Misuse,
+    PartialAnswer,
     PolicyBridge,
     PolicySettings,
     Reason,
@@ -27,7 +28,7 @@ from bridge import (
     RuleSet,
     WasmEngine,
 )
-from bridge.client import batches
+from bridge.asking import batches
 from bridge.decision import Request
 from bridge.errors import DeadlineExceeded, EngineTooOld, EngineUnreachable, OpaRefused, RulesNotInstalled
 from bridge.rendering import default_wasm
@@ -123,9 +124,35 @@ def test_no_engine_has_a_lower_limit_than_r12(policy_bridge):
     assert len(policy_bridge.check(wide, "devices", resource).violations) == 6_000
 
 
-def test_among_many_the_malformed_one_is_named(policy_bridge):
-    with pytest.raises(MalformedInput, match="resource 1: at `/x`"):
-        policy_bridge.check_many({}, "devices", [DEVICE, {"id": "a", "x": ()}])
+MALFORMED = [
+    ({"id": "a", "x": ()}, "resource 1: at `/x`: a Python builtins.tuple is no JSON value (R12.7)"),
+    ({"id": "a", "x": "a" * 1_048_576}, "resource 1: at `/x`: longer than 1,048,576 bytes in canonical text (R12.6)"),
+    ("\ud800", "id 1: a string with an unpaired surrogate (R12.3)"),
+]
+
+
+@pytest.mark.parametrize(("malformed", "error"), MALFORMED, ids=["value", "size", "id"])
+@pytest.mark.parametrize("on_error", ["raise", "deny"])
+def test_a_malformed_one_among_many_is_denied_and_spoils_no_other(policy_bridge, malformed, error, on_error):
+    opened = PolicyBridge(policy_bridge.engine, on_error=on_error)
+    other = {**DEVICE, "id": "d2"}
+    decisions = opened.check_many(CLAIMS, "devices", [DEVICE, malformed, other])
+    assert [decision.reason for decision in decisions] == ["matched", "malformed_input", "constraint_failed"]
+    assert (decisions[1].allow, decisions[1].engine, decisions[1].error) == (False, "", error)
+    assert decisions[::2] == [opened.check(CLAIMS, "devices", one) for one in (DEVICE, other)]
+    with pytest.raises(MalformedInput):
+        opened.check(CLAIMS, "devices", malformed)
+
+
+@pytest.mark.parametrize(("claims", "type_"), [({"a": ()}, "devices"), ({}, "\ud800"), ({}, ("devices",))])
+def test_malformed_claims_and_types_spoil_all(policy_bridge, claims, type_):
+    with pytest.raises(MalformedInput):
+        policy_bridge.check_many(claims, type_, [DEVICE])
+
+
+def test_none_is_asked_where_all_are_malformed():
+    opened = PolicyBridge(FailingEngine(EngineUnreachable("gone")))
+    assert [one.reason for one in opened.check_many(CLAIMS, "devices", [(), ()])] == ["malformed_input"] * 2
 
 
 def test_many_are_decided_in_order(policy_bridge):
@@ -197,6 +224,61 @@ def test_a_fault_raises_or_denies_and_never_allows(fault):
     assert denying.check({}, "devices", DEVICE) == expected
     assert denying.check_many({}, "devices", [DEVICE] * 3) == [expected] * 3
     assert denying.explain({}, "devices", DEVICE).decision == expected
+
+
+class SometimesFailingEngine(ReferenceEngine):
+    """Fails at the queries of these numbers."""
+
+    name = "sometimes"
+
+    def __init__(self, *failing):
+        super().__init__()
+        self.failing = failing
+        self.asked = []
+
+    def decide(self, requests):
+        self.asked.append(len(requests))
+        if len(self.asked) - 1 in self.failing:
+            raise DeadlineExceeded("late")
+        return super().decide(requests)
+
+
+def _many():
+    """More than two queries' worth, two of them malformed."""
+    resources = [{"id": f"d{n % 2}", "custom_data": DEVICE["custom_data"]} for n in range(2_500)]
+    resources[3] = resources[2_400] = ()
+    return resources
+
+
+def test_what_was_decided_before_a_fault_is_kept():
+    engine = SometimesFailingEngine(1)
+    with pytest.raises(PartialAnswer, match=r"^only 1,002 of 2,500 were decided: late$") as caught:
+        PolicyBridge(engine).check_many(CLAIMS, "devices", _many())
+    assert engine.asked == [1_000, 1_000]
+    partial = caught.value
+    assert isinstance(partial.fault, DeadlineExceeded)
+    assert partial.__cause__ is partial.fault
+    alone = PolicyBridge(SometimesFailingEngine()).check_many(CLAIMS, "devices", _many())
+    known = [place for place, decision in enumerate(partial.decisions) if decision is not None]
+    assert known == [*range(1_001), 2_400]
+    assert all(partial.decisions[place] == alone[place] for place in known)
+    assert len(partial.decisions) == 2_500
+    twin = pickle.loads(pickle.dumps(partial))
+    assert (str(twin), twin.decisions, twin.fault.args) == (str(partial), partial.decisions, partial.fault.args)
+
+
+def test_a_fault_before_any_decision_is_itself():
+    with pytest.raises(DeadlineExceeded):
+        PolicyBridge(SometimesFailingEngine(0)).check_many(CLAIMS, "devices", [DEVICE] * 3)
+
+
+def test_each_query_that_failed_denies_for_its_part_alone():
+    engine = SometimesFailingEngine(1)
+    decisions = PolicyBridge(engine, on_error="deny").check_many(CLAIMS, "devices", _many())
+    alone = PolicyBridge(SometimesFailingEngine()).check_many(CLAIMS, "devices", _many())
+    assert engine.asked == [1_000, 1_000, 498]
+    late = Decision(allow=False, reason=Reason.ENGINE_UNAVAILABLE, engine="sometimes", error="late")
+    assert decisions == [*alone[:1_001], *[late] * 1_000, *alone[2_001:]]
 
 
 class InventingEngine(ReferenceEngine):

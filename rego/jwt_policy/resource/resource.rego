@@ -33,6 +33,16 @@ stored(type, id) := given(value) if {
 } else := {"reason": "unknown_resource"}
 
 # METADATA
+# title: The state of a type's stored resources
+# description: >-
+#   What is current, or `layout` where that is one that these rules do not know; undefined where nothing was ever pushed.
+state(type) := current(type)
+
+state(type) := {"layout": data.jwt_policy_data[type].state.layout} if {
+	data.jwt_policy_data[type].state.layout != 1
+}
+
+# METADATA
 # title: What is current of a type's stored resources
 # description: An object with `revision`, `generation`, `store` and `count`; undefined where nothing was ever pushed.
 current(type) := data.jwt_policy_data[type].state.current if data.jwt_policy_data[type].state.layout == 1

@@ -22,4 +22,4 @@ require_policy := false
 # METADATA
 # title: The fingerprint of these settings and of the rules
 # description: A bridge whose own fingerprint is another one refuses to decide with these rules.
-fingerprint := "a85ec3fab7d18b2e2afe4e9a146284de31faab1bdb217a430b882655fbf0757e"
+fingerprint := "0e69d7e64d6960eafb8e8bd9b130776f0dd1c3d43ff4db4033bf627448ef270b"

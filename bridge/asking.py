@@ -1,0 +1,183 @@
+"""From tokens and resources to requests, and from answers to decisions: all of a bridge but who carries them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from bridge.decision import Decision, Reason, Request
+from bridge.errors import EngineFault, MalformedInput, Misuse, PartialAnswer
+from bridge.strict_json import CLAIMS_BYTES, RESOURCE_BYTES, encode
+from bridge.tokens import TokenVerifier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_BATCH_ITEMS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whose access is asked about, in canonical text: claims, and the token where it may speak for itself."""
+
+    claims: bytes
+    token: bytes | None = None
+
+    @classmethod
+    def of_claims(cls, claims: object) -> Subject:
+        """From claims that have been verified already.
+
+        Raises:
+            MalformedInput: They break R12.
+        """
+        return cls(encode(claims, max_bytes=CLAIMS_BYTES, what="claims"))
+
+    @classmethod
+    def of_token(cls, token: str, verifier: TokenVerifier, *, sends_raw: bool) -> Subject:
+        """From a token, once it is verified.
+
+        Args:
+            token: The token.
+            verifier: What verifies it.
+            sends_raw: The rules verify tokens, and get those that they read as the bridge does.
+
+        Raises:
+            InvalidToken: It is not valid.
+            KeysUnavailable: The keys to verify it with cannot be had.
+        """
+        if type(verifier) is not TokenVerifier:
+            return cls.of_claims(verifier.verify(token))  # whoever derives a verifier adds demands to `verify`
+        verified = verifier.verified(token)
+        return cls(verified.text, encode(token, what="token") if sends_raw and verified.may_be_sent_raw else None)
+
+    def request(self, type_: bytes, value: object, number: str = "") -> Request:
+        """The request for a resource, or for the id of one.
+
+        Args:
+            type_: The resource type, in canonical text.
+            value: The id, if it is a string, or else the resource.
+            number: Which of several it is, for the error.
+
+        Raises:
+            MalformedInput: It breaks R12.
+        """
+        claims = None if self.token is not None else self.claims
+        if isinstance(value, str):
+            text = encode(value, max_bytes=sys.maxsize, what="id" + number)
+            return Request(claims=claims, type=type_, token=self.token, id=text)
+        text = encode(value, max_bytes=RESOURCE_BYTES, what="resource" + number)
+        return Request(claims=claims, type=type_, token=self.token, resource=text)
+
+
+def type_text(type_: object) -> bytes:
+    """A resource type in canonical text; R12.6 bounds no type and no id: a huge one is merely unknown.
+
+    Raises:
+        MalformedInput: It breaks R12.
+    """
+    return encode(type_, max_bytes=sys.maxsize, what="type")
+
+
+class Several:
+    """Questions about one subject, and the decisions on them as they come.
+
+    Args:
+        subject: Whose access is asked about.
+        type_: The resource type.
+        values: Resources or ids; a malformed one is denied here, with `malformed_input`, and not asked.
+        engine: The name of the engine, for denials.
+        denies: A fault denies what it left unanswered; otherwise it ends the whole.
+
+    Raises:
+        MalformedInput: The type breaks R12.
+        Misuse: It is not several.
+    """
+
+    def __init__(self, subject: Subject, type_: object, values: Iterable[object], *, engine: str, denies: bool) -> None:
+        if isinstance(values, (str, bytes, dict)) or not isinstance(values, Iterable):
+            raise Misuse("check_many takes several resources or ids; `check` takes one")
+        self._engine = engine
+        self._denies = denies
+        self._decisions: list[Decision | None] = []
+        self._places: list[int] = []
+        self._requests: list[Request] = []
+        type_in_text = type_text(type_)
+        for place, value in enumerate(values):
+            try:
+                self._requests.append(subject.request(type_in_text, value, f" {place}"))
+            except MalformedInput as error:
+                self._decisions.append(Decision(allow=False, reason=Reason.MALFORMED_INPUT, error=str(error)))
+            else:
+                self._decisions.append(None)
+                self._places.append(place)
+
+    def parts(self, most_bytes: int) -> Iterator[tuple[Sequence[int], Sequence[Request]]]:
+        """What to ask together: the places of the questions, and the requests."""
+        start = 0
+        for batch in batches(self._requests, most_bytes):
+            yield self._places[start : start + len(batch)], batch
+            start += len(batch)
+
+    def answered(self, places: Sequence[int], decisions: Sequence[Decision]) -> None:
+        """Take the decisions on a part."""
+        for place, decision in zip(places, decisions, strict=True):
+            self._decisions[place] = decision
+
+    def failed(self, places: Sequence[int], fault: EngineFault) -> None:
+        """Take the fault in place of a part's decisions.
+
+        Raises:
+            PartialAnswer: It is not to deny, and other parts have been answered.
+            EngineFault: It is not to deny: the fault.
+        """
+        if self._denies:
+            self.answered(places, [denial(self._engine, fault)] * len(places))
+        elif any(decision is not None for decision in self._decisions):
+            raise PartialAnswer(fault, tuple(self._decisions)) from fault
+        else:
+            raise fault
+
+    def decisions(self) -> list[Decision]:
+        """All decisions, in the order of the questions."""
+        return [decision for decision in self._decisions if decision is not None]
+
+
+def checked_on_error(on_error: str) -> bool:
+    """Whether the setting says that faults deny.
+
+    Raises:
+        Misuse: It is no such setting.
+    """
+    if on_error not in ("raise", "deny"):
+        raise Misuse('on_error must be "raise" or "deny"')
+    return on_error == "deny"
+
+
+def needed(verifier: TokenVerifier | None) -> TokenVerifier:
+    """The verifier, where a token was given.
+
+    Raises:
+        Misuse: There is none.
+    """
+    if verifier is None:
+        raise Misuse("a token was given, but the bridge has no verifier: PolicyBridge(verifier=TokenVerifier(...))")
+    return verifier
+
+
+def denial(engine: str, fault: EngineFault) -> Decision:
+    """What a fault of the engine is where faults deny."""
+    return Decision(allow=False, reason=Reason.ENGINE_UNAVAILABLE, engine=engine, error=str(fault))
+
+
+def batches(requests: Sequence[Request], most_bytes: int) -> Iterator[Sequence[Request]]:
+    """The requests in runs of at most 1,000 and of at most so many bytes, but of one request at least."""
+    start = size = 0
+    for end, request in enumerate(requests):
+        size += request.size
+        if end > start and (size > most_bytes or end - start == _BATCH_ITEMS):
+            yield requests[start:end]
+            start, size = end, request.size
+    if start < len(requests):
+        yield requests[start:]

@@ -1,0 +1,103 @@
+"""Queries for documents: how they are asked, and what may be believed of their answers; others carry them."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from bridge.errors import BadAnswer, Misuse
+from bridge.opa.paths import data_path
+from bridge.opa.refusal import refusal
+from bridge.opa.replies import QueryReply
+from bridge.opa.version import require
+from bridge.strict_json import ABSENT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bridge.opa.answer import Answer
+    from bridge.strict_json import Value
+
+
+class Queries:
+    """Queries to one OPA.
+
+    Args:
+        token: Must not show in an error, even if an answer repeats it.
+    """
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token
+        self._accepted_version: str | None = None
+
+    def target(self, path: Sequence[str], *, provenance: bool) -> str:
+        """Path and query of a question, which goes by POST.
+
+        Raises:
+            Misuse: The path is none.
+        """
+        return data_path(path, root=True) + ("?provenance=true" if provenance else "")
+
+    def reply(self, answer: Answer, target: str, *, provenance: bool) -> QueryReply:
+        """What an answer says.
+
+        Raises:
+            EngineTooOld: Provenance was asked for, and OPA is older than 1.20.1.
+            OpaRefused: It has an error status.
+            BadAnswer: It is not what OPA's API promises.
+        """
+        what = f"POST {target}"
+        members = read(answer, what, self._token).members(what)
+        decision_id = members.get("decision_id")
+        version, bundles = self._provenance(members, what) if provenance else (None, {})
+        return QueryReply(
+            members.get("result", ABSENT), decision_id if isinstance(decision_id, str) else None, version, bundles
+        )
+
+    def _provenance(self, members: dict[str, Value], what: str) -> tuple[str, dict[str, str]]:
+        version, bundles = provenance_of(members, what)
+        # The OPA behind an address can be replaced at any time, so each answer is looked at.
+        if version != self._accepted_version:
+            require(version)
+            self._accepted_version = version
+        return version, bundles
+
+
+def read(answer: Answer, what: str, token: str | None) -> Answer:
+    """The answer to a read, if its status is the one that OPA promises.
+
+    Raises:
+        OpaRefused: It has an error status.
+        BadAnswer: It has another one.
+    """
+    if answer.status != HTTPStatus.OK:
+        raise refusal(answer, what, token)
+    return answer
+
+
+def sendable(body: bytes | None) -> bytes | None:
+    """The body.
+
+    Raises:
+        Misuse: It is no bytes.
+    """
+    if body is not None and not isinstance(body, bytes):
+        raise Misuse("a body must be bytes")
+    return body
+
+
+def provenance_of(members: dict[str, Value], what: str) -> tuple[str, dict[str, str]]:
+    """The version and the bundles' revisions of an answer that was asked for its provenance.
+
+    Raises:
+        BadAnswer: It does not say.
+    """
+    provenance = members.get("provenance")
+    version = provenance.get("version") if isinstance(provenance, dict) else None
+    if not isinstance(provenance, dict) or not isinstance(version, str):
+        raise BadAnswer(f"`{what}`: the answer does not say which opa it is from, if any")
+    bundles = provenance.get("bundles")
+    if not isinstance(bundles, dict):
+        return version, {}
+    revisions = {name: bundle.get("revision", "") for name, bundle in bundles.items() if isinstance(bundle, dict)}
+    return version, {name: revision for name, revision in revisions.items() if revision and isinstance(revision, str)}
