@@ -306,10 +306,11 @@ class OpaStore:
             raise Misuse("a store without rules cannot be changed but as a whole")
         found = self._held(question)
         about = found["current"]
-        if not isinstance(about, dict) or not isinstance(about.get(type_), dict) or "revision" not in about[type_]:
+        known = about.get(type_) if isinstance(about, dict) else None
+        if not isinstance(known, dict) or "revision" not in known:
             self.look(type_)  # it may be of a later layout
             raise ResourcesLost(f"OPA has no pushed resources of `{type_}`: push all of them, before some can change")
-        return Current.read(about[type_]), found.get("view")
+        return Current.read(known), found.get("view")
 
     def _worked_out(
         self, path: tuple[str, ...], about: Current, view: Value, change: Change
