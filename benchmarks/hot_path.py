@@ -1,66 +1,69 @@
-"""What one check over an OPA server costs against bare HTTP clients, and what threads add."""
+"""What one check over an OPA server costs against bare HTTP clients, and what threads, tasks and kept tokens add."""
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import statistics
 import threading
 import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import jwt
 import urllib3
+from cryptography.hazmat.primitives.asymmetric import rsa
 
-from bridge import OpaEngine, PolicyBridge
+from bridge import OpaEngine, PolicyBridge, TokenVerifier
 from bridge.opa import ManagedOpa
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 CLAIMS = {"sub": "a", "policy": {"version": 2, "devices": {"custom_data": {"user_id": "u1", "tier": 1.5}}}}
 DEVICE = {"id": "d1", "custom_data": {"user_id": "u1", "tier": 1.5, "tags": ["a", 7]}}
+PAIRS = (
+    ("check", "urllib3 pool"),
+    ("check", "opa-python-client"),
+    ("check of a kept token", "check of a token, cache=0"),
+)
 HEADERS = {"Content-Type": "application/json"}
+KEY = rsa.generate_private_key(65537, 2048)
+TOKEN = jwt.encode({**CLAIMS, "exp": int(time.time()) + 36_000}, KEY, algorithm="RS256")
 
 
-def sent_by(check: Callable[[], object], bridge: PolicyBridge) -> tuple[str, bytes]:
+def sent_by(bridge: PolicyBridge) -> tuple[str, bytes]:
     """The target and the body of the one request that a check sends."""
-    engine = bridge.engine
-    assert isinstance(engine, OpaEngine)
-    seen: list[tuple[str, bytes]] = []
-    call = engine.opa._transport.call  # noqa: SLF001
-
-    def record(method: str, target: str, body: bytes, **settings: object) -> object:
-        seen.append((target, body))
-        return call(method, target, body, **settings)
-
-    engine.opa._transport.call = record  # noqa: SLF001
-    try:
-        check()
-    finally:
-        engine.opa._transport.call = call  # noqa: SLF001
-    return seen[0]
+    transport = bridge.engine.opa._transport  # noqa: SLF001
+    seen, call = [], transport.call
+    transport.call = lambda *args, **settings: (seen.append(args), call(*args, **settings))[1]
+    bridge.check(CLAIMS, "devices", DEVICE)
+    del transport.call
+    return seen[0][1:]
 
 
-def clients_of(opa: ManagedOpa, bridge: PolicyBridge) -> dict[str, Callable[[], object]]:
-    """The ways to ask the same question, by name; the first is the bridge's."""
-
-    def check() -> object:
-        decision = bridge.check(CLAIMS, "devices", DEVICE)
-        assert decision
-        return decision
-
-    target, body = sent_by(check, bridge)
+def ways_of(opa: ManagedOpa, bridge: PolicyBridge, threads: int) -> dict[str, Callable[[], object]]:
+    """The ways to ask the same question, by name."""
+    target, body = sent_by(bridge)
     parts = urlsplit(opa.url)
-    pool = urllib3.HTTPConnectionPool(parts.hostname or "", parts.port, maxsize=1)
-    clients = {"check": check, "urllib3 pool": lambda: pool.urlopen("POST", target, body=body, headers=HEADERS).data}
+    pool = urllib3.HTTPConnectionPool(parts.hostname, parts.port, maxsize=threads)
+    bridges = [
+        PolicyBridge(bridge.engine, verifier=TokenVerifier(KEY.public_key(), cache=cache)) for cache in (1_024, 0)
+    ]
+    ways: dict[str, Callable[[], object]] = {
+        "check": lambda: bridge.check(CLAIMS, "devices", DEVICE),
+        "urllib3 pool": lambda: pool.urlopen("POST", target, body=body, headers=HEADERS).data,
+        "check of a kept token": lambda: bridges[0].check(TOKEN, "devices", DEVICE),
+        "check of a token, cache=0": lambda: bridges[1].check(TOKEN, "devices", DEVICE),
+    }
     try:
-        from opa_client.opa import OpaClient as Other  # noqa: PLC0415 # type: ignore[import-not-found]
+        from opa_client.opa import OpaClient as Other  # noqa: PLC0415
     except ImportError:
         print("opa-python-client is not installed, and left out (pip install opa-python-client)\n")
-        return clients
+        return ways
     other = Other(host=parts.hostname, port=parts.port)
     question = {"claims": CLAIMS, "type": "devices", "resource": DEVICE}
-    return clients | {"opa-python-client": lambda: other.query_rule(question, "jwt_policy", "answer")}
+    return ways | {"opa-python-client": lambda: other.query_rule(question, "jwt_policy", "answer")}
 
 
 def interleaved(ways: dict[str, Callable[[], object]], *, rounds: int, calls: int) -> dict[str, list[float]]:
@@ -78,14 +81,14 @@ def interleaved(ways: dict[str, Callable[[], object]], *, rounds: int, calls: in
     return found
 
 
-def rate(check: Callable[[], object], threads: int, calls: int) -> float:
-    """Checks a second, by so many threads together."""
+def by_threads(way: Callable[[], object], threads: int, calls: int) -> float:
+    """Calls a second, by so many threads together."""
     start = threading.Barrier(threads + 1)
 
     def work() -> None:
         start.wait()
         for _ in range(calls // threads):
-            check()
+            way()
 
     workers = [threading.Thread(target=work) for _ in range(threads)]
     for worker in workers:
@@ -97,8 +100,34 @@ def rate(check: Callable[[], object], threads: int, calls: int) -> float:
     return calls // threads * threads / (time.perf_counter() - began)
 
 
+async def by_tasks(way: Callable[[], Awaitable[object]], tasks: int, calls: int) -> float:
+    """Calls a second, by so many tasks together."""
+
+    async def work() -> None:
+        for _ in range(calls // tasks):
+            await way()
+
+    began = time.perf_counter()
+    await asyncio.gather(*(work() for _ in range(tasks)))
+    return calls // tasks * tasks / (time.perf_counter() - began)
+
+
+async def rates_of_tasks(opa: ManagedOpa, *, rounds: int, calls: int, tasks: int) -> list[float]:
+    from bridge.aio import AsyncOpaEngine, AsyncPolicyBridge  # noqa: PLC0415 - aiohttp is an extra
+
+    async with AsyncPolicyBridge(AsyncOpaEngine(opa.url)) as bridge:
+
+        def check() -> Awaitable[object]:
+            return bridge.check(CLAIMS, "devices", DEVICE)
+
+        await by_tasks(check, tasks, 4 * tasks)
+        return [
+            await by_tasks(check, tasks, max(calls, 8 * tasks)) / await by_tasks(check, 1, calls) for _ in range(rounds)
+        ]
+
+
 def show(name: str, ratios: list[float]) -> None:
-    print(f"{name:<44}{statistics.median(ratios):>8.2f}{min(ratios):>8.2f}{max(ratios):>8.2f}")
+    print(f"{name:<58}{statistics.median(ratios):>8.2f}{min(ratios):>8.2f}{max(ratios):>8.2f}")
 
 
 def main() -> None:
@@ -106,23 +135,26 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--calls", type=int, default=300, help="of each way, in each round")
     parser.add_argument("--threads", type=int, default=8)
+    parser.add_argument("--tasks", type=int, default=64)
     chosen = parser.parse_args()
     with ManagedOpa() as opa, PolicyBridge(OpaEngine(opa.url)) as bridge:
         bridge.install()
-        ways = clients_of(opa, bridge)
+        ways = ways_of(opa, bridge, chosen.threads)
         interleaved(ways, rounds=1, calls=50)
         found = interleaved(ways, rounds=chosen.rounds, calls=chosen.calls)
-        print(f"{'ratio':<44}{'median':>8}{'min':>8}{'max':>8}")
-        for name in list(ways)[1:]:
-            pairs = zip(found["check"], found[name], strict=True)
-            show(f"seconds: check / {name}", [ours / theirs for ours, theirs in pairs])
+        print(f"{'ratio':<58}{'median':>8}{'min':>8}{'max':>8}")
+        for ours, theirs in PAIRS:
+            if theirs in ways:
+                show(f"time: {ours} / {theirs}", [a / b for a, b in zip(found[ours], found[theirs], strict=True)])
         for name in ("check", "urllib3 pool"):
-            pairs = [
-                (rate(ways[name], chosen.threads, chosen.calls), rate(ways[name], 1, chosen.calls))
+            ratios = [
+                by_threads(ways[name], chosen.threads, 4 * chosen.calls) / by_threads(ways[name], 1, chosen.calls)
                 for _ in range(chosen.rounds)
             ]
-            show(f"checks a second: {name}, {chosen.threads} threads / 1", [many / one for many, one in pairs])
-        print("\nmicroseconds: " + ", ".join(f"{name} {statistics.median(s) * 1e6:.0f}" for name, s in found.items()))
+            show(f"checks a second: {name}, {chosen.threads} threads / 1", ratios)
+        rates = rates_of_tasks(opa, rounds=chosen.rounds, calls=chosen.calls, tasks=chosen.tasks)
+        show(f"checks a second: AsyncPolicyBridge, {chosen.tasks} tasks / 1", asyncio.run(rates))
+    print("\nmicroseconds: " + ", ".join(f"{name} {statistics.median(s) * 1e6:.0f}" for name, s in found.items()))
 
 
 if __name__ == "__main__":

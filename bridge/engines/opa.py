@@ -98,10 +98,8 @@ class OpaEngine:
             ResourcesLost: There are no pushed resources.
             EngineFault: There is no list.
         """
-        path = (*self._path[:-1], "list")
-        return self._asked(
-            lambda: self._dialogue.piece(self.opa.query(path, body(request.text), provenance=True), request)
-        )
+        path, question = self._dialogue.list_path, body(request.text)
+        return self._asked(lambda: self._dialogue.piece(self.opa.query(path, question, provenance=True), request))
 
     def query(self, entrypoint: str, input_: bytes) -> Value | Absent:
         """What a public entrypoint, such as `decision`, is for an input in canonical text; `ABSENT` if nothing.
@@ -178,5 +176,5 @@ class OpaEngine:
         return ask()
 
     def _held(self, question: bytes) -> dict[str, Value]:
-        reply = self.opa.query((*self._path[:-1], "held"), body(question), provenance=True)
+        reply = self.opa.query(self._dialogue.held_path, body(question), provenance=True)
         return self._dialogue.held(reply)

@@ -87,7 +87,7 @@ def _collected(type_: str, source: Source) -> Prepared:
     if collected.refusals:
         # What was pushed once is pushed whole again or not at all: nobody is there to read a report.
         raise ResourcesLost(
-            f"OPA lost the resources of `{type_}`, and {len(collected.refusals)} of {collected.read} in their source are "
-            f"refused: {collected.refusals[0]}"
+            f"OPA lost the resources of `{type_}`, and {len(collected.refusals)} of {collected.read} in their source "
+            f"are refused: {collected.refusals[0]}"
         )
     return collected.resources

@@ -66,7 +66,8 @@ class Connection(HTTPConnection):
         if self.sock is None:
             return True
         self.sock.end = end  # type: ignore[union-attr] # a timed one
-        return not _is_readable(self.sock)
+        is_decrypted = self._tls is not None and self.sock.pending() > 0  # type: ignore[union-attr] # a TLS one
+        return not is_decrypted and not _is_readable(self.sock)
 
     def ask(self, method: str, head: bytes, body: bytes | None) -> Response:
         """Send a request, and give its answer, of which the head has been read.

@@ -1,0 +1,11 @@
+"""The bridge for programs that await: an OPA server over aiohttp (the extra `async`).
+
+What is asked, and what may be believed of an answer, is the same code as for `bridge.PolicyBridge`; only who carries it
+differs. Installing rules and pushing resources is left to the bridge that does not await.
+"""
+
+from bridge.aio.bridge import AsyncPolicyBridge
+from bridge.aio.client import AsyncOpaClient
+from bridge.aio.engine import AsyncOpaEngine
+
+__all__ = ["AsyncOpaClient", "AsyncOpaEngine", "AsyncPolicyBridge"]

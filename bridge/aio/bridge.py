@@ -1,0 +1,160 @@
+"""AsyncPolicyBridge: `PolicyBridge` for programs that await."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Literal, Self
+
+from bridge.asking import Several, Subject, checked_on_error, denial, needed, type_text
+from bridge.errors import EngineFault
+from bridge.explaining import Explanation, explanation
+from bridge.freshness import refuse_stale, refuse_stale_revision, revision_number
+from bridge.listing import LIMIT, Listing, listing
+from bridge.strict_json import ABSENT
+from bridge.tokens import JwkSet, StaticKey, TokenVerifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import TracebackType
+    from typing import TypeVar
+
+    from bridge.aio.engine import AsyncOpaEngine
+    from bridge.decision import Decision
+    from bridge.strict_json import Value
+
+    T = TypeVar("T")
+
+
+class AsyncPolicyBridge:
+    """Asks an OPA server what a token's policy claim lets its bearer access.
+
+    To be shared by all tasks of one event loop; use it in `async with`, or `await bridge.close()`. Whatever
+    `PolicyBridge` says of arguments, decisions and errors holds here. A call that is cancelled leaves nothing behind.
+    Where the keys may have to be fetched or read, a token is verified in a thread.
+
+    Args:
+        engine: What decides.
+        verifier: What verifies tokens; without one, `check` takes verified claims only.
+        on_error: As for `PolicyBridge`.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncOpaEngine,
+        *,
+        verifier: TokenVerifier | None = None,
+        on_error: Literal["raise", "deny"] = "raise",
+    ) -> None:
+        self._denies = checked_on_error(on_error)
+        self.engine = engine
+        self.verifier = verifier
+
+    async def verify(self, token: str) -> dict[str, Value]:
+        """The claims of a token that is valid; as `PolicyBridge.verify`."""
+        verifier = needed(self.verifier)
+        return await _verifying(verifier, lambda: verifier.verify(token))
+
+    async def check(
+        self,
+        token_or_claims: str | dict[str, object],
+        type_: str,
+        resource_or_id: object,
+        *,
+        at_least: str | None = None,
+    ) -> Decision:
+        """Whether the bearer may access a resource; as `PolicyBridge.check`."""
+        oldest = revision_number(at_least)
+        request = (await self._subject(token_or_claims)).request(type_text(type_), resource_or_id)
+        try:
+            decisions = await self.engine.decide([request])
+            refuse_stale([request], decisions, oldest)
+            return decisions[0]
+        except EngineFault as fault:
+            if not self._denies:
+                raise
+            return denial(self.engine.name, fault)
+
+    async def check_many(
+        self,
+        token_or_claims: str | dict[str, object],
+        type_: str,
+        resources_or_ids: Iterable[object],
+        *,
+        at_least: str | None = None,
+    ) -> list[Decision]:
+        """The decision for each resource or id, in the same order; as `PolicyBridge.check_many`."""
+        oldest = revision_number(at_least)
+        subject = await self._subject(token_or_claims)
+        several = Several(subject, type_, resources_or_ids, engine=self.engine.name, denies=self._denies)
+        for places, requests in several.parts(self.engine.batch_bytes):
+            try:
+                decisions = await self.engine.decide(requests)
+                refuse_stale(requests, decisions, oldest)
+                several.answered(places, decisions)
+            except EngineFault as fault:
+                several.failed(places, fault)
+        return several.decisions()
+
+    async def explain(
+        self, token_or_claims: str | dict[str, object], type_: str, resource_or_id: object
+    ) -> Explanation:
+        """The decision, and what each failed constraint wanted and found; as `PolicyBridge.explain`."""
+        subject = await self._subject(token_or_claims)
+        request = subject.request(type_text(type_), resource_or_id)
+        try:
+            decision, stored = await self.engine.explain(request)
+            description = (self.engine.rule_set.policy.claim, type_)
+            return explanation(decision, claims=subject.claims, description=description, request=request, stored=stored)
+        except EngineFault as fault:
+            if not self._denies:
+                raise
+            return Explanation(denial(self.engine.name, fault), (), ABSENT)
+
+    async def list_allowed(
+        self,
+        token_or_claims: str | dict[str, object],
+        type_: str,
+        *,
+        limit: int = LIMIT,
+        after: str | None = None,
+        at_least: str | None = None,
+    ) -> Listing:
+        """The ids of the pushed resources that `check` allows; as `PolicyBridge.list_allowed`."""
+        steps = listing((await self._subject(token_or_claims)).claims, type_text(type_), limit, after)
+        oldest = revision_number(at_least)
+        try:
+            request = next(steps)
+            while True:
+                piece = await self.engine.piece(request)
+                if piece.decision is None:
+                    refuse_stale_revision(piece.revision, oldest)
+                request = steps.send(piece)
+        except StopIteration as stop:
+            listed: Listing = stop.value
+            return listed
+
+    async def close(self) -> None:
+        """Close the engine's connections."""
+        await self.engine.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _subject(self, token_or_claims: object) -> Subject:
+        if not isinstance(token_or_claims, str):
+            return Subject.of_claims(token_or_claims)
+        verifier = needed(self.verifier)
+        sends_raw = self.engine.rule_set.token is not None
+        return await _verifying(verifier, lambda: Subject.of_token(token_or_claims, verifier, sends_raw=sends_raw))
+
+
+async def _verifying(verifier: TokenVerifier, verify: Callable[[], T]) -> T:
+    """The outcome, from a thread unless it is sure that nothing is fetched or read."""
+    if type(verifier) is TokenVerifier and type(verifier.source) in (StaticKey, JwkSet):
+        return verify()
+    return await asyncio.to_thread(verify)
