@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -43,7 +44,7 @@ def end(text: str, status: Exit) -> Never:
 @contextmanager
 def told_errors() -> Iterator[None]:
     """Turn what a user can cause, or a fault, into a line on standard error and an exit status."""
-    with _terminable():
+    with _terminable(), _told_warnings():
         try:
             yield
         except (EngineFault, KeysUnavailable) as error:
@@ -62,6 +63,24 @@ def told_errors() -> Iterator[None]:
             raise typer.Exit(Exit.TERMINATED) from None
         except KeyboardInterrupt:
             raise typer.Exit(Exit.INTERRUPTED) from None
+
+
+class _Complaints(logging.Handler):
+    """The library's warnings, told as the command's own."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        complain(record.getMessage())
+
+
+@contextmanager
+def _told_warnings() -> Iterator[None]:
+    handler = _Complaints()
+    log = logging.getLogger("bridge")
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
 
 
 def _forget_output() -> None:

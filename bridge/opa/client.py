@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Self
 
@@ -10,7 +11,7 @@ from bridge.errors import BadAnswer, Misuse, OpaRefused
 from bridge.opa.paths import data_path, policy_path
 from bridge.opa.queries import Queries, provenance_of, read, sendable
 from bridge.opa.refusal import refusal
-from bridge.opa.replies import CompileReply, Health, QueryReply, StoredPolicy
+from bridge.opa.replies import CompileReply, Health, Memory, QueryReply, StoredPolicy
 from bridge.opa.settings import DEADLINE, MAX_ANSWER, OpaSettings, checked_deadline
 from bridge.opa.transport import Transport
 from bridge.opa.version import require
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 _TREE_DEPTH: Final = 10_000
 """OPA answers a policy with its syntax tree as well, which nests as deep as the policy pleases."""
+
+_METRIC: Final = re.compile(r"^(go_memstats_heap_inuse_bytes|go_gc_gomemlimit_bytes) (\S+)$", re.MULTILINE)
+_NO_LIMIT: Final = 2**62
+"""What Go says where there is none is a little below 2**63."""
 
 _NO_INPUT: Final = b'{"input":{}}'
 
@@ -251,6 +256,22 @@ class OpaClient:
             raise refusal(answer, f"GET {target}", self._token)
         answer.members(f"GET {target}")
         return Health(ok=True)
+
+    def memory(self, *, deadline: float | None = None) -> Memory | None:
+        """How much memory OPA's process uses and may use, as its metrics tell; None where they cannot be had.
+
+        Args:
+            deadline: Seconds.
+        """
+        answer = self._call("GET", "/metrics", None, deadline, is_read=True)
+        if answer.status != 200:  # noqa: PLR2004 - whoever may write data need not be allowed to read them
+            return None
+        found = dict(_METRIC.findall(answer.body.decode(errors="replace")))
+        try:
+            used, limit = (float(found[f"go_{name}"]) for name in ("memstats_heap_inuse_bytes", "gc_gomemlimit_bytes"))
+        except (KeyError, ValueError):
+            return None
+        return Memory(int(used), int(limit) if limit < _NO_LIMIT else None)
 
     def version(self, path: Sequence[str] = ("system", "version"), *, deadline: float | None = None) -> str:
         """OPA's version, such as `1.20.2`.

@@ -66,3 +66,16 @@ class Health:
 
     ok: bool
     message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The memory of OPA's process, in bytes.
+
+    Attributes:
+        used: What its heap takes.
+        limit: What it may take (`GOMEMLIMIT`); None where nobody has said.
+    """
+
+    used: int
+    limit: int | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -43,6 +44,9 @@ _LISTING_SECONDS: Final = 60.0
 _TRIES: Final = 5
 _MOST_OPERATIONS: Final = 1_000
 _SAMPLE: Final = 4
+_WORTH_A_LOOK: Final = 1_000_000
+_MEMORY_A_BYTE: Final = 16
+_LOG: Final = logging.getLogger("bridge")
 _BEAT: Final = 1.0
 _POLL: Final = 0.05
 
@@ -145,8 +149,24 @@ class OpaStore:
             EngineFault: OPA cannot be reached, or refuses.
         """
         prepared = prepare(resources)
+        self._warn_of_memory(type_, prepared)
         state, mark = self._begin(type_)
         return self._push(type_, state, mark, prepared, told)
+
+    def _warn_of_memory(self, type_: str, prepared: Prepared) -> None:
+        """Say so where the resources will not fit beside what is there, as far as that can be known."""
+        size = sum(map(len, prepared.values()))
+        if size < _WORTH_A_LOOK:
+            return
+        with suppress(EngineFault):
+            memory = self._opa.memory()
+            if memory is not None and memory.limit is not None and memory.used + size * _MEMORY_A_BYTE > memory.limit:
+                _LOG.warning(
+                    "pushing `%s` takes about %s MB of memory in OPA, which uses %s MB of the %s MB that it may "
+                    "(GOMEMLIMIT): it may become slow, or be killed",
+                    type_,
+                    *(f"{bytes_ // 1_000_000:,}" for bytes_ in (size * _MEMORY_A_BYTE, memory.used, memory.limit)),
+                )
 
     def restore(self, type_: str, collect: Callable[[], Mapping[bytes, bytes]], *, patience: float) -> None:
         """Push resources where there are none, unless somebody else is about to: then wait for that.
@@ -412,6 +432,8 @@ class OpaStore:
                 if refused.status != HTTPStatus.NOT_FOUND:
                     raise
                 continue  # another push came first: look again
+            if state.marks:
+                _LOG.warning("removed what %d pushes of `%s` that never ended had left", len(state.marks), type_)
             return state, mark
         raise PushOvertaken(f"other pushes of `{type_}` came first, {_TRIES} times in a row: nothing was pushed")
 
