@@ -113,7 +113,7 @@ def _from_digits(negative: bool, digits: str, power: int) -> int | Decimal:  # n
         )
     # The first test keeps exponents that Decimal cannot hold away from it.
     if abs(length) <= MAX_TEXT:
-        number = Decimal((int(negative), tuple(map(int, significant)), power))
+        number = Decimal((negative, tuple(map(int, significant)), power))
         if SMALLEST <= number.copy_abs() <= LARGEST:
             return number
     raise NumberRefused("a number of a magnitude " + ("above 1.8e308" if length > 0 else "below 4e-324"))

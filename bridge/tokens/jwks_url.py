@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import os
 import re
 import ssl
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES: Final = 1_048_576
 _PLAIN: Final = re.compile(r"[!-~]+")
-_LONG_AGO: Final = float("-inf")
+_LONG_AGO: Final = -math.inf
 
 
 @dataclass(frozen=True, slots=True)

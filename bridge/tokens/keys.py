@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _PEM_LABEL: Final = re.compile(r"-----BEGIN ([^-\r\n]+)-----")
 _PUBLIC_LABELS: Final = ("PUBLIC KEY", "RSA PUBLIC KEY")
-_ARMOURED: Final = re.compile(rb"-{4,5} ?BEGIN ")
+_ARMOURED: Final = re.compile(rb"---- ?BEGIN ")
 _SSH: Final = re.compile(rb"(?:ssh-|ecdsa-sha2-)[a-z0-9-]+(?:@openssh\.com)?[ \t]+AAAA")
 
 

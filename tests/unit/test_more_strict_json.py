@@ -69,6 +69,7 @@ def scanned(monkeypatch):
         ('{"a":[1,2.5,-3e-7,null,true,"x"],"b":{}}', 64),
         ('"\u00e9 \u4e2d \U0001f600"', 64),
         ('"\\u8a9e\\u9a9e"', 64),
+        ('"\\\\ud@"', 64),
         (nested(64), 64),
         (f'["{BRACKETS}"]', 64),
         (f'{{"{BRACKETS}":{nested(62)}}}', 64),

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import importlib.util
 import io
 import json
+import os
 import socket
 import ssl
+import string
 import threading
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -32,6 +36,7 @@ from bridge.errors import (
     KeysUnavailable,
     MalformedToken,
     TokenExpired,
+    UnknownKey,
 )
 from bridge.tokens import (
     JwkSet,
@@ -125,6 +130,10 @@ def b64(data):
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
+def base64url_alphabet():
+    return string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+
+
 def refusal_of(token):
     with pytest.raises(MalformedToken) as refusal:
         take_apart(token)
@@ -164,6 +173,16 @@ def test_a_token_says_its_algorithm_its_key_and_its_payload(kid):
 def test_base64url_of_every_length_is_read(size):
     data = bytes(range(250, 250 + min(size, 6))) + b"\x00" * max(0, size - 6)
     assert base64url.decode(b64(data)) == data
+
+
+@pytest.mark.parametrize(("start", "last"), [("A", "AQgw"), ("AA", "AEIMQUYcgkosw048"), ("AAA", base64url_alphabet())])
+def test_base64url_of_bytes_has_one_spelling(start, last):
+    """RFC 4648, section 3.5: the bits that no byte takes are zero."""
+    taken = []
+    for end in base64url_alphabet():
+        with contextlib.suppress(base64url.NotBase64url):
+            taken.append(b64(base64url.decode(start + end)))
+    assert taken == [start + end for end in base64url_alphabet() if end in last]
 
 
 # Claims
@@ -303,6 +322,13 @@ def chain(length, last):
     return error
 
 
+def circle(*errors):
+    """The first error, which comes from the second, and so on; the last comes from the first."""
+    for outer, inner in zip(errors, (*errors[1:], errors[0]), strict=True):
+        outer.__cause__ = inner
+    return errors[0]
+
+
 def with_member(name, error):
     outer = RuntimeError()
     setattr(outer, name, error)
@@ -329,6 +355,7 @@ LOOK_UP = "the host's name cannot be looked up"
         (chain(19, socket.gaierror()), LOOK_UP),
         (chain(20, socket.gaierror()), "the connection failed (RuntimeError)"),
         (chain(2, KeyError()), "the connection failed (KeyError)"),
+        (circle(RuntimeError(), ValueError(), KeyError()), "the connection failed (KeyError)"),
         (OSError(111, "Connection REFUSED"), "connection refused"),
         (requests.ConnectionError(111, "http://secret"), "the connection failed (ConnectionError)"),
         (tls_error(None), "TLS failed: SSLError"),
@@ -456,6 +483,16 @@ def test_a_file_is_read_anew_only_after_its_lifetime_or_where_the_clock_goes_bac
     assert set(read) == {False}
 
 
+def test_a_file_that_looks_the_same_is_read_anew_after_five_minutes(tmp_path, read):
+    path, now = tmp_path / "keys.json", [0.0]
+    path.write_bytes(KEYS)
+    source = JwksFile(path, clock=lambda: now[0])
+    for time, times in [(0, 1), (299.5, 1), (300, 2)]:
+        now[0] = time
+        source.key_for("a")
+        assert len(read) == times
+
+
 def test_a_file_is_read_as_far_as_its_bound(tmp_path, monkeypatch):
     path = tmp_path / "keys.json"
     monkeypatch.setattr(jwks_file, "MAX_BYTES", len(KEYS))
@@ -519,6 +556,43 @@ def test_keys_behind_a_url_take_no_secrets():
     assert str(refusal.value) == "algorithms: `HS256` takes a secret, and what a URL hands out is none"
 
 
+@pytest.fixture
+def fetched(monkeypatch):
+    """How each fetch was asked for; it brings the keys."""
+    asked = []
+
+    def get(url, **settings):
+        asked.append({"url": url, **settings})
+        return KEYS
+
+    monkeypatch.setattr(fetch, "get", get)
+    return asked
+
+
+def test_keys_behind_a_url_are_kept_for_five_minutes(fetched):
+    now = [0.0]
+    source = JwksUrl("https://example.com/keys", clock=lambda: now[0])
+    for time, times in [(0, 1), (299.5, 1), (300, 2)]:
+        now[0] = time
+        source.key_for("a")
+        assert len(fetched) == times
+
+
+def test_half_a_minute_passes_between_two_fetches(fetched):
+    now = [0.0]
+    source = JwksUrl("https://example.com/keys", clock=lambda: now[0])
+    for time, times in [(0, 1), (29.5, 1), (30, 2), (59.5, 2), (60, 3)]:
+        now[0] = time
+        with pytest.raises(UnknownKey):
+            source.key_for("made up")
+        assert len(fetched) == times
+
+
+def test_a_fetch_may_take_five_seconds_and_bring_a_mebibyte(fetched):
+    JwksUrl("https://example.com/keys").key_for("a")
+    assert fetched == [{"url": "https://example.com/keys", "deadline": 5, "max_bytes": 1_048_576, "ca": None}]
+
+
 def test_keys_that_cannot_be_had_say_from_where_and_why():
     source = JwksUrl("http://127.0.0.1:9/a?secret=b", interval=1, lifetime=10, deadline=5, clock=lambda: 100.0)
     with pytest.raises(KeysUnavailable) as refusal:
@@ -553,6 +627,21 @@ def test_a_child_gets_locks_of_its_own():
         assert source._lock is not lock
         assert type(source._lock) is type(lock)
         assert not source._lock.locked()
+
+
+def test_where_there_is_no_fork_there_is_nothing_to_do_after_one(monkeypatch):
+    monkeypatch.delattr(os, "register_at_fork")
+    module = importlib.util.module_from_spec(jwks_url.__spec__)
+    jwks_url.__spec__.loader.exec_module(module)
+    assert module.JwksUrl("https://example.com/keys")
+
+
+@pytest.mark.parametrize(
+    "url", ["", "https://example.com/a b", "https://ex\xe4mple.com/", "https:\\\\example.com", None]
+)
+def test_a_url_that_is_no_printable_ascii_is_refused_as_that(url):
+    with pytest.raises(InvalidSetting, match=r"\Aurl: a URL of printable ASCII is needed\Z"):
+        JwksUrl(url)
 
 
 def test_http_to_another_machine_is_refused_with_its_name():
@@ -603,7 +692,14 @@ DER = ec.generate_private_key(ec.SECP256R1()).public_key().public_bytes(Encoding
         base64.encodebytes(DER),
         b"secret\n-----BEGIN PUBLIC KEY-----",
         b"---- BEGIN SSH2 PUBLIC KEY ----",
+        b"----BEGIN PUBLIC KEY----",
         b"the key: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5",
+        b"the key: ssh-rsa  AAAAB3NzaC1yc2E",
+        b"the key: ssh-rsa\tAAAAB3NzaC1yc2E",
+        b"the key: ecdsa-sha2-nistp256 AAAAE2VjZHNh",
+        b"the key: ssh-rsa-cert-v01@openssh.com AAAAHHNzaC1yc2E",
+        b"the key: sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1l",
+        b"the key: sk-ecdsa-sha2-nistp256@openssh.com AAAAInNrLWVjZHNh",
     ],
 )
 def test_the_text_of_a_key_is_no_secret(secret):
@@ -611,9 +707,51 @@ def test_the_text_of_a_key_is_no_secret(secret):
         VerificationKey.of(secret + b" " * 32)
 
 
-def test_what_only_resembles_the_text_of_a_key_is_a_secret():
-    assert VerificationKey.of(b"!" + base64.b64encode(DER)).kind == "HMAC secret"
+@pytest.mark.parametrize(
+    "secret",
+    [
+        b"!" + base64.b64encode(DER),
+        b"BEGIN PUBLIC KEY",
+        b"--- BEGIN PUBLIC KEY",
+        b"---BEGIN PUBLIC KEY",
+        b"----  BEGIN PUBLIC KEY",
+        b"the key: sh-rsa AAAAB3NzaC1yc2E",
+        b"the key: sshrsa AAAAB3NzaC1yc2E",
+        b"the key: ssh- AAAAB3NzaC1yc2E",
+        b"the key: ssh-RSA AAAAB3NzaC1yc2E",
+        b"the key: ssh-rsaAAAAB3NzaC1yc2E",
+        b"the key: ssh-rsa AAAB3NzaC1yc2E",
+        b"the key: cdsa-sha2-nistp256 AAAAE2VjZHNh",
+        b"the key: ecdsa-sha2nistp256 AAAAE2VjZHNh",
+        b"the key: sk-ssh-ed25519@openssh.org AAAAGnNrLXNzaC1l",
+        b"the key: sk-ssh-ed25519@opensshxcom AAAAGnNrLXNzaC1l",
+        b"the key: sk-ssh-ed25519@openssh.com@openssh.com AAAAGnNrLXNzaC1l",
+    ],
+)
+def test_what_only_resembles_the_text_of_a_key_is_a_secret(secret):
+    assert VerificationKey.of(secret + b" " * 32).kind == "HMAC secret"
+
+
+def test_what_cannot_be_read_is_no_der():
     assert keys._is_der(b"x") is False
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("-----BEGIN PUBLIC KEY----------BEGIN PUBLIC KEY-----", 2),
+        ("----BEGIN PUBLIC KEY-----", 0),
+        ("-----BEGIN PUBLIC KEY----", 0),
+        ("-----BEGIN -----", 0),
+        ("-----BEGIN PUBLIC\nKEY-----", 0),
+        ("-----BEGIN PUBLIC\rKEY-----", 0),
+        ("-----BEGIN PUBLIC-KEY-----", 0),
+    ],
+)
+def test_a_pem_block_begins_with_a_label_between_five_dashes(text, count):
+    with pytest.raises(KeyRefused) as refusal:
+        keys.material_from_pem(text)
+    assert str(refusal.value) == f"no PEM text of one public key: {count} PEM blocks are in it"
 
 
 def test_a_key_for_another_algorithm_names_it():

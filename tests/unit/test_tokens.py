@@ -469,8 +469,7 @@ BAD_MEMBERS = [
     ({"n": "AQAB="}, "`n`"),
     ({"e": 65537}, "`e`"),
     ({"e": "AQ AB"}, "`e`"),
-    ({"d": "AQAB"}, "private"),
-    ({"p": "AQAB"}, "private"),
+    *(({name: "AQAB"}, "private") for name in ("d", "p", "q", "dp", "dq", "qi")),
     ({"oth": []}, "private"),
 ]
 

@@ -34,9 +34,9 @@ _without_policy := {"allow": false, "reason": "policy_required"} if {
 } else := {"allow": true, "reason": "unrestricted"}
 
 # R4, R5
-_under(type, claim, violations) := {"description": claim[type]} if {
+_under(type, claim, violations) := {"description": description} if {
 	violations == []
-	type in object.keys(claim)
+	description := claim[type]
 } else := {"then": {"allow": false, "reason": "type_not_granted"}} if {
 	violations == []
 } else := {"then": {"allow": false, "reason": "invalid_policy", "violations": violations}}

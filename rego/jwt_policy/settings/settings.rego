@@ -22,4 +22,4 @@ require_policy := false
 # METADATA
 # title: The fingerprint of these settings and of the rules
 # description: A bridge whose own fingerprint is another one refuses to decide with these rules.
-fingerprint := "0e69d7e64d6960eafb8e8bd9b130776f0dd1c3d43ff4db4033bf627448ef270b"
+fingerprint := "028d22644a3a573c5265d6c005d0e6876f6ed4a69d21ff9ca66db80f318e9e6b"
