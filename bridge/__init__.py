@@ -17,6 +17,8 @@ from bridge.errors import (
     InvalidToken,
     IssuerRefused,
     KeysUnavailable,
+    LayoutDiffers,
+    ListChanged,
     MalformedInput,
     MalformedToken,
     MissingClaim,
@@ -24,18 +26,23 @@ from bridge.errors import (
     OpaMissing,
     OpaRefused,
     PartialAnswer,
+    PushOvertaken,
     PushRefused,
+    ResourcesLost,
+    ResourcesStale,
     RulesDiffer,
     RulesNotInstalled,
+    SeveralStores,
     TokenExpired,
     TokenNotYetValid,
     UnknownKey,
 )
 from bridge.explaining import Demand, Explanation
+from bridge.listing import Listing
 from bridge.opa import ManagedOpa, OpaClient
 from bridge.policy import PolicySettings
 from bridge.rendering import RuleSet, TokenChecks
-from bridge.resources import PushReport, Refusal
+from bridge.resources import Changed, PushReport, Refusal
 from bridge.strict_json import ABSENT
 from bridge.tokens import JwkSet, JwksFile, JwksUrl, StaticKey, TokenVerifier
 
@@ -45,6 +52,7 @@ __all__ = [
     "AudienceRefused",
     "BadAnswer",
     "BridgeError",
+    "Changed",
     "DeadlineExceeded",
     "Decision",
     "Demand",
@@ -62,6 +70,9 @@ __all__ = [
     "JwksFile",
     "JwksUrl",
     "KeysUnavailable",
+    "LayoutDiffers",
+    "ListChanged",
+    "Listing",
     "MalformedInput",
     "MalformedToken",
     "ManagedOpa",
@@ -74,14 +85,18 @@ __all__ = [
     "PartialAnswer",
     "PolicyBridge",
     "PolicySettings",
+    "PushOvertaken",
     "PushRefused",
     "PushReport",
     "Reason",
     "ReferenceEngine",
     "Refusal",
+    "ResourcesLost",
+    "ResourcesStale",
     "RuleSet",
     "RulesDiffer",
     "RulesNotInstalled",
+    "SeveralStores",
     "StaticKey",
     "TokenChecks",
     "TokenExpired",

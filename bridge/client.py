@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from bridge.asking import Several, Subject, checked_on_error, denial, needed, type_text
 from bridge.engines import WasmEngine
-from bridge.errors import EngineFault, Misuse
+from bridge.errors import EngineFault, Misuse, PushRefused
 from bridge.explaining import Explanation, explanation
-from bridge.resources import Collected, from_objects, push
-from bridge.strict_json import ABSENT
+from bridge.freshness import refuse_stale, refuse_stale_revision, revision_number
+from bridge.listing import LIMIT, Listing, listing
+from bridge.resources import Collected, from_objects, push, sync
+from bridge.strict_json import ABSENT, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
     from bridge.decision import Decision
     from bridge.engines import Engine
-    from bridge.resources import PushReport
+    from bridge.resources import Changed, PushReport, SyncReport
     from bridge.strict_json import Value
     from bridge.tokens import TokenVerifier
 
@@ -55,31 +57,49 @@ class PolicyBridge:
         """
         return needed(self.verifier).verify(token)
 
-    def check(self, token_or_claims: str | dict[str, object], type_: str, resource_or_id: object) -> Decision:
+    def check(
+        self,
+        token_or_claims: str | dict[str, object],
+        type_: str,
+        resource_or_id: object,
+        *,
+        at_least: str | None = None,
+    ) -> Decision:
         """Whether the bearer may access a resource.
 
         Args:
             token_or_claims: A token, which is verified, or claims that have been verified already.
             type_: The resource type, such as `devices`.
             resource_or_id: A string is the id of a pushed resource; everything else is taken as the resource itself.
+            at_least: A revision, as `push` gives it: refuse to answer by id from resources that are older.
 
         Raises:
             InvalidToken: The token is not valid.
             KeysUnavailable: The keys to verify it with cannot be had.
             MalformedInput: The claims or the resource break R12.1-R12.7.
+            ResourcesLost: It is asked by id, and there are no pushed resources, with `on_error="raise"`.
+            ResourcesStale: The pushed resources are older than `at_least`, with `on_error="raise"`.
             EngineFault: The engine could not decide, with `on_error="raise"`.
             Misuse: A token was given, but there is no verifier.
         """
         request = self._subject(token_or_claims).request(type_text(type_), resource_or_id)
+        oldest = revision_number(at_least)
         try:
-            return self.engine.decide([request])[0]
+            decisions = self.engine.decide([request])
+            refuse_stale([request], decisions, oldest)
+            return decisions[0]
         except EngineFault as fault:
             if not self._denies:
                 raise
             return denial(self.engine.name, fault)
 
     def check_many(
-        self, token_or_claims: str | dict[str, object], type_: str, resources_or_ids: Iterable[object]
+        self,
+        token_or_claims: str | dict[str, object],
+        type_: str,
+        resources_or_ids: Iterable[object],
+        *,
+        at_least: str | None = None,
     ) -> list[Decision]:
         """The decision for each resource or id, in the same order; arguments and errors as for `check`.
 
@@ -90,11 +110,14 @@ class PolicyBridge:
         Raises:
             PartialAnswer: The engine could not decide, with `on_error="raise"`, after some were decided; it has those.
         """
+        oldest = revision_number(at_least)
         subject = self._subject(token_or_claims)
         several = Several(subject, type_, resources_or_ids, engine=self.engine.name, denies=self._denies)
         for places, requests in several.parts(self.engine.batch_bytes):
             try:
-                several.answered(places, self.engine.decide(requests))
+                decisions = self.engine.decide(requests)
+                refuse_stale(requests, decisions, oldest)
+                several.answered(places, decisions)
             except EngineFault as fault:
                 several.failed(places, fault)
         return several.decisions()
@@ -132,10 +155,110 @@ class PolicyBridge:
             EngineFault: The engine's store could not be read or written.
             Misuse: The type is not one of the known ones.
         """
-        if type_ not in self.engine.rule_set.policy.types:
-            raise Misuse(f"`{type_}` is not one of the resource types")
+        self._known(type_)
         collected = resources if isinstance(resources, Collected) else from_objects(resources)
         return push(self.engine.store, type_, collected, strict=strict, force=force)
+
+    def sync(
+        self, type_: str, resources: Iterable[object] | Collected, *, strict: bool = False, force: bool = False
+    ) -> SyncReport:
+        """Make the stored resources of a type equal to these, and send no more than what differs.
+
+        A small difference goes in one or several revisions, each of them whole; a large one in a single new one.
+        Arguments and errors as for `push`, and besides:
+
+        Raises:
+            PushOvertaken: Others change the resources too; what was changed so far is whole, and the rest is not.
+        """
+        collected = resources if isinstance(resources, Collected) else from_objects(resources)
+        return sync(self.engine.store, self._known(type_), collected, strict=strict, force=force)
+
+    def upsert(self, type_: str, resources: Iterable[object]) -> Changed:
+        """Store some resources, in place of those of the same ids; all at once, or none.
+
+        Args:
+            type_: The resource type.
+            resources: Resources as Python objects (R12.7).
+
+        Raises:
+            PushRefused: A resource is malformed, or an id comes twice, or they are too many for one change: nothing
+                has changed.
+            ResourcesLost: Nothing was ever pushed, or it is there no more.
+            EngineFault: The engine's store could not be read or written.
+            Misuse: The type is not one of the known ones.
+        """
+        collected = from_objects(resources)
+        if collected.refusals:
+            raise PushRefused(
+                f"nothing was changed: {collected.refusals[0]}"
+                + (f", and {len(collected.refusals) - 1} more are refused" if len(collected.refusals) > 1 else ""),
+                collected.refusals,
+            )
+        return self.engine.store.change(self._known(type_), collected.resources, [])
+
+    def delete(self, type_: str, ids: Iterable[str]) -> Changed:
+        """Remove some resources; all at once, or none.
+
+        Args:
+            type_: The resource type.
+            ids: Their ids; those that are not there are counted, and no error.
+
+        Raises:
+            PushRefused: They are too many for one change.
+            ResourcesLost: Nothing was ever pushed, or it is there no more.
+            EngineFault: The engine's store could not be read or written.
+            Misuse: The type is not one of the known ones, or an id is no string.
+        """
+        if isinstance(ids, (str, bytes)):
+            raise Misuse("delete takes several ids")
+        texts = []
+        for id_ in ids:
+            if type(id_) is not str:
+                raise Misuse("an id must be a string")
+            texts.append(encode(id_, what="id"))
+        return self.engine.store.change(self._known(type_), {}, texts)
+
+    def list_allowed(
+        self,
+        token_or_claims: str | dict[str, object],
+        type_: str,
+        *,
+        limit: int = LIMIT,
+        after: str | None = None,
+        at_least: str | None = None,
+    ) -> Listing:
+        """The ids of the pushed resources that `check` allows, no more and no fewer.
+
+        Args:
+            token_or_claims: As for `check`.
+            type_: The resource type.
+            limit: How many ids at most.
+            after: The `cursor` of an earlier list, to go on behind it; the claims and the type must be the same.
+            at_least: A revision, as `push` gives it: refuse to answer from resources that are older.
+
+        Raises:
+            ListChanged: The resources have changed since that list.
+            ResourcesLost: There are no pushed resources.
+            ResourcesStale: They are older than `at_least`.
+            InvalidToken: The token is not valid.
+            KeysUnavailable: The keys to verify it with cannot be had.
+            MalformedInput: The claims break R12.1-R12.7.
+            EngineFault: The engine could not list them; whatever `on_error` says.
+            Misuse: The limit, the cursor or the revision makes no sense.
+        """
+        subject = self._subject(token_or_claims)
+        steps = listing(subject.claims, type_text(type_), limit, after)
+        oldest = revision_number(at_least)
+        try:
+            request = next(steps)
+            while True:
+                piece = self.engine.piece(request)
+                if piece.decision is None:
+                    refuse_stale_revision(piece.revision, oldest)
+                request = steps.send(piece)
+        except StopIteration as stop:
+            listed: Listing = stop.value
+            return listed
 
     def install(self) -> None:
         """Bring the rules to the engine, and make sure that they answer.
@@ -156,6 +279,11 @@ class PolicyBridge:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _known(self, type_: str) -> str:
+        if type_ not in self.engine.rule_set.policy.types:
+            raise Misuse(f"`{type_}` is not one of the resource types")
+        return type_
 
     def _subject(self, token_or_claims: object) -> Subject:
         if not isinstance(token_or_claims, str):

@@ -133,6 +133,11 @@ class Request:
     token: bytes | None = None
 
     @property
+    def is_by_id(self) -> bool:
+        """Whether it is about a stored resource (R2)."""
+        return self.resource is None and self.id is not None
+
+    @property
     def size(self) -> int:
         """The bytes of its texts."""
         return sum(len(text) for text in (self.claims, self.type, self.resource, self.id, self.token) if text)

@@ -23,10 +23,16 @@ A denial is a value (`bridge.Decision`); an error is raised when there is no dec
     │   ├── RulesNotInstalled     the rule set is not there (OPA answered without `result`)
     │   ├── RulesDiffer           the engine's rules carry another fingerprint
     │   ├── EngineTooOld          an OPA that compares numbers wrongly
+    │   ├── ResourcesLost         the engine has no pushed resources, never or no more
+    │   ├── ResourcesStale        the engine's resources are older than the revision that was asked for
+    │   ├── SeveralStores         several OPAs with other data answer at one address
+    │   ├── LayoutDiffers         a newer bridge has written the pushed resources
+    │   ├── PushOvertaken         another push took this one's place; nothing of this one is there
     │   └── PartialAnswer         a fault after some of many were decided; has the decisions until then
     ├── Misuse                a call that makes no sense, whatever the data
     │   └── InvalidSetting        a setting that cannot be used
     ├── PushRefused           resources that must not be pushed as they are
+    ├── ListChanged           a list cannot go on, for the resources have changed since
     └── OpaMissing            no usable `opa` executable
 """
 
@@ -238,6 +244,36 @@ class EngineTooOld(EngineFault):
     code: ClassVar[str] = "too_old"
 
 
+class ResourcesLost(EngineFault):
+    """The engine has no pushed resources of the type: none was ever pushed, or it was restarted without them."""
+
+    code: ClassVar[str] = "resources_lost"
+
+
+class ResourcesStale(EngineFault):
+    """The engine answered from resources that are older than the revision that the caller asked for."""
+
+    code: ClassVar[str] = "resources_stale"
+
+
+class SeveralStores(EngineFault):
+    """Several OPAs answer at one address, each with resources of its own, so no answer can be relied on."""
+
+    code: ClassVar[str] = "several_stores"
+
+
+class LayoutDiffers(EngineFault):
+    """The pushed resources were written by a newer bridge, in a layout that this one does not know."""
+
+    code: ClassVar[str] = "layout_differs"
+
+
+class PushOvertaken(EngineFault):
+    """Another push took this one's place; nothing of this one is there."""
+
+    code: ClassVar[str] = "push_overtaken"
+
+
 class PartialAnswer(EngineFault):
     """A fault after some of many questions were decided; about the others nothing is known.
 
@@ -285,6 +321,12 @@ class PushRefused(BridgeError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return (PushRefused, (str(self), self.refusals))
+
+
+class ListChanged(BridgeError):
+    """A list cannot go on where it ended, for the resources have changed since; it must begin anew."""
+
+    code: ClassVar[str] = "list_changed"
 
 
 class OpaMissing(BridgeError):

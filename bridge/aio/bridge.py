@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal, Self
 from bridge.asking import Several, Subject, checked_on_error, denial, needed, type_text
 from bridge.errors import EngineFault
 from bridge.explaining import Explanation, explanation
+from bridge.freshness import refuse_stale, refuse_stale_revision, revision_number
+from bridge.listing import LIMIT, Listing, listing
 from bridge.strict_json import ABSENT
 from bridge.tokens import JwkSet, StaticKey, TokenVerifier
 
@@ -52,25 +54,43 @@ class AsyncPolicyBridge:
         verifier = needed(self.verifier)
         return await _verifying(verifier, lambda: verifier.verify(token))
 
-    async def check(self, token_or_claims: str | dict[str, object], type_: str, resource_or_id: object) -> Decision:
+    async def check(
+        self,
+        token_or_claims: str | dict[str, object],
+        type_: str,
+        resource_or_id: object,
+        *,
+        at_least: str | None = None,
+    ) -> Decision:
         """Whether the bearer may access a resource; as `PolicyBridge.check`."""
         request = (await self._subject(token_or_claims)).request(type_text(type_), resource_or_id)
+        oldest = revision_number(at_least)
         try:
-            return (await self.engine.decide([request]))[0]
+            decisions = await self.engine.decide([request])
+            refuse_stale([request], decisions, oldest)
+            return decisions[0]
         except EngineFault as fault:
             if not self._denies:
                 raise
             return denial(self.engine.name, fault)
 
     async def check_many(
-        self, token_or_claims: str | dict[str, object], type_: str, resources_or_ids: Iterable[object]
+        self,
+        token_or_claims: str | dict[str, object],
+        type_: str,
+        resources_or_ids: Iterable[object],
+        *,
+        at_least: str | None = None,
     ) -> list[Decision]:
         """The decision for each resource or id, in the same order; as `PolicyBridge.check_many`."""
+        oldest = revision_number(at_least)
         subject = await self._subject(token_or_claims)
         several = Several(subject, type_, resources_or_ids, engine=self.engine.name, denies=self._denies)
         for places, requests in several.parts(self.engine.batch_bytes):
             try:
-                several.answered(places, await self.engine.decide(requests))
+                decisions = await self.engine.decide(requests)
+                refuse_stale(requests, decisions, oldest)
+                several.answered(places, decisions)
             except EngineFault as fault:
                 several.failed(places, fault)
         return several.decisions()
@@ -89,6 +109,30 @@ class AsyncPolicyBridge:
             if not self._denies:
                 raise
             return Explanation(denial(self.engine.name, fault), (), ABSENT)
+
+    async def list_allowed(
+        self,
+        token_or_claims: str | dict[str, object],
+        type_: str,
+        *,
+        limit: int = LIMIT,
+        after: str | None = None,
+        at_least: str | None = None,
+    ) -> Listing:
+        """The ids of the pushed resources that `check` allows; as `PolicyBridge.list_allowed`."""
+        subject = await self._subject(token_or_claims)
+        steps = listing(subject.claims, type_text(type_), limit, after)
+        oldest = revision_number(at_least)
+        piece = None
+        while True:
+            try:
+                request = next(steps) if piece is None else steps.send(piece)
+            except StopIteration as stop:
+                listed: Listing = stop.value
+                return listed
+            piece = await self.engine.piece(request)
+            if piece.decision is None:
+                refuse_stale_revision(piece.revision, oldest)
 
     async def close(self) -> None:
         """Close the engine's connections."""

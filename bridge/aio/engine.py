@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bridge.aio.client import AsyncOpaClient
-from bridge.engines.dialogue import OPA_BATCH_BYTES, OPA_NAME, Dialogue
+from bridge.engines.dialogue import OPA_BATCH_BYTES, OPA_NAME, Dialogue, body
 from bridge.rendering import RuleSet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bridge.decision import Decision, Request
+    from bridge.engines.piece import Piece, PieceRequest
 
 
 class AsyncOpaEngine:
@@ -52,6 +53,16 @@ class AsyncOpaEngine:
         """
         reply = await self.opa.query(self._dialogue.path, self._dialogue.explaining_question(request), provenance=True)
         return self._dialogue.explained(reply, request)
+
+    async def piece(self, request: PieceRequest) -> Piece:
+        """A piece of a list.
+
+        Raises:
+            ResourcesLost: There are no pushed resources.
+            EngineFault: There is no list.
+        """
+        path = (*self._dialogue.path[:-1], "list")
+        return self._dialogue.piece(await self.opa.query(path, body(request.text), provenance=True), request)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -5,12 +5,15 @@ from bridge.cli.check import check
 from bridge.cli.conformance import conformance
 from bridge.cli.decide import decide
 from bridge.cli.demo import demo
+from bridge.cli.doctor import doctor
 from bridge.cli.install import install
+from bridge.cli.list import list_
 from bridge.cli.push import push
 from bridge.cli.render import render
 from bridge.cli.serve import serve
+from bridge.cli.sync import sync
 
 __all__ = ["app"]
 
-for _command in (demo, decide, check, push, install, render, serve, conformance):
+for _command in (demo, decide, check, list_, push, sync, doctor, install, render, serve, conformance):
     register(_command)

@@ -37,7 +37,7 @@ def register(command: Callable[..., None]) -> None:
     Explained.examples = inspect.cleandoc(examples)
     # Typer would break the lines where the source does.
     paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
-    app.command(help="\n\n".join(paragraphs), cls=Explained)(with_options(command))
+    app.command(command.__name__.strip("_"), help="\n\n".join(paragraphs), cls=Explained)(with_options(command))
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001 - typer's way of calling back

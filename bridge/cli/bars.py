@@ -18,22 +18,34 @@ from rich.progress import (
 from rich.text import Text
 
 
-class _Lines(ProgressColumn):
-    """How many lines, and how many a second."""
+class _Counted(ProgressColumn):
+    """How many, and how many a second."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__()
+        self._what = what
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.completed:,.0f} lines {task.finished_speed or task.speed or 0:,.0f}/s")
+        total = "" if task.total is None else f" of {task.total:,.0f}"
+        speed = task.finished_speed or task.speed or 0
+        return Text(f"{task.completed:,.0f}{total} {self._what} {speed:,.0f}/s")
 
 
 def lines() -> Progress:
     """For lines of which nobody knows how many there are."""
-    return Progress(SpinnerColumn(), _Lines(), TimeElapsedColumn(), console=Console(stderr=True))
+    return Progress(SpinnerColumn(), _Counted("lines"), TimeElapsedColumn(), console=Console(stderr=True))
 
 
 def data() -> Progress:
     """For bytes of a file."""
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True))
+
+
+def resources() -> Progress:
+    """For resources on their way to or from a store."""
+    columns = (SpinnerColumn(), BarColumn(), _Counted("resources"), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
 def share() -> Progress:

@@ -1,8 +1,7 @@
 """`jwt-bridge check`: one token, one resource, explained."""
 
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,26 +13,18 @@ from bridge.cli.options import (
     OpaOptions,
     RuleSetOptions,
     VerifierOptions,
-    given_options,
-    is_from,
-    read_text,
     refuse_opa_options,
     require_one,
 )
-from bridge.cli.sources import open_stdin
-from bridge.cli.terminal import complain
+from bridge.cli.subject import SubjectOptions, read_input
 from bridge.cli.written import is_wasm
 from bridge.client import PolicyBridge
 from bridge.engines import OpaEngine, ReferenceEngine, WasmEngine
 from bridge.errors import (
-    AlgorithmRefused,
-    AudienceRefused,
     EngineFault,
     InvalidToken,
-    IssuerRefused,
     KeysUnavailable,
     MalformedInput,
-    MalformedToken,
     Misuse,
 )
 from bridge.rendering import RuleSet
@@ -42,49 +33,14 @@ from bridge.strict_json import parse
 if TYPE_CHECKING:
     from bridge.engines import Engine
     from bridge.strict_json import Value
-    from bridge.tokens import TokenVerifier
 
-_MOST_INPUT = 64 * 1024 * 1024
-_SUBJECT = "Whose access"
 _RESOURCE = "To what"
-_HINTS = {
-    AlgorithmRefused.code: "--alg says which algorithms are accepted",
-    AudienceRefused.code: "--audience says whom tokens must be for",
-    IssuerRefused.code: "--issuer says whom tokens must be from",
-}
 
 
 def check(
     *,
     context: typer.Context,
-    token: Annotated[
-        str | None,
-        typer.Option(
-            "--token",
-            envvar="JWT",
-            metavar="TEXT",
-            help="The token; better a file or the variable, which nobody sees among the processes.",
-            rich_help_panel=_SUBJECT,
-        ),
-    ] = None,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--token-file",
-            metavar="FILE",
-            help="A file with the token; `-` for standard input.",
-            rich_help_panel=_SUBJECT,
-        ),
-    ] = None,
-    claims: Annotated[
-        Path | None,
-        typer.Option(
-            "--claims",
-            metavar="FILE",
-            help="In place of a token: claims that have been verified already, in JSON; `-` for standard input.",
-            rich_help_panel=_SUBJECT,
-        ),
-    ] = None,
+    subject: SubjectOptions,
     type_: Annotated[
         str,
         typer.Option("--type", metavar="NAME", help="The resource type, such as devices.", rich_help_panel=_RESOURCE),
@@ -137,23 +93,18 @@ def check(
     with told_errors():
         try:
             refuse_opa_options(context, engine)
-            if [str(each) for each in (token_file, claims, resource)].count("-") > 1:
+            if [str(each) for each in (subject.token_file, subject.claims, resource)].count("-") > 1:
                 raise Misuse("standard input can be only one thing")
-            if is_from(context, "token", "ENVIRONMENT") and (token_file is not None or claims is not None):
-                token = None  # what is given outranks the environment
-            if claims is not None and (names := given_options(context, "tokens")):
-                raise Misuse(
-                    f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} for a token, "
-                    "and --claims have been verified already"
-                )
-            subject, verifier = _subject(token, token_file, claims, tokens)
+            whose, verifier = subject.read(context, tokens)
             what = _what(resource, id_, engine)
             rule_set = rules.rule_set(tokens.token_checks() if token_rules else None)
             decider = _engine(engine, opa, rule_set, wasm)
             with PolicyBridge(decider, verifier=verifier) as bridge:
-                explanation = bridge.explain(subject, type_, what)
+                explanation = bridge.explain(whose, type_, what)
         except InvalidToken as error:
-            _refuse_token(error, token, json=json)
+            if json:
+                _write(error_as_json(error))
+            subject.refuse(error)
         except (EngineFault, KeysUnavailable, MalformedInput) as error:
             if json:
                 _write(error_as_json(error))
@@ -165,18 +116,6 @@ def check(
         raise typer.Exit(Exit.OK if explanation.decision.allow else Exit.DENIED)
 
 
-def _refuse_token(error: InvalidToken, token: str | None, *, json: bool) -> NoReturn:
-    if json:
-        _write(error_as_json(error))
-    complain(f"invalid token ({error.code}): {error}")
-    hint = _HINTS.get(error.code, "")
-    if isinstance(error, MalformedToken) and token is not None and os.path.isfile(token):  # noqa: PTH113 - any text
-        hint = "the token is the name of a file; --token-file reads it"
-    if hint:
-        complain(f"hint: {hint}")
-    raise typer.Exit(Exit.MISUSE)
-
-
 def _named(engine: "Engine") -> str:
     """What decided, for a person."""
     return f"opa, at {engine.opa.url}" if isinstance(engine, OpaEngine) else f"{engine.name}, in this process"
@@ -184,21 +123,6 @@ def _named(engine: "Engine") -> str:
 
 def _write(line: bytes) -> None:
     typer.echo(line + b"\n", nl=False)
-
-
-def _subject(
-    token: str | None, token_file: Path | None, claims: Path | None, tokens: VerifierOptions
-) -> "tuple[Any, TokenVerifier | None]":
-    """The token with what verifies it, or claims."""
-    require_one("whose access?", or_else=", or set JWT", token=token, token_file=token_file, claims=claims)
-    if claims is None:
-        if token_file is not None:
-            token = read_text(token_file) if token_file != Path("-") else _decoded(_read(token_file), "the token")
-        assert token is not None
-        return token.strip(), tokens.verifier()
-    value = parse(_read(claims), what="claims")
-    # A string would be taken for a token; claims it is as little as null is.
-    return None if isinstance(value, str) else value, None
 
 
 def _what(resource: str | None, id_: str | None, engine: EngineName) -> "Value":
@@ -210,7 +134,7 @@ def _what(resource: str | None, id_: str | None, engine: EngineName) -> "Value":
         return id_
     assert resource is not None
     try:
-        text = resource if resource.lstrip().startswith("{") else _read(Path(resource))
+        text = resource if resource.lstrip().startswith("{") else read_input(Path(resource))
     except FileNotFoundError:
         raise Misuse(f"`{resource}`: no such file or directory; if it is an id, give it by --id") from None
     value = parse(text, what="resource")
@@ -239,17 +163,3 @@ def _engine(name: EngineName, opa: OpaOptions, rule_set: "RuleSet", wasm: Path |
             raise
         # Whoever names a file that is no such build has made a mistake; nothing has failed.
         raise Misuse(f"`{wasm}`: {str(fault).splitlines()[0]}") from None
-
-
-def _read(path: Path) -> bytes:
-    if path == Path("-"):
-        return open_stdin().read(_MOST_INPUT)
-    with path.open("rb") as file:
-        return file.read(_MOST_INPUT)
-
-
-def _decoded(data: bytes, what: str) -> str:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        raise Misuse(f"{what} is not UTF-8") from None

@@ -41,6 +41,19 @@ def reading(size: int | None) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
+def sending(total: int | None) -> Iterator[Callable[[int], None]]:
+    """A function that counts resources that have been sent, of so many where that is known; tells their rate."""
+    if not _is_watched():
+        yield lambda _: None
+        return
+    from bridge.cli import bars  # noqa: PLC0415 - loads `rich`
+
+    with bars.resources() as progress:
+        task = progress.add_task("", total=total)
+        yield lambda done: progress.advance(task, done)
+
+
+@contextmanager
 def counting(total: int) -> Iterator[Callable[[int], None]]:
     """A function that counts what is done of so many."""
     if not _is_watched():

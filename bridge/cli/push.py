@@ -7,6 +7,7 @@ import typer
 
 from bridge.cli.ending import Exit, end, told_errors
 from bridge.cli.options import OpaOptions, RuleSetOptions
+from bridge.cli.progress import sending
 from bridge.cli.sources import collect, tell_refusals
 from bridge.cli.terminal import complain, say
 from bridge.errors import EngineFault, Misuse, PushRefused
@@ -48,15 +49,15 @@ def push(
             client.require_version((*root, type_, "revision"))
             collected = collect(file)
             tell_refusals(collected.refusals, everything=verbose)
+            store = OpaStore(client, root, rule_set.policy.types)
             try:
-                report = push_to(
-                    OpaStore(client, root, rule_set.policy.types), type_, collected, strict=strict, force=force
-                )
+                with sending(len(collected.resources)) as told:
+                    report = push_to(store, type_, collected, strict=strict, force=force, told=told)
             except PushRefused as refused:
                 end(str(refused), Exit.MISUSE)
             say(
-                f"{type_}: {report.stored:,} stored now, {report.before:,} before, {report.removed:,} removed, "
-                f"{len(report.refusals):,} refused; revision {report.revision}"
+                f"{type_}: {report.stored:,} stored now, {report.before:,} before, {report.added:,} added, "
+                f"{report.removed:,} removed, {len(report.refusals):,} refused; revision {report.revision}"
             )
             if not _has_rules(client, rule_set.package_root):
                 complain(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 from bridge import reference
 from bridge.conformance.questions import is_nothing_stored, is_pushable, is_resource
 from bridge.conformance.ways import ENTRYPOINTS, by_entrypoints, in_batches
+from bridge.resources import layout
 from bridge.strict_json import MAX_DEPTH, encode, parse
 
 if TYPE_CHECKING:
@@ -124,11 +125,11 @@ class OpaSubject:
 
     def _put(self, stored: Stored) -> None:
         """Write what no push would: behind the store's back, for it is the rules' answer that counts here."""
-        types: dict[str, dict[str, bytes]] = {type_: {} for type_ in self._engine.rule_set.policy.types}
+        types: dict[str, dict[bytes, bytes]] = {type_: {} for type_ in self._engine.rule_set.policy.types}
         for (type_, id_), text in stored.items():
             if text is not None:
-                types.setdefault(type_, {})[id_] = text
-        documents = {type_: _object({"resources": _object(texts)}) for type_, texts in types.items()}
+                types.setdefault(type_, {})[encode(id_)] = text
+        documents = {type_: layout.document(texts) for type_, texts in types.items()}
         self._engine.opa.put_data(self._engine.rule_set.data_root.split("."), _object(documents))
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bridge.decision import Request
-    from bridge.strict_json import Value
+    from bridge.strict_json import Absent, Value
 
 _MEMBERS: Final = frozenset(("allow", "reason", "violations", "failures"))
 _Detail = TypeVar("_Detail", Violation, Failure)
@@ -92,6 +92,34 @@ def read_answer(
         RulesDiffer: The rules carry another fingerprint.
         BadAnswer: The answer is not what the entrypoint promises.
     """
+    found = read_own(answer, fingerprint=fingerprint, engine=engine)
+    decisions, current = found.get("decisions"), found.get("current")
+    if not isinstance(decisions, list) or len(decisions) != len(requests):
+        raise BadAnswer(f"the {engine} engine did not answer {len(requests)} requests with as many decisions")
+    if not isinstance(current, dict):
+        raise BadAnswer(f"the {engine} engine's answer has no `current`")
+    try:
+        return [
+            read_decision(
+                value,
+                engine=engine,
+                decision_id=decision_id,
+                bundles=bundles,
+                revision=_revision(current, request),
+            )
+            for value, request in zip(decisions, requests, strict=True)
+        ]
+    except (ValueError, TypeError) as error:
+        raise BadAnswer(f"the {engine} engine gave a decision that is none: {error}") from None
+
+
+def read_own(answer: Value | Absent, *, fingerprint: str, engine: str) -> dict[str, Value]:
+    """An answer of rules that are the rule set's own.
+
+    Raises:
+        RulesDiffer: The rules carry another fingerprint.
+        BadAnswer: The answer is no object.
+    """
     if not isinstance(answer, dict):
         raise BadAnswer(f"the {engine} engine's answer is not an object")
     if answer.get("fingerprint") != fingerprint or type(answer.get("fingerprint")) is not str:
@@ -101,29 +129,23 @@ def read_answer(
             f"the rules of the {engine} engine are not those of this bridge's settings (fingerprint {shown}, here "
             f"`{fingerprint[:12]}`): use the settings that they were rendered for, or install or build them anew"
         )
-    decisions, revisions = answer.get("decisions"), answer.get("revisions")
-    if not isinstance(decisions, list) or len(decisions) != len(requests):
-        raise BadAnswer(f"the {engine} engine did not answer {len(requests)} requests with as many decisions")
-    if not isinstance(revisions, dict):
-        raise BadAnswer(f"the {engine} engine's answer has no `revisions`")
-    try:
-        return [
-            _decision(
-                value,
-                engine=engine,
-                decision_id=decision_id,
-                bundles=bundles or {},
-                revision=_revision(revisions, request),
-            )
-            for value, request in zip(decisions, requests, strict=True)
-        ]
-    except (ValueError, TypeError) as error:
-        raise BadAnswer(f"the {engine} engine gave a decision that is none: {error}") from None
+    return answer
 
 
-def _decision(
-    value: Value, *, engine: str, decision_id: str | None, bundles: Mapping[str, str], revision: str | None
+def read_decision(
+    value: Value,
+    *,
+    engine: str,
+    decision_id: str | None = None,
+    bundles: Mapping[str, str] | None = None,
+    revision: str | None = None,
 ) -> Decision:
+    """The decision in a value.
+
+    Raises:
+        TypeError: It is none.
+        ValueError: It is none, or contradicts itself.
+    """
     if not isinstance(value, dict) or not {"allow", "reason"} <= value.keys() <= _MEMBERS:
         raise ValueError("its members are not those of a decision")
     allow, reason = value["allow"], value["reason"]
@@ -137,7 +159,7 @@ def _decision(
         engine=engine,
         decision_id=decision_id,
         revision=revision,
-        bundles=bundles,
+        bundles=bundles or {},
     )
 
 
@@ -157,9 +179,10 @@ def _details(kind: type[_Detail], value: Value) -> tuple[_Detail, ...]:
     return tuple(details)
 
 
-def _revision(revisions: Mapping[str, Value], request: Request) -> str | None:
+def _revision(current: Mapping[str, Value], request: Request) -> str | None:
     """The revision of the resources that a request by id was about."""
-    if request.resource is not None or request.id is None or request.type is None:
+    if not request.is_by_id or request.type is None:
         return None
-    found = revisions.get(request.type.decode("utf-8")[1:-1])  # a known type needs no escapes
-    return found if isinstance(found, str) else None
+    found = current.get(request.type.decode("utf-8")[1:-1])  # a known type needs no escapes
+    revision = found.get("revision") if isinstance(found, dict) else None
+    return revision if isinstance(revision, str) else None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge.engines.answer import explaining_input, input_for, read_answer
+from bridge.engines.answer import explaining_input, input_for, read_answer, read_own
+from bridge.engines.listing import read_piece
+from bridge.engines.memory import Memory
 from bridge.errors import BadAnswer, MalformedInput, RulesNotInstalled
 from bridge.rendering import fingerprint
 from bridge.strict_json import ABSENT, encode
@@ -13,8 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bridge.decision import Decision, Request
+    from bridge.engines.piece import Piece, PieceRequest
     from bridge.opa import QueryReply
     from bridge.rendering import RuleSet
+    from bridge.strict_json import Absent, Value
 
 OPA_NAME = "opa"
 OPA_BATCH_BYTES = 16 * 1024 * 1024
@@ -27,21 +31,23 @@ class Dialogue:
         rule_set: The settings of the installed rules.
 
     Attributes:
-        path: The names of the entrypoint from the root down; its answers must come with their provenance.
+        path: The names of the entrypoint from the root down; its answers must come with their provenance, as those
+            of the rules `list` and `held` beside it.
     """
 
     def __init__(self, rule_set: RuleSet) -> None:
         self._rule_set = rule_set
         self._fingerprint = fingerprint(rule_set)
+        self._memory = Memory()
         self.path = (*rule_set.package_root.split("."), "answer")
 
     def question(self, requests: Sequence[Request]) -> bytes:
         """The body that asks for all these requests, one or more."""
-        return _body(input_for(requests, verifies_tokens=self._rule_set.token is not None))
+        return body(input_for(requests, verifies_tokens=self._rule_set.token is not None))
 
     def explaining_question(self, request: Request) -> bytes:
         """The body that asks for one decision, and for the stored resource it is about."""
-        return _body(explaining_input(request))
+        return body(explaining_input(request))
 
     def decisions(self, reply: QueryReply, requests: Sequence[Request]) -> list[Decision]:
         """The decisions in a reply, one for each request in the same order.
@@ -49,18 +55,17 @@ class Dialogue:
         Raises:
             EngineFault: It has none that may be believed.
         """
-        if reply.result is ABSENT:
-            raise RulesNotInstalled(
-                f"OPA has no rules at `data.{self._rule_set.package_root}`: `jwt-bridge install` uploads them"
-            )
-        return read_answer(
-            reply.result,
+        decisions = read_answer(
+            self._result(reply),
             requests,
             fingerprint=self._fingerprint,
             engine=OPA_NAME,
             decision_id=reply.decision_id,
             bundles=reply.bundles,
         )
+        if any(request.is_by_id for request in requests):
+            self._memory.check(_current(reply.result), requests, decisions)
+        return decisions
 
     def explained(self, reply: QueryReply, request: Request) -> tuple[Decision, bytes | None]:
         """The decision, and the stored resource it is about, in canonical text, where it was asked by id and known.
@@ -69,14 +74,52 @@ class Dialogue:
             EngineFault: The reply has no decision that may be believed.
         """
         decision = self.decisions(reply, [request])[0]
-        by_id = request.resource is None and request.id is not None
         answer = reply.result
-        found = answer.get("resource", ABSENT) if by_id and isinstance(answer, dict) else ABSENT
+        found = answer.get("resource", ABSENT) if request.is_by_id and isinstance(answer, dict) else ABSENT
         try:
             return decision, None if found is ABSENT else encode(found, what="stored resource")
         except MalformedInput as error:
             raise BadAnswer(f"what OPA has under that id was never pushed by a bridge: {error}") from None
 
+    def piece(self, reply: QueryReply, request: PieceRequest) -> Piece:
+        """The piece of a list in a reply.
 
-def _body(input_: bytes) -> bytes:
+        Raises:
+            ResourcesLost: There are no pushed resources.
+            EngineFault: The reply has no piece that may be believed.
+        """
+        piece = read_piece(self._result(reply), request, fingerprint=self._fingerprint, engine=OPA_NAME)
+        if piece.decision is None:
+            current = _current(reply.result)
+            if piece.revision is None:
+                raise self._memory.lost(current, request.type.decode("utf-8")[1:-1])
+            self._memory.note(current)
+        return piece
+
+    def held(self, reply: QueryReply) -> dict[str, Value]:
+        """What the rules tell of what is stored.
+
+        Raises:
+            EngineFault: The reply has nothing that may be believed.
+        """
+        return read_own(self._result(reply), fingerprint=self._fingerprint, engine=OPA_NAME)
+
+    def _result(self, reply: QueryReply) -> Value:
+        if reply.result is ABSENT:
+            raise RulesNotInstalled(
+                f"OPA has no rules at `data.{self._rule_set.package_root}`: `jwt-bridge install` uploads them"
+            )
+        return reply.result
+
+
+def _current(answer: Value | Absent) -> dict[str, Value]:
+    """What is current, of an answer that was found to be well-formed."""
+    assert isinstance(answer, dict)
+    current = answer["current"]
+    assert isinstance(current, dict)
+    return current
+
+
+def body(input_: bytes) -> bytes:
+    """The body of a query with an input in canonical text."""
     return b'{"input":' + input_ + b"}"

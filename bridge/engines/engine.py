@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bridge.decision import Decision, Request
+    from bridge.engines.piece import Piece, PieceRequest
     from bridge.rendering import RuleSet
     from bridge.resources import Store
 
@@ -45,6 +46,15 @@ class Engine(Protocol):
 
         Raises:
             EngineFault: There is no decision.
+        """
+        ...
+
+    def piece(self, request: PieceRequest) -> Piece:
+        """Some pages of the ids that a policy allows.
+
+        Raises:
+            ResourcesLost: There are no pushed resources.
+            EngineFault: There is no list.
         """
         ...
 

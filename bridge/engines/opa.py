@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from bridge.decision import Request
-from bridge.engines.dialogue import OPA_BATCH_BYTES, OPA_NAME, Dialogue
+from bridge.engines.dialogue import OPA_BATCH_BYTES, OPA_NAME, Dialogue, body
 from bridge.errors import EngineFault, OpaRefused
 from bridge.opa import OpaClient
 from bridge.rendering import RuleSet, module_paths, render
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bridge.decision import Decision
+    from bridge.engines.piece import Piece, PieceRequest
     from bridge.strict_json import Absent, Value
 
 _ANYTHING: Final = Request(claims=None, type=None)
@@ -40,7 +41,8 @@ class OpaEngine:
         self.opa = OpaClient(opa) if isinstance(opa, str) else opa
         self._dialogue = Dialogue(self.rule_set)
         self._path = self._dialogue.path
-        self._store = OpaStore(self.opa, tuple(self.rule_set.data_root.split(".")), self.rule_set.policy.types)
+        root = tuple(self.rule_set.data_root.split("."))
+        self._store = OpaStore(self.opa, root, self.rule_set.policy.types, self._held)
 
     @property
     def store(self) -> OpaStore:
@@ -66,6 +68,16 @@ class OpaEngine:
         """
         reply = self.opa.query(self._path, self._dialogue.explaining_question(request), provenance=True)
         return self._dialogue.explained(reply, request)
+
+    def piece(self, request: PieceRequest) -> Piece:
+        """A piece of a list.
+
+        Raises:
+            ResourcesLost: There are no pushed resources.
+            EngineFault: There is no list.
+        """
+        reply = self.opa.query((*self._path[:-1], "list"), body(request.text), provenance=True)
+        return self._dialogue.piece(reply, request)
 
     def query(self, entrypoint: str, input_: bytes) -> Value | Absent:
         """What a public entrypoint, such as `decision`, is for an input in canonical text; `ABSENT` if nothing.
@@ -130,3 +142,7 @@ class OpaEngine:
     def close(self) -> None:
         """Close the connections."""
         self.opa.close()
+
+    def _held(self, question: bytes) -> dict[str, Value]:
+        reply = self.opa.query((*self._path[:-1], "held"), body(question), provenance=True)
+        return self._dialogue.held(reply)

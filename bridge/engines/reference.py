@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bridge import reference
+from bridge.engines.in_process import piece_of
 from bridge.rendering import RuleSet
 from bridge.resources import MemoryStore
 from bridge.strict_json import MAX_DEPTH, parse
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bridge.decision import Decision, Request
+    from bridge.engines.piece import Piece, PieceRequest
 
 
 class ReferenceEngine:
@@ -46,6 +48,10 @@ class ReferenceEngine:
     def explain(self, request: Request) -> tuple[Decision, bytes | None]:
         """The decision, and the stored resource it is about, in canonical text, where it was asked by id and known."""
         return self._decided(request)
+
+    def piece(self, request: PieceRequest) -> Piece:
+        """A piece of a list."""
+        return piece_of(request, self.decide, self._store, self.rule_set.policy)
 
     def install(self) -> None:
         """Nothing to do: the rules are in this process."""

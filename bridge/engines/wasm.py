@@ -20,6 +20,7 @@ import wasmtime
 
 from bridge.decision import Request
 from bridge.engines.answer import input_for, read_answer
+from bridge.engines.in_process import piece_of
 from bridge.errors import BadAnswer, DeadlineExceeded, EngineFault, InvalidSetting
 from bridge.rendering import RuleSet, default_wasm, entrypoints, fingerprint
 from bridge.resources import MemoryStore
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.decision import Decision
+    from bridge.engines.piece import Piece, PieceRequest
     from bridge.strict_json import Value
 
 _PAGE: Final = 65_536
@@ -114,6 +116,14 @@ class WasmEngine:
         """
         found = self._store.find(request)
         return self._decided([request], [found])[0], found[0]
+
+    def piece(self, request: PieceRequest) -> Piece:
+        """A piece of a list.
+
+        Raises:
+            EngineFault: There is no list.
+        """
+        return piece_of(request, self.decide, self._store, self.rule_set.policy)
 
     def query(self, entrypoint: str, input_: bytes) -> Value:
         """What a public entrypoint, such as `decision`, is for an input in canonical text; nothing is stored there.

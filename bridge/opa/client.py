@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Self
 
 from bridge.errors import BadAnswer, Misuse, OpaRefused
@@ -134,6 +135,22 @@ class OpaClient:
         """
         self._write("PUT", data_path(path), body, deadline)
 
+    def create_data(self, path: Sequence[str], body: bytes, *, deadline: float | None = None) -> bool:
+        """Make a document where there is none; gives whether it was made.
+
+        Args:
+            path: The names from the root down, at least one.
+            body: The document, in JSON.
+            deadline: Seconds.
+        """
+        target = data_path(path)
+        answer = self._call("PUT", target, body, deadline, is_read=False, if_absent=True)
+        if answer.status == HTTPStatus.NOT_MODIFIED:
+            return False
+        if answer.status not in (HTTPStatus.OK, HTTPStatus.NO_CONTENT):
+            raise refusal(answer, f"PUT {target}", self._token)
+        return True
+
     def patch_data(self, path: Sequence[str], body: bytes, *, deadline: float | None = None) -> None:
         """Change a document: all of the operations are done, or none.
 
@@ -260,10 +277,19 @@ class OpaClient:
         """
         require(self.version(path, deadline=deadline))
 
-    def _call(self, method: str, target: str, body: bytes | None, deadline: float | None, *, is_read: bool) -> Answer:
+    def _call(
+        self,
+        method: str,
+        target: str,
+        body: bytes | None,
+        deadline: float | None,
+        *,
+        is_read: bool,
+        if_absent: bool = False,
+    ) -> Answer:
         body = sendable(body)
         seconds = self.deadline if deadline is None else checked_deadline(deadline)
-        return self._transport.call(method, target, body, seconds=seconds, is_read=is_read)
+        return self._transport.call(method, target, body, seconds=seconds, is_read=is_read, if_absent=if_absent)
 
     def _read(self, method: str, target: str, body: bytes | None, deadline: float | None) -> Answer:
         return read(self._call(method, target, body, deadline, is_read=True), f"{method} {target}", self._token)

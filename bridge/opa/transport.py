@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bridge.opa.settings import OpaSettings
 
 _MOST_IDLE: Final = 64
+_WRITES: Final = ("PATCH", "PUT")
 
 
 class Transport:
@@ -50,7 +51,16 @@ class Transport:
         self._closed = True
         _close_all(self._owned[1])
 
-    def call(self, method: str, target: str, body: bytes | None, *, seconds: float, is_read: bool) -> Answer:
+    def call(
+        self,
+        method: str,
+        target: str,
+        body: bytes | None,
+        *,
+        seconds: float,
+        is_read: bool,
+        if_absent: bool = False,
+    ) -> Answer:
         """Ask, and give the answer, whatever its status.
 
         Args:
@@ -59,6 +69,7 @@ class Transport:
             body: What to send.
             seconds: For everything together.
             is_read: It changes nothing in OPA, so it may be repeated when a connection breaks.
+            if_absent: Only where there is nothing yet.
 
         Raises:
             EngineUnreachable: No connection, or it broke.
@@ -72,7 +83,7 @@ class Transport:
         owner, idle = self._owned
         if owner != os.getpid():  # the parent's sockets are the parent's
             idle = self._open()
-        head = self._head(method, target, body)
+        head = self._head(method, target, body, if_absent=if_absent)
         while True:
             fault = None
             try:
@@ -88,9 +99,11 @@ class Transport:
             raise attempts.too_large()
         return answer
 
-    def _head(self, method: str, target: str, body: bytes | None) -> bytes:
+    def _head(self, method: str, target: str, body: bytes | None, *, if_absent: bool) -> bytes:
         # Not by http.client, which checks each time what is right already: targets are made of checked names alone.
         about = "" if body is None else f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        if if_absent:
+            about += "If-None-Match: *\r\n"
         return f"{method} {self._address.prefix}{target} HTTP/1.1\r\n{self._fields}{about}\r\n".encode("ascii")
 
     def _exchange(
@@ -106,8 +119,10 @@ class Transport:
             raise
         # Nobody uses a connection again after any answer but a whole 200. After an informational status (102, 103),
         # which is taken for the answer here, the true one is still to come: it would be read as the answer to the
-        # next question. The same goes for a 204 that somebody in between made up.
-        if found is None or response.status != HTTPStatus.OK or response.will_close or len(idle) >= _MOST_IDLE:
+        # next question. The same goes for a 204 that somebody in between made up, but where OPA promises a 204: what
+        # comes behind that answer is no decision.
+        is_done = response.status == HTTPStatus.OK or (response.status == HTTPStatus.NO_CONTENT and method in _WRITES)
+        if found is None or not is_done or response.will_close or len(idle) >= _MOST_IDLE:
             connection.close()
         else:
             idle.append(connection)

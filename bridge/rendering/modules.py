@@ -12,12 +12,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bridge.rendering.files import rego_root
 from bridge.rendering.literal import literal, set_literal
+from bridge.resources.layout import BLOCK, LAYOUT
 from bridge.strict_json import encode
 
 if TYPE_CHECKING:
     from bridge.rendering.rule_set import RuleSet
 
-_BELOW: Final = ("settings", "pointer", "policy", "resource", "constraint", "grant")
+_BELOW: Final = ("settings", "pointer", "policy", "resource", "constraint", "grant", "index", "listing", "store")
 _FOR_TOKENS: Final = "token"
 _ENTRYPOINTS: Final = ("allow", "decision", "decisions", "answer")
 
@@ -77,6 +78,8 @@ def _rendered(rule_set: RuleSet, fingerprint_: str) -> list[Module]:
         "require_policy": rule_set.policy.require_policy,
         "fingerprint": fingerprint_,
         "token": rule_set.token is not None,
+        "layout": LAYOUT,
+        "block": BLOCK,
         "subject": "claims" if rule_set.token is None else "token",
     }
     names = list(_BELOW)

@@ -3,23 +3,74 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from bisect import bisect_left, insort
+from typing import TYPE_CHECKING, Final
 
 from bridge.errors import Misuse
-from bridge.resources.store import next_revision
-from bridge.strict_json import encode
+from bridge.resources import layout
+from bridge.resources.prepared import Prepared, custom_data_of, prepare
+from bridge.resources.store import Changed, Difference, next_revision
+from bridge.strict_json import encode, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from bridge.decision import Request
 
 
-@dataclass(frozen=True, slots=True)
-class _Generation:
-    revision: str | None
-    resources: Mapping[bytes, bytes]
+class Held:
+    """The resources of one type at one revision; it never changes.
+
+    Attributes:
+        revision: The revision; None where nothing was pushed.
+        resources: Resources by id, both in canonical JSON text.
+    """
+
+    def __init__(self, revision: str | None, prepared: Prepared) -> None:
+        self.revision = revision
+        self.resources: Mapping[bytes, bytes] = prepared
+        self._prepared = prepared
+        self._all: list[bytes] | None = None
+
+    def all_ids(self) -> Sequence[bytes]:
+        """All ids, in the order of code points."""
+        if self._all is None:
+            self._all = sorted(self._prepared, key=layout.raw)
+        return self._all
+
+    def posting(self, text: str) -> Sequence[bytes]:
+        """The ids in a posting (`layout.posting_text`), in the order of code points."""
+        return self._prepared.postings.get(text, [])
+
+    def changed(self, revision: str, upserts: Prepared, removals: Iterable[bytes]) -> Held:
+        """The resources after a change."""
+        prepared = Prepared()
+        prepared.update(self._prepared)
+        prepared.postings = dict(self._prepared.postings)
+        owned: set[str] = set()  # the lists that are not shared with this revision
+
+        def ids_of(posting: str) -> list[bytes]:
+            if posting not in owned:
+                owned.add(posting)
+                prepared.postings[posting] = list(prepared.postings.get(posting, []))
+            return prepared.postings[posting]
+
+        for id_ in (*upserts, *removals):
+            if (text := prepared.pop(id_, None)) is not None:
+                for posting in layout.posting_texts(custom_data_of(parse(text))):
+                    ids = ids_of(posting)
+                    del ids[bisect_left(ids, layout.raw(id_), key=layout.raw)]
+                    if not ids:
+                        owned.discard(posting)
+                        del prepared.postings[posting]
+        for id_, text in upserts.items():
+            prepared[id_] = text
+            for posting in layout.posting_texts(custom_data_of(parse(text))):
+                insort(ids_of(posting), id_, key=layout.raw)
+        return Held(revision, prepared)
+
+
+_NOTHING: Final = Held(None, Prepared())
 
 
 class MemoryStore:
@@ -30,31 +81,66 @@ class MemoryStore:
 
     def __init__(self, types: Sequence[str]) -> None:
         self._lock = threading.Lock()
-        self._generations = {encode(type_): _Generation(None, {}) for type_ in types}
+        self._held = {encode(type_): _NOTHING for type_ in types}
 
     def find(self, request: Request) -> tuple[bytes | None, str | None]:
         """The stored resource that a request by id is about, in canonical text, and the revision it is of.
 
         The first is None where the resource is not known, both are where the request is not by id.
         """
-        if request.resource is not None or request.id is None or request.type is None:
+        if not request.is_by_id or request.type is None:
             return None, None
-        generation = self._generations.get(request.type)
-        return (generation.resources.get(request.id), generation.revision) if generation else (None, None)
+        held = self._held.get(request.type, _NOTHING)
+        return held.resources.get(request.id or b""), held.revision
+
+    def held(self, type_: bytes) -> Held:
+        """What is stored for a type, given as canonical JSON text."""
+        return self._held.get(type_, _NOTHING)
 
     def ids(self, type_: str) -> frozenset[bytes]:
         """The ids that are stored for a type, as canonical JSON text."""
-        return frozenset(self._generation(type_).resources)
+        return frozenset(self._of(type_).resources)
 
-    def replace(self, type_: str, resources: Mapping[bytes, bytes]) -> str:
+    def replace(
+        self, type_: str, resources: Mapping[bytes, bytes], *, told: Callable[[int], None] = lambda _: None
+    ) -> str:
         """Store these, resources by id in canonical text, in place of all of a type, at once; gives the revision."""
+        prepared = prepare(resources)
+        for ids in prepared.postings.values():
+            ids.sort(key=layout.raw)
         with self._lock:
-            revision = next_revision(self._generation(type_).revision)
-            self._generations[encode(type_)] = _Generation(revision, dict(resources))
+            revision = next_revision(self._of(type_).revision)
+            self._held[encode(type_)] = Held(revision, prepared)
+        told(len(prepared))
         return revision
 
-    def _generation(self, type_: str) -> _Generation:
+    def difference(self, type_: str, prepared: Prepared, most: int) -> Difference | None:
+        """What differs between what is stored and what should be; None where it is more than `most`."""
+        there = self._of(type_).resources
+        upserts = {id_: text for id_, text in prepared.items() if there.get(id_) != text}
+        removals = [id_ for id_ in there if id_ not in prepared]
+        if len(upserts) + len(removals) > most:
+            return None
+        return Difference(upserts, removals, sum(id_ not in there for id_ in upserts), len(there))
+
+    def change(self, type_: str, upserts: Mapping[bytes, bytes], removals: Iterable[bytes]) -> Changed:
+        """Store some resources, and remove others, at once.
+
+        Args:
+            type_: The resource type.
+            upserts: Resources by id, both in canonical JSON text.
+            removals: Ids in canonical JSON text.
+        """
+        prepared = prepare(upserts)
+        with self._lock:
+            before = self._of(type_)
+            gone = [id_ for id_ in removals if id_ not in prepared]
+            revision = next_revision(before.revision)
+            self._held[encode(type_)] = before.changed(revision, prepared, gone)
+        return Changed.of(before.resources, prepared, gone, revision)
+
+    def _of(self, type_: str) -> Held:
         try:
-            return self._generations[encode(type_)]
+            return self._held[encode(type_)]
         except KeyError:
             raise Misuse(f"`{type_}` is not one of the resource types") from None

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge.errors import MalformedInput
-from bridge.resource import Resource, parse_resource
-from bridge.strict_json import encode, parse
+from bridge.resource import InvalidResource, parse_resource
+from bridge.resources.prepared import Prepared
+from bridge.strict_json import RESOURCE_BYTES, encode, parse, sorted_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
+    from bridge.strict_json import Value
 
 _TWINS: Final = 5  # how many of the others a refusal names
 
@@ -37,12 +39,12 @@ class Collected:
     """The resources of one source.
 
     Attributes:
-        resources: Those that can be pushed, by id; both in canonical JSON text.
+        resources: Those that can be pushed.
         refusals: The others, in the order of the source.
         read: How many there were, blank lines not counted.
     """
 
-    resources: Mapping[bytes, bytes]
+    resources: Prepared
     refusals: tuple[Refusal, ...]
     read: int
 
@@ -55,7 +57,7 @@ def from_lines(lines: Iterable[bytes]) -> Collected:
     collector = _Collector("line")
     for number, line in enumerate(lines, 1):
         if line.strip(b" \t\r\n"):
-            collector.add(number, _line_text, line)
+            collector.add(number, _line_value, line)
     return collector.collected()
 
 
@@ -63,7 +65,7 @@ def from_objects(resources: Iterable[object]) -> Collected:
     """The resources in Python objects (R12.7), checked in the same way; the first one is item 1."""
     collector = _Collector("item")
     for number, value in enumerate(resources, 1):
-        collector.add(number, encode, value)
+        collector.add(number, _object_value, value)
     return collector.collected()
 
 
@@ -73,27 +75,30 @@ class _Collector:
     def __init__(self, unit: str) -> None:
         self._unit = unit
         self._read = 0
-        self._resources: dict[bytes, bytes] = {}
+        self._resources = Prepared()
         self._refused: dict[int, str] = {}
         self._numbers: dict[bytes, int | list[int]] = {}
 
-    def add(self, number: int, encoded: Callable[[Any], bytes], given: object) -> None:
+    def add(self, number: int, value_of: Callable[[Any], Value], given: object) -> None:
         self._read += 1
         try:
-            text = encoded(given)
+            value = value_of(given)
+            text = sorted_text(value)
+            if len(text) > RESOURCE_BYTES:
+                encode(value)  # which refuses it, in its words
         except MalformedInput as error:
             self._refused[number] = str(error)
             return
-        value = parse(text)
         resource = parse_resource(value)
-        if isinstance(resource, Resource):
-            self._resources[encode(resource.id)] = text
-        else:
-            self._refused[number] = f"{resource.cause} (R12.8)"
         # One that is refused for something else may still have been meant in place of its twin.
         id_ = value.get("id") if isinstance(value, dict) else None
-        if isinstance(id_, str) and id_:
-            self._note(encode(id_), number)
+        id_text = encode(id_, max_bytes=RESOURCE_BYTES) if isinstance(id_, str) and id_ else b""
+        if isinstance(resource, InvalidResource):
+            self._refused[number] = f"{resource.cause} (R12.8)"
+        elif id_text not in self._numbers:
+            self._resources.add(id_text, text, resource.custom_data)
+        if id_text:
+            self._note(id_text, number)
 
     def _note(self, id_: bytes, number: int) -> None:
         earlier = self._numbers.setdefault(id_, number)
@@ -104,9 +109,10 @@ class _Collector:
 
     def collected(self) -> Collected:
         # Nobody knows which of the resources of one id is meant, so all of them are refused.
+        twins: list[bytes] = []
         for id_, numbers in self._numbers.items():
             if isinstance(numbers, list):
-                self._resources.pop(id_, None)
+                twins.append(id_)
                 for number in numbers:
                     others = [f"{self._unit} {other}" for other in numbers[: _TWINS + 1] if other != number][:_TWINS]
                     more = len(numbers) - 1 - len(others)
@@ -115,17 +121,20 @@ class _Collector:
                     mistake = self._refused.get(number)
                     self._refused[number] = f"{mistake}; {twin}" if mistake else twin
         refusals = tuple(Refusal(f"{self._unit} {number}", self._refused[number]) for number in sorted(self._refused))
-        return Collected(self._resources, refusals, self._read)
+        return Collected(self._resources.without(twins), refusals, self._read)
 
 
-def _line_text(line: bytes) -> bytes:
+def _line_value(line: bytes) -> Value:
     try:
-        value = parse(line.removesuffix(b"\n"))
+        return parse(line.removesuffix(b"\n"))
     except MalformedInput as error:
         # The line's number is told by the refusal: here it is always the first.
         cut = "" if line.endswith(b"\n") else "; the line has no end: was the source cut off?"
         raise MalformedInput(f"column {error.column}: {error.cause}{cut}", rule=error.rule) from None
-    return encode(value)
+
+
+def _object_value(value: object) -> Value:
+    return parse(encode(value))
 
 
 def _shown(id_: bytes) -> str:

@@ -5,7 +5,7 @@ Everything that is sent to any engine has gone through `encode`.
 """
 
 from bridge.strict_json.decode import parse
-from bridge.strict_json.encode import encode
+from bridge.strict_json.encode import encode, sorted_text
 from bridge.strict_json.numbers import are_canonical
 from bridge.strict_json.pointer import pointer, resolve
 from bridge.strict_json.scanner import scan_leniently
@@ -33,4 +33,5 @@ __all__ = [
     "pointer",
     "resolve",
     "scan_leniently",
+    "sorted_text",
 ]

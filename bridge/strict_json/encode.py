@@ -7,9 +7,11 @@ UTF-8 with only `"`, the backslash and control characters escaped.
 from __future__ import annotations
 
 import math
+import sys
 from decimal import Decimal
+from json import JSONEncoder
 from json.encoder import encode_basestring as _quote
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bridge.errors import MalformedInput
 from bridge.strict_json import numbers
@@ -17,6 +19,10 @@ from bridge.strict_json.pointer import pointer
 from bridge.strict_json.scanner import SURROGATE
 from bridge.strict_json.values import MAX_DEPTH, MAX_NODES, RESOURCE_BYTES
 
+if TYPE_CHECKING:
+    from bridge.strict_json.values import Value
+
+_SORTED: Final = JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, check_circular=False)
 _SMALL: Final = 10**15  # an int below it is its own canonical text
 
 
@@ -42,6 +48,23 @@ def encode(value: object, *, max_bytes: int = RESOURCE_BYTES, what: str = "") ->
             cause, rule = "a value that contains itself", "R12.7"
         raise MalformedInput(cause, rule=rule, what=what, pointer=pointer(*path)) from None
     return text
+
+
+def sorted_text(value: Value) -> bytes:
+    """The canonical text of a value that `parse` gave, with the names of every object in code point order.
+
+    It is the same for equal values, and for no others (R11).
+    """
+    try:
+        return _SORTED.encode(value).encode("utf-8")
+    except TypeError:  # a number that is no int
+        return encode(_with_sorted_names(value), max_bytes=sys.maxsize)
+
+
+def _with_sorted_names(value: Value) -> Value:
+    if isinstance(value, dict):
+        return {name: _with_sorted_names(value[name]) for name in sorted(value)}
+    return [_with_sorted_names(item) for item in value] if isinstance(value, list) else value
 
 
 class _Refused(Exception):

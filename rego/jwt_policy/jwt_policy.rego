@@ -9,8 +9,10 @@ package jwt_policy
 
 import data.jwt_policy.constraint
 import data.jwt_policy.grant
+import data.jwt_policy.listing
 import data.jwt_policy.resource
 import data.jwt_policy.settings
+import data.jwt_policy.store
 
 # METADATA
 # title: Whether the access is allowed
@@ -62,11 +64,33 @@ answer := object.union(_answer, {"resource": found}) if {
 _answer := {
 	"fingerprint": settings.fingerprint,
 	"decisions": _answered,
-	"revisions": {type: revision |
-		some type in settings.types
-		revision := data.jwt_policy_data[type].revision
-	},
+	"current": _current,
 }
+
+_current := {type: resource.state(type) | some type in settings.types}
+
+# METADATA
+# title: A list as the bridge asks for it
+# description: >-
+#   The bridge's own. Input: verified `claims`, `type`, and which pages, as for `listing.of`. What is listed, with what
+#   `answer` has beside the decisions.
+list := object.union({"fingerprint": settings.fingerprint, "current": _current}, _listed)
+
+default _listed := {}
+
+_listed := {"listed": listing.of(
+	grant.of(object.get(input, "claims", null), object.get(input, "type", null)),
+	input,
+)}
+
+# METADATA
+# title: What is stored that a change has to do with
+# description: "The bridge's own. Input: `type` and `changes`, as for `store.view`."
+held := object.union({"fingerprint": settings.fingerprint, "current": _current}, _held)
+
+default _held := {}
+
+_held := {"view": store.view(input.type, input.changes)}
 
 _answered := [_decide(request) | some request in input.requests] if {
 	is_array(input.requests)

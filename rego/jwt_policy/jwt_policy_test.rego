@@ -2,6 +2,7 @@ package jwt_policy_test
 
 import data.jwt_policy
 import data.jwt_policy.settings
+import data.jwt_policy.stored_test
 
 _malformed := {"allow": false, "reason": "malformed_input"}
 
@@ -27,15 +28,20 @@ _not_mine := {
 }
 
 _stored := {
-	"devices": {"revision": "7", "resources": {
+	"devices": stored_test.document("7", {
 		"device1": _mine,
 		"device2": _theirs,
 		"device3": {"id": "device1", "custom_data": {"user_id": "user1"}},
 		"array": [],
 		"false": false,
 		"null": null,
-	}},
-	"sessions": {"revision": "8", "resources": {"session1": {"id": "session1"}}},
+	}),
+	"sessions": stored_test.document("8", {"session1": {"id": "session1"}}),
+}
+
+_current := {
+	"devices": {"revision": "7", "generation": "g", "store": "tests", "count": 6},
+	"sessions": {"revision": "8", "generation": "g", "store": "tests", "count": 1},
 }
 
 # Inputs that are no question, whatever is expected of them.
@@ -366,20 +372,20 @@ test_decisions_are_those_of_each_question_alone if {
 
 # answer
 
-test_answer_holds_the_decision_the_fingerprint_and_the_revisions if {
+test_answer_holds_the_decision_the_fingerprint_and_what_is_current if {
 	_answer({"claims": _claims, "type": "devices", "resource": _mine}) == {
 		"decisions": [_matched],
 		"fingerprint": settings.fingerprint,
-		"revisions": {"devices": "7", "sessions": "8"},
+		"current": _current,
 	}
 }
 
-test_answer_holds_the_revisions_that_there_are if {
-	jwt_policy.answer.revisions == {} with data.jwt_policy_data as {}
-	jwt_policy.answer.revisions == {"sessions": "8"} with data.jwt_policy_data as {
-		"devices": {"resources": {}},
-		"sessions": {"revision": "8"},
-		"users": {"revision": "9"},
+test_answer_holds_what_is_current_where_anything_is if {
+	jwt_policy.answer.current == {} with data.jwt_policy_data as {}
+	jwt_policy.answer.current == {"devices": {"layout": 2}, "sessions": _current.sessions} with data.jwt_policy_data as {
+		"devices": {"state": {"layout": 2, "current": _current.devices}},
+		"sessions": {"state": {"layout": 1, "current": _current.sessions}},
+		"users": {"state": {"layout": 1, "current": _current.devices}},
 	}
 }
 
@@ -447,7 +453,7 @@ test_answer_explains_with_the_stored_resource if {
 		"decisions": [_not_mine],
 		"fingerprint": settings.fingerprint,
 		"resource": _theirs,
-		"revisions": {"devices": "7", "sessions": "8"},
+		"current": _current,
 	}
 }
 
@@ -455,7 +461,7 @@ test_answer_explains_only_when_it_is_asked_to if {
 	answers := [_answer({"claims": {}, "type": "devices", "id": "device1", "explain": explain}) |
 		some explain in [false, null, 1, "true", [], {}]
 	]
-	[object.keys(answered) | some answered in answers] == [{"decisions", "fingerprint", "revisions"} | some _ in answers]
+	[object.keys(answered) | some answered in answers] == [{"current", "decisions", "fingerprint"} | some _ in answers]
 	count(answers) == 6
 }
 
@@ -468,5 +474,61 @@ test_answer_explains_no_resource_where_none_is_stored if {
 		{"claims": {}, "id": "device1", "explain": true},
 	]
 	found := [object.keys(_answer(question)) | some question in questions]
-	found == [{"decisions", "fingerprint", "revisions"} | some _ in questions]
+	found == [{"current", "decisions", "fingerprint"} | some _ in questions]
+}
+
+# list
+
+_list(question) := found if {
+	found := jwt_policy.list with input as question with data.jwt_policy_data as _stored
+}
+
+_asked := {"type": "devices", "page": 0, "pages": 1, "scanned": 1}
+
+test_list_holds_what_is_listed_the_fingerprint_and_what_is_current if {
+	_list(object.union(_asked, {"claims": _claims})) == {
+		"current": _current,
+		"fingerprint": settings.fingerprint,
+		"listed": {"everything": false, "length": 1, "pages": [["device1", "device3"]]},
+	}
+}
+
+test_list_where_every_decision_is_the_same if {
+	questions := [
+		{"claims": {}, "type": "users"},
+		{"claims": {"policy": {"version": 1}}, "type": "devices"},
+		{"claims": {"policy": {"version": 2}}, "type": "devices"},
+		{"claims": null, "type": "devices"},
+		{"type": "devices"},
+		{"claims": {}, "type": null},
+		{},
+	]
+	found := [_list(object.union(_asked, question)).listed.decision.reason | some question in questions]
+	found == [
+		"unknown_type", "invalid_policy", "type_not_granted",
+		"malformed_input", "malformed_input", "malformed_input", "malformed_input",
+	]
+}
+
+test_list_of_nothing_that_was_pushed_is_no_list if {
+	found := jwt_policy.list with input as object.union(_asked, {"claims": {}}) with data.jwt_policy_data as {}
+	found == {"current": {}, "fingerprint": settings.fingerprint}
+}
+
+# held
+
+test_held_is_a_view_of_the_store if {
+	question := {"type": "devices", "changes": [{"id": "x", "shard": "s9d", "bucket": "bd4", "postings": []}]}
+	found := jwt_policy.held with input as question with data.jwt_policy_data as _stored
+	found == {
+		"current": _current,
+		"fingerprint": settings.fingerprint,
+		"view": {"buckets": {"s9d/bd4": {}}, "digests": {}, "small": {}, "large": {}},
+	}
+}
+
+test_held_without_anything_pushed_is_no_view if {
+	question := {"type": "devices", "changes": []}
+	found := jwt_policy.held with input as question with data.jwt_policy_data as {}
+	found == {"current": {}, "fingerprint": settings.fingerprint}
 }

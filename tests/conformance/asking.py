@@ -26,6 +26,7 @@ from bridge.conformance.questions import (
 from bridge.engines import OpaEngine, ReferenceEngine, WasmEngine
 from bridge.errors import BridgeError
 from bridge.rendering import RuleSet, build_wasm, entrypoints
+from bridge.resources import layout
 from bridge.strict_json import encode, parse
 
 if TYPE_CHECKING:
@@ -144,10 +145,7 @@ def _store(bridge: PolicyBridge, stored: Stored) -> None:
         return
     assert isinstance(bridge.engine, OpaEngine)
     types = [
-        encode(type_)
-        + b':{"revision":"1","resources":{'
-        + b",".join(encode(id_) + b":" + text for id_, text in resources.items())
-        + b"}}"
+        encode(type_) + b":" + layout.document({encode(id_): text for id_, text in resources.items()})
         for type_, resources in values.items()
     ]
     root = bridge.engine.rule_set.data_root

@@ -32,8 +32,8 @@ from bridge.decision import Reason
 from bridge.engines import ReferenceEngine
 from bridge.errors import MalformedInput
 from bridge.policy import PolicySettings
-from bridge.resources import from_lines, from_objects
-from bridge.strict_json import parse
+from bridge.resources import from_lines, from_objects, layout
+from bridge.strict_json import encode, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -118,7 +118,10 @@ def test_seed_over_plain_http(deciders: Deciders, side: str) -> None:
             question["id"] = resource["id"]
             stored.setdefault(case["type"], {})[resource["id"]] = resource
         asked.append((question, case))
-    data = {type_: {"revision": "1", "resources": resources} for type_, resources in stored.items()}
+    data = {
+        type_: json.loads(layout.document({encode(id_): encode(value) for id_, value in resources.items()}))
+        for type_, resources in stored.items()
+    }
     assert deciders.http.put(f"{deciders.opa_url}/v1/data/{root}", json=data, timeout=30).status_code in (204, 304)
     found = [
         f"{case['name']}: {answer}"

@@ -13,6 +13,7 @@ from cli_process import COMMAND, PATIENCE, between, ended, environment, read_lin
 from fault_server import FaultServer
 
 from bridge.opa import OpaClient
+from bridge.resources import layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -301,7 +302,7 @@ def test_a_signal_in_the_middle_leaves_nothing_behind(client, number, status) ->
 
 def test_what_is_there_is_neither_used_nor_touched(client, stored) -> None:
     client.put_policy("jwt_policy/rigged.rego", RIGGED)
-    client.put_data(("jwt_policy_data",), b'{"devices":{"revision":"1","resources":{"1":{"id":"1"}}}}')
+    client.put_data(("jwt_policy_data",), b'{"devices":' + layout.document({b'"1"': b'{"id":"1"}'}) + b"}")
     before = state(client)
     try:
         questions = [line({"version": 2}, {"id": "1"}), line({"version": 2, "devices": USER}, {"id": "1"})]

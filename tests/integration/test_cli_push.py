@@ -15,7 +15,8 @@ from fault_server import FaultServer
 
 from bridge.engines import OpaEngine
 from bridge.opa import OpaClient
-from bridge.strict_json import ABSENT
+from bridge.resources import OpaStore
+from bridge.strict_json import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,8 +52,8 @@ def lines(*ids: str) -> bytes:
 
 
 def stored(client: OpaClient, type_: str = "devices") -> list[str] | None:
-    found = client.get_data((ROOT, type_, "resources"))
-    return None if found is ABSENT else sorted(found)
+    store = OpaStore(client, (ROOT,), (type_,))
+    return None if store.look(type_) is None else sorted(map(parse, store.ids(type_)))
 
 
 def pushed(client: OpaClient, data: bytes, *options: str, status: int = 0) -> tuple[list[int], str]:
@@ -70,7 +71,8 @@ def test_all_of_a_type_is_replaced_and_other_types_are_left_alone(client, tmp_pa
     assert pushed(client, lines("a", "b", "c")) == ([3, 0, 0, 0], "")
     assert pushed(client, lines("b", "c", "d", "\u00e4/ \u2028")) == ([4, 3, 1, 0], "")
     assert stored(client) == ["b", "c", "d", "\u00e4/ \u2028"]
-    assert client.get_data((ROOT, "sessions", "resources", "s", "custom_data")) == {"n": 9007199254740993}
+    (found,) = filter(None, OpaStore(client, (ROOT,), ("sessions",)).resources("sessions"))
+    assert found["s"]["custom_data"] == {"n": 9007199254740993}
 
 
 def test_what_is_refused_is_told_with_its_line_and_left_out(client) -> None:
@@ -146,7 +148,8 @@ def test_an_opa_without_the_rules(client) -> None:
 def test_other_types_and_another_root(client) -> None:
     options = ["--type", "robots", "--resource-type", "robots", "--data-root", "push_test.deep"]
     run_here("push", "-", *options, OPA_URL=client.url, stdin=lines("r2d2"))
-    assert client.get_data(("push_test", "deep", "robots", "resources")) == {"r2d2": {"id": "r2d2"}}
+    (found,) = filter(None, OpaStore(client, ("push_test", "deep"), ("robots",)).resources("robots"))
+    assert found == {"r2d2": {"id": "r2d2"}}
     client.delete_data(("push_test",))
 
 

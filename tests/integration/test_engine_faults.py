@@ -32,6 +32,8 @@ from bridge import (
     TokenChecks,
 )
 from bridge.rendering import fingerprint, module_paths, render
+from bridge.resources import layout
+from bridge.strict_json import encode
 
 DEVICE = {"id": "d1", "custom_data": {"user": "u1"}}
 GRANTED = {"policy": {"version": 2, "devices": {"id": "d1"}}}
@@ -39,7 +41,7 @@ MATCHED = {"allow": True, "reason": "matched"}
 
 
 def well_formed(**others):
-    return {"fingerprint": fingerprint(RuleSet()), "revisions": {}, "decisions": [MATCHED]} | others
+    return {"fingerprint": fingerprint(RuleSet()), "current": {}, "decisions": [MATCHED]} | others
 
 
 def body(result=..., version="1.20.2"):
@@ -233,7 +235,7 @@ def test_what_others_put_under_an_id_is_no_resource(opa_url):
         bridge.install()
         try:
             stored = {"a": None, "b": False, "c": {"id": "x"}, "d": {"id": "d", "custom_data": []}, "e": {"id": "e"}}
-            document = json.dumps({"revision": "1", "resources": stored}).encode()
+            document = layout.document({encode(id_): json.dumps(value).encode() for id_, value in stored.items()})
             bridge.engine.opa.put_data(("test_stored_data", "devices"), document)
             decisions = bridge.check_many({}, "devices", [*stored, "f", "0"])
         finally:
@@ -337,7 +339,7 @@ def test_a_stored_resource_that_no_push_would_take_is_a_fault_to_explain(opa_url
         bridge.install()
         try:
             stored = {"a": {"id": "a", "x": "y" * 1_100_000}}
-            document = json.dumps({"revision": "1", "resources": stored}).encode()
+            document = layout.document({encode(id_): json.dumps(value).encode() for id_, value in stored.items()})
             bridge.engine.opa.put_data(("test_oversized_data", "devices"), document)
             with pytest.raises(BadAnswer, match="never pushed by a bridge"):
                 bridge.explain({}, "devices", "a")

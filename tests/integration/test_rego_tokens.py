@@ -25,6 +25,8 @@ from bridge.engines import OpaEngine
 from bridge.errors import InvalidSetting, InvalidToken
 from bridge.policy import PolicySettings
 from bridge.rendering import RuleSet, TokenChecks, render
+from bridge.resources import layout
+from bridge.strict_json import encode
 from bridge.tokens import JwkSet, TokenVerifier, may_be_sent_raw
 
 NOW = int(time.time())
@@ -235,8 +237,8 @@ def test_allow_says_what_the_decision_says(rules):
 def test_stored_resources_are_decided_by_id(rules):
     mine = rules()
     path = mine.rule_set.data_root.replace(".", "/")
-    data = {"devices": {"revision": "1", "resources": {"device1": MINE, "device2": THEIRS}}}
-    requests.put(f"{mine.url}/v1/data/{path}", json=data, timeout=20).raise_for_status()
+    devices = layout.document({b'"device1"': encode(MINE), b'"device2"': encode(THEIRS)})
+    requests.put(f"{mine.url}/v1/data/{path}/devices", data=devices, timeout=20).raise_for_status()
     question = {"token": token(), "type": "devices"}
     assert mine.post("decision", {**question, "id": "device1"}) == MATCHED
     assert mine.post("decision", {**question, "id": "device2"}) == FAILED

@@ -465,11 +465,12 @@ def assert_nothing_else_is_there(opa, rule_set):
     }
     assert opa.opa.get_data(data).keys() == set(rule_set.policy.types)
     for type_, resources in stored_in(rule_set.policy.types).items():
-        found = opa.opa.get_data((*data, type_))
-        assert found.keys() == {"revision", "resources"}
-        assert found["resources"] == {parse(id_): parse(text) for id_, text in resources.items()}
-    members = {"allow", "answer", "decision", "decisions", "_answer", "_answered"}
-    folders = {"constraint", "grant", "pointer", "policy", "resource", "settings"}
+        assert opa.opa.get_data((*data, type_)).keys() == {"state", "generations"}
+        found = {id_: resource for shard in opa.store.resources(type_) for id_, resource in shard.items()}
+        assert found == {parse(id_): parse(text) for id_, text in resources.items()}
+    members = {"allow", "answer", "decision", "decisions", "held", "list"}
+    members |= {"_answer", "_answered", "_current", "_held", "_listed"}
+    folders = {"constraint", "grant", "index", "listing", "pointer", "policy", "resource", "settings", "store"}
     members |= folders if rule_set.token is None else {*folders, "token"}
     assert opa.opa.query(root, b'{"input":{}}').result.keys() <= members
 

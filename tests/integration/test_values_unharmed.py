@@ -307,7 +307,7 @@ def test_there_are_enough_of_them(pushed):
 
 
 def test_what_is_pushed_is_read_back_from_opa(opa, pushed):
-    found = opa.opa.get_data((opa.rule_set.data_root, "devices", "resources"))
+    found = {id_: resource for shard in opa.store.resources("devices") for id_, resource in shard.items()}
     assert found.keys() == pushed.read.keys()
     read_back = 0
     for id_, resource in pushed.read.items():

@@ -25,6 +25,7 @@ from mutation.rego_text import bare, module_text
 from bridge.engines.wasm import _Policy
 from bridge.errors import BridgeError
 from bridge.policy import PolicySettings
+from bridge.resources import layout
 from bridge.strict_json import encode
 
 if TYPE_CHECKING:
@@ -276,7 +277,7 @@ def _asked(case: Case) -> bytes:
 
 def _data(stored: dict[str, dict[str, bytes]]) -> bytes:
     types = (
-        encode(type_) + b':{"resources":{' + b",".join(encode(id_) + b":" + text for id_, text in held.items()) + b"}}"
+        encode(type_) + b":" + layout.document({encode(id_): text for id_, text in held.items()})
         for type_, held in stored.items()
     )
     return b"{" + b",".join(types) + b"}"

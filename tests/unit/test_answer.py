@@ -17,7 +17,7 @@ def read(answer, requests=ONE):
 
 
 def answer(*decisions, **others):
-    return {"fingerprint": "f", "revisions": {}, "decisions": list(decisions)} | others
+    return {"fingerprint": "f", "current": {}, "decisions": list(decisions)} | others
 
 
 def test_a_well_formed_answer_is_believed():
@@ -31,9 +31,12 @@ def test_a_well_formed_answer_is_believed():
 
 def test_a_request_by_id_gets_the_revision_of_its_type():
     by_id = [Request(claims=b"{}", type=b'"devices"', id=b'"a"')]
-    assert read(answer(MATCHED, revisions={"devices": "7", "sessions": "8"}), by_id)[0].revision == "7"
-    assert read(answer(MATCHED, revisions={"sessions": "8"}), by_id)[0].revision is None
-    assert read(answer(MATCHED, revisions={"devices": "7"}))[0].revision is None
+    assert (
+        read(answer(MATCHED, current={"devices": {"revision": "7"}, "sessions": {"revision": "8"}}), by_id)[0].revision
+        == "7"
+    )
+    assert read(answer(MATCHED, current={"sessions": {"revision": "8"}}), by_id)[0].revision is None
+    assert read(answer(MATCHED, current={"devices": {"revision": "7"}}))[0].revision is None
 
 
 @pytest.mark.parametrize("fingerprint", ["g", "", None, 1, ["f"], True])
@@ -41,7 +44,7 @@ def test_rules_of_another_fingerprint_do_not_decide(fingerprint):
     with pytest.raises(RulesDiffer):
         read(answer(MATCHED, fingerprint=fingerprint))
     with pytest.raises(RulesDiffer):
-        read({"decisions": [MATCHED], "revisions": {}})
+        read({"decisions": [MATCHED], "current": {}})
 
 
 @pytest.mark.parametrize(
@@ -55,7 +58,7 @@ def test_rules_of_another_fingerprint_do_not_decide(fingerprint):
         answer(MATCHED, MATCHED),
         answer(decisions=MATCHED),
         answer(decisions=None),
-        answer(MATCHED, revisions=None),
+        answer(MATCHED, current=None),
         answer([True]),
         answer(1),
         answer(None),

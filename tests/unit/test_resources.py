@@ -16,9 +16,9 @@ def lines(*texts):
     return [text.encode() + b"\n" for text in texts]
 
 
-def test_lines_are_collected_in_canonical_text():
+def test_lines_are_collected_in_canonical_text_with_sorted_names():
     collected = from_lines(lines('{"id": "a", "custom_data": {"n": 1.0}}', "", " \t\r", '{"id":"\\u0062"}'))
-    assert collected.resources == {b'"a"': b'{"id":"a","custom_data":{"n":1}}', b'"b"': b'{"id":"b"}'}
+    assert collected.resources == {b'"a"': b'{"custom_data":{"n":1},"id":"a"}', b'"b"': b'{"id":"b"}'}
     assert (collected.read, collected.refusals) == (2, ())
 
 

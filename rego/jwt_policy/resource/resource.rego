@@ -24,10 +24,33 @@ given(value) := {"resource": value} if {
 stored(type, id) := given(value) if {
 	is_string(id)
 	id != ""
-	value := data.jwt_policy_data[type].resources[id]
+	value := _at(type, id)
 	value.id == id
 } else := {"reason": "invalid_resource"} if {
 	is_string(id)
 	id != ""
-	type_name(data.jwt_policy_data[type].resources[id]) # a stored false is something that is stored
+	type_name(_at(type, id)) # a stored false is something that is stored
 } else := {"reason": "unknown_resource"}
+
+# METADATA
+# title: The state of a type's stored resources
+# description: >-
+#   What is current, or `layout` where that is one that these rules do not know; undefined where nothing was ever pushed.
+state(type) := current(type)
+
+state(type) := {"layout": data.jwt_policy_data[type].state.layout} if {
+	data.jwt_policy_data[type].state.layout != 1
+}
+
+# METADATA
+# title: What is current of a type's stored resources
+# description: An object with `revision`, `generation`, `store` and `count`; undefined where nothing was ever pushed.
+current(type) := data.jwt_policy_data[type].state.current if data.jwt_policy_data[type].state.layout == 1
+
+# Where a push puts it.
+_at(type, id) := data.jwt_policy_data[type].generations[generation].resources[shard][bucket][id] if {
+	generation := current(type).generation
+	hash := crypto.md5(id)
+	shard := concat("", ["s", substring(hash, 0, 2)])
+	bucket := concat("", ["b", substring(hash, 2, 2)])
+}

@@ -1,8 +1,9 @@
 package jwt_policy.resource_test
 
 import data.jwt_policy.resource
+import data.jwt_policy.stored_test
 
-_stored := {"devices": {"resources": {
+_stored := {"devices": stored_test.document("1", {
 	"device1": {"id": "device1", "custom_data": {"user_id": "user1"}},
 	"bare": {"id": "bare"},
 	"other": {"id": "Other"},
@@ -13,7 +14,7 @@ _stored := {"devices": {"resources": {
 	"false": false,
 	"null": null,
 	"": {"id": ""},
-}}}
+})}
 
 _invalid := {"reason": "invalid_resource"}
 
@@ -108,7 +109,7 @@ test_id_that_is_no_string_is_unknown if {
 }
 
 test_number_is_no_index_into_a_stored_array if {
-	found := resource.stored("devices", 0) with data.jwt_policy_data as {"devices": {"resources": [{"id": 0}]}}
+	found := resource.stored("devices", 0) with data.jwt_policy_data as {"devices": [{"id": 0}]}
 	found == _unknown
 }
 
@@ -119,5 +120,13 @@ test_id_of_another_type_is_unknown if {
 
 test_every_id_is_unknown_where_nothing_is_stored if {
 	found := resource.stored("devices", "device1") with data.jwt_policy_data as {}
+	found == _unknown
+}
+
+test_resources_in_a_later_layout_are_not_seen if {
+	later := json.patch(_stored, [{"op": "replace", "path": "/devices/state/layout", "value": 2}])
+	resource.current("devices").revision == "1" with data.jwt_policy_data as _stored
+	not resource.current("devices") with data.jwt_policy_data as later
+	found := resource.stored("devices", "device1") with data.jwt_policy_data as later
 	found == _unknown
 }

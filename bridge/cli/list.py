@@ -1,0 +1,81 @@
+"""`jwt-bridge list`: the ids of the pushed resources that a token lets its bearer access."""
+
+from typing import Annotated
+
+import typer
+
+from bridge.cli.ending import Exit, end, told_errors
+from bridge.cli.options import OpaOptions, RuleSetOptions, VerifierOptions
+from bridge.cli.subject import SubjectOptions
+from bridge.cli.terminal import complain, printable, say
+from bridge.client import PolicyBridge
+from bridge.engines import OpaEngine
+from bridge.errors import InvalidToken, ListChanged
+from bridge.strict_json import encode
+
+_AT_ONCE = 10_000
+
+
+def list_(
+    *,
+    context: typer.Context,
+    subject: SubjectOptions,
+    type_: Annotated[str, typer.Option("--type", metavar="NAME", help="The resource type, such as devices.")],
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="NUMBER", min=1, help="How many ids at most; without it, all.")
+    ] = None,
+    after: Annotated[
+        str | None, typer.Option("--after", metavar="CURSOR", help="Go on where a list with --limit ended.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Write each id as a JSON string.")] = False,
+    opa: OpaOptions,
+    rules: RuleSetOptions,
+    tokens: VerifierOptions,
+) -> None:
+    r"""List the ids of the pushed resources that a token lets its bearer access.
+
+    One id stands on a line, in the order of code points. The OPA must have the rules (`jwt-bridge install`) and the
+    resources (`jwt-bridge push`). Where more are left than --limit allows, the cursor for --after is told on standard
+    error.
+
+    Exit status: 0 when ids were listed, 1 when nothing is allowed, 2 for misuse or a token that is not valid, 3 when
+    OPA failed, or the resources changed in the middle of the list.
+
+    Examples:
+      jwt-bridge list --token-file agent.jwt --key public.pem \
+        --audience https://cobrowse.io --issuer LICENSE-KEY \
+        --type devices --opa-url http://127.0.0.1:8181
+    """
+    with told_errors():
+        try:
+            whose, verifier = subject.read(context, tokens)
+            with PolicyBridge(OpaEngine(opa.client(), rules.rule_set()), verifier=verifier) as bridge:
+                left, told, at_least = limit, 0, None
+                while True:
+                    at_once = _AT_ONCE if left is None else min(left, _AT_ONCE)
+                    listed = bridge.list_allowed(whose, type_, limit=at_once, after=after, at_least=at_least)
+                    if listed.decision is not None:
+                        complain(f"nothing is allowed: {listed.decision.reason}")
+                        raise typer.Exit(Exit.DENIED)
+                    if listed.everything and told == 0:
+                        complain(f"the policy demands nothing: everything of `{type_}` is allowed, pushed or not")
+                    if listed.ids:
+                        say("\n".join(_line(id_, json=json) for id_ in listed.ids))
+                    told += len(listed.ids)
+                    left = None if left is None else left - len(listed.ids)
+                    after, at_least = listed.cursor, listed.revision
+                    if listed.complete or left == 0:
+                        break
+        except InvalidToken as error:
+            subject.refuse(error)
+        except ListChanged as error:
+            end(str(error), Exit.FAULT)
+        if after is not None:
+            complain(f"there are more: --after {after}")
+        if not told:
+            complain("no pushed resource is allowed")
+            raise typer.Exit(Exit.DENIED)
+
+
+def _line(id_: str, *, json: bool) -> str:
+    return encode(id_, what="id").decode("utf-8") if json else printable(id_).replace("\n", "\\n")

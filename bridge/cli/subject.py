@@ -1,0 +1,134 @@
+"""Whose access a command asks about: a token with what verifies it, or claims."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+
+import typer
+
+from bridge.cli.ending import Exit
+from bridge.cli.options import given_options, is_from, read_text, require_one
+from bridge.cli.sources import open_stdin
+from bridge.cli.terminal import complain
+from bridge.errors import AlgorithmRefused, AudienceRefused, IssuerRefused, MalformedToken, Misuse
+from bridge.strict_json import parse
+
+if TYPE_CHECKING:
+    from bridge.cli.options import VerifierOptions
+    from bridge.errors import InvalidToken
+    from bridge.tokens import TokenVerifier
+
+_MOST_INPUT: Final = 64 * 1024 * 1024
+_SUBJECT: Final = "Whose access"
+_HINTS: Final = {
+    AlgorithmRefused.code: "--alg says which algorithms are accepted",
+    AudienceRefused.code: "--audience says whom tokens must be for",
+    IssuerRefused.code: "--issuer says whom tokens must be from",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectOptions:
+    """A token, or claims."""
+
+    token: Annotated[
+        str | None,
+        typer.Option(
+            "--token",
+            envvar="JWT",
+            metavar="TEXT",
+            help="The token; better a file or the variable, which nobody sees among the processes.",
+            rich_help_panel=_SUBJECT,
+        ),
+    ] = None
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--token-file",
+            metavar="FILE",
+            help="A file with the token; `-` for standard input.",
+            rich_help_panel=_SUBJECT,
+        ),
+    ] = None
+    claims: Annotated[
+        Path | None,
+        typer.Option(
+            "--claims",
+            metavar="FILE",
+            help="In place of a token: claims that have been verified already, in JSON; `-` for standard input.",
+            rich_help_panel=_SUBJECT,
+        ),
+    ] = None
+
+    def read(self, context: typer.Context, tokens: VerifierOptions) -> tuple[Any, TokenVerifier | None]:
+        """The token with what verifies it, or claims.
+
+        Args:
+            context: The command's; the options stand in it as `subject` and `tokens`.
+            tokens: What a valid token is.
+
+        Raises:
+            Misuse: None is given, or more than one, or options that do not go with it.
+            MalformedInput: The claims are no JSON.
+            OSError: A file cannot be read.
+        """
+        token = self.token
+        if is_from(context, "subject_token", "ENVIRONMENT") and (
+            self.token_file is not None or self.claims is not None
+        ):
+            token = None  # what is given outranks the environment
+        if self.claims is not None and (names := given_options(context, "tokens")):
+            raise Misuse(
+                f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} for a token, "
+                "and --claims have been verified already"
+            )
+        require_one(
+            "whose access?", or_else=", or set JWT", token=token, token_file=self.token_file, claims=self.claims
+        )
+        if self.claims is None:
+            if self.token_file is not None:
+                is_file = self.token_file != Path("-")
+                token = read_text(self.token_file) if is_file else _decoded(read_input(self.token_file))
+            assert token is not None
+            return token.strip(), tokens.verifier()
+        value = parse(read_input(self.claims), what="claims")
+        # A string would be taken for a token; claims it is as little as null is.
+        return None if isinstance(value, str) else value, None
+
+    def refuse(self, error: InvalidToken) -> NoReturn:
+        """End with what is wrong with the token."""
+        complain(f"invalid token ({error.code}): {error}")
+        hint = _HINTS.get(error.code, "")
+        if isinstance(error, MalformedToken) and self.token is not None and _is_file(self.token):
+            hint = "the token is the name of a file; --token-file reads it"
+        if hint:
+            complain(f"hint: {hint}")
+        raise typer.Exit(Exit.MISUSE)
+
+
+def read_input(path: Path) -> bytes:
+    """The bytes of a file, or of standard input (`-`).
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    if path == Path("-"):
+        return open_stdin().read(_MOST_INPUT)
+    with path.open("rb") as file:
+        return file.read(_MOST_INPUT)
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Misuse("the token is not UTF-8") from None

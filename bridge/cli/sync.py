@@ -1,0 +1,70 @@
+"""`jwt-bridge sync`: what differs between JSON Lines and an OPA, to the OPA."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bridge.cli.ending import Exit, end, told_errors
+from bridge.cli.options import OpaOptions, RuleSetOptions
+from bridge.cli.progress import sending
+from bridge.cli.sources import collect, tell_refusals
+from bridge.cli.terminal import say
+from bridge.engines import OpaEngine
+from bridge.errors import Misuse, PushRefused
+from bridge.resources import sync as sync_to
+
+
+def sync(
+    file: Annotated[Path, typer.Argument(help="JSON Lines, a resource each; `-` for standard input.")],
+    *,
+    type_: Annotated[str, typer.Option("--type", metavar="NAME", help="The resource type, such as devices.")],
+    strict: Annotated[bool, typer.Option("--strict", help="Change nothing at all if any resource is refused.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Go on even if more than half of what is there would be removed.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Tell every refused resource.")] = False,
+    opa: OpaOptions,
+    rules: RuleSetOptions,
+) -> None:
+    r"""Make the resources of one type on an OPA equal to a file, and send no more than what differs.
+
+    What differs is found by digests. A small difference goes in one or several revisions, each of them whole; a large
+    one in a single new generation, as `jwt-bridge push` sends it. The OPA must have the rules: `jwt-bridge install`.
+
+    Exit status: 0 when all is as in the file, 1 when some resources were left out, 2 when nothing was changed, 3 when
+    OPA failed.
+
+    Examples:
+      jwt-bridge sync --type devices devices.jsonl \
+        --opa-url http://127.0.0.1:8181
+    """
+    with told_errors():
+        rule_set = rules.rule_set()
+        if type_ not in rule_set.policy.types:
+            raise Misuse(f"`{type_}` is not one of the resource types: {', '.join(rule_set.policy.types)}")
+        with opa.client() as client:
+            client.require_version((*rule_set.data_root.split("."), type_, "state"))
+            collected = collect(file)
+            tell_refusals(collected.refusals, everything=verbose)
+            try:
+                with sending(None) as told:
+                    report = sync_to(
+                        OpaEngine(client, rule_set).store, type_, collected, strict=strict, force=force, told=told
+                    )
+            except PushRefused as refused:
+                end(str(refused), Exit.MISUSE)
+        if report.revision is None:
+            how = "nothing differed"
+        elif report.generation:
+            how = f"sent anew as a whole; revision {report.revision}"
+        else:
+            plural = "" if report.revisions == 1 else "s"
+            how = f"in {report.revisions:,} revision{plural}; revision {report.revision}"
+        changed = "" if report.changed is None else f"{report.changed:,} changed, "
+        say(
+            f"{type_}: {report.stored:,} stored now, {report.added:,} added, {changed}{report.removed:,} removed, "
+            f"{len(report.refusals):,} refused; {how}"
+        )
+        if report.refusals:
+            raise typer.Exit(Exit.DENIED)

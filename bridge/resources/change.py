@@ -1,0 +1,218 @@
+"""A change of some resources in a generation, as one patch: resources, digests and postings together."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bridge.errors import BadAnswer
+from bridge.resources import layout
+from bridge.resources.patch import Patch, add, remove
+from bridge.resources.prepared import custom_data_of
+from bridge.resources.store import Changed
+from bridge.strict_json import encode, parse, sorted_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from bridge.resources.prepared import Prepared
+
+_ALL: tuple[str, str] = ("", layout.ALL)
+
+
+class FirstsMissing(Exception):
+    """A page has grown too large, and to divide it the first ids of all pages of these postings must be known.
+
+    Attributes:
+        names: The names of the postings.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(names)
+        self.names = names
+
+
+@dataclass(slots=True)
+class Change:
+    """Resources to store and others to remove.
+
+    Attributes:
+        upserts: The resources to store.
+        removals: The ids to remove, as canonical JSON text; none that is upserted.
+    """
+
+    upserts: Prepared
+    removals: Sequence[bytes]
+
+    def question(self, type_: str) -> bytes:
+        """The input of the rules' `held` that asks for what `patch` must know."""
+        changes = [self._asked(id_, _places(parse(text))) for id_, text in self.upserts.items()]
+        changes += [self._asked(id_, []) for id_ in self.removals]
+        return layout.named({"type": encode(type_), "changes": layout.array(changes)})
+
+    @staticmethod
+    def _asked(id_: bytes, places: Iterable[tuple[str, str]]) -> bytes:
+        shard, bucket = layout.place(id_)
+        return b'{"id":%b,"shard":"%b","bucket":"%b","postings":[%b]}' % (
+            id_,
+            shard.encode(),
+            bucket.encode(),
+            b",".join(b'{"shard":"%b","name":"%b"}' % (at.encode(), name.encode()) for at, name in places),
+        )
+
+    def patch(self, view: Any, firsts: Mapping[str, list[bytes]]) -> tuple[Patch, Changed, int]:
+        """The operations within the generation, what they do, and how many resources more there are then.
+
+        Args:
+            view: What `held` gave for the question.
+            firsts: The first ids of the pages of postings that `FirstsMissing` has named.
+
+        Raises:
+            FirstsMissing: A page must be divided.
+            BadAnswer: The view is none.
+        """
+        try:
+            return _Work(view, firsts).done(self)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise BadAnswer(f"what OPA says that it holds is not whole: {type(error).__name__} {error}") from None
+
+
+def _places(value: Any) -> list[tuple[str, str]]:
+    """The postings that a resource is in."""
+    return [_ALL, *(layout.posting_name(text) for text in layout.posting_texts(custom_data_of(value)))]
+
+
+@dataclass(slots=True)
+class _Moves:
+    """The ids that come to a posting and those that go."""
+
+    shard: str
+    come: list[bytes] = field(default_factory=list)
+    go: list[bytes] = field(default_factory=list)
+
+
+class _Work:
+    """Works out one patch."""
+
+    def __init__(self, view: Any, firsts: Mapping[str, list[bytes]]) -> None:
+        self._view = view
+        self._firsts = firsts
+        self._patch = Patch()
+        self._missing: list[str] = []
+
+    def done(self, change: Change) -> tuple[Patch, Changed, int]:
+        before: dict[bytes, bytes] = {}
+        moves: dict[str, _Moves] = {}
+        digests: dict[str, int] = {}
+        buckets: dict[tuple[str, str], dict[bytes, bytes]] = {}
+        for id_ in (*change.upserts, *change.removals):
+            shard, bucket = layout.place(id_)
+            if (shard, bucket) not in buckets:
+                found = self._view["buckets"][f"{shard}/{bucket}"]
+                buckets[shard, bucket] = {encode(name): sorted_text(value) for name, value in found.items()}
+            resources = buckets[shard, bucket]
+            old, new = resources.get(id_), change.upserts.get(id_)
+            if old == new:
+                if old is not None:
+                    before[id_] = old
+                continue
+            digest = digests.get(shard)
+            digests[shard] = int(self._view["digests"][shard], 16) if digest is None else digest
+            old_places: set[tuple[str, str]] = set()
+            if old is not None:
+                before[id_] = old
+                digests[shard] -= layout.resource_digest(old)
+                old_places.update(_places(parse(old)))
+                del resources[id_]
+            new_places: set[tuple[str, str]] = set()
+            if new is not None:
+                digests[shard] += layout.resource_digest(new)
+                new_places.update(_places(parse(new)))
+                resources[id_] = new
+            for at, name in sorted(old_places ^ new_places):
+                moved = moves.setdefault(name, _Moves(at))
+                (moved.go if (at, name) in old_places else moved.come).append(id_)
+        self._resources(buckets, digests)
+        for name, moved in moves.items():
+            self._posting(name, moved)
+        if self._missing:
+            raise FirstsMissing(self._missing)
+        changed = Changed.of(before, change.upserts, change.removals, "")
+        return self._patch, changed, changed.added - changed.removed
+
+    def _resources(self, buckets: Mapping[tuple[str, str], Mapping[bytes, bytes]], digests: Mapping[str, int]) -> None:
+        for (shard, bucket), resources in buckets.items():
+            if shard not in digests:
+                continue
+            if resources:
+                self._patch.append(add("resources", shard, bucket, value=layout.object_(resources.items())))
+            elif self._view["buckets"][f"{shard}/{bucket}"]:
+                self._patch.append(remove("resources", shard, bucket))
+        for shard, digest in digests.items():
+            self._patch.append(add("digests", shard, value=encode(layout.digest_text(digest))))
+
+    def _posting(self, name: str, moved: _Moves) -> None:
+        if name in self._view["large"]:
+            self._large(name, moved, self._view["large"][name])
+            return
+        found = self._view["small"].get(name)
+        ids = [encode(id_) for id_ in found or ()]
+        _move(ids, moved)
+        if not ids:
+            self._patch.append(remove("postings", moved.shard, name))
+        elif len(ids) <= layout.SMALL:
+            self._patch.append(add("postings", moved.shard, name, value=layout.array(ids)))
+        else:
+            if found is not None:
+                self._patch.append(remove("postings", moved.shard, name))
+            document, *pages = layout.large(ids)
+            assert not pages
+            self._patch.append(add("large", name, value=document))
+
+    def _large(self, name: str, moved: _Moves, found: Any) -> None:
+        size = found["size"] + len(moved.come) - len(moved.go)
+        self._patch.append(add("large", name, "size", value=encode(size)))
+        at: dict[str, _Moves] = {}
+        for id_ in moved.come:
+            at.setdefault(found["places"][parse(id_)], _Moves("")).come.append(id_)
+        for id_ in moved.go:
+            at.setdefault(found["places"][parse(id_)], _Moves("")).go.append(id_)
+        firsts = list(self._firsts.get(name, ()))
+        # From the last page to the first, for a page that is divided moves those behind it.
+        for number, moves in sorted(at.items(), key=lambda item: -int(item[0])):
+            ids = [encode(id_) for id_ in found["pages"][number]]
+            _move(ids, moves)
+            if len(ids) <= 2 * layout.PAGE:
+                self._patch.append(add_in_place(name, number, ids))
+                continue
+            if not firsts:
+                self._missing.append(name)
+                return
+            pages = list(layout.pages_of(ids))
+            self._patch.append(add_in_place(name, number, pages[0]))
+            for offset, page in enumerate(pages[1:], int(number) + 1):
+                self._patch.append(add("large", name, "pages", str(offset), value=layout.array(page)))
+            firsts[int(number) + 1 : int(number) + 1] = [page[0] for page in pages[1:]]
+        if len(firsts) != len(self._firsts.get(name, ())):
+            tops, blocks = layout.directory(firsts)
+            self._patch += [
+                add("large", name, "length", value=encode(len(firsts))),
+                add("large", name, "tops", value=tops),
+                add("large", name, "firsts", value=blocks),
+            ]
+
+
+def add_in_place(name: str, number: str, ids: Sequence[bytes]) -> tuple[bytes, tuple[str, ...], bytes | None]:
+    """A page in place of the one of that number; `add` would move it on."""
+    return b"replace", ("large", name, "pages", number), layout.array(ids)
+
+
+def _move(ids: list[bytes], moved: _Moves) -> None:
+    for id_ in moved.go:
+        at = bisect_left(ids, layout.raw(id_), key=layout.raw)
+        if ids[at] != id_:
+            raise ValueError(id_)
+        del ids[at]
+    for id_ in moved.come:
+        insort(ids, id_, key=layout.raw)

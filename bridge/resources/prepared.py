@@ -1,0 +1,58 @@
+"""Resources ready to be stored: canonical texts by id, and which postings each is in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bridge.resources.layout import posting_texts
+from bridge.strict_json import parse, sorted_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from bridge.strict_json import Value
+
+
+class Prepared(dict[bytes, bytes]):
+    """Resources by id, as canonical JSON text with sorted names; the id is canonical JSON text as well.
+
+    Attributes:
+        postings: The ids that are in each posting (`layout.posting_text`), in the order they came.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.postings: dict[str, list[bytes]] = {}
+
+    def add(self, id_: bytes, text: bytes, custom_data: Mapping[str, Value]) -> None:
+        """Take in a resource whose id is new."""
+        self[id_] = text
+        postings = self.postings
+        for posting in posting_texts(custom_data):
+            ids = postings.get(posting)
+            if ids is None:
+                postings[posting] = [id_]
+            else:
+                ids.append(id_)
+
+    def without(self, ids: Iterable[bytes]) -> Prepared:
+        """The same without some."""
+        gone = set(ids)
+        return prepare({id_: text for id_, text in self.items() if id_ not in gone}) if gone else self
+
+
+def prepare(resources: Mapping[bytes, bytes]) -> Prepared:
+    """Resources by id, both in canonical JSON text, made ready; what is ready is given back."""
+    if isinstance(resources, Prepared):
+        return resources
+    prepared = Prepared()
+    for id_, text in resources.items():
+        value = parse(text)
+        prepared.add(id_, sorted_text(value), custom_data_of(value))
+    return prepared
+
+
+def custom_data_of(value: Value) -> Mapping[str, Value]:
+    """The custom data of a resource; an empty object where it has none, or is no resource."""
+    found = value.get("custom_data") if isinstance(value, dict) else None
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,131 @@
+"""The small document beside the generations of a resource type: what is current, and which pushes are under way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from bridge.errors import BadAnswer, LayoutDiffers
+from bridge.resources.layout import LAYOUT, named
+from bridge.strict_json import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NONE: Final = "r0"
+"""The name of the revision of a type that nothing was ever pushed to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """What readers go by.
+
+    Attributes:
+        revision: The revision of the resources, in decimal digits.
+        generation: The name of their generation.
+        store: What tells this OPA's memory from any other's, a restarted one's too.
+        count: How many there are.
+    """
+
+    revision: str
+    generation: str
+    store: str
+    count: int
+
+    @classmethod
+    def read(cls, value: Any) -> Current:
+        """What is current, by a document.
+
+        Raises:
+            BadAnswer: It is none.
+        """
+        try:
+            return cls(
+                _digits(value["revision"]), _text(value["generation"]), _text(value["store"]), _number(value["count"])
+            )
+        except (KeyError, TypeError):
+            raise BadAnswer("what OPA has as current was not written by a bridge") from None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The state of a resource type on an OPA.
+
+    Attributes:
+        store: What tells this OPA's memory from any other's, a restarted one's too.
+        current: What is current; None before the first push.
+        revision_name: The one name under `revisions`: whoever changes the resources removes it.
+        marks: The generations of pushes that have begun and not ended, by the push's mark.
+    """
+
+    store: str
+    current: Current | None
+    revision_name: str
+    marks: Mapping[str, str]
+
+    @property
+    def revision(self) -> str | None:
+        """The current revision."""
+        return None if self.current is None else self.current.revision
+
+    @classmethod
+    def read(cls, type_: str, value: Any) -> State:
+        """The state in a document.
+
+        Raises:
+            LayoutDiffers: It is of a later layout.
+            BadAnswer: It is none.
+        """
+        layout = value.get("layout") if isinstance(value, dict) else None
+        if type(layout) is int and layout > LAYOUT:
+            raise LayoutDiffers(
+                f"the resources of `{type_}` lie in OPA in layout {layout}, which a newer bridge has written; this one "
+                f"knows layouts up to {LAYOUT}: update it"
+            )
+        try:
+            found = value.get("current")
+            (revision_name,) = value["revisions"]
+            return cls(
+                store=_text(value["store"]),
+                current=None if found is None else Current.read(found),
+                revision_name=_text(revision_name),
+                marks={_text(name): _text(mark["generation"]) for name, mark in value["marks"].items()},
+            )
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise BadAnswer(f"what OPA has as the state of `{type_}` was not written by a bridge") from None
+
+
+def first_state(store: str) -> bytes:
+    """The document of a type that nothing was pushed to."""
+    state = {"layout": b"%d" % LAYOUT, "store": encode(store), "revisions": named({_NONE: b"true"}), "marks": b"{}"}
+    return named({"state": named(state), "generations": b"{}"})
+
+
+def current(revision: str, generation: str, store: str, count: int) -> bytes:
+    """The document `current`; it holds the store's name too, so that a reader has all that it compares."""
+    return named(
+        {
+            "revision": encode(revision),
+            "generation": encode(generation),
+            "store": encode(store),
+            "count": b"%d" % count,
+        }
+    )
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str or not value:
+        raise TypeError
+    return value
+
+
+def _digits(value: Any) -> str:
+    if not _text(value).isdecimal() or not value.isascii():
+        raise TypeError
+    return _text(value)
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError
+    return value

@@ -1,0 +1,127 @@
+"""Making what is stored equal to a source by what differs, found by digests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from bridge.errors import PushRefused
+from bridge.resources.push import refuse_mistakes, refuse_removals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bridge.resources.source import Collected, Refusal
+    from bridge.resources.store import Difference, Store
+
+_AT_ONCE: Final = 150
+"""Resources of one change, at first; a change that takes too many operations is halved."""
+
+MOST_CHANGES: Final = 20_000
+"""A larger difference is a new generation: it takes about as long as that."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """What a sync did.
+
+    Attributes:
+        type: The resource type.
+        stored: How many resources of the type there are now.
+        added: How many came.
+        changed: How many are different now; None with a new generation, where nobody has compared them.
+        removed: How many went.
+        revisions: How many revisions were made one after the other, each of them whole; 0 where nothing differed.
+        generation: All was sent anew, in one revision, for it differed in too much.
+        refusals: What was not stored, and why.
+        revision: The revision now; None where nothing differed.
+    """
+
+    type: str
+    stored: int
+    added: int
+    changed: int | None
+    removed: int
+    revisions: int
+    generation: bool
+    refusals: tuple[Refusal, ...]
+    revision: str | None
+
+
+def sync(
+    store: Store,
+    type_: str,
+    collected: Collected,
+    *,
+    strict: bool = False,
+    force: bool = False,
+    told: Callable[[int], None] = lambda _: None,
+) -> SyncReport:
+    """Make the stored resources of a type equal to the collected ones, and send no more than what differs.
+
+    Args:
+        store: Where to.
+        type_: The resource type; others are left alone.
+        collected: What `from_lines` or `from_objects` gave.
+        strict: Change nothing at all where anything was refused.
+        force: Go on even where more than half of what is there would go.
+        told: Told how many more of the resources that differ have been sent.
+
+    Raises:
+        PushRefused: Nothing was changed, because of what `strict` or `force` speak of.
+        PushOvertaken: Others change the resources too; what was changed so far is whole, and the rest is not.
+        EngineFault: The store could not be read or written.
+    """
+    refuse_mistakes(collected, strict=strict, force=force)
+    difference = store.difference(type_, collected.resources, MOST_CHANGES)
+    if difference is not None:
+        refuse_removals(type_, difference.before, len(difference.removals), collected.refusals, force=force)
+        if (revisions := _changes(store, type_, difference, told)) is not None:
+            return SyncReport(
+                type=type_,
+                stored=len(collected.resources),
+                added=difference.added,
+                changed=len(difference.upserts) - difference.added,
+                removed=len(difference.removals),
+                revisions=len(revisions),
+                generation=False,
+                refusals=collected.refusals,
+                revision=revisions[-1] if revisions else None,
+            )
+    before = store.ids(type_)
+    removed = len(before - collected.resources.keys())
+    refuse_removals(type_, len(before), removed, collected.refusals, force=force)
+    revision = store.replace(type_, collected.resources, told=told)
+    added = len(collected.resources) - (len(before) - removed)
+    return SyncReport(
+        type=type_,
+        stored=len(collected.resources),
+        added=added,
+        changed=None,
+        removed=removed,
+        revisions=1,
+        generation=True,
+        refusals=collected.refusals,
+        revision=revision,
+    )
+
+
+def _changes(store: Store, type_: str, difference: Difference, told: Callable[[int], None]) -> list[str] | None:
+    """The revisions of the changes; None where not even one resource can be changed by itself."""
+    ids = [*difference.upserts, *difference.removals]
+    revisions: list[str] = []
+    start, size = 0, _AT_ONCE
+    while start < len(ids):
+        some = ids[start : start + size]
+        upserts = {id_: difference.upserts[id_] for id_ in some if id_ in difference.upserts}
+        try:
+            changed = store.change(type_, upserts, [id_ for id_ in some if id_ not in upserts])
+        except PushRefused:
+            if size == 1:
+                return None
+            size //= 2
+            continue
+        revisions.append(changed.revision)
+        told(len(some))
+        start += len(some)
+    return revisions

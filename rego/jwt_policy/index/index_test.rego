@@ -1,0 +1,109 @@
+package jwt_policy.index_test
+
+import data.jwt_policy.index
+import data.jwt_policy.stored_test
+
+_stored := {
+	"devices": stored_test.document("7", {
+		"a": {"id": "a", "custom_data": {"n": 1}},
+		"b": {"id": "b", "custom_data": {"n": 1, "m": "x"}},
+	}),
+	"sessions": {"state": {"layout": 1, "current": {"revision": "1", "generation": "g"}}, "generations": {"g": {
+		"postings": {},
+		"large": {
+			"long": {
+				"size": 4, "length": 34, "tops": ["", "t"],
+				"firsts": [array.concat([""], [concat("", ["k", char]) | some char in _chars]), ["t", "u"]],
+				"pages": [["a"], ["b", "c"], [], ["d"]],
+			},
+			"none": {"size": 0, "length": 1, "tops": [""], "firsts": [[""]], "pages": [[]]},
+		},
+	}}},
+}
+
+_chars := split("ABCDEabcdefghijklmnopqrstuvwxyz", "")
+
+_size(type, posting) := found if {
+	found := index.size(type, posting) with data.jwt_policy_data as _stored
+}
+
+_length(type, posting) := found if {
+	found := index.length(type, posting) with data.jwt_policy_data as _stored
+}
+
+_page(type, posting, number) := found if {
+	found := index.page(type, posting, number) with data.jwt_policy_data as _stored
+}
+
+_page_of(id) := found if {
+	found := index.page_of("sessions", "long", id) with data.jwt_policy_data as _stored
+}
+
+_long := {"shard": "", "name": "long"}
+
+# R11: these hashes are the same in the tests of the layout in Python.
+
+test_posting_of_a_string if {
+	index.posting("user_id", "user1") == {"shard": "s2f", "name": "p2f5e16dd4f39212e6e4a324be8a34cb58ce86b01"}
+}
+
+test_posting_is_another_for_another_name_or_value if {
+	values := [null, false, true, 0, 1, "", "1", "true", "null", [], [1], {}, {"": 1}, {"a": 1}, [[]], [{}]]
+	count({index.posting(name, value) | some name in ["", "a", "b"]; some value in values}) == 3 * count(values)
+}
+
+test_posting_is_the_same_for_equal_values if {
+	index.posting("a", {"b": [1, {"c": null, "d": "e"}], "f": 0}) == index.posting("a", {"f": 0, "b": [1, {"d": "e", "c": null}]})
+}
+
+test_posting_does_not_depend_on_what_is_escaped if {
+	index.posting("<>&", "\u2028\u2029\b\f") == {
+		"shard": "s55",
+		"name": "p5536cdce168975db8b437f14662443f1636ca353",
+	}
+}
+
+test_posting_of_what_looks_escaped_is_another if {
+	index.posting("a", "<") != index.posting("a", "\\u003c")
+	index.posting("a", "\\<") != index.posting("a", "\\\\u003c")
+}
+
+test_size_and_pages_of_short_postings if {
+	_size("devices", index.posting("n", 1)) == 2
+	_length("devices", index.posting("n", 1)) == 1
+	_page("devices", index.posting("n", 1), 0) == ["a", "b"]
+	_page("devices", index.posting("m", "x"), 0) == ["b"]
+	not _page("devices", index.posting("n", 1), 1)
+}
+
+test_size_and_pages_of_long_postings if {
+	_size("sessions", _long) == 4
+	_length("sessions", _long) == 34
+	[_page("sessions", _long, number) | some number in [0, 1, 2, 3]] == [["a"], ["b", "c"], [], ["d"]]
+	not _page("sessions", _long, 4)
+	_size("sessions", {"shard": "", "name": "none"}) == 0
+}
+
+test_posting_that_is_not_there_is_empty if {
+	_size("devices", index.posting("n", 2)) == 0
+	_length("devices", index.posting("n", 2)) == 0
+	not _page("devices", index.posting("n", 2), 0)
+}
+
+test_nothing_has_a_length_where_nothing_was_pushed if {
+	not index.length("devices", index.all_ids) with data.jwt_policy_data as {}
+	not _length("users", index.all_ids)
+}
+
+test_page_of_an_id if {
+	_page_of("") == 0
+	_page_of("j") == 0
+	_page_of("ka") == 6
+	_page_of("kaa") == 6
+	_page_of("kz") == 31
+	_page_of("l") == 31
+	_page_of("t") == 32
+	_page_of("tzz") == 32
+	_page_of("u") == 33
+	_page_of("𠀀") == 33
+}

@@ -1,0 +1,65 @@
+# METADATA
+# title: Lists
+# description: The ids of the stored resources of a type that a decision would allow, in pages.
+# custom:
+#   rules: [R3, R4, R5, R9, R10, R11]
+package jwt_policy.listing
+
+import data.jwt_policy.constraint
+import data.jwt_policy.index
+import data.jwt_policy.resource
+
+# METADATA
+# title: A piece of a list
+# description: >-
+#   An object with `decision` where the answer is no for every resource. Otherwise with `pages`, arrays of ids in the
+#   order of code points that begin with the page `asked.page` of `length` ones; `everything` tells that nothing is
+#   demanded. At most `asked.pages` are given where pages are the answer, and `asked.scanned` where each id on them has
+#   to be looked at.
+of(granted, asked) := {"decision": granted.first} if {
+	granted.first
+} else := {"decision": granted.then} if {
+	granted.then.allow == false
+} else := _by_index(index.all_ids, asked.pages, asked, true) if {
+	_demands_nothing(granted)
+} else := {"everything": false, "length": 1, "pages": [_only(granted.description, asked)]} if {
+	granted.description.id
+} else := _by_index(postings[0][1], asked.pages, asked, false) if {
+	postings := _rarest_first(granted.description, asked.type)
+	count(postings) == 1
+} else := object.union(found, {"pages": pages}) if {
+	rarest := _rarest_first(granted.description, asked.type)[0][1]
+	found := _by_index(rarest, asked.scanned, asked, false)
+	pages := [_holding(granted.description, asked.type, page) | some page in found.pages]
+}
+
+_demands_nothing(granted) if granted.then
+
+_demands_nothing(granted) if {
+	not "id" in object.keys(granted.description)
+	object.get(granted.description, "custom_data", {}) == {}
+}
+
+_only(description, asked) := [description.id] if {
+	asked.page == 0
+	constraint.hold(description, resource.stored(asked.type, description.id).resource)
+} else := []
+
+_rarest_first(description, type) := sort([[size, posting] |
+	some name, value in description.custom_data
+	posting := index.posting(name, value)
+	size := index.size(type, posting)
+])
+
+_holding(description, type, page) := [id |
+	some id in page
+	constraint.hold(description, resource.stored(type, id).resource)
+]
+
+_by_index(posting, most, asked, everything) := {"everything": everything, "length": length, "pages": pages} if {
+	length := index.length(asked.type, posting)
+	pages := [index.page(asked.type, posting, number) |
+		some number in numbers.range(asked.page, min([asked.page + most, length]) - 1)
+		number >= asked.page # a range counts downwards too
+	]
+}

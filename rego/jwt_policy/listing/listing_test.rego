@@ -1,0 +1,129 @@
+package jwt_policy.listing_test
+
+import data.jwt_policy.listing
+import data.jwt_policy.stored_test
+
+_devices := {
+	"a": {"id": "a", "custom_data": {"user": "u", "site": 1, "on": true}},
+	"b": {"id": "b", "custom_data": {"user": "u", "site": 2}},
+	"c": {"id": "c", "custom_data": {"user": "v", "site": 1, "on": null}},
+	"d": {"id": "d", "custom_data": {"user": "u", "site": 1, "on": {"x": [1]}}},
+	"e": {"id": "e"},
+}
+
+_stored := {"devices": stored_test.document("7", _devices)}
+
+_all := {"type": "devices", "page": 0, "pages": 2, "scanned": 2}
+
+_of(granted, asked) := found if {
+	found := listing.of(granted, asked) with data.jwt_policy_data as _stored
+}
+
+_ids(description) := [id | some page in _of({"description": description}, _all).pages; some id in page]
+
+test_what_is_decided_first_is_told if {
+	denied := {"allow": false, "reason": "unknown_type"}
+	_of({"first": denied}, _all) == {"decision": denied}
+}
+
+test_what_is_denied_for_every_resource_is_told if {
+	denied := {"allow": false, "reason": "type_not_granted"}
+	_of({"then": denied}, _all) == {"decision": denied}
+}
+
+# R3
+
+test_without_a_policy_everything_is_listed if {
+	listed := _of({"then": {"allow": true, "reason": "unrestricted"}}, _all)
+	listed == {"everything": true, "length": 1, "pages": [["a", "b", "c", "d", "e"]]}
+}
+
+# R7
+
+test_description_that_demands_nothing_lists_everything if {
+	listed := [_of({"description": description}, _all) | some description in [{}, {"custom_data": {}}]]
+	listed == [{"everything": true, "length": 1, "pages": [["a", "b", "c", "d", "e"]]} | some _ in [1, 2]]
+}
+
+# R9
+
+test_by_id if {
+	_of({"description": {"id": "b"}}, _all) == {"everything": false, "length": 1, "pages": [["b"]]}
+	_ids({"id": "b", "custom_data": {"user": "u"}}) == ["b"]
+	_ids({"id": "b", "custom_data": {}}) == ["b"]
+	_ids({"id": "b", "custom_data": {"user": "v"}}) == []
+	_ids({"id": "z"}) == []
+	_ids({"id": ""}) == []
+}
+
+test_by_id_has_one_page if {
+	_of({"description": {"id": "b"}}, object.union(_all, {"page": 1})).pages == [[]]
+}
+
+# R10
+
+test_by_one_member if {
+	_of({"description": {"custom_data": {"user": "u"}}}, _all) == {
+		"everything": false, "length": 1, "pages": [["a", "b", "d"]],
+	}
+	_ids({"custom_data": {"site": 1}}) == ["a", "c", "d"]
+	_ids({"custom_data": {"on": null}}) == ["c"]
+	_ids({"custom_data": {"on": {"x": [1]}}}) == ["d"]
+	_ids({"custom_data": {"on": {"x": []}}}) == []
+	_ids({"custom_data": {"site": "1"}}) == []
+	_ids({"custom_data": {"no": 1}}) == []
+}
+
+test_by_several_members if {
+	_of({"description": {"custom_data": {"user": "u", "site": 1}}}, _all) == {
+		"everything": false, "length": 1, "pages": [["a", "d"]],
+	}
+	_ids({"custom_data": {"user": "u", "site": 1, "on": true}}) == ["a"]
+	_ids({"custom_data": {"user": "v", "site": 2}}) == []
+	_of({"description": {"custom_data": {"user": "u", "no": 1}}}, _all) == {
+		"everything": false, "length": 0, "pages": [],
+	}
+}
+
+# Pages
+
+_paged := {"devices": json.patch(stored_test.document("7", _devices), [{
+	"op": "add",
+	"path": "/generations/g/large/all",
+	"value": {"size": 5, "length": 3, "tops": [""], "firsts": [["", "c", "e"]], "pages": [["a", "b"], ["c", "d"], ["e"]]},
+}])}
+
+_pages(page, pages) := found.pages if {
+	asked := {"type": "devices", "page": page, "pages": pages, "scanned": 1}
+	found := listing.of({"description": {}}, asked) with data.jwt_policy_data as _paged
+}
+
+test_pages_that_are_asked_for if {
+	_pages(0, 1) == [["a", "b"]]
+	_pages(0, 2) == [["a", "b"], ["c", "d"]]
+	_pages(1, 1) == [["c", "d"]]
+	_pages(1, 9) == [["c", "d"], ["e"]]
+	_pages(2, 1) == [["e"]]
+	_pages(3, 1) == []
+	_pages(9, 9) == []
+}
+
+test_scanned_pages_are_as_many_as_asked_for if {
+	asked := {"type": "devices", "page": 0, "pages": 9, "scanned": 1}
+	paged := {"devices": json.patch(_stored.devices, [
+		{"op": "replace", "path": "/generations/g/postings", "value": {}},
+		{"op": "add", "path": concat("/", ["/generations/g/large", _name("user", "u")]), "value": _two},
+		{"op": "add", "path": concat("/", ["/generations/g/large", _name("site", 1)]), "value": _two},
+	])}
+	found := listing.of({"description": {"custom_data": {"user": "u", "site": 1}}}, asked) with data.jwt_policy_data as paged
+	found == {"everything": false, "length": 2, "pages": [["a"]]}
+}
+
+_two := {"size": 4, "length": 2, "tops": [""], "firsts": [["", "c"]], "pages": [["a", "b"], ["c", "d"]]}
+
+_name(name, value) := data.jwt_policy.index.posting(name, value).name
+
+test_nothing_is_listed_where_nothing_was_pushed if {
+	not listing.of({"description": {}}, _all) with data.jwt_policy_data as {}
+	not listing.of({"description": {"custom_data": {"a": 1}}}, _all) with data.jwt_policy_data as {}
+}
