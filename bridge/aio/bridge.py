@@ -63,8 +63,8 @@ class AsyncPolicyBridge:
         at_least: str | None = None,
     ) -> Decision:
         """Whether the bearer may access a resource; as `PolicyBridge.check`."""
-        request = (await self._subject(token_or_claims)).request(type_text(type_), resource_or_id)
         oldest = revision_number(at_least)
+        request = (await self._subject(token_or_claims)).request(type_text(type_), resource_or_id)
         try:
             decisions = await self.engine.decide([request])
             refuse_stale([request], decisions, oldest)
@@ -120,19 +120,18 @@ class AsyncPolicyBridge:
         at_least: str | None = None,
     ) -> Listing:
         """The ids of the pushed resources that `check` allows; as `PolicyBridge.list_allowed`."""
-        subject = await self._subject(token_or_claims)
-        steps = listing(subject.claims, type_text(type_), limit, after)
+        steps = listing((await self._subject(token_or_claims)).claims, type_text(type_), limit, after)
         oldest = revision_number(at_least)
-        piece = None
-        while True:
-            try:
-                request = next(steps) if piece is None else steps.send(piece)
-            except StopIteration as stop:
-                listed: Listing = stop.value
-                return listed
-            piece = await self.engine.piece(request)
-            if piece.decision is None:
-                refuse_stale_revision(piece.revision, oldest)
+        try:
+            request = next(steps)
+            while True:
+                piece = await self.engine.piece(request)
+                if piece.decision is None:
+                    refuse_stale_revision(piece.revision, oldest)
+                request = steps.send(piece)
+        except StopIteration as stop:
+            listed: Listing = stop.value
+            return listed
 
     async def close(self) -> None:
         """Close the engine's connections."""

@@ -61,8 +61,8 @@ class AsyncOpaEngine:
             ResourcesLost: There are no pushed resources.
             EngineFault: There is no list.
         """
-        path = (*self._dialogue.path[:-1], "list")
-        return self._dialogue.piece(await self.opa.query(path, body(request.text), provenance=True), request)
+        reply = await self.opa.query(self._dialogue.list_path, body(request.text), provenance=True)
+        return self._dialogue.piece(reply, request)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -31,8 +31,9 @@ class Dialogue:
         rule_set: The settings of the installed rules.
 
     Attributes:
-        path: The names of the entrypoint from the root down; its answers must come with their provenance, as those
-            of the rules `list` and `held` beside it.
+        path: The names of the entrypoint from the root down; its answers must come with their provenance.
+        list_path: The names of the rule that lists; likewise.
+        held_path: The names of the rule that tells what is stored; likewise.
     """
 
     def __init__(self, rule_set: RuleSet) -> None:
@@ -40,6 +41,8 @@ class Dialogue:
         self._fingerprint = fingerprint(rule_set)
         self._memory = Memory()
         self.path = (*rule_set.package_root.split("."), "answer")
+        self.list_path = (*self.path[:-1], "list")
+        self.held_path = (*self.path[:-1], "held")
 
     def question(self, requests: Sequence[Request]) -> bytes:
         """The body that asks for all these requests, one or more."""

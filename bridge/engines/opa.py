@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from bridge.decision import Request
 from bridge.engines.dialogue import OPA_BATCH_BYTES, OPA_NAME, Dialogue, body
-from bridge.errors import EngineFault, OpaRefused
+from bridge.engines.restoring import PATIENCE, Restoration
+from bridge.errors import EngineFault, OpaRefused, ResourcesLost, RulesNotInstalled
 from bridge.opa import OpaClient
 from bridge.rendering import RuleSet, module_paths, render
 from bridge.resources import OpaStore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bridge.decision import Decision
     from bridge.engines.piece import Piece, PieceRequest
+    from bridge.engines.restoring import Source
     from bridge.strict_json import Absent, Value
 
+_Answer = TypeVar("_Answer")
 _ANYTHING: Final = Request(claims=None, type=None)
 
 
@@ -28,21 +31,36 @@ class OpaEngine:
     Args:
         opa: The server's URL, or a client for it, with its token, its TLS settings and its deadline.
         rule_set: The settings of the installed rules.
+        sources: Where the resources of each type come from: the path of a file of JSON Lines, or a callable that gives
+            them. With these, an OPA that has lost them, or the rules, gets both anew, from one thread of one process
+            while all others wait; a question is then asked once more. Without, that is an error.
+        patience: How many seconds another process that brings them back may give no sign of life before this one
+            takes its place.
 
     Raises:
-        InvalidSetting: The URL cannot be used.
+        InvalidSetting: The URL or a source cannot be used.
     """
 
     name = OPA_NAME
     batch_bytes = OPA_BATCH_BYTES
 
-    def __init__(self, opa: str | OpaClient, rule_set: RuleSet | None = None) -> None:
+    def __init__(
+        self,
+        opa: str | OpaClient,
+        rule_set: RuleSet | None = None,
+        *,
+        sources: Mapping[str, Source] | None = None,
+        patience: float = PATIENCE,
+    ) -> None:
         self.rule_set = rule_set or RuleSet()
         self.opa = OpaClient(opa) if isinstance(opa, str) else opa
         self._dialogue = Dialogue(self.rule_set)
         self._path = self._dialogue.path
         root = tuple(self.rule_set.data_root.split("."))
         self._store = OpaStore(self.opa, root, self.rule_set.policy.types, self._held)
+        self._restoration = None
+        if sources is not None:
+            self._restoration = Restoration(self.install, self._store, sources, patience=patience)
 
     @property
     def store(self) -> OpaStore:
@@ -57,8 +75,10 @@ class OpaEngine:
         """
         if not requests:
             return []
-        reply = self.opa.query(self._path, self._dialogue.question(requests), provenance=True)
-        return self._dialogue.decisions(reply, requests)
+        question = self._dialogue.question(requests)
+        return self._asked(
+            lambda: self._dialogue.decisions(self.opa.query(self._path, question, provenance=True), requests)
+        )
 
     def explain(self, request: Request) -> tuple[Decision, bytes | None]:
         """The decision, and the stored resource it is about, in canonical text, where it was asked by id and known.
@@ -66,8 +86,10 @@ class OpaEngine:
         Raises:
             EngineFault: There is no decision.
         """
-        reply = self.opa.query(self._path, self._dialogue.explaining_question(request), provenance=True)
-        return self._dialogue.explained(reply, request)
+        question = self._dialogue.explaining_question(request)
+        return self._asked(
+            lambda: self._dialogue.explained(self.opa.query(self._path, question, provenance=True), request)
+        )
 
     def piece(self, request: PieceRequest) -> Piece:
         """A piece of a list.
@@ -76,8 +98,8 @@ class OpaEngine:
             ResourcesLost: There are no pushed resources.
             EngineFault: There is no list.
         """
-        reply = self.opa.query((*self._path[:-1], "list"), body(request.text), provenance=True)
-        return self._dialogue.piece(reply, request)
+        path, question = self._dialogue.list_path, body(request.text)
+        return self._asked(lambda: self._dialogue.piece(self.opa.query(path, question, provenance=True), request))
 
     def query(self, entrypoint: str, input_: bytes) -> Value | Absent:
         """What a public entrypoint, such as `decision`, is for an input in canonical text; `ABSENT` if nothing.
@@ -143,6 +165,16 @@ class OpaEngine:
         """Close the connections."""
         self.opa.close()
 
+    def _asked(self, ask: Callable[[], _Answer]) -> _Answer:
+        """The answer; asked once more where what OPA had lost has been brought back."""
+        try:
+            return ask()
+        except (ResourcesLost, RulesNotInstalled):
+            if self._restoration is None:
+                raise
+        self._restoration.run()
+        return ask()
+
     def _held(self, question: bytes) -> dict[str, Value]:
-        reply = self.opa.query((*self._path[:-1], "held"), body(question), provenance=True)
+        reply = self.opa.query(self._dialogue.held_path, body(question), provenance=True)
         return self._dialogue.held(reply)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
-from contextlib import suppress
+import threading
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
@@ -24,7 +25,7 @@ from bridge.resources.generation import parts
 from bridge.resources.patch import Patch, add, remove
 from bridge.resources.prepared import prepare
 from bridge.resources.recount import Recount
-from bridge.resources.state import Current, State, current, first_state
+from bridge.resources.state import Current, Mark, State, current, first_state
 from bridge.resources.store import Difference, next_revision
 from bridge.strict_json import ABSENT, encode, sorted_text
 
@@ -42,6 +43,8 @@ _LISTING_SECONDS: Final = 60.0
 _TRIES: Final = 5
 _MOST_OPERATIONS: Final = 1_000
 _SAMPLE: Final = 4
+_BEAT: Final = 1.0
+_POLL: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +60,6 @@ class Counted:
     findings: tuple[str, ...]
     resources: int
     revision: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Mark:
-    """A push that is under way: its name, and that of its generation."""
-
-    name: str
-    generation: str
-
-    @classmethod
-    def new(cls) -> _Mark:
-        unique = secrets.token_hex(8)
-        return cls(f"m{unique}", f"g{unique}")
 
 
 class OpaStore:
@@ -154,12 +144,59 @@ class OpaStore:
             ResourcesLost: OPA was restarted meanwhile.
             EngineFault: OPA cannot be reached, or refuses.
         """
-        path = self._path(type_)
         prepared = prepare(resources)
         state, mark = self._begin(type_)
+        return self._push(type_, state, mark, prepared, told)
+
+    def restore(self, type_: str, collect: Callable[[], Mapping[bytes, bytes]], *, patience: float) -> None:
+        """Push resources where there are none, unless somebody else is about to: then wait for that.
+
+        Args:
+            type_: The resource type.
+            collect: Gives the resources, by id in canonical text; asked by the one who pushes.
+            patience: How many seconds another's push may give no sign of life before this one takes its place.
+
+        Raises:
+            EngineFault: OPA cannot be reached, or refuses.
+        """
+        path = self._path(type_)
+        seen: object = None
+        since = 0.0
+        while True:
+            state = self.look(type_)
+            if state is None:
+                mark = Mark.new()
+                if not self._opa.create_data(path, first_state(mark)):
+                    if self.look(type_) is None:
+                        self._opa.delete_data(path)  # it is none of a bridge's
+                    continue
+                state = self.look(type_)
+                if state is None or mark.name not in state.marks:
+                    continue
+            elif state.current is not None:
+                return
+            else:
+                if state.beats != seen:
+                    seen, since = state.beats, time.monotonic()
+                if state.marks and time.monotonic() - since < patience:
+                    time.sleep(_POLL)
+                    continue
+                state, mark = self._begin(type_)
+            try:
+                with self._beating(path, mark):
+                    resources = prepare(collect())
+                self._push(type_, state, mark, resources, lambda _: None)
+            except PushOvertaken:
+                continue
+            return
+
+    def _push(self, type_: str, state: State, mark: Mark, prepared: Prepared, told: Callable[[int], None]) -> str:
+        """Fill the generation of a push that has begun, and make it current."""
+        path = self._path(type_)
         try:
-            for part in parts(prepared):
-                self._send(path, part.patch.below("generations", mark.generation))
+            for number, part in enumerate(parts(prepared), 1):
+                beat = add("state", "marks", mark.name, "beats", value=b"%d" % -number)
+                self._send(path, Patch([beat, *part.patch.below("generations", mark.generation)]))
                 told(part.resources)
             return self._swap(type_, state, mark, len(prepared))
         except BaseException as error:
@@ -167,6 +204,29 @@ class OpaStore:
             if isinstance(error, OpaRefused) and error.status == HTTPStatus.NOT_FOUND:
                 raise self._lost(type_, state) from None
             raise
+
+    @contextmanager
+    def _beating(self, path: tuple[str, ...], mark: Mark) -> Iterator[None]:
+        """Say that the push is alive, while its resources are collected; and give up its place where that fails."""
+        done = threading.Event()
+
+        def beat() -> None:
+            number = 0
+            while not done.wait(_BEAT):
+                number += 1
+                with suppress(EngineFault):  # the push will find out by itself
+                    self._send(path, Patch([add("state", "marks", mark.name, "beats", value=b"%d" % number)]))
+
+        thread = threading.Thread(target=beat, daemon=True, name="push-beat")
+        thread.start()
+        try:
+            yield
+        except BaseException:
+            self._abandon(path, mark)
+            raise
+        finally:
+            done.set()
+            thread.join()
 
     def change(self, type_: str, upserts: Mapping[bytes, bytes], removals: Iterable[bytes]) -> Changed:
         """Store some resources, and remove others, in one patch with all that the index has of them.
@@ -330,7 +390,7 @@ class OpaStore:
         last = max(filter(None, (current_, self._revisions.get(type_))), key=int, default=None)
         return next_revision(last)
 
-    def _begin(self, type_: str) -> tuple[State, _Mark]:
+    def _begin(self, type_: str) -> tuple[State, Mark]:
         """Mark that a push has begun, make its generation, and remove what others have left."""
         path = self._path(type_)
         for _ in range(_TRIES):
@@ -338,12 +398,12 @@ class OpaStore:
             if state is None:
                 self._create(path)
                 continue
-            mark = _Mark.new()
+            mark = Mark.new()
             patch = Patch()
             for name, generation in state.marks.items():
                 patch += [remove("state", "marks", name), remove("generations", generation)]
             patch += [
-                add("state", "marks", mark.name, value=layout.named({"generation": encode(mark.generation)})),
+                add("state", "marks", mark.name, value=mark.document()),
                 add("generations", mark.generation, value=layout.empty_generation()),
             ]
             try:
@@ -357,10 +417,10 @@ class OpaStore:
 
     def _create(self, path: tuple[str, ...]) -> None:
         """Make the type's document, in place of anything that is none."""
-        if not self._opa.create_data(path, first_state(secrets.token_hex(16))):
+        if not self._opa.create_data(path, first_state()):
             self._opa.delete_data(path)
 
-    def _swap(self, type_: str, state: State, mark: _Mark, count: int) -> str:
+    def _swap(self, type_: str, state: State, mark: Mark, count: int) -> str:
         """Make the generation current.
 
         Of all that OPA knows, only a `remove` of what is not there makes a patch fail: so the mark and the revision
@@ -394,7 +454,7 @@ class OpaStore:
             return False
         return state is not None and state.current is not None and state.current.revision == revision
 
-    def _abandon(self, path: tuple[str, ...], mark: _Mark) -> None:
+    def _abandon(self, path: tuple[str, ...], mark: Mark) -> None:
         """Take away what the push has left, as far as that can be done; the next push does otherwise."""
         with suppress(EngineFault):
             self._send(path, Patch([remove("state", "marks", mark.name), remove("generations", mark.generation)]))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge.errors import BadAnswer, LayoutDiffers
-from bridge.resources.layout import LAYOUT, named
+from bridge.resources.layout import LAYOUT, empty_generation, named
 from bridge.strict_json import encode
 
 if TYPE_CHECKING:
@@ -56,12 +57,14 @@ class State:
         current: What is current; None before the first push.
         revision_name: The one name under `revisions`: whoever changes the resources removes it.
         marks: The generations of pushes that have begun and not ended, by the push's mark.
+        beats: How often each of these pushes has said that it is alive, by its mark.
     """
 
     store: str
     current: Current | None
     revision_name: str
     marks: Mapping[str, str]
+    beats: Mapping[str, int]
 
     @property
     def revision(self) -> str | None:
@@ -90,15 +93,41 @@ class State:
                 current=None if found is None else Current.read(found),
                 revision_name=_text(revision_name),
                 marks={_text(name): _text(mark["generation"]) for name, mark in value["marks"].items()},
+                beats={name: _number(mark["beats"]) for name, mark in value["marks"].items()},
             )
         except (AttributeError, KeyError, TypeError, ValueError):
             raise BadAnswer(f"what OPA has as the state of `{type_}` was not written by a bridge") from None
 
 
-def first_state(store: str) -> bytes:
-    """The document of a type that nothing was pushed to."""
-    state = {"layout": b"%d" % LAYOUT, "store": encode(store), "revisions": named({_NONE: b"true"}), "marks": b"{}"}
-    return named({"state": named(state), "generations": b"{}"})
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A push that is under way: its name, and that of its generation."""
+
+    name: str
+    generation: str
+
+    @classmethod
+    def new(cls) -> Mark:
+        """One that nobody else has."""
+        unique = secrets.token_hex(8)
+        return cls(f"m{unique}", f"g{unique}")
+
+    def document(self) -> bytes:
+        """Its document, which goes under `marks`."""
+        return named({"generation": encode(self.generation), "beats": b"0"})
+
+
+def first_state(mark: Mark | None = None) -> bytes:
+    """The document of a type that nothing was pushed to; with the first push's mark and generation, where one is."""
+    marks = {} if mark is None else {mark.name: mark.document()}
+    generations = {} if mark is None else {mark.generation: empty_generation()}
+    state = {
+        "layout": b"%d" % LAYOUT,
+        "store": encode(secrets.token_hex(16)),
+        "revisions": named({_NONE: b"true"}),
+        "marks": named(marks),
+    }
+    return named({"state": named(state), "generations": named(generations)})
 
 
 def current(revision: str, generation: str, store: str, count: int) -> bytes:
