@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from bridge.opa.settings import OpaSettings
 
 _MOST_IDLE: Final = 64
-_WRITES: Final = ("PATCH", "PUT")
 
 
 class Transport:
@@ -119,10 +118,10 @@ class Transport:
             raise
         # Nobody uses a connection again after any answer but a whole 200. After an informational status (102, 103),
         # which is taken for the answer here, the true one is still to come: it would be read as the answer to the
-        # next question. The same goes for a 204 that somebody in between made up, but where OPA promises a 204: what
-        # comes behind that answer is no decision.
-        is_done = response.status == HTTPStatus.OK or (response.status == HTTPStatus.NO_CONTENT and method in _WRITES)
-        if found is None or not is_done or response.will_close or len(idle) >= _MOST_IDLE:
+        # next question. The same goes for a 204 that somebody in between made up: what OPA then says of the first write
+        # would be believed of the second.
+        is_done = found is not None and response.status == HTTPStatus.OK and not response.will_close
+        if not is_done or len(idle) >= _MOST_IDLE:
             connection.close()
         else:
             idle.append(connection)

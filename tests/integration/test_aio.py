@@ -32,6 +32,7 @@ from bridge import (
     OpaRefused,
     PartialAnswer,
     PolicyBridge,
+    ResourcesStale,
     RulesDiffer,
     RuleSet,
     RulesNotInstalled,
@@ -135,6 +136,33 @@ async def test_the_answers_are_those_of_the_bridge_that_waits(url) -> None:
                 await awaits.check("a.b.c", "devices", DEVICE)
 
 
+@awaited
+async def test_lists_and_revisions_are_those_of_the_bridge_that_waits(url) -> None:
+    with PolicyBridge(OpaEngine(url)) as waits:
+        async with AsyncPolicyBridge(AsyncOpaEngine(url)) as awaits:
+            for claims in (CLAIMS, {}, {"policy": {"version": 2, "devices": {"id": "d2"}}}, {"policy": 1}):
+                assert await awaits.list_allowed(claims, "devices") == waits.list_allowed(claims, "devices")
+            first = await awaits.list_allowed({}, "devices", limit=1)
+            assert (first.ids, first.complete) == (("d1",), False)
+            assert (await awaits.list_allowed({}, "devices", after=first.cursor)).ids == ("d2",)
+            later = str(int(first.revision) + 1)
+            assert await awaits.check({}, "devices", "d1", at_least=first.revision)
+            assert await awaits.check_many({}, "devices", ["d1", OTHER], at_least=first.revision)
+            for stale in (
+                awaits.check({}, "devices", "d1", at_least=later),
+                awaits.check_many({}, "devices", ["d1"], at_least=later),
+                awaits.list_allowed({}, "devices", at_least=later),
+            ):
+                with pytest.raises(ResourcesStale):
+                    await stale
+            with pytest.raises(Misuse):
+                await awaits.list_allowed({}, "devices", limit=0)
+        async with AsyncPolicyBridge(AsyncOpaEngine(url), on_error="deny") as denying:
+            assert (await denying.check({}, "devices", "d1", at_least=later)).reason == "engine_unavailable"
+            [decision] = await denying.check_many({}, "devices", ["d1"], at_least=later)
+            assert decision.reason == "engine_unavailable"
+
+
 class Source:
     """A source of one's own: nobody knows whether it blocks."""
 
@@ -170,7 +198,7 @@ async def test_tokens(url) -> None:
 
 def well_formed(**others: object) -> dict[str, object]:
     matched = {"allow": True, "reason": "matched"}
-    return {"fingerprint": fingerprint(RuleSet()), "revisions": {}, "decisions": [matched]} | others
+    return {"fingerprint": fingerprint(RuleSet()), "current": {}, "decisions": [matched]} | others
 
 
 def body(result=..., version="1.20.2") -> bytes:
