@@ -22,4 +22,4 @@ require_policy := false
 # METADATA
 # title: The fingerprint of these settings and of the rules
 # description: A bridge whose own fingerprint is another one refuses to decide with these rules.
-fingerprint := "0e69d7e64d6960eafb8e8bd9b130776f0dd1c3d43ff4db4033bf627448ef270b"
+fingerprint := "057463b1885b71f15af47d36a812180835ece147377beaecb7438647aa94ab2b"
