@@ -22,4 +22,4 @@ require_policy := false
 # METADATA
 # title: The fingerprint of these settings and of the rules
 # description: A bridge whose own fingerprint is another one refuses to decide with these rules.
-fingerprint := "057463b1885b71f15af47d36a812180835ece147377beaecb7438647aa94ab2b"
+fingerprint := "39b3e058f0ab4faa63f8cd8a07e3754cbc2028d2133f14aa4b82b97c60ca54ac"
