@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bridge.errors import BadAnswer, LayoutDiffers
 from bridge.resources.layout import LAYOUT, named
+from bridge.resources.store import is_revision
 from bridge.strict_json import encode
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _text(value: Any) -> str:
 
 
 def _digits(value: Any) -> str:
-    if not _text(value).isdecimal() or not value.isascii():
+    if not is_revision(_text(value)):
         raise TypeError
     return _text(value)
 
