@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bridge.decision import Reason
 from bridge.errors import Misuse, ResourcesStale
+from bridge.resources import is_revision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,7 @@ def revision_number(at_least: str | None) -> int | None:
     """
     if at_least is None:
         return None
-    if not isinstance(at_least, str) or not at_least.isdecimal() or not at_least.isascii():
+    if not isinstance(at_least, str) or not is_revision(at_least):
         raise Misuse("`at_least` must be a revision, as a push gives it")
     return int(at_least)
 
@@ -46,7 +47,7 @@ def refuse_stale_revision(revision: str | None, oldest: int | None) -> None:
     Raises:
         ResourcesStale: It was.
     """
-    if oldest is not None and (revision is None or int(revision) < oldest):
+    if oldest is not None and (revision is None or not is_revision(revision) or int(revision) < oldest):
         raise ResourcesStale(
             f"the engine's resources are of revision {revision or 'none'}, older than {oldest}, which was asked for"
         )

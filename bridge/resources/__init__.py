@@ -4,7 +4,7 @@ from bridge.resources.memory import MemoryStore
 from bridge.resources.opa_store import Counted, OpaStore
 from bridge.resources.push import PushReport, push
 from bridge.resources.source import Collected, Refusal, from_lines, from_objects
-from bridge.resources.store import Changed, Store
+from bridge.resources.store import Changed, Store, is_revision
 from bridge.resources.sync import SyncReport, sync
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "SyncReport",
     "from_lines",
     "from_objects",
+    "is_revision",
     "push",
     "sync",
 ]

@@ -51,6 +51,7 @@ SHARDS: Final = tuple(f"s{number:02x}" for number in range(256))
 
 _HEX: Final = 40
 _NORMAL: Final = {
+    "\\\\": "\\\\",  # a backslash of the string's own, which begins no escape
     "\\u003c": "<",
     "\\u003e": ">",
     "\\u0026": "&",

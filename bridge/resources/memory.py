@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, insort
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from bridge.errors import Misuse
+from bridge.errors import Misuse, ResourcesLost
 from bridge.resources import layout
 from bridge.resources.prepared import Prepared, custom_data_of, prepare
 from bridge.resources.store import Changed, Difference, next_revision
@@ -115,8 +116,14 @@ class MemoryStore:
         return revision
 
     def difference(self, type_: str, prepared: Prepared, most: int) -> Difference | None:
-        """What differs between what is stored and what should be; None where it is more than `most`."""
-        there = self._of(type_).resources
+        """What differs between what is stored and what should be.
+
+        None where nothing was pushed yet, or where it is more than `most`.
+        """
+        held = self._of(type_)
+        if held.revision is None:
+            return None
+        there = held.resources
         upserts = {id_: text for id_, text in prepared.items() if there.get(id_) != text}
         removals = [id_ for id_ in there if id_ not in prepared]
         if len(upserts) + len(removals) > most:
@@ -130,14 +137,24 @@ class MemoryStore:
             type_: The resource type.
             upserts: Resources by id, both in canonical JSON text.
             removals: Ids in canonical JSON text.
+
+        Raises:
+            ResourcesLost: Nothing was ever pushed.
         """
         prepared = prepare(upserts)
         with self._lock:
             before = self._of(type_)
+            if before.revision is None:
+                raise ResourcesLost(
+                    f"there are no pushed resources of `{type_}`: push all of them, before some can change"
+                )
             gone = [id_ for id_ in removals if id_ not in prepared]
+            changed = Changed.of(before.resources, prepared, gone, before.revision)
+            if not changed.added and not changed.changed and not changed.removed:
+                return changed
             revision = next_revision(before.revision)
             self._held[encode(type_)] = before.changed(revision, prepared, gone)
-        return Changed.of(before.resources, prepared, gone, revision)
+        return replace(changed, revision=revision)
 
     def _of(self, type_: str) -> Held:
         try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bridge.errors import BadAnswer, LayoutDiffers
 from bridge.resources.layout import LAYOUT, empty_generation, named
+from bridge.resources.store import is_revision
 from bridge.strict_json import encode
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def _text(value: Any) -> str:
 
 
 def _digits(value: Any) -> str:
-    if not _text(value).isdecimal() or not value.isascii():
+    if not is_revision(_text(value)):
         raise TypeError
     return _text(value)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from bridge.resources.prepared import Prepared
+
+_MOST_DIGITS: Final = 40
+"""Of a revision, which counts microseconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,11 @@ class Store(Protocol):
             EngineFault: They cannot be read.
         """
         ...
+
+
+def is_revision(text: str) -> bool:
+    """Whether a text is a revision; a number of thousands of digits is none, and nothing that Python would read."""
+    return text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
 
 
 def next_revision(previous: str | None) -> str:

@@ -72,6 +72,7 @@ page_of(type, name, id) := (32 * block) + _place(firsts, id) if {
 _place(firsts, id) := count([first | some first in firsts; first <= id]) - 1
 
 _written := {
+	"\\\\": "\\\\", # a backslash of the string's own, which begins no escape
 	"\\u003c": "<",
 	"\\u003e": ">",
 	"\\u0026": "&",

@@ -66,6 +66,9 @@ test_posting_does_not_depend_on_what_is_escaped if {
 test_posting_of_what_looks_escaped_is_another if {
 	index.posting("a", "<") != index.posting("a", "\\u003c")
 	index.posting("a", "\\<") != index.posting("a", "\\\\u003c")
+	index.posting("a", "\\b") != index.posting("a", "\\u0008")
+	index.posting("a", "\\f") != index.posting("a", "\\u000c")
+	index.posting("a", "\\\\b") != index.posting("a", "\\\\u0008")
 }
 
 test_size_and_pages_of_short_postings if {

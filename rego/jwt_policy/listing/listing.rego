@@ -58,8 +58,9 @@ _holding(description, type, page) := [id |
 
 _by_index(posting, most, asked, everything) := {"everything": everything, "length": length, "pages": pages} if {
 	length := index.length(asked.type, posting)
+	first := min([asked.page, length]) # whoever asks may name any page: a range to it would be as long as they please
 	pages := [index.page(asked.type, posting, number) |
-		some number in numbers.range(asked.page, min([asked.page + most, length]) - 1)
-		number >= asked.page # a range counts downwards too
+		some number in numbers.range(first, min([first + most, length]) - 1)
+		number >= first # a range counts downwards too
 	]
 }

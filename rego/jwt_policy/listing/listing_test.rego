@@ -45,6 +45,17 @@ test_description_that_demands_nothing_lists_everything if {
 	listed == [{"everything": true, "length": 1, "pages": [["a", "b", "c", "d", "e"]]} | some _ in [1, 2]]
 }
 
+# A range that counts so far would not end.
+
+test_page_behind_the_last_one_is_not_there_however_far if {
+	asked := object.union(_all, {"page": 9007199254740993})
+	_of({"description": {}}, asked) == {"everything": true, "length": 1, "pages": []}
+	_of({"description": {"custom_data": {"user": "u"}}}, asked).pages == []
+	_of({"description": {"custom_data": {"user": "u", "site": 1}}}, asked).pages == []
+	_of({"description": {"custom_data": {"user": "nobody"}}}, asked).pages == []
+	_of({"description": {}}, object.union(_all, {"page": 1})).pages == []
+}
+
 # R9
 
 test_by_id if {

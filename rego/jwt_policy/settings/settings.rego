@@ -22,4 +22,4 @@ require_policy := false
 # METADATA
 # title: The fingerprint of these settings and of the rules
 # description: A bridge whose own fingerprint is another one refuses to decide with these rules.
-fingerprint := "028d22644a3a573c5265d6c005d0e6876f6ed4a69d21ff9ca66db80f318e9e6b"
+fingerprint := "cf78a7a020d0d533a3a71c85105e69ce287304a11a0d0274de806781a9fa2708"

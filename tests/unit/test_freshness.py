@@ -1,0 +1,96 @@
+"""`at_least`: no answer by id comes from resources that are older than the caller knows them to be."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge import Misuse, PolicyBridge, ReferenceEngine, WasmEngine
+from bridge.errors import EngineFault, ResourcesStale
+from bridge.freshness import refuse_stale_revision, revision_number
+
+CLAIMS = {"policy": {"version": 2, "devices": {}}}
+
+
+@pytest.fixture(params=[ReferenceEngine, WasmEngine], ids=lambda engine: engine.name)
+def policy_bridge(request):
+    with PolicyBridge(request.param()) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("text", ["0", "7", "007", "1795540678999736", "9" * 40])
+def test_a_revision_is_a_number(text):
+    assert revision_number(text) == int(text)
+
+
+def test_none_is_asked_for():
+    assert revision_number(None) is None
+
+
+@pytest.mark.parametrize(
+    "given", ["", "-1", "+1", "1.0", " 1", "1\n", "1_000", "٣", "²", "r7", "9" * 41, "9" * 5_000, 7, b"7", []]
+)
+def test_what_is_no_revision_is_misuse(policy_bridge, given):
+    policy_bridge.push("devices", [{"id": "a"}])
+    for ask in (
+        lambda: policy_bridge.check(CLAIMS, "devices", "a", at_least=given),
+        lambda: policy_bridge.check_many(CLAIMS, "devices", ["a"], at_least=given),
+        lambda: policy_bridge.list_allowed(CLAIMS, "devices", at_least=given),
+    ):
+        with pytest.raises(Misuse, match="at_least"):
+            ask()
+
+
+@pytest.mark.parametrize("revision", [None, "6", "06", "", "seven", "9" * 5_000])
+def test_what_is_older_or_no_revision_is_refused(revision):
+    with pytest.raises(ResourcesStale, match="older than 7"):
+        refuse_stale_revision(revision, 7)
+
+
+@pytest.mark.parametrize(("revision", "oldest"), [("7", 7), ("8", 7), ("10", 9), ("0", 0), (None, None), ("x", None)])
+def test_what_is_as_new_is_not_refused(revision, oldest):
+    refuse_stale_revision(revision, oldest)
+
+
+def test_revisions_rise_with_each_change_and_stale_answers_are_refused(policy_bridge):
+    first = policy_bridge.push("devices", [{"id": "a"}]).revision
+    second = policy_bridge.upsert("devices", [{"id": "b"}]).revision
+    third = policy_bridge.delete("devices", ["a"]).revision
+    fourth = policy_bridge.push("devices", [{"id": "c"}], force=True).revision
+    assert int(first) < int(second) < int(third) < int(fourth)
+    assert policy_bridge.check(CLAIMS, "devices", "c", at_least=fourth)
+    assert policy_bridge.list_allowed(CLAIMS, "devices", at_least=fourth).ids == ("c",)
+    newer = str(int(fourth) + 1)
+    for ask in (
+        lambda: policy_bridge.check(CLAIMS, "devices", "c", at_least=newer),
+        lambda: policy_bridge.check(CLAIMS, "devices", "unknown", at_least=newer),
+        lambda: policy_bridge.check({"policy": 1}, "devices", "c", at_least=newer),
+        lambda: policy_bridge.check_many(CLAIMS, "devices", [{"id": "inline"}, "c"], at_least=newer),
+        lambda: policy_bridge.list_allowed(CLAIMS, "devices", at_least=newer),
+    ):
+        with pytest.raises(ResourcesStale) as stale:
+            ask()
+        assert isinstance(stale.value, EngineFault)
+
+
+def test_inline_resources_and_unknown_types_have_no_age(policy_bridge):
+    newest = "9" * 30
+    assert policy_bridge.check(CLAIMS, "devices", {"id": "a"}, at_least=newest)
+    assert policy_bridge.check(CLAIMS, "users", "a", at_least=newest).reason == "unknown_type"
+    assert policy_bridge.check(None, "devices", "a", at_least=newest).reason == "malformed_input"
+    assert policy_bridge.list_allowed({"policy": {"version": 2}}, "devices", at_least=newest).decision is not None
+
+
+def test_what_was_never_pushed_is_older_than_anything(policy_bridge):
+    with pytest.raises(ResourcesStale, match="of revision none"):
+        policy_bridge.check(CLAIMS, "devices", "a", at_least="0")
+
+
+@pytest.mark.parametrize("engine", [ReferenceEngine, WasmEngine])
+def test_stale_resources_deny_where_faults_do(engine):
+    with PolicyBridge(engine(), on_error="deny") as denying:
+        revision = denying.push("devices", [{"id": "a"}]).revision
+        newer = str(int(revision) + 1)
+        decisions = denying.check_many(CLAIMS, "devices", ["a", {"id": "b"}], at_least=newer)
+        assert [decision.reason for decision in decisions] == ["engine_unavailable"] * 2
+        assert denying.check(CLAIMS, "devices", "a", at_least=newer).reason == "engine_unavailable"
+        assert denying.check(CLAIMS, "devices", "a", at_least=revision)

@@ -1,0 +1,140 @@
+"""A whole state in parts: put together they are the resources with their index, and none is too large."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from random import Random
+
+import pytest
+from conformance import tally
+from stored import patched, recounted
+
+from bridge import PushRefused
+from bridge.resources import generation, layout
+from bridge.resources.generation import parts
+from bridge.resources.prepared import prepare
+from bridge.strict_json import encode, parse
+
+VALUES = [
+    1,
+    1.5,
+    "1",
+    True,
+    None,
+    "",
+    "<&>\u2028",
+    "\\u0008",
+    "\\b",
+    [1, {"a": [None]}],
+    {"b": 1, "a": 2},
+    {"a": 2, "b": 1},
+]
+NAMES = ["user", "", "-", "a/b", "%2F", "\xe9"]
+IDS = ["007", "-", "a/b", "%2F", "\xe9", "e\u0301", " ", "\x00", '"', "\\", "\U0001f600", "\uffff"]
+
+
+def resources(count, *, seed=0):
+    random = Random(f"{tally.seed()} {seed}")
+    for id_ in IDS + [f"d{number}" for number in range(count)]:
+        data = {name: random.choice(VALUES) for name in random.sample(NAMES, random.randint(0, 4))}
+        yield {"id": id_, "custom_data": data} if random.random() < 0.9 else {"id": id_, "x": data}
+
+
+def prepared(values):
+    return prepare({encode(value["id"]): encode(value) for value in values})
+
+
+def put_together(found):
+    document = json.loads(layout.empty_generation())
+    for part in found:
+        patched(document, parse(part.patch.body()))
+    return document
+
+
+def with_hash(place, count):
+    """Ids whose resources lie in that shard, or in that bucket of it."""
+    ids = (f"i{number}" for number in itertools.count())
+    return list(itertools.islice((id_ for id_ in ids if "".join(layout.place(encode(id_))).startswith(place)), count))
+
+
+@pytest.mark.parametrize("count", [0, 1, 30, 700])
+def test_parts_put_together_are_the_resources_and_their_index(monkeypatch, count):
+    monkeypatch.setattr(layout, "PAGE", 4)
+    monkeypatch.setattr(layout, "SMALL", 3)
+    given = {value["id"]: value for value in resources(count, seed=count)}
+    found = list(parts(prepared(given.values())))
+    assert recounted(put_together(found)) == given
+    assert sum(part.resources for part in found) == len(given)
+
+
+def test_nothing_at_all_has_parts_as_well():
+    found = list(parts(prepare({})))
+    assert recounted(put_together(found)) == {}
+    assert sum(part.resources for part in found) == 0
+
+
+def test_parts_are_cut_by_bytes_and_by_operations(monkeypatch):
+    monkeypatch.setattr(generation, "_PART", 20_000)
+    monkeypatch.setattr(generation, "_OPERATIONS", 50)
+    given = list(resources(1_500))
+    found = list(parts(prepared(given)))
+    assert len(found) > 10
+    assert all(0 < len(part.patch) <= 50 for part in found)
+    assert max(map(len, (part.patch for part in found))) == 50
+    values = [[len(value) for _, _, value in part.patch] for part in found]
+    assert all(sum(sizes) <= 20_000 or len(sizes) == 1 for sizes in values)
+    # Each could have taken no more: the next one's first did not fit in.
+    for sizes, following in itertools.pairwise(values):
+        assert len(sizes) == 50 or sum(sizes) + following[0] > 20_000
+    assert len(recounted(put_together(found))) == len(given)
+
+
+def test_a_shard_too_large_for_a_part_is_sent_bucket_by_bucket(monkeypatch):
+    monkeypatch.setattr(generation, "_PART", 20_000)
+    given = [{"id": id_, "custom_data": {"text": "x" * 3_000, "n": 1}} for id_ in with_hash("s7f", 20)]
+    found = list(parts(prepared(given)))
+    places = [path for part in found for _, path, _ in part.patch if path[0] == "resources"]
+    assert {path[:2] for path in places} == {("resources", "s7f")}
+    assert all(len(path) == 3 for path in places)
+    assert len(places) == len({path[2] for path in places}) > 1
+    assert len(recounted(put_together(found))) == 20
+    assert sum(part.resources for part in found) == 20
+
+
+def test_a_shard_of_postings_too_large_for_a_part_is_sent_one_by_one(monkeypatch):
+    monkeypatch.setattr(generation, "_PART", 2_000)
+    given = [{"id": f"i{number}" * 40, "custom_data": {"n": number % 600}} for number in range(3_000)]
+    found = list(parts(prepared(given)))
+    depths = {len(path) for part in found for _, path, _ in part.patch if path[0] == "postings"}
+    assert depths == {2, 3}
+    assert len(recounted(put_together(found))) == 3_000
+
+
+def test_resources_of_one_hash_that_no_body_can_hold_are_refused(monkeypatch):
+    monkeypatch.setattr(generation, "_PART", 1_000)
+    monkeypatch.setattr(generation, "_MOST", 5_000)
+    given = [{"id": id_, "text": "x" * 2_000} for id_ in with_hash("s7fb3a", 3)]
+    with pytest.raises(PushRefused, match="3 resources whose ids have one hash"):
+        list(parts(prepared(given)))
+    assert len(recounted(put_together(parts(prepared(given[:2]))))) == 2
+
+
+@pytest.mark.parametrize("count", [1_024 * 2, 1_024 * 2 + 1, 3_000])
+def test_a_posting_of_more_pages_than_are_sent_at_once(monkeypatch, count):
+    monkeypatch.setattr(layout, "PAGE", 2)
+    monkeypatch.setattr(layout, "SMALL", 1)
+    given = [{"id": f"d{number:05}", "custom_data": {"n": 1, "m": number}} for number in range(count)]
+    document = put_together(parts(prepared(given)))
+    assert len(recounted(document)) == count
+    lengths = sorted(len(posting["pages"]) for posting in document["large"].values())
+    assert lengths == [-(-count // 2)] * 2
+
+
+def test_ids_are_in_the_order_of_code_points_whatever_order_they_came_in():
+    ids = ["\U0001f600", "\uffff", "\xe9", "e\u0301", "\\", '"', "\x00", "a", "\ue000"]
+    given = [{"id": id_, "custom_data": {"n": 1}} for id_ in ids]
+    document = put_together(parts(prepared(given)))
+    (posting,) = (ids for short in document["postings"].values() for ids in short.values())
+    assert posting == sorted(ids)
+    assert document["large"]["all"]["pages"] == [sorted(ids)]

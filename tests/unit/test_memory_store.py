@@ -1,0 +1,173 @@
+"""Resources in this process: revisions that never change, an index like that on OPA, and the same answers."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
+
+import pytest
+from conformance import tally
+
+from bridge import ListChanged, Misuse, PolicyBridge, ReferenceEngine, WasmEngine
+from bridge.errors import ResourcesLost
+from bridge.resources import MemoryStore, layout
+from bridge.resources.prepared import prepare
+from bridge.strict_json import encode
+
+TYPES = ("devices", "sessions")
+CLAIMS = {"policy": {"version": 2, "devices": {"custom_data": {"n": 1}}}}
+
+
+def texts(*resources):
+    return prepare({encode(value["id"]): encode(value) for value in resources})
+
+
+def device(id_, **custom_data):
+    return {"id": id_, "custom_data": custom_data}
+
+
+@pytest.fixture
+def store():
+    return MemoryStore(TYPES)
+
+
+@pytest.fixture(params=[ReferenceEngine, WasmEngine], ids=lambda engine: engine.name)
+def policy_bridge(request):
+    with PolicyBridge(request.param()) as opened:
+        yield opened
+
+
+def test_a_change_counts_what_it_did(store):
+    store.replace("devices", texts(device("a", n=1), device("b"), device("c")))
+    changed = store.change(
+        "devices",
+        texts(device("a", n=1), device("b", n=2), device("d")),
+        [b'"c"', b'"d"', b'"x"'],  # one that is upserted as well stays
+    )
+    assert (changed.added, changed.changed, changed.removed, changed.unchanged, changed.absent) == (1, 1, 1, 1, 1)
+    assert store.ids("devices") == {b'"a"', b'"b"', b'"d"'}
+    assert changed.revision == store.held(b'"devices"').revision
+
+
+def test_a_change_of_nothing_is_no_new_revision(store):
+    revision = store.replace("devices", texts(device("a", n=1)))
+    changed = store.change("devices", texts({"custom_data": {"n": 1.0}, "id": "a"}), [b'"x"', b'"x"'])
+    assert (changed.unchanged, changed.absent, changed.revision) == (1, 1, revision)
+    assert store.held(b'"devices"').revision == revision
+
+
+def test_nothing_can_be_changed_before_all_was_pushed(store):
+    for upserts, removals in ((texts(device("a")), []), ({}, [b'"a"']), ({}, [])):
+        with pytest.raises(ResourcesLost, match="no pushed resources of `devices`"):
+            store.change("devices", upserts, removals)
+    assert store.held(b'"devices"').revision is None
+    store.replace("sessions", {})
+    with pytest.raises(ResourcesLost):
+        store.change("devices", texts(device("a")), [])
+    store.replace("devices", {})
+    assert store.change("devices", texts(device("a")), []).added == 1
+
+
+def test_nothing_is_compared_before_all_was_pushed(store):
+    assert store.difference("devices", texts(device("a")), 10) is None
+    store.replace("devices", {})
+    difference = store.difference("devices", texts(device("a")), 10)
+    assert (list(difference.upserts), difference.removals, difference.added, difference.before) == ([b'"a"'], [], 1, 0)
+
+
+def test_a_first_sync_pushes_all(policy_bridge):
+    report = policy_bridge.sync("devices", [device("a"), device("b")])
+    assert (report.added, report.generation, report.revisions) == (2, True, 1)
+    report = policy_bridge.sync("devices", [device("a"), device("b", n=1)])
+    assert (report.added, report.changed, report.removed, report.generation) == (0, 1, 0, False)
+    assert policy_bridge.list_allowed(CLAIMS, "devices").ids == ("b",)
+
+
+def test_types_that_are_not_known(store):
+    for call in (
+        lambda: store.ids("users"),
+        lambda: store.replace("users", {}),
+        lambda: store.change("users", {}, []),
+        lambda: store.difference("users", texts(), 1),
+    ):
+        with pytest.raises(Misuse, match="`users`"):
+            call()
+
+
+def test_what_was_held_before_a_change_is_as_it_was(store):
+    store.replace("devices", texts(device("b", n=1), device("a", n=1), device("c", m=1)))
+    before = store.held(b'"devices"')
+    assert before.posting('["n",1]') == [b'"a"', b'"b"']
+    assert before.all_ids() == [b'"a"', b'"b"', b'"c"']
+    store.change("devices", texts(device("aa", n=1), device("c", n=1)), [b'"b"'])
+    assert before.posting('["n",1]') == [b'"a"', b'"b"']
+    assert before.posting('["m",1]') == [b'"c"']
+    assert before.all_ids() == [b'"a"', b'"b"', b'"c"']
+    after = store.held(b'"devices"')
+    assert after.posting('["n",1]') == [b'"a"', b'"aa"', b'"c"']
+    assert after.posting('["m",1]') == []
+    assert after.all_ids() == [b'"a"', b'"aa"', b'"c"']
+
+
+def test_what_was_pushed_twice_is_not_shared(store):
+    """A change of one store must not reach another that was given the same resources."""
+    given = texts(device("a", n=1), device("b", n=1))
+    other = MemoryStore(TYPES)
+    store.replace("devices", given)
+    other.replace("devices", given)
+    store.change("devices", texts(device("c", n=1)), [b'"a"'])
+    assert other.held(b'"devices"').posting('["n",1]') == [b'"a"', b'"b"']
+    assert given.postings['["n",1]'] == [b'"a"', b'"b"']
+    assert set(given) == {b'"a"', b'"b"'}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_changes_leave_the_index_of_a_push(store, seed):
+    random = Random(f"{tally.seed()} {seed}")
+    known = ["\uffff", "\U0001f600", "\x00", '"', *(f"d{number}" for number in range(40))]
+    there = {}
+    store.replace("devices", {})
+    for _ in range(40):
+        upserts = {
+            id_: device(id_, **{name: random.choice([1, True, "\\b", "\\u0008"]) for name in random.sample("nmk", 2)})
+            for id_ in random.sample(known, random.randint(0, 12))
+        }
+        removals = random.sample(known, random.randint(0, 12))
+        store.change("devices", texts(*upserts.values()), map(encode, removals))
+        there = {id_: value for id_, value in there.items() if id_ not in removals} | upserts
+        wanted, found = texts(*there.values()), store.held(b'"devices"')
+        assert found.resources == wanted
+        assert found._prepared.postings == {text: sorted(ids, key=layout.raw) for text, ids in wanted.postings.items()}
+        assert found.all_ids() == sorted(wanted, key=layout.raw)
+
+
+def test_changes_from_many_threads_are_all_there(store):
+    store.replace("devices", {})
+    start = threading.Barrier(4)
+
+    def change(thread):
+        start.wait()
+        revisions = []
+        for number in range(50):
+            removals = [encode(f"{thread}-{number - 1}")] if number % 5 == 4 else []
+            revisions.append(store.change("devices", texts(device(f"{thread}-{number}", n=1)), removals).revision)
+        return revisions
+
+    with ThreadPoolExecutor(4) as pool:
+        revisions = [revision for some in pool.map(change, range(4)) for revision in some]
+    assert len(set(revisions)) == 200
+    held = store.held(b'"devices"')
+    assert held.revision == max(revisions, key=int)
+    assert len(held.resources) == 160
+    assert held.posting('["n",1]') == sorted(held.resources, key=layout.raw) == held.all_ids()
+
+
+def test_a_list_goes_on_over_a_change_of_nothing_and_no_other(policy_bridge):
+    policy_bridge.push("devices", [device(id_, n=1) for id_ in "abcd"])
+    first = policy_bridge.list_allowed(CLAIMS, "devices", limit=2)
+    policy_bridge.upsert("devices", [device("a", n=1)])
+    assert policy_bridge.list_allowed(CLAIMS, "devices", after=first.cursor).ids == ("c", "d")
+    policy_bridge.delete("devices", ["a"])
+    with pytest.raises(ListChanged):
+        policy_bridge.list_allowed(CLAIMS, "devices", after=first.cursor)

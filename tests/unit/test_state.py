@@ -1,0 +1,87 @@
+"""The small document beside the generations, as it is written and as it is read."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+
+from bridge import BadAnswer
+from bridge.errors import EngineFault, LayoutDiffers
+from bridge.resources.state import Current, State, current, first_state
+
+CURRENT = {"revision": "7", "generation": "g1", "store": "abc", "count": 2}
+STATE = {
+    "layout": 1,
+    "store": "abc",
+    "revisions": {"r7": True},
+    "marks": {"m2": {"generation": "g2"}},
+    "current": CURRENT,
+}
+
+
+def test_a_state_is_read():
+    state = State.read("devices", STATE)
+    assert state == State("abc", Current("7", "g1", "abc", 2), "r7", {"m2": "g2"})
+    assert state.revision == "7"
+
+
+def test_the_first_state_is_one_without_anything_current():
+    document = json.loads(first_state("abc"))
+    assert document["generations"] == {}
+    state = State.read("devices", document["state"])
+    assert state == State("abc", None, "r0", {})
+    assert state.revision is None
+
+
+def test_what_is_current_is_read_as_it_was_written():
+    written = json.loads(current("1234567890123456", "g1", "abc", 0))
+    assert Current.read(written) == Current("1234567890123456", "g1", "abc", 0)
+
+
+@pytest.mark.parametrize("layout", [2, 3, 10**30])
+@pytest.mark.parametrize("rest", [{}, STATE])
+def test_a_later_layout_is_not_read_whatever_it_holds(layout, rest):
+    with pytest.raises(LayoutDiffers, match=f"layout {layout}, which a newer bridge has written") as error:
+        State.read("devices", {**rest, "layout": layout})
+    assert isinstance(error.value, EngineFault)
+    assert "`devices`" in str(error.value)
+
+
+MISSING = object()
+BROKEN = [
+    *((("current", name), value) for name in ("revision", "generation", "store") for value in ("", 7, None, MISSING)),
+    *((("current", "revision"), value) for value in ("seven", "-7", "7.0", " 7", "٣", "9" * 5_000)),
+    *((("current", "count"), value) for value in ("2", None, True, 2.0, MISSING)),
+    *((("store",), value) for value in ("", 7, None, MISSING)),
+    *((("revisions",), value) for value in ({}, {"r7": True, "r8": True}, {"": True}, [1], None, 7, MISSING)),
+    *(
+        (("marks",), value)
+        for value in ([], None, {"m": {}}, {"m": {"generation": ""}}, {"": {"generation": "g"}}, MISSING)
+    ),
+    (("current",), [1]),
+    (("current",), "7"),
+    (("current",), {}),
+]
+
+
+@pytest.mark.parametrize(("path", "value"), BROKEN)
+def test_what_no_bridge_has_written_is_no_state(path, value):
+    document = copy.deepcopy(STATE)
+    *above, name = path
+    parent = document
+    for step in above:
+        parent = parent[step]
+    if value is MISSING:
+        del parent[name]
+    else:
+        parent[name] = value
+    with pytest.raises(BadAnswer, match="not written by a bridge"):
+        State.read("devices", document)
+
+
+@pytest.mark.parametrize("document", [None, [], "state", 7, {}, {"layout": 1}, {"layout": True}, {"layout": "2"}])
+def test_what_is_no_state_at_all(document):
+    with pytest.raises(BadAnswer, match="not written by a bridge"):
+        State.read("devices", document)
