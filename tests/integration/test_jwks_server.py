@@ -483,8 +483,10 @@ def raw_server(serve, talk):
             gone.set()
 
         threading.Thread(target=listen, daemon=True).start()
-        talk(send, gone)
-        server.gone.set()
+        try:
+            talk(send, gone)
+        finally:  # to send may be what shows that the client is gone
+            server.gone.set()
 
     server.gone = threading.Event()
     server.answer = answer

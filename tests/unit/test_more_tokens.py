@@ -130,8 +130,7 @@ def b64(data):
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def base64url_alphabet():
-    return string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+ALPHABET = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
 
 
 def refusal_of(token):
@@ -175,14 +174,14 @@ def test_base64url_of_every_length_is_read(size):
     assert base64url.decode(b64(data)) == data
 
 
-@pytest.mark.parametrize(("start", "last"), [("A", "AQgw"), ("AA", "AEIMQUYcgkosw048"), ("AAA", base64url_alphabet())])
+@pytest.mark.parametrize(("start", "last"), [("A", "AQgw"), ("AA", "AEIMQUYcgkosw048"), ("AAA", ALPHABET)])
 def test_base64url_of_bytes_has_one_spelling(start, last):
     """RFC 4648, section 3.5: the bits that no byte takes are zero."""
     taken = []
-    for end in base64url_alphabet():
+    for end in ALPHABET:
         with contextlib.suppress(base64url.NotBase64url):
             taken.append(b64(base64url.decode(start + end)))
-    assert taken == [start + end for end in base64url_alphabet() if end in last]
+    assert taken == [start + end for end in ALPHABET if end in last]
 
 
 # Claims
