@@ -13,6 +13,9 @@ from opa_client.opa import OpaClient as PeerClient
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_FOUND: Final = "resource.custom_data"
+_DEMANDED: Final = "principal.policy.devices.custom_data"
+
 _ACL: Final = """
 [request_definition]
 r = sub, obj, act
@@ -43,29 +46,44 @@ def opa_python_client(url: str) -> PeerClient:
 
 
 class Cedar:
-    """cedarpy: the policy of a token as Cedar's text; a device is an entity that is built for each call.
+    """cedarpy, in the two ways that a token's policy can be told to it.
+
+    Either one policy set serves all tokens, and the agent is an entity whose attributes are the claims; or the policy
+    of one token is a text of Cedar's, which serves that token alone. The device is an entity in both. All entities are
+    built for each call.
 
     Args:
         custom_data: What the policy demands.
     """
 
     def __init__(self, custom_data: Mapping[str, str]) -> None:
-        demands = " && ".join(
-            f"resource.custom_data has {name} && resource.custom_data.{name} == {json.dumps(value)}"
-            for name, value in custom_data.items()
-        )
-        self.text = f'permit(principal, action == Action::"access", resource) when {{ {demands} }};'
-        self.parsed = cedarpy.PolicySet.from_str(self.text)
+        wanted = " && ".join(f"{_FOUND} has {name} && {_FOUND}.{name} == {{}}" for name in custom_data)
+        head = 'permit(principal, action == Action::"access", resource) when'
+        of_claims = wanted.format(*(f"{_DEMANDED}.{name}" for name in custom_data))
+        self.for_all = cedarpy.PolicySet.from_str(f"{head} {{ {of_claims} }};")
+        self.text = f"{head} {{ {wanted.format(*map(json.dumps, custom_data.values()))} }};"
+        self.for_one = cedarpy.PolicySet.from_str(self.text)
 
-    def allows(self, policies: str | cedarpy.PolicySet, resource: Mapping[str, Any]) -> bool:
+    def allows(self, claims: Mapping[str, Any], resource: Mapping[str, Any]) -> bool:
+        """By the policy set for all tokens."""
+        agent = {"uid": {"type": "Agent", "id": claims["sub"]}, "attrs": claims, "parents": []}
+        return self._allows(self.for_all, resource, [agent])
+
+    def allows_one(self, policies: str | cedarpy.PolicySet, resource: Mapping[str, Any]) -> bool:
+        """By the policies of one token."""
+        return self._allows(policies, resource, [])
+
+    def _allows(
+        self, policies: str | cedarpy.PolicySet, resource: Mapping[str, Any], entities: list[dict[str, Any]]
+    ) -> bool:
         uid = {"type": "Device", "id": resource["id"]}
-        entities = [{"uid": uid, "attrs": {"custom_data": resource["custom_data"]}, "parents": []}]
         request = {
             "principal": {"type": "Agent", "id": "agent@example.com"},
             "action": {"type": "Action", "id": "access"},
             "resource": uid,
             "context": {},
         }
+        entities.append({"uid": uid, "attrs": resource, "parents": []})
         allowed: bool = cedarpy.is_authorized(request, policies, entities).allowed
         return allowed
 
