@@ -1,11 +1,12 @@
 # Every habit of the project. `make help` lists them; each does its own set-up, in .venv, and works from any directory.
 #   PYTHON=…       the Python (3.11 or newer) that .venv is made with
 #   PYTEST_ARGS=…  more arguments for pytest
+#   BENCH_ARGS=…   more arguments for the benchmarks, such as --size full
 
 .DEFAULT_GOAL := help
 
 TARGETS := help demo test lint lint-rego format render coverage rego-test docker-test opa wheel clean conformance-long exhaustive \
-    mutants
+    mutants bench
 .PHONY: $(TARGETS)
 
 # Strips the space that make puts before the name; works for folders with spaces too, for nothing is included.
@@ -91,6 +92,9 @@ exhaustive: $(VENV)/.installed-dev ## compare all deciders on every policy and r
 mutants: $(VENV)/.installed-dev ## change the rules and the Python that decides, one thing at a time: some test must fail each time
 	@opa="$$($(OPA_SOURCE))" && PYTHONPATH=tests $(PY) -m mutation --opa "$$opa" $(MUTANTS_ARGS)
 
+bench: $(VENV)/.installed-bench ## measure ours beside the peers, by BENCH_ARGS (BENCH_ARGS=--help tells them)
+	@opa="$$($(OPA_SOURCE))" && JWT_BRIDGE_OPA="$$opa" $(PY) -m benchmarks.bench $(BENCH_ARGS)
+
 # The first Python that is new enough and can make a venv: `python3` may be neither.
 $(VENV)/bin/python:
 	@for python in $(PYTHONS); do \
@@ -113,6 +117,13 @@ $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
 	@echo "installing into $(VENV), with the tools for development"
 	@$(PY) -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	@$(PY) -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	@echo "$(ROOT)" | tee $@ >$(VENV)/.installed
+
+# The peers beside what .venv has already: whoever only develops does not need them.
+$(VENV)/.installed-bench: pyproject.toml | $(VENV)/bin/python
+	@echo "installing into $(VENV), with what the benchmarks compare with"
+	@$(PY) -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable . --group bench
 	@echo "$(ROOT)" | tee $@ >$(VENV)/.installed
 
 endif
