@@ -9,9 +9,19 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 
 from bridge.decision import Decision, Reason, Request
 from bridge.engines import WasmEngine
-from bridge.errors import BadAnswer, EngineFault, Misuse
+from bridge.errors import BadAnswer, EngineFault, MalformedInput, Misuse
 from bridge.resources import Collected, from_objects, push
-from bridge.strict_json import ABSENT, CLAIMS_BYTES, RESOURCE_BYTES, Absent, encode, parse, pointer, resolve
+from bridge.strict_json import (
+    ABSENT,
+    CLAIMS_BYTES,
+    RESOURCE_BYTES,
+    Absent,
+    encode,
+    encode_repeated,
+    parse,
+    pointer,
+    resolve,
+)
 from bridge.tokens import may_be_sent_raw
 
 if TYPE_CHECKING:
@@ -109,7 +119,7 @@ class PolicyBridge:
             EngineFault: The engine could not decide, with `on_error="raise"`.
             Misuse: A token was given, but there is no verifier.
         """
-        return self.check_many(token_or_claims, type_, [resource_or_id])[0]
+        return self._decided(self._subject(token_or_claims).requests(type_, [resource_or_id]))[0]
 
     def check_many(
         self, token_or_claims: str | dict[str, object], type_: str, resources_or_ids: Iterable[object]
@@ -188,8 +198,8 @@ class PolicyBridge:
 
     def _subject(self, token_or_claims: object) -> _Subject:
         if not isinstance(token_or_claims, str):
-            return _Subject(encode(token_or_claims, max_bytes=CLAIMS_BYTES, what="claims"))
-        claims = encode(self.verify(token_or_claims), max_bytes=CLAIMS_BYTES, what="claims")
+            return _Subject(encode_repeated(token_or_claims, max_bytes=CLAIMS_BYTES, what="claims"))
+        claims = encode_repeated(self.verify(token_or_claims), max_bytes=CLAIMS_BYTES, what="claims")
         if self.engine.rule_set.token is not None and may_be_sent_raw(token_or_claims):
             return _Subject(claims, encode(token_or_claims, what="token"))
         return _Subject(claims)
@@ -232,19 +242,12 @@ class _Subject:
         requests = []
         for index, value in enumerate(values):
             by_id = isinstance(value, str)
-            what = "id" if by_id else "resource"
-            if len(values) > 1:
-                what += f" {index}"
-            text = encode(value, max_bytes=sys.maxsize if by_id else RESOURCE_BYTES, what=what)
-            requests.append(
-                Request(
-                    claims=claims,
-                    type=type_text,
-                    token=self.token,
-                    resource=None if by_id else text,
-                    id=text if by_id else None,
-                )
-            )
+            try:
+                text = encode(value, max_bytes=sys.maxsize if by_id else RESOURCE_BYTES)
+            except MalformedInput as error:
+                what = "id" if by_id else "resource"
+                raise error.named(f"{what} {index}" if len(values) > 1 else what) from None
+            requests.append(Request(claims, type_text, None if by_id else text, text if by_id else None, self.token))
         return requests
 
 

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
 from bridge import reference
 from bridge.rendering import RuleSet
 from bridge.resources import MemoryStore
-from bridge.strict_json import MAX_DEPTH, parse
+from bridge.strict_json import parse_canonical
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bridge.decision import Decision, Request
+    from bridge.decision import Decision, Reason, Request
+    from bridge.strict_json import Value
+
+
+_LONGEST_KEPT: Final = 4_096
+_parse_repeated: Final = lru_cache(maxsize=256)(parse_canonical)
+"""Claims and types come again and again. Nothing changes what was parsed."""
 
 
 class ReferenceEngine:
@@ -33,6 +40,7 @@ class ReferenceEngine:
         self.rule_set = rule_set or RuleSet()
         self.rule_set.refuse_token_checks(self.name)
         self._store = MemoryStore(self.rule_set.policy.types)
+        self._plain: dict[Reason, Decision] = {}
 
     @property
     def store(self) -> MemoryStore:
@@ -54,12 +62,26 @@ class ReferenceEngine:
         """Nothing to do."""
 
     def _decided(self, request: Request) -> tuple[Decision, bytes | None]:
-        # The request holds claims and a resource, which may be nested as deep as R12.4 allows each.
-        value = parse(request.text, max_depth=MAX_DEPTH + 1)
+        claims, type_, resource, id_ = request.claims, request.type, request.resource, request.id
+        value: dict[str, Value] = {}
+        if claims is not None:
+            value["claims"] = _parse_repeated(claims) if len(claims) <= _LONGEST_KEPT else parse_canonical(claims)
+        if type_ is not None:
+            value["type"] = _parse_repeated(type_) if len(type_) <= _LONGEST_KEPT else parse_canonical(type_)
+        if resource is not None:
+            value["resource"] = parse_canonical(resource)
+        if id_ is not None:
+            value["id"] = parse_canonical(id_)
         found, revision = self._store.find(request)
-        stored = {}
-        if found is not None:
-            assert isinstance(value, dict)
-            stored = {str(value["type"]): {str(value["id"]): parse(found)}}
+        stored = {} if found is None else {str(value["type"]): {str(value["id"]): parse_canonical(found)}}
         decision = reference.decide(value, self.rule_set.policy, stored)
-        return replace(decision, engine=self.name, revision=revision), found
+        return self._named(decision, revision), found
+
+    def _named(self, decision: Decision, revision: str | None) -> Decision:
+        """The decision as this engine's; without details and revision it is the same one each time."""
+        if revision is not None or decision.failures or decision.violations:
+            return replace(decision, engine=self.name, revision=revision)
+        named = self._plain.get(decision.reason)
+        if named is None:
+            named = self._plain[decision.reason] = replace(decision, engine=self.name)
+        return named

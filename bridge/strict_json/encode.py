@@ -9,15 +9,14 @@ from __future__ import annotations
 import math
 from decimal import Decimal
 from json.encoder import encode_basestring as _quote
-from typing import Any, Final
+from typing import Any
 
 from bridge.errors import MalformedInput
 from bridge.strict_json import numbers
+from bridge.strict_json.plain import SMALL, plain_text
 from bridge.strict_json.pointer import pointer
 from bridge.strict_json.scanner import SURROGATE
 from bridge.strict_json.values import MAX_DEPTH, MAX_NODES, RESOURCE_BYTES
-
-_SMALL: Final = 10**15  # an int below it is its own canonical text
 
 
 def encode(value: object, *, max_bytes: int = RESOURCE_BYTES, what: str = "") -> bytes:
@@ -31,6 +30,9 @@ def encode(value: object, *, max_bytes: int = RESOURCE_BYTES, what: str = "") ->
     Raises:
         MalformedInput: R12.3-R12.7, with a JSON Pointer.
     """
+    plain = plain_text(value)
+    if plain is not None and len(plain) <= max_bytes:
+        return plain
     try:
         text = _Encoder(max_bytes).text(value, 0).encode("utf-8")
         if len(text) > max_bytes:
@@ -71,7 +73,7 @@ class _Encoder:
             return self.object(value, depth)
         if kind is list:
             return self.array(value, depth)
-        if kind is int and -_SMALL < value < _SMALL:
+        if kind is int and -SMALL < value < SMALL:
             return str(value)
         if value is None:
             return "null"
