@@ -22,4 +22,4 @@ require_policy := false
 # METADATA
 # title: The fingerprint of these settings and of the rules
 # description: A bridge whose own fingerprint is another one refuses to decide with these rules.
-fingerprint := "845cff65220283a2c87a5e072a528ab7664d9369e81632964b89171b1a1f8b93"
+fingerprint := "92fc342e4f82bb355ba201a1bcedd9bd0b323781c8e977fed3ea80e3b501ab30"
