@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cache
 from typing import TYPE_CHECKING, Final, NoReturn
 
 if TYPE_CHECKING:
@@ -116,18 +115,6 @@ class Decision:
             if details:
                 answer[name] = [{"pointer": detail.pointer, "code": detail.code} for detail in details]
         return answer
-
-
-@cache
-def deny(reason: Reason) -> Decision:
-    """A denial without details."""
-    return Decision(allow=False, reason=reason)
-
-
-@cache
-def allow(reason: Reason) -> Decision:
-    """An allow for one of the two reasons there are."""
-    return Decision(allow=True, reason=reason)
 
 
 @dataclass(frozen=True, slots=True)

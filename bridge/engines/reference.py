@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from bridge import reference
 from bridge.rendering import RuleSet
 from bridge.resources import MemoryStore
-from bridge.strict_json import parse_canonical
+from bridge.strict_json import Repeated, parse_canonical
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bridge.decision import Decision, Reason, Request
+    from bridge.decision import Decision, Request
     from bridge.strict_json import Value
 
 
-_LONGEST_KEPT: Final = 4_096
-_parse_repeated: Final = lru_cache(maxsize=256)(parse_canonical)
+_parsed: Final = Repeated(parse_canonical)
 """Claims and types come again and again. Nothing changes what was parsed."""
 
 
@@ -33,14 +31,13 @@ class ReferenceEngine:
         InvalidSetting: The rule set verifies raw tokens, which runs on an OPA server only.
     """
 
-    name = "reference"
+    name = reference.NAME
     batch_bytes = 16 * 1024 * 1024
 
     def __init__(self, rule_set: RuleSet | None = None) -> None:
         self.rule_set = rule_set or RuleSet()
         self.rule_set.refuse_token_checks(self.name)
         self._store = MemoryStore(self.rule_set.policy.types)
-        self._plain: dict[Reason, Decision] = {}
 
     @property
     def store(self) -> MemoryStore:
@@ -62,26 +59,21 @@ class ReferenceEngine:
         """Nothing to do."""
 
     def _decided(self, request: Request) -> tuple[Decision, bytes | None]:
-        claims, type_, resource, id_ = request.claims, request.type, request.resource, request.id
         value: dict[str, Value] = {}
-        if claims is not None:
-            value["claims"] = _parse_repeated(claims) if len(claims) <= _LONGEST_KEPT else parse_canonical(claims)
-        if type_ is not None:
-            value["type"] = _parse_repeated(type_) if len(type_) <= _LONGEST_KEPT else parse_canonical(type_)
-        if resource is not None:
-            value["resource"] = parse_canonical(resource)
-        if id_ is not None:
-            value["id"] = parse_canonical(id_)
+        if request.claims is not None:
+            value["claims"] = _parsed_again(request.claims)
+        if request.type is not None:
+            value["type"] = _parsed_again(request.type)
+        if request.resource is not None:
+            value["resource"] = parse_canonical(request.resource)
+        if request.id is not None:
+            value["id"] = parse_canonical(request.id)
         found, revision = self._store.find(request)
         stored = {} if found is None else {str(value["type"]): {str(value["id"]): parse_canonical(found)}}
         decision = reference.decide(value, self.rule_set.policy, stored)
-        return self._named(decision, revision), found
+        return decision if revision is None else replace(decision, revision=revision), found
 
-    def _named(self, decision: Decision, revision: str | None) -> Decision:
-        """The decision as this engine's; without details and revision it is the same one each time."""
-        if revision is not None or decision.failures or decision.violations:
-            return replace(decision, engine=self.name, revision=revision)
-        named = self._plain.get(decision.reason)
-        if named is None:
-            named = self._plain[decision.reason] = replace(decision, engine=self.name)
-        return named
+
+def _parsed_again(text: bytes) -> Value:
+    value = _parsed(text)
+    return parse_canonical(text) if value is None else value

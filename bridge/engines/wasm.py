@@ -13,7 +13,6 @@ import time
 import weakref
 from collections import deque
 from dataclasses import replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import wasmtime
@@ -24,7 +23,7 @@ from bridge.engines.answer import input_for, read_answer
 from bridge.errors import BadAnswer, DeadlineExceeded, EngineFault, InvalidSetting
 from bridge.rendering import RuleSet, default_wasm, entrypoints, fingerprint
 from bridge.resources import MemoryStore
-from bridge.strict_json import parse
+from bridge.strict_json import Repeated, parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,8 +40,6 @@ _TICK_SECONDS: Final = 0.1
 _SETTING_UP_TICKS: Final = 600
 _READ: Final = 4_096
 _EVAL_NUMBERS: Final = 7
-_MOST_KEPT: Final = 256
-_LONGEST_KEPT: Final = 2_048
 _DAY: Final = 86_400
 _DEADLINE: Final = 10.0
 _NO_DATA: Final = b"{}"
@@ -86,8 +83,8 @@ class WasmEngine:
         self._store = MemoryStore(self.rule_set.policy.types)
         if not 0 < deadline <= _DAY:
             raise InvalidSetting("the deadline must be a number of seconds, more than 0 and at most a day")
-        # Few replies are different, and a decision cannot be changed: each is read once.
-        self._read_one = lru_cache(maxsize=_MOST_KEPT)(lambda reply: self._read(reply, 1)[0])
+        # Few replies are different, and a decision cannot be changed.
+        self._decisions = Repeated(lambda reply: self._read(reply, 1)[0])
         path = wasm or default_wasm()
         try:
             self._policy = _Policy(path.read_bytes(), deadline)
@@ -106,12 +103,14 @@ class WasmEngine:
         Raises:
             EngineFault: There is no decision for any of them.
         """
+        if len(requests) == 1:
+            return [self.explain(requests[0])[0]]
         if not requests:
             return []
-        # A stored resource is given to the rules in the request: it was checked when it was pushed, and is looked up
-        # here by the same type and id as the rules would.
         found = [self._store.find(request) for request in requests]
-        return self._decided(requests, found)
+        asked = [_asked(request, text) for request, (text, _) in zip(requests, found, strict=True)]
+        decisions = self._read(self._policy.reply(self._answer, input_for(asked)), len(asked))
+        return [_of(decision, revision) for decision, (_, revision) in zip(decisions, found, strict=True)]
 
     def explain(self, request: Request) -> tuple[Decision, bytes | None]:
         """The decision, and the stored resource it is about, in canonical text, where it was asked by id and known.
@@ -119,8 +118,12 @@ class WasmEngine:
         Raises:
             EngineFault: There is no decision.
         """
-        found = self._store.find(request)
-        return self._decided([request], [found])[0], found[0]
+        text, revision = self._store.find(request)
+        reply = self._policy.reply(self._answer, _asked(request, text).text)
+        decision = self._decisions(reply)
+        if decision is None:
+            [decision] = self._read(reply, 1)
+        return _of(decision, revision), text
 
     def query(self, entrypoint: str, input_: bytes) -> Value:
         """What a public entrypoint, such as `decision`, is for an input in canonical text; nothing is stored there.
@@ -139,23 +142,20 @@ class WasmEngine:
         """Let go of the instances."""
         self._policy.close()
 
-    def _decided(self, requests: Sequence[Request], found: Sequence[tuple[bytes | None, str | None]]) -> list[Decision]:
-        asked = [
-            request if text is None else replace(request, resource=text)
-            for request, (text, _) in zip(requests, found, strict=True)
-        ]
-        reply = self._policy.reply(self._answer, input_for(asked))
-        if len(asked) == 1 and len(reply) <= _LONGEST_KEPT:
-            decisions = [self._read_one(reply)]
-        else:
-            decisions = self._read(reply, len(asked))
-        return [
-            decision if revision is None else replace(decision, revision=revision)
-            for decision, (_, revision) in zip(decisions, found, strict=True)
-        ]
-
     def _read(self, reply: bytes, count: int) -> list[Decision]:
         return read_answer(result_of(reply), [_ANY] * count, fingerprint=self._fingerprint, engine=self.name)
+
+
+def _asked(request: Request, stored: bytes | None) -> Request:
+    """The request with the stored resource that it is about.
+
+    That one was checked when it was pushed, and was looked up by the same type and id as the rules would.
+    """
+    return request if stored is None else replace(request, resource=stored)
+
+
+def _of(decision: Decision, revision: str | None) -> Decision:
+    return decision if revision is None else replace(decision, revision=revision)
 
 
 class _Policy:

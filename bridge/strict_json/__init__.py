@@ -8,7 +8,7 @@ from bridge.strict_json.decode import parse, parse_canonical
 from bridge.strict_json.encode import encode
 from bridge.strict_json.numbers import are_canonical
 from bridge.strict_json.pointer import pointer, resolve
-from bridge.strict_json.repeated import encode_repeated
+from bridge.strict_json.repeated import Repeated, encode_repeated
 from bridge.strict_json.scanner import scan_leniently
 from bridge.strict_json.values import (
     ABSENT,
@@ -27,6 +27,7 @@ __all__ = [
     "MAX_NODES",
     "RESOURCE_BYTES",
     "Absent",
+    "Repeated",
     "Value",
     "are_canonical",
     "encode",

@@ -195,13 +195,14 @@ def test_a_decision_without_bundles_can_be_copied(copied):
 
 
 def test_a_decision_without_details_is_made_once():
-    assert decision.deny(Reason.UNKNOWN_TYPE) is decision.deny(Reason.UNKNOWN_TYPE)
-    assert decision.allow(Reason.MATCHED) is decision.allow(Reason.MATCHED)
+    assert reference.deny(Reason.UNKNOWN_TYPE) is reference.deny(Reason.UNKNOWN_TYPE)
+    assert reference.deny(Reason.UNKNOWN_TYPE).engine == reference.allow(Reason.MATCHED).engine == "reference"
+    assert reference.allow(Reason.MATCHED) is reference.allow(Reason.MATCHED)
     for _ in range(2):
         with pytest.raises(ValueError, match="not go with"):
-            decision.deny(Reason.MATCHED)
+            reference.deny(Reason.MATCHED)
         with pytest.raises(ValueError, match="not go with"):
-            decision.allow(Reason.UNKNOWN_TYPE)
+            reference.allow(Reason.UNKNOWN_TYPE)
 
 
 def test_a_request_counts_the_bytes_of_each_text():

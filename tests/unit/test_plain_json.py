@@ -153,7 +153,20 @@ def test_plain_values_take_the_fast_way(value):
         *({1: 1}, {None: 1}, {True: 1}, {1.5: 1}, {(): 1}, {_Text.A: 1}, {"a": {_Text.A: 1}}),
         *(
             {"a": odd}
-            for odd in (10**15, -(10**15), 0.0, 1.0, -1.0, 0.00009999, -0.00009999, 1e15 + 0.5, 1e16, Decimal(1))
+            for odd in (
+                10**15,
+                -(10**15),
+                10**16,
+                -(10**16),
+                0.0,
+                1.0,
+                -1.0,
+                0.00009999,
+                -0.00009999,
+                1e15 + 0.5,
+                1e16,
+                Decimal(1),
+            )
         ),
         *({"a": odd} for odd in (math.nan, math.inf, -math.inf, (), {1}, b"a", _Number.ONE, _Text.A, _Float(1.5))),
         *({"a": odd} for odd in (_Dict(), _List())),
@@ -168,6 +181,7 @@ def test_plain_values_take_the_fast_way(value):
 )
 def test_what_is_not_plain_beyond_doubt_is_left_to_the_encoder_proper(value):
     assert plain_text(value) is None
+    assert type(value) is not dict or type(plain._is_plain(value)) is bool
 
 
 def test_what_contains_itself_or_spells_too_much_is_not_plain():
@@ -187,6 +201,13 @@ def test_without_the_encoder_in_c_no_object_is_plain(monkeypatch):
 
 
 @pytest.mark.parametrize("value", ["aé", {"a": "é"}])
+def test_a_plain_value_needs_no_encoder_proper(monkeypatch, value):
+    text = encode(value)
+    monkeypatch.setattr(encoding, "_Encoder", None)
+    assert encode(value) == encode(value, max_bytes=len(text)) == text
+
+
+@pytest.mark.parametrize("value", ["aé", {"a": "é"}])
 def test_a_plain_text_may_be_as_long_as_any(value):
     text = encode(value)
     assert encode(value, max_bytes=len(text)) == text
@@ -199,7 +220,7 @@ def test_a_plain_text_may_be_as_long_as_any(value):
 
 @given(VALUES)
 def test_a_repeated_value_is_encoded_as_by_encode(value):
-    for _ in range(2):
+    for _ in range(3):
         assert said(encode_repeated, value, what="claims") == said(encode, value, what="claims")
 
 
@@ -207,7 +228,7 @@ def test_a_repeated_value_is_encoded_as_by_encode(value):
     "values", [(True, 1, 1.0), (False, 0, -0.0), (1, True), ("a", _Text.A), ([], ()), ({}, _Dict())]
 )
 def test_what_python_takes_for_equal_is_not_the_same_claims(values):
-    for _ in range(2):
+    for _ in range(4):
         for value in values:
             claims = {"policy": [value]}
             assert said(encode_repeated, claims) == said(encode, claims)
@@ -215,7 +236,7 @@ def test_what_python_takes_for_equal_is_not_the_same_claims(values):
 
 def test_claims_that_were_changed_are_other_claims():
     claims = {"policy": {"version": 2, "devices": {"custom_data": {"a": 1}}}}
-    for value in (1, True, 2, 1.5, "1", None, [1], {"a": 1}):
+    for value in (1, True, 2, 1.5, "1", None, [1], {"a": 1}) * 3:
         claims["policy"]["devices"]["custom_data"]["a"] = value
         assert encode_repeated(claims) == encode(claims)
 
@@ -229,6 +250,7 @@ def test_a_value_that_changes_while_it_is_looked_up_poisons_nothing(monkeypatch)
         claims["policy"]["version"] = 3
         return key
 
+    encode_repeated(claims)
     with monkeypatch.context() as patched:
         patched.setattr(repeated.marshal, "dumps", dumps_and_changes)
         assert encode_repeated(claims) == wanted
@@ -236,42 +258,96 @@ def test_a_value_that_changes_while_it_is_looked_up_poisons_nothing(monkeypatch)
     assert encode_repeated(claims) == wanted
 
 
-def test_values_that_come_again_are_encoded_once(monkeypatch):
-    repeated._text.cache_clear()
-    encoded = []
-    monkeypatch.setattr(
-        repeated, "encode", lambda value, **settings: encoded.append(value) or encode(value, **settings)
-    )
+@pytest.fixture
+def encoded(monkeypatch):
+    """What is encoded of repeated values, which nothing is remembered of."""
+    values = []
+    monkeypatch.setattr(repeated, "encode", lambda value, **settings: values.append(value) or encode(value, **settings))
+    monkeypatch.setattr(repeated, "_texts", repeated.Repeated(repeated._text))
+    return values
+
+
+def test_values_that_come_again_are_remembered_from_the_second_time_on(encoded):
     small, large = {"a": "x" * 4_000}, {"a": "x" * 4_096}
-    for _ in range(3):
+    for _ in range(4):
         encode_repeated(small)
-    assert encoded == [small]
-    for _ in range(3):
+    assert encoded == [small] * 2
+    for _ in range(4):
         encode_repeated(large)
-    assert encoded == [small, large, large, large]
+    assert encoded == [small] * 2 + [large] * 4
+
+
+def test_nothing_is_remembered_where_marshal_is_another_one(encoded, monkeypatch):
     monkeypatch.setattr(repeated, "_IS_EXACT", False)
-    encode_repeated(small)
-    assert len(encoded) == 5
+    monkeypatch.setattr(repeated.marshal, "dumps", None)
+    for _ in range(4):
+        assert encode_repeated({"a": 1}) == b'{"a":1}'
+    assert encoded == [{"a": 1}] * 4
 
 
-def test_the_longest_that_is_remembered(monkeypatch):
-    repeated._text.cache_clear()
-    monkeypatch.setattr(repeated, "_LONGEST_KEPT", len(repeated.marshal.dumps({"a": 1})))
-    encode_repeated({"a": 1})
-    assert repeated._text.cache_info().currsize == 1
-    encode_repeated({"a": "b" * 9})
-    assert repeated._text.cache_info().currsize == 1
+def test_what_is_refused_is_refused_each_time(encoded):
+    for _ in range(4):
+        with pytest.raises(MalformedInput) as refused:
+            encode_repeated({"a": [0, {1}]}, what="claims")
+        assert (refused.value.pointer, refused.value.what) == ("/a/1", "claims")
+    assert encoded
 
 
-def test_not_more_than_some_hundreds_of_values_are_remembered():
-    for number in range(300):
-        encode_repeated({"a": number})
-    assert repeated._text.cache_info().currsize == repeated._text.cache_info().maxsize == 256
+@pytest.fixture
+def asked():
+    return []
 
 
-def test_what_is_remembered_is_still_bounded_in_bytes():
-    text = encode_repeated({"a": "b"})
+@pytest.fixture
+def function(asked):
+    return repeated.Repeated(lambda key: asked.append(key) or key.upper())
+
+
+def test_a_function_is_asked_once_for_what_comes_again(function, asked):
+    assert [function(b"a"), function(b"b")] == [None, None]
+    assert [function(b"a"), function(b"a"), function(b"b"), function(b"a")] == [b"A", b"A", b"B", b"A"]
+    assert asked == [b"a", b"b"]
+
+
+def test_the_longest_that_is_remembered(function, asked):
+    longest = b"a" * 4_096
+    assert [function(longest), function(longest), function(longest)] == [None, longest.upper(), longest.upper()]
+    assert [function(longest + b"a") for _ in range(3)] == [None] * 3
+    assert asked == [longest]
+
+
+def test_a_function_that_raises_is_asked_again():
+    function = repeated.Repeated(int)
+    assert function(b"x") is None
+    for _ in range(2):
+        with pytest.raises(ValueError, match="invalid"):
+            function(b"x")
+
+
+def test_some_hundreds_are_remembered_and_then_it_begins_anew(function):
+    keys = [b"%d" % number for number in range(2_000)]
+    sizes = []
+    for key in keys:
+        assert function(key) in (None, key)
+        assert function(key) == key
+        sizes.append(len(function._known))
+    assert sizes[:258] == [*range(1, 257), 1, 2]
+    assert max(sizes) == 256
+    assert len(function._seen) == 256
+
+
+def test_what_comes_between_may_push_out_that_it_has_come(function):
+    for _ in range(3):
+        for number in range(5_000):
+            function(b"%d" % number)
+    assert len(function._known) <= 256
+
+
+def test_what_is_remembered_is_still_bounded_in_bytes(encoded):
+    text = [encode_repeated({"a": "b"}) for _ in range(3)][2]
+    assert len(encoded) == 2
     assert encode_repeated({"a": "b"}, max_bytes=len(text)) == text
+    assert len(encoded) == 2
     with pytest.raises(MalformedInput, match=r"R12\.6"):
         encode_repeated({"a": "b"}, max_bytes=len(text) - 1)
 

@@ -35,27 +35,24 @@ failures_of_each(description, resources) := [failed |
 	some resource in resources
 
 	# No JSON value is a set, so what is missing is equal to nothing that can be demanded.
-	failed := [failure[found == set()] |
-		some [_, path, demanded, failure] in constraints
+	failed := [{"pointer": at, "code": _codes[found == set()]} |
+		some [at, path, demanded] in constraints
 		found := object.get(resource, path, set())
 		found != demanded
 	]
 ] if {
+	# Pointers come first, to be sorted by.
 	constraints := sort(_id(description) | _custom_data(description))
 }
 
+# By whether the member is missing.
+_codes := {true: "missing", false: "different"}
+
 # R9
-_id(description) := {_constraint(["id"], demanded) | demanded := description.id}
+_id(description) := {["/id", ["id"], demanded] | demanded := description.id}
 
 # R10
-_custom_data(description) := {_constraint(["custom_data", name], demanded) |
+_custom_data(description) := {[pointer.of(path), path, demanded] |
 	some name, demanded in description.custom_data
-}
-
-# Its pointer comes first, to be sorted by, and last the failure, by whether the member is missing.
-_constraint(path, demanded) := [at, path, demanded, {
-	true: {"pointer": at, "code": "missing"},
-	false: {"pointer": at, "code": "different"},
-}] if {
-	at := pointer.of(path)
+	path := ["custom_data", name]
 }

@@ -22,4 +22,4 @@ require_policy := false
 # METADATA
 # title: The fingerprint of these settings and of the rules
 # description: A bridge whose own fingerprint is another one refuses to decide with these rules.
-fingerprint := "92fc342e4f82bb355ba201a1bcedd9bd0b323781c8e977fed3ea80e3b501ab30"
+fingerprint := "0ba56f58224b38f9feedc090f5922aea3c30d746249475a6faee4a1cbab791f3"
