@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.decision import Decision, Reason, Request
 from bridge.errors import EngineFault, MalformedInput, Misuse, PartialAnswer
-from bridge.strict_json import CLAIMS_BYTES, RESOURCE_BYTES, encode
+from bridge.strict_json import CLAIMS_BYTES, RESOURCE_BYTES, encode, encode_repeated
 from bridge.tokens import TokenVerifier
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Subject:
         Raises:
             MalformedInput: They break R12.
         """
-        return cls(encode(claims, max_bytes=CLAIMS_BYTES, what="claims"))
+        return cls(encode_repeated(claims, max_bytes=CLAIMS_BYTES, what="claims"))
 
     @classmethod
     def of_token(cls, token: str, verifier: TokenVerifier, *, sends_raw: bool) -> Subject:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,6 +57,19 @@ class Failure:
     code: str
 
 
+class _Nothing(dict[str, str]):
+    """A mapping that stays empty, so that decisions can share it."""
+
+    def _refuse(self, *_args: object, **_kwargs: object) -> NoReturn:
+        raise TypeError("a decision cannot be changed")
+
+    __setitem__ = __ior__ = setdefault = update = _refuse
+
+
+NO_BUNDLES: Final[Mapping[str, str]] = _Nothing()
+"""The `bundles` of a decision that no bundle took part in."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """The answer to one request. True in a condition exactly when it allows.
@@ -80,7 +93,7 @@ class Decision:
     engine: str = field(default="", kw_only=True)
     decision_id: str | None = field(default=None, kw_only=True)
     revision: str | None = field(default=None, kw_only=True)
-    bundles: Mapping[str, str] = field(default_factory=dict, kw_only=True, hash=False)
+    bundles: Mapping[str, str] = field(default_factory=lambda: NO_BUNDLES, kw_only=True, hash=False)
     error: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -102,16 +115,6 @@ class Decision:
             if details:
                 answer[name] = [{"pointer": detail.pointer, "code": detail.code} for detail in details]
         return answer
-
-
-def deny(reason: Reason) -> Decision:
-    """A denial without details."""
-    return Decision(allow=False, reason=reason)
-
-
-def allow(reason: Reason) -> Decision:
-    """An allow for one of the two reasons there are."""
-    return Decision(allow=True, reason=reason)
 
 
 @dataclass(frozen=True, slots=True)

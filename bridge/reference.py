@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from bridge.decision import Decision, Failure, Reason, allow, deny
+from bridge.decision import Decision, Failure, Reason
 from bridge.policy import InvalidPolicy, PolicySettings, parse_policy
 from bridge.resource import InvalidResource, Resource, parse_resource
 from bridge.strict_json import ABSENT, pointer
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
     from bridge.policy import Description
     from bridge.strict_json import Value
+
+NAME: Final = "reference"
+"""What decisions say that were made here."""
 
 _NOTHING: Final[Mapping[str, Mapping[str, Value]]] = MappingProxyType({})
 
@@ -45,12 +49,12 @@ def decide(
         return deny(Reason.POLICY_REQUIRED) if settings.require_policy else allow(Reason.UNRESTRICTED)  # R3
     policy = parse_policy(claims[settings.claim], settings.types)
     if isinstance(policy, InvalidPolicy):
-        return Decision(allow=False, reason=Reason.INVALID_POLICY, violations=policy.violations)  # R4
+        return Decision(allow=False, reason=Reason.INVALID_POLICY, violations=policy.violations, engine=NAME)  # R4
     if type_ not in policy.descriptions:
         return deny(Reason.TYPE_NOT_GRANTED)  # R5
     failures = _failures(policy.descriptions[type_], resource)
     if failures:
-        return Decision(allow=False, reason=Reason.CONSTRAINT_FAILED, failures=failures)  # R6
+        return Decision(allow=False, reason=Reason.CONSTRAINT_FAILED, failures=failures, engine=NAME)  # R6
     return allow(Reason.MATCHED)  # R7
 
 
@@ -90,3 +94,15 @@ def equal(one: Value, other: Value) -> bool:
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(equal(one[name], other[name]) for name in one)
     return one == other
+
+
+@cache
+def deny(reason: Reason) -> Decision:
+    """A denial without details."""
+    return Decision(allow=False, reason=reason, engine=NAME)
+
+
+@cache
+def allow(reason: Reason) -> Decision:
+    """An allow for one of the two reasons there are."""
+    return Decision(allow=True, reason=reason, engine=NAME)

@@ -7,13 +7,14 @@ fingerprint is the rule set's own, and there are exactly as many decisions as re
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from bridge.decision import Decision, Failure, Reason, Violation
+from bridge.decision import NO_BUNDLES, Decision, Failure, Reason, Violation
 from bridge.errors import BadAnswer, RulesDiffer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bridge.decision import Request
     from bridge.strict_json import Absent, Value
@@ -61,12 +62,21 @@ def explaining_input(request: Request) -> bytes:
 
 
 def _each(requests: Sequence[Request]) -> bytes:
-    return b'{"requests":[' + b",".join([request.text for request in requests]) + b"]}"
+    return b'{"numbered":true,"requests":[' + b",".join([request.text for request in requests]) + b"]}"
 
 
 def _shared(first: Request, name: bytes, texts: Sequence[bytes | None]) -> bytes:
     members = replace(first, resource=None, id=None).text[1:-1]
-    return b"{" + members + (b"," if members else b"") + b'"' + name + b'":[' + b",".join(filter(None, texts)) + b"]}"
+    return (
+        b'{"numbered":true,'
+        + members
+        + (b"," if members else b"")
+        + b'"'
+        + name
+        + b'":['
+        + b",".join(filter(None, texts))
+        + b"]}"
+    )
 
 
 def read_answer(
@@ -98,17 +108,12 @@ def read_answer(
         raise BadAnswer(f"the {engine} engine did not answer {len(requests)} requests with as many decisions")
     if not isinstance(current, dict):
         raise BadAnswer(f"the {engine} engine's answer has no `current`")
+    known = [_revision(current, request) for request in requests]
+    told = partial(read_decision, engine=engine, decision_id=decision_id, bundles=bundles or NO_BUNDLES)
     try:
-        return [
-            read_decision(
-                value,
-                engine=engine,
-                decision_id=decision_id,
-                bundles=bundles,
-                revision=_revision(current, request),
-            )
-            for value, request in zip(decisions, requests, strict=True)
-        ]
+        if "distinct" in found:
+            return _numbered(found["distinct"], decisions, known, told)
+        return [told(value, revision=revision) for value, revision in zip(decisions, known, strict=True)]
     except (ValueError, TypeError) as error:
         raise BadAnswer(f"the {engine} engine gave a decision that is none: {error}") from None
 
@@ -132,12 +137,29 @@ def read_own(answer: Value | Absent, *, fingerprint: str, engine: str) -> dict[s
     return answer
 
 
+def _numbered(
+    distinct: Value, numbers: Sequence[Value], revisions: Sequence[str | None], told: Callable[..., Decision]
+) -> list[Decision]:
+    """The decisions whose numbers among the distinct ones are these; each is built once for a revision."""
+    if not isinstance(distinct, list):
+        raise TypeError("`distinct` is not an array")
+    decisions = {
+        revision: [told(value, revision=revision) for value in distinct] for revision in dict.fromkeys(revisions)
+    }
+    found = []
+    for number, revision in zip(numbers, revisions, strict=True):
+        if type(number) is not int or not 0 <= number < len(distinct):
+            raise ValueError("its number is none of a distinct decision")
+        found.append(decisions[revision][number])
+    return found
+
+
 def read_decision(
     value: Value,
     *,
     engine: str,
     decision_id: str | None = None,
-    bundles: Mapping[str, str] | None = None,
+    bundles: Mapping[str, str] = NO_BUNDLES,
     revision: str | None = None,
 ) -> Decision:
     """The decision in a value.
@@ -159,7 +181,7 @@ def read_decision(
         engine=engine,
         decision_id=decision_id,
         revision=revision,
-        bundles=bundles or {},
+        bundles=bundles,
     )
 
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bridge import reference
 from bridge.engines.in_process import piece_of
 from bridge.rendering import RuleSet
 from bridge.resources import MemoryStore
-from bridge.strict_json import MAX_DEPTH, parse
+from bridge.strict_json import Repeated, parse_canonical
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bridge.decision import Decision, Request
     from bridge.engines.piece import Piece, PieceRequest
+    from bridge.strict_json import Value
+
+
+_parsed: Final = Repeated(parse_canonical)
+"""Claims and types come again and again. Nothing changes what was parsed."""
 
 
 class ReferenceEngine:
@@ -28,7 +33,7 @@ class ReferenceEngine:
         InvalidSetting: The rule set verifies raw tokens, which runs on an OPA server only.
     """
 
-    name = "reference"
+    name = reference.NAME
     batch_bytes = 16 * 1024 * 1024
 
     def __init__(self, rule_set: RuleSet | None = None) -> None:
@@ -60,12 +65,21 @@ class ReferenceEngine:
         """Nothing to do."""
 
     def _decided(self, request: Request) -> tuple[Decision, bytes | None]:
-        # The request holds claims and a resource, which may be nested as deep as R12.4 allows each.
-        value = parse(request.text, max_depth=MAX_DEPTH + 1)
+        value: dict[str, Value] = {}
+        if request.claims is not None:
+            value["claims"] = _parsed_again(request.claims)
+        if request.type is not None:
+            value["type"] = _parsed_again(request.type)
+        if request.resource is not None:
+            value["resource"] = parse_canonical(request.resource)
+        if request.id is not None:
+            value["id"] = parse_canonical(request.id)
         found, revision = self._store.find(request)
-        stored = {}
-        if found is not None:
-            assert isinstance(value, dict)
-            stored = {str(value["type"]): {str(value["id"]): parse(found)}}
+        stored = {} if found is None else {str(value["type"]): {str(value["id"]): parse_canonical(found)}}
         decision = reference.decide(value, self.rule_set.policy, stored)
-        return replace(decision, engine=self.name, revision=revision), found
+        return decision if revision is None else replace(decision, revision=revision), found
+
+
+def _parsed_again(text: bytes) -> Value:
+    value = _parsed(text)
+    return parse_canonical(text) if value is None else value

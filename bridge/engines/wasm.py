@@ -12,22 +12,22 @@ import threading
 import time
 import weakref
 from collections import deque
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import wasmtime
 
 from bridge.decision import Request
+from bridge.engines import wasm_call
 from bridge.engines.answer import input_for, read_answer
 from bridge.engines.in_process import piece_of
 from bridge.errors import BadAnswer, DeadlineExceeded, EngineFault, InvalidSetting
 from bridge.rendering import RuleSet, default_wasm, entrypoints, fingerprint
 from bridge.resources import MemoryStore
-from bridge.strict_json import parse
+from bridge.strict_json import Repeated, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from bridge.decision import Decision
@@ -37,10 +37,11 @@ if TYPE_CHECKING:
 _PAGE: Final = 65_536
 _FIRST_PAGES: Final = 16
 _MOST_PAGES: Final = 16_384  # 1 GiB: some hundred times what the largest request of R12 needs
-_KEPT_PAGES: Final = 512  # memory never shrinks, so an instance that has grown beyond 32 MiB is not kept
+_KEPT_BYTES: Final = 32 * 1024 * 1024  # memory never shrinks, so an instance that has grown beyond it is not kept
 _TICK_SECONDS: Final = 0.1
 _SETTING_UP_TICKS: Final = 600
 _READ: Final = 4_096
+_EVAL_NUMBERS: Final = 7
 _DAY: Final = 86_400
 _DEADLINE: Final = 10.0
 _NO_DATA: Final = b"{}"
@@ -80,9 +81,12 @@ class WasmEngine:
             )
         self._fingerprint = fingerprint(self.rule_set)
         self._entrypoints = {path.rsplit("/", 1)[-1]: path for path in entrypoints(self.rule_set)}
+        self._answer = self._entrypoints["answer"]
         self._store = MemoryStore(self.rule_set.policy.types)
         if not 0 < deadline <= _DAY:
             raise InvalidSetting("the deadline must be a number of seconds, more than 0 and at most a day")
+        # Few replies are different, and a decision cannot be changed.
+        self._decisions = Repeated(lambda reply: self._read(reply, 1)[0])
         path = wasm or default_wasm()
         try:
             self._policy = _Policy(path.read_bytes(), deadline)
@@ -101,12 +105,14 @@ class WasmEngine:
         Raises:
             EngineFault: There is no decision for any of them.
         """
+        if len(requests) == 1:
+            return [self.explain(requests[0])[0]]
         if not requests:
             return []
-        # A stored resource is given to the rules in the request: it was checked when it was pushed, and is looked up
-        # here by the same type and id as the rules would.
         found = [self._store.find(request) for request in requests]
-        return self._decided(requests, found)
+        asked = [_asked(request, text) for request, (text, _) in zip(requests, found, strict=True)]
+        decisions = self._read(self._policy.reply(self._answer, input_for(asked)), len(asked))
+        return [_of(decision, revision) for decision, (_, revision) in zip(decisions, found, strict=True)]
 
     def explain(self, request: Request) -> tuple[Decision, bytes | None]:
         """The decision, and the stored resource it is about, in canonical text, where it was asked by id and known.
@@ -114,8 +120,12 @@ class WasmEngine:
         Raises:
             EngineFault: There is no decision.
         """
-        found = self._store.find(request)
-        return self._decided([request], [found])[0], found[0]
+        text, revision = self._store.find(request)
+        reply = self._policy.reply(self._answer, _asked(request, text).text)
+        decision = self._decisions(reply)
+        if decision is None:
+            [decision] = self._read(reply, 1)
+        return _of(decision, revision), text
 
     def piece(self, request: PieceRequest) -> Piece:
         """A piece of a list.
@@ -142,17 +152,20 @@ class WasmEngine:
         """Let go of the instances."""
         self._policy.close()
 
-    def _decided(self, requests: Sequence[Request], found: Sequence[tuple[bytes | None, str | None]]) -> list[Decision]:
-        asked = [
-            request if text is None else replace(request, resource=text)
-            for request, (text, _) in zip(requests, found, strict=True)
-        ]
-        answer = self.query("answer", input_for(asked))
-        decisions = read_answer(answer, requests, fingerprint=self._fingerprint, engine=self.name)
-        return [
-            decision if revision is None else replace(decision, revision=revision)
-            for decision, (_, revision) in zip(decisions, found, strict=True)
-        ]
+    def _read(self, reply: bytes, count: int) -> list[Decision]:
+        return read_answer(result_of(reply), [_ANY] * count, fingerprint=self._fingerprint, engine=self.name)
+
+
+def _asked(request: Request, stored: bytes | None) -> Request:
+    """The request with the stored resource that it is about.
+
+    That one was checked when it was pushed, and was looked up by the same type and id as the rules would.
+    """
+    return request if stored is None else replace(request, resource=stored)
+
+
+def _of(decision: Decision, revision: str | None) -> Decision:
+    return decision if revision is None else replace(decision, revision=revision)
 
 
 class _Policy:
@@ -165,23 +178,10 @@ class _Policy:
 
     def evaluate(self, entrypoint: str, text: bytes) -> Any:
         """The value of an entrypoint for an input in canonical text."""
-        with self._instance() as instance:
-            try:
-                reply = instance.evaluate(entrypoint, text, self._deadline)
-            except wasmtime.Trap as error:
-                if error.trap_code is wasmtime.TrapCode.INTERRUPT:
-                    raise DeadlineExceeded(f"the Wasm evaluation took longer than {self._deadline:g} s") from None
-                raise EngineFault(f"the Wasm evaluation failed: {_first_line(error)}") from None
-            except wasmtime.WasmtimeError as error:
-                raise EngineFault(f"the Wasm evaluation failed: {_first_line(error)}") from None
-        results = parse(reply, what="Wasm answer")
-        if not isinstance(results, list) or len(results) != 1 or not isinstance(results[0], dict):
-            raise BadAnswer("the Wasm evaluation gave no result")
-        return results[0].get("result")
+        return result_of(self.reply(entrypoint, text))
 
-    @contextmanager
-    def _instance(self) -> Iterator[_Instance]:
-        """An instance that nobody else uses; it is kept for later unless its evaluation failed or it grew large."""
+    def reply(self, entrypoint: str, text: bytes) -> bytes:
+        """The result set of an entrypoint for an input in canonical text, as JSON text."""
         compiled = self._compiled
         if compiled.pid != os.getpid():
             # Two threads of a child may both come here: each has a whole one, and the last one stays.
@@ -190,12 +190,29 @@ class _Policy:
             instance = compiled.idle.pop()  # atomic, and needs no lock that a fork could leave locked
         except IndexError:
             instance = _Instance(compiled)
-        yield instance
-        if instance.pages <= _KEPT_PAGES:
+        # An instance whose evaluation failed is never used again, nor is one that has grown large.
+        try:
+            reply = instance.evaluate(entrypoint, text, self._deadline)
+        except wasmtime.Trap as error:
+            if error.trap_code is wasmtime.TrapCode.INTERRUPT:
+                raise DeadlineExceeded(f"the Wasm evaluation took longer than {self._deadline:g} s") from None
+            raise EngineFault(f"the Wasm evaluation failed: {_first_line(error)}") from None
+        except wasmtime.WasmtimeError as error:
+            raise EngineFault(f"the Wasm evaluation failed: {_first_line(error)}") from None
+        if instance.bytes <= _KEPT_BYTES:
             compiled.idle.append(instance)
+        return reply
 
     def close(self) -> None:
         self._compiled.idle.clear()
+
+
+def result_of(reply: bytes) -> Any:
+    """The one value in a result set."""
+    results = parse(reply, what="Wasm answer")
+    if not isinstance(results, list) or len(results) != 1 or not isinstance(results[0], dict):
+        raise BadAnswer("the Wasm evaluation gave no result")
+    return results[0].get("result")
 
 
 class _Compiled:
@@ -211,6 +228,7 @@ class _Compiled:
             self.module = wasmtime.Module(self.engine, wasm)
         except wasmtime.WasmtimeError as error:
             raise EngineFault(f"the file is no Wasm module: {_first_line(error)}") from None
+        self.unchecked = wasm_call.agrees(self.engine)
         self.idle: deque[_Instance] = deque()
         self.pid = os.getpid()
         # Ticks for as long as the engine is there, so that an evaluation can be ended: see docs/decisions.
@@ -240,43 +258,51 @@ class _Instance:
             linker.define(self._store, "env", "memory", self._memory)
             linker.define_unknown_imports_as_traps(compiled.module)  # the rules need no built-in of the host's
             exports = linker.instantiate(self._store, compiled.module).exports(self._store)
-            self._eval = _function(exports, "opa_eval")
-            names = _function(exports, "entrypoints")(self._store)
-            self._entrypoints: dict[str, int] = json.loads(
-                self._text(_function(exports, "opa_json_dump")(self._store, names))
+            self._eval = wasm_call.caller(
+                self._store, _function(exports, "opa_eval"), _EVAL_NUMBERS, unchecked=compiled.unchecked
             )
+            names = _function(exports, "entrypoints")(self._store)
+            text = _function(exports, "opa_json_dump")(self._store, names)
+            self._look()
+            self._entrypoints: dict[str, int] = json.loads(self._text(text))
             # Data is an empty object, not nothing: what it is asked for is then undefined.
             data = _function(exports, "opa_malloc")(self._store, len(_NO_DATA))
             self._memory.write(self._store, _NO_DATA, data)
             self._data = _function(exports, "opa_json_parse")(self._store, data, len(_NO_DATA))
             self._heap: int = _function(exports, "opa_heap_ptr_get")(self._store)
+            self._look()
         except (wasmtime.WasmtimeError, wasmtime.Trap, KeyError, TypeError, ValueError) as error:
             raise EngineFault(f"the Wasm module is not made of such rules: {error}") from None
-
-    @property
-    def pages(self) -> int:
-        return self._memory.size(self._store)
 
     def evaluate(self, entrypoint: str, text: bytes, deadline: float) -> bytes:
         """The result set, as JSON text; it traps soon after the deadline, in seconds."""
         number = self._entrypoints.get(entrypoint)
         if number is None:
             raise EngineFault(f"the Wasm module has no entrypoint `{entrypoint}`")
-        end = self._heap + len(text)
-        missing = end + _PAGE - self._memory.data_len(self._store)
+        start, size = self._heap, len(text)
+        end = start + size
+        missing = end + _PAGE - self.bytes
         if missing > 0:
             self._memory.grow(self._store, -(-missing // _PAGE))
-        self._memory.write(self._store, text, self._heap)
+            self._look()
+        self._view[start:end] = text
         self._store.set_epoch_deadline(math.ceil(deadline / _TICK_SECONDS) + 1)
         # The scratch space begins behind the input, on an address that any type may have.
-        return self._text(self._eval(self._store, 0, number, self._data, self._heap, len(text), (end + 15) & ~15, 0))
+        address = self._eval(0, number, self._data, start, size, (end + 15) & ~15, 0)
+        if self._memory.data_len(self._store) != self.bytes:
+            self._look()
+        return self._text(address)
+
+    def _look(self) -> None:
+        """See the memory as it is now: where it grows, it may move."""
+        self._view = memoryview(self._memory.get_buffer_ptr(self._store)).cast("B")
+        self.bytes = len(self._view)
 
     def _text(self, address: int) -> bytes:
         """The text at an address, up to a NUL."""
-        size = self._memory.data_len(self._store)
         parts = []
-        while address < size:
-            part = bytes(self._memory.read(self._store, address, min(address + _READ, size)))
+        while address < self.bytes:
+            part = self._view[address : address + _READ].tobytes()
             end = part.find(0)
             if end >= 0:
                 parts.append(part[:end])

@@ -4,10 +4,11 @@
 Everything that is sent to any engine has gone through `encode`.
 """
 
-from bridge.strict_json.decode import parse
+from bridge.strict_json.decode import parse, parse_canonical
 from bridge.strict_json.encode import encode, sorted_text
 from bridge.strict_json.numbers import are_canonical
 from bridge.strict_json.pointer import pointer, resolve
+from bridge.strict_json.repeated import Repeated, encode_repeated
 from bridge.strict_json.scanner import scan_leniently
 from bridge.strict_json.values import (
     ABSENT,
@@ -26,10 +27,13 @@ __all__ = [
     "MAX_NODES",
     "RESOURCE_BYTES",
     "Absent",
+    "Repeated",
     "Value",
     "are_canonical",
     "encode",
+    "encode_repeated",
     "parse",
+    "parse_canonical",
     "pointer",
     "resolve",
     "scan_leniently",

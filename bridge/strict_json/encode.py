@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bridge.errors import MalformedInput
 from bridge.strict_json import numbers
+from bridge.strict_json.plain import SMALL, plain_text
 from bridge.strict_json.pointer import pointer
 from bridge.strict_json.scanner import SURROGATE
 from bridge.strict_json.values import MAX_DEPTH, MAX_NODES, RESOURCE_BYTES
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from bridge.strict_json.values import Value
 
 _SORTED: Final = JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, check_circular=False)
-_SMALL: Final = 10**15  # an int below it is its own canonical text
 
 
 def encode(value: object, *, max_bytes: int = RESOURCE_BYTES, what: str = "") -> bytes:
@@ -37,6 +37,9 @@ def encode(value: object, *, max_bytes: int = RESOURCE_BYTES, what: str = "") ->
     Raises:
         MalformedInput: R12.3-R12.7, with a JSON Pointer.
     """
+    plain = plain_text(value)
+    if plain is not None and len(plain) <= max_bytes:
+        return plain
     try:
         text = _Encoder(max_bytes).text(value, 0).encode("utf-8")
         if len(text) > max_bytes:
@@ -94,7 +97,7 @@ class _Encoder:
             return self.object(value, depth)
         if kind is list:
             return self.array(value, depth)
-        if kind is int and -_SMALL < value < _SMALL:
+        if kind is int and -SMALL < value < SMALL:
             return str(value)
         if value is None:
             return "null"

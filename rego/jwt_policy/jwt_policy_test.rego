@@ -370,6 +370,48 @@ test_decisions_are_those_of_each_question_alone if {
 	]
 }
 
+test_decisions_on_proper_resources_are_those_of_each_alone if {
+	resources := [
+		_mine, _theirs, {"id": "x"}, _mine,
+		{"id": "device1", "custom_data": {"user_id": null}},
+		{"id": "device1", "custom_data": {"user_id": "user1", "a": 1}},
+	]
+	questions := [{"claims": claims, "type": type} |
+		some claims in [
+			_claims, {}, null,
+			{"policy": {"version": 2}},
+			{"policy": {"version": 1}},
+			{"policy": {"version": 2, "devices": {}}},
+			{"policy": {"version": 2, "devices": {"id": "device1"}}},
+			{"policy": {"version": 2, "devices": {"id": "x", "custom_data": {"user_id": null, "a": 1}}}},
+		]
+		some type in ["devices", "sessions", "users", null]
+	]
+	found := [_decide_each(object.union(question, {"resources": resources})) | some question in questions]
+	found == [[_decide(object.union(question, {"resource": value})) | some value in resources] | some question in questions]
+	count(found) == 32
+	every decided in found {
+		count(decided) == 6
+	}
+}
+
+test_decisions_on_stored_resources_are_those_of_each_alone if {
+	ids := ["device1", "device2", "device1"]
+	_decide_each({"claims": _claims, "type": "devices", "ids": ids}) == [_matched, _not_mine, _matched]
+	_decide_each({"claims": {}, "type": "devices", "ids": ids}) == [_unrestricted, _unrestricted, _unrestricted]
+	none := {"claims": _claims, "type": "sessions", "ids": ["session1"]}
+	_decide_each(none) == [{"allow": false, "reason": "type_not_granted"}]
+}
+
+test_decisions_on_one_resource_that_is_none_among_many if {
+	_decide_each({"claims": _claims, "type": "devices", "resources": [_mine, {"id": ""}, _theirs]}) == [
+		_matched, _invalid_resource, _not_mine,
+	]
+	_decide_each({"claims": _claims, "type": "devices", "ids": ["device1", "device3", "device2"]}) == [
+		_matched, _invalid_resource, _not_mine,
+	]
+}
+
 # answer
 
 test_answer_holds_the_decision_the_fingerprint_and_what_is_current if {
@@ -531,4 +573,27 @@ test_held_without_anything_pushed_is_no_view if {
 	question := {"type": "devices", "changes": []}
 	found := jwt_policy.held with input as question with data.jwt_policy_data as {}
 	found == {"current": {}, "fingerprint": settings.fingerprint}
+}
+
+test_answer_numbers_the_decisions_where_it_is_asked_to if {
+	questions := [
+		{"claims": _claims, "type": "devices", "resources": [_theirs, _mine, {"id": "x"}, _theirs, _mine, null]},
+		{"claims": _claims, "type": "devices", "ids": ["device1", "device2", "none", "device1"]},
+		{"requests": [{"claims": {}, "type": "devices", "resource": _mine}, null, null]},
+		{"claims": _claims, "type": "devices", "resource": _mine},
+		{"claims": _claims, "type": "devices", "resources": []},
+	]
+	numbered := [_answer(object.union(question, {"numbered": true})) | some question in questions]
+	told := [[answered.distinct[number] | some number in answered.decisions] | some answered in numbered]
+	told == [_answer(question).decisions | some question in questions]
+	[count(answered.distinct) | some answered in numbered] == [4, 3, 2, 1, 0]
+	rest := [object.remove(answered, ["decisions", "distinct"]) | some answered in numbered]
+	rest == [object.remove(_answer(question), ["decisions"]) | some question in questions]
+}
+
+test_answer_numbers_only_where_it_is_asked_to if {
+	question := {"claims": {}, "type": "devices", "resources": [_mine, _mine]}
+	answers := [_answer(object.union(question, {"numbered": numbered})) | some numbered in [false, null, 1, "true", [], {}]]
+	answers == [_answer(question) | some _ in answers]
+	count(answers) == 6
 }

@@ -170,8 +170,22 @@ def test_rendered_modules_read_like_documentation(folder, opa_executable, reques
         is_exempt = path.rpartition(".")[2] in ("pointer", "settings", "store", "token")
         assert is_exempt or found["custom"]["rules"], path
 
-    public = ["constraint.failures", "constraint.hold", "grant.of", "pointer.of", "policy.violations"]
-    public += ["resource.given", "resource.stored", "settings.claim", "settings.fingerprint"]
+    public = [
+        "constraint.failures",
+        "constraint.failures_of_each",
+        "constraint.hold",
+        "grant.of",
+        "pointer.of",
+        "policy.violations",
+    ]
+    public += [
+        "resource.all_stored",
+        "resource.are_proper",
+        "resource.given",
+        "resource.stored",
+        "settings.claim",
+        "settings.fingerprint",
+    ]
     public += ["settings.require_policy", "settings.types", "allow", "answer", "decision", "decisions", "held", "list"]
     public += [f"index.{name}" for name in ("all_ids", "length", "page", "page_of", "posting", "size", "small")]
     public += ["listing.of", "resource.current", "resource.state", "store.view"]

@@ -47,6 +47,7 @@ GROUPS: Final = (
             "tests/unit/test_strict_json.py",
             "tests/unit/test_numbers.py",
             "tests/unit/test_more_strict_json.py",
+            "tests/unit/test_plain_json.py",
             _VECTORS,
         ),
     ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from bridge.decision import Failure, Request
@@ -95,6 +97,58 @@ def test_a_malformed_answer_is_a_fault(wrong):
     assert type(fault.value) in (BadAnswer, RulesDiffer)
 
 
+DENIED = {"allow": False, "reason": "type_not_granted"}
+THREE = ONE * 3
+
+
+def test_numbers_name_distinct_decisions():
+    decisions = read(answer(1, 0, 1, distinct=[MATCHED, DENIED]), THREE)
+    assert [(one.allow, one.reason, one.engine) for one in decisions] == [
+        (False, "type_not_granted", "opa"),
+        (True, "matched", "opa"),
+        (False, "type_not_granted", "opa"),
+    ]
+    assert decisions[0] is decisions[2]
+    assert read(answer(distinct=[]), []) == []
+
+
+def test_a_numbered_decision_has_the_revision_of_its_own_request():
+    requests = [Request(b"{}", type_, id=b'"a"') for type_ in (b'"devices"', b'"sessions"', b'"users"')]
+    found = answer(0, 0, 0, distinct=[MATCHED], revisions={"devices": "7", "sessions": "8"})
+    assert [one.revision for one in read(found, requests)] == ["7", "8", None]
+    assert [one.revision for one in read(found, ONE + requests[:2])] == [None, "7", "8"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        answer(0, 0, distinct=[MATCHED]),
+        answer(0, 0, 0, 0, distinct=[MATCHED]),
+        answer(0, 0, 1, distinct=[MATCHED]),
+        answer(0, 0, -1, distinct=[MATCHED]),
+        answer(decisions=[0, 0, False], distinct=[MATCHED]),
+        answer(decisions=[0, 0, True], distinct=[MATCHED, MATCHED]),
+        answer(0, 0, "0", distinct=[MATCHED]),
+        answer(0, 0, None, distinct=[MATCHED]),
+        answer(0, 0, Decimal("0.5"), distinct=[MATCHED]),
+        answer(0, 0, [0], distinct=[MATCHED]),
+        answer(0, 0, MATCHED, distinct=[MATCHED]),
+        answer(0, 0, 0, distinct=[]),
+        answer(0, 0, 0, distinct={"0": MATCHED}),
+        answer(0, 0, 0, distinct=None),
+        answer(MATCHED, MATCHED, MATCHED, distinct=None),
+        answer(0, 0, 0, distinct=[MATCHED, True]),
+        answer(0, 0, 0, distinct=[MATCHED, {"allow": True, "reason": "type_not_granted"}]),
+        answer(0, 0, 0),
+        answer(decisions={"0": 0}, distinct=[MATCHED]),
+    ],
+    ids=str,
+)
+def test_a_wrong_number_is_a_fault(wrong):
+    with pytest.raises(BadAnswer):
+        read(wrong, THREE)
+
+
 A, B = b'{"id":"a"}', b'{"id":"b"}'
 
 
@@ -105,27 +159,33 @@ A, B = b'{"id":"a"}', b'{"id":"b"}'
         ([Request(None, None)], b"{}"),
         (
             [Request(b"{}", b'"t"', A), Request(b"{}", b'"t"', B)],
-            b'{"claims":{},"type":"t","resources":[{"id":"a"},{"id":"b"}]}',
+            b'{"numbered":true,"claims":{},"type":"t","resources":[{"id":"a"},{"id":"b"}]}',
         ),
         (
             [Request(b"{}", b'"t"', id=b'"a"'), Request(b"{}", b'"t"', id=b"null")],
-            b'{"claims":{},"type":"t","ids":["a",null]}',
+            b'{"numbered":true,"claims":{},"type":"t","ids":["a",null]}',
         ),
         (
             [Request(b"{}", b'"t"', A), Request(b"{}", b'"t"', id=b'"b"')],
-            b'{"requests":[{"claims":{},"type":"t","resource":{"id":"a"}},{"claims":{},"type":"t","id":"b"}]}',
+            (
+                b'{"numbered":true,"requests":[{"claims":{},"type":"t","resource":{"id":"a"}},'
+                b'{"claims":{},"type":"t","id":"b"}]}'
+            ),
         ),
         (
             [Request(b"{}", b'"t"', A), Request(b"{}", b'"u"', A)],
-            b'{"requests":[{"claims":{},"type":"t","resource":{"id":"a"}},{"claims":{},"type":"u","resource":{"id":"a"}}]}',
+            (
+                b'{"numbered":true,"requests":[{"claims":{},"type":"t","resource":{"id":"a"}},'
+                b'{"claims":{},"type":"u","resource":{"id":"a"}}]}'
+            ),
         ),
         (
             [Request(b"{}", b'"t"'), Request(b"{}", b'"t"')],
-            b'{"requests":[{"claims":{},"type":"t"},{"claims":{},"type":"t"}]}',
+            b'{"numbered":true,"requests":[{"claims":{},"type":"t"},{"claims":{},"type":"t"}]}',
         ),
         (
             [Request(None, b'"t"', A, token=b'"x"'), Request(None, b'"t"', B, token=b'"x"')],
-            b'{"type":"t","token":"x","resources":[{"id":"a"},{"id":"b"}]}',
+            b'{"numbered":true,"type":"t","token":"x","resources":[{"id":"a"},{"id":"b"}]}',
         ),
     ],
 )
@@ -134,7 +194,9 @@ def test_the_input_asks_for_each_request_once(requests, text):
 
 
 def test_claims_go_to_rules_that_verify_tokens_in_the_bridges_own_form():
-    assert input_for([Request(b"{}", b'"t"', A)], verifies_tokens=True).startswith(b'{"requests":[{"claims":{}')
+    assert input_for([Request(b"{}", b'"t"', A)], verifies_tokens=True).startswith(
+        b'{"numbered":true,"requests":[{"claims":{}'
+    )
     assert input_for([Request(None, b'"t"', A, token=b'"x"')], verifies_tokens=True).startswith(b'{"type":"t"')
 
 

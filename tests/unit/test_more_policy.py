@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import json
+import pickle
 from decimal import Decimal
 
 import pytest
@@ -164,6 +167,42 @@ def test_decisions_that_differ_in_their_bundles_are_told_apart_but_have_one_hash
     one, other = (Decision(allow=True, reason=Reason.MATCHED, bundles={"b": revision}) for revision in ("1", "2"))
     assert one != other
     assert hash(one) == hash(other)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda bundles: bundles.update(a="b"),
+        lambda bundles: bundles.setdefault("a", "b"),
+        lambda bundles: bundles.__setitem__("a", "b"),
+        lambda bundles: bundles.__ior__({"a": "b"}),
+    ],
+)
+def test_the_bundles_that_decisions_share_stay_empty(change):
+    found = Decision(allow=True, reason=Reason.MATCHED)
+    with pytest.raises(TypeError, match="cannot be changed"):
+        change(found.bundles)
+    assert found.bundles == {}
+    assert Decision(allow=False, reason=Reason.UNKNOWN_TYPE).bundles is found.bundles
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_a_decision_without_bundles_can_be_copied(copied):
+    found = Decision(allow=True, reason=Reason.MATCHED, engine="opa")
+    assert copied(found) == found
+    assert copied(found).bundles == {}
+    assert json.loads(json.dumps(dataclasses.asdict(found)))["bundles"] == {}
+
+
+def test_a_decision_without_details_is_made_once():
+    assert reference.deny(Reason.UNKNOWN_TYPE) is reference.deny(Reason.UNKNOWN_TYPE)
+    assert reference.deny(Reason.UNKNOWN_TYPE).engine == reference.allow(Reason.MATCHED).engine == "reference"
+    assert reference.allow(Reason.MATCHED) is reference.allow(Reason.MATCHED)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="not go with"):
+            reference.deny(Reason.MATCHED)
+        with pytest.raises(ValueError, match="not go with"):
+            reference.allow(Reason.UNKNOWN_TYPE)
 
 
 def test_a_request_counts_the_bytes_of_each_text():

@@ -22,20 +22,37 @@ hold(description, resource) if {
 # description: Objects with `pointer` and `code`, sorted by both.
 # custom:
 #   rules: [R6, R9, R10]
-failures(description, resource) := [{"pointer": failed[0], "code": failed[1]} |
-	some failed in sort(_id(description, resource) | _custom_data(
-		object.get(description, "custom_data", {}),
-		object.get(resource, "custom_data", {}),
-	))
-]
+failures(description, resource) := failures_of_each(description, [resource])[0]
+
+# METADATA
+# title: The constraints that fail for each of these resources
+# description: >-
+#   Arrays of objects with `pointer` and `code`, sorted by both. Without a call for each resource, and what is the same
+#   for all is made once: this costs a fifth of one after the other.
+# custom:
+#   rules: [R6, R9, R10]
+failures_of_each(description, resources) := [failed |
+	some resource in resources
+
+	# No JSON value is a set, so what is missing is equal to nothing that can be demanded.
+	failed := [{"pointer": at, "code": _codes[found == set()]} |
+		some [at, path, demanded] in constraints
+		found := object.get(resource, path, set())
+		found != demanded
+	]
+] if {
+	# Pointers come first, to be sorted by.
+	constraints := sort(_id(description) | _custom_data(description))
+}
+
+# By whether the member is missing.
+_codes := {true: "missing", false: "different"}
 
 # R9
-_id(description, resource) := {["/id", "different"] | description.id != resource.id}
+_id(description) := {["/id", ["id"], demanded] | demanded := description.id}
 
 # R10
-_custom_data(demanded, found) := {[pointer.of(["custom_data", name]), "missing"] |
-	some name in (object.keys(demanded) - object.keys(found))
-} | {[pointer.of(["custom_data", name]), "different"] |
-	some name, value in demanded
-	value != found[name]
+_custom_data(description) := {[pointer.of(path), path, demanded] |
+	some name, demanded in description.custom_data
+	path := ["custom_data", name]
 }

@@ -174,3 +174,21 @@ test_failures_are_sorted_and_their_pointers_escaped if {
 		{"pointer": "/id", "code": "different"},
 	]
 }
+
+test_failures_of_each_are_those_of_each_alone if {
+	description := {"id": "a", "custom_data": {"z": null, "a/b": [1], "a~b": {"c": 1}, "": "x"}}
+	resources := [
+		{"id": "a"},
+		{"id": "b", "custom_data": {}},
+		{"id": "a", "custom_data": {"z": null, "a/b": [1], "a~b": {"c": 1}, "": "x", "more": 1}},
+		{"id": "A", "custom_data": {"z": false, "a/b": [1, 2], "a~b": {"c": 1, "d": 1}, "": ""}},
+		{"id": "a", "custom_data": {"": "x", "z": "null", "id": "a"}},
+	]
+	found := constraint.failures_of_each(description, resources)
+	found == [constraint.failures(description, resource) | some resource in resources]
+	[count(failed) | some failed in found] == [4, 5, 0, 5, 3]
+	held := {place | some place, resource in resources; constraint.hold(description, resource)}
+	held == {place | some place, failed in found; failed == []}
+	constraint.failures_of_each({}, resources) == [[] | some _ in resources]
+	constraint.failures_of_each(description, []) == []
+}

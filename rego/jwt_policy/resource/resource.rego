@@ -11,10 +11,22 @@ package jwt_policy.resource
 # custom:
 #   rules: [R2, R12.8]
 given(value) := {"resource": value} if {
-	is_string(value.id)
-	value.id != ""
-	is_object(object.get(value, "custom_data", {}))
+	are_proper([value])
 } else := {"reason": "invalid_resource"}
+
+# METADATA
+# title: Whether all of these values are resources
+# custom:
+#   rules: [R12.8]
+are_proper(values) if {
+	proper := [1 |
+		some value in values
+		is_string(value.id)
+		value.id != ""
+		is_object(object.get(value, "custom_data", {}))
+	]
+	count(proper) == count(values)
+}
 
 # METADATA
 # title: A resource that is asked by id
@@ -53,4 +65,20 @@ _at(type, id) := data.jwt_policy_data[type].generations[generation].resources[sh
 	hash := crypto.md5(id)
 	shard := concat("", ["s", substring(hash, 0, 2)])
 	bucket := concat("", ["b", substring(hash, 2, 2)])
+}
+
+# METADATA
+# title: The stored resources of these ids
+# description: In the same order; undefined unless each id is that of a resource.
+# custom:
+#   rules: [R2]
+all_stored(type, ids) := values if {
+	values := [value |
+		some id in ids
+		is_string(id)
+		value := _at(type, id)
+		value.id == id
+	]
+	count(values) == count(ids)
+	are_proper(values)
 }

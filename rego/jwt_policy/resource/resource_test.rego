@@ -58,6 +58,21 @@ test_given_custom_data_must_be_an_object if {
 	found == [_invalid | some _ in numbers.range(1, 8)]
 }
 
+test_all_are_proper if {
+	resource.are_proper([])
+	resource.are_proper([{"id": "a"}, {"id": " ", "custom_data": {}, "other": null}])
+}
+
+test_one_that_is_none_is_enough_not_to_be_proper if {
+	wrong := [
+		null, "a", [], {}, {"id": null}, {"id": 1}, {"id": ["a"]}, {"id": ""},
+		{"id": "a", "custom_data": null}, {"id": "a", "custom_data": []}, {"id": "a", "custom_data": false},
+	]
+	lists := [[{"id": "a"}, value, {"id": "b"}] | some value in wrong]
+	[values | some values in lists; resource.are_proper(values)] == []
+	count(lists) == 11
+}
+
 # R2, by id
 
 test_stored_resource_is_found_by_id if {
@@ -129,4 +144,38 @@ test_resources_in_a_later_layout_are_not_seen if {
 	not resource.current("devices") with data.jwt_policy_data as later
 	found := resource.stored("devices", "device1") with data.jwt_policy_data as later
 	found == _unknown
+}
+
+test_all_stored_are_found_in_order if {
+	found := resource.all_stored("devices", ["bare", "device1", "bare"]) with data.jwt_policy_data as _stored
+	found == [{"id": "bare"}, {"id": "device1", "custom_data": {"user_id": "user1"}}, {"id": "bare"}]
+}
+
+test_no_ids_are_all_stored if resource.all_stored("devices", []) == []
+
+test_not_all_are_stored_where_one_is_not if {
+	others := [
+		"device2", "other", "no_id", "bad_data", "array", "text", "false", "null", "",
+		null, false, true, 0, [], ["device1"], {},
+	]
+	found := [other |
+		some other in others
+		resource.all_stored("devices", ["device1", other, "bare"])
+	] with data.jwt_policy_data as _stored
+	found == []
+	count(others) == 16
+}
+
+test_all_stored_are_of_the_type if {
+	types := [type |
+		some type in ["sessions", "devices", null, 1]
+		resource.all_stored(type, ["device1"])
+	] with data.jwt_policy_data as _stored
+	types == ["devices"]
+}
+
+test_numbers_are_no_indices_into_a_stored_array if {
+	data_ := {"devices": [{"id": 0}, {"id": 1}]}
+	found := [1 | resource.all_stored("devices", [0, 1])] with data.jwt_policy_data as data_
+	found == []
 }

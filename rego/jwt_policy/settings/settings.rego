@@ -22,4 +22,4 @@ require_policy := false
 # METADATA
 # title: The fingerprint of these settings and of the rules
 # description: A bridge whose own fingerprint is another one refuses to decide with these rules.
-fingerprint := "cf78a7a020d0d533a3a71c85105e69ce287304a11a0d0274de806781a9fa2708"
+fingerprint := "88b4db6a6baa63160250e33268a0608b3d168a4712472710e562f4ce1e218ecf"

@@ -1,0 +1,376 @@
+"""The fast ways of strict JSON: each gives what the encoder proper or the reader gives, or nothing."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from decimal import Decimal
+from enum import IntEnum, StrEnum
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bridge.errors import MalformedInput
+from bridge.strict_json import encode, encode_repeated, parse, parse_canonical
+
+# The package has functions of these names.
+encoding, plain, repeated = (
+    importlib.import_module(f"bridge.strict_json.{name}") for name in ("encode", "plain", "repeated")
+)
+plain_text = plain.plain_text
+
+
+class _Number(IntEnum):
+    ONE = 1
+
+
+class _Text(StrEnum):
+    A = "a"
+
+
+class _Dict(dict):
+    pass
+
+
+class _List(list):
+    pass
+
+
+class _Float(float):
+    pass
+
+
+ODD = (
+    *(
+        True,
+        False,
+        None,
+        0,
+        1,
+        -1,
+        1.0,
+        -0.0,
+        0.5,
+        1.5,
+        Decimal("1.5"),
+        Decimal(1),
+        "1",
+        "a",
+        "",
+        "\ud800",
+        "é",
+        "\x00",
+    ),
+    *(
+        10**15 - 1,
+        10**15,
+        -(10**15),
+        10**40 - 1,
+        10**40,
+        10**50,
+        0.0001,
+        0.00009999,
+        1e15,
+        1e-7,
+        1e16,
+        1e22,
+        1e300,
+        5e-324,
+    ),
+    *(math.nan, math.inf, -math.inf, (), (1,), b"a", bytearray(b"a"), {1}, frozenset(), 1j, ..., object),
+    *(_Number.ONE, _Text.A, _Dict(a=1), _List([1]), _Float(1.5)),
+)
+NAMES = st.sampled_from(("a", "b", "é", "\ud800", "", 1, True, None, _Text.A, 1.5, (), b"a"))
+VALUES = st.recursive(
+    st.sampled_from(ODD) | st.floats() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES | st.text(max_size=2), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+def proper(value, max_bytes=1_048_576):
+    """What the encoder proper says, whatever fast ways there are."""
+    try:
+        text = encoding._Encoder(max_bytes).text(value, 0).encode()
+    except encoding._Refused as refused:
+        return refused.rule
+    return text if len(text) <= max_bytes else "R12.6"
+
+
+def said(encoder, value, **settings):
+    try:
+        return encoder(value, **settings)
+    except MalformedInput as error:
+        return str(error)
+
+
+# Plain values
+
+
+@given(VALUES)
+def test_a_plain_text_is_that_of_the_encoder_proper(value):
+    assert plain_text(value) in (None, proper(value))
+    assert plain_text({"a": value}) in (None, proper({"a": value}))
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+@example(0.0001)
+@example(math.nextafter(1e15, 0))
+@example(0.1 + 0.2)
+@example(123456789012345.67)
+def test_every_plain_float_is_written_as_by_the_encoder_proper(value):
+    assert plain_text({"a": value}) in (None, proper({"a": value}))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a",
+        "",
+        'é"\\\n\x00\x7f\u2028\U00020000',
+        {},
+        {"a": "b", "é": "\U00020000", "": ""},
+        {"a": [1, -1, 0, True, False, None, 1.5, -0.25, {"b": [[], {}]}]},
+        {"a": 10**15 - 1, "b": 1 - 10**15, "c": 0.0001, "d": -0.0001, "e": 123456789012345.67},
+        {"a": [[]] * 62},
+        {"a": [0] * 60_000},
+        {"a": "x" * 65_534},
+        {"a" * 65_535: 0},
+        {"a": ["x" * 32_000, "y" * 32_000]},
+    ],
+    ids=lambda value: ascii(value)[:40],
+)
+def test_plain_values_take_the_fast_way(value):
+    assert plain_text(value) == proper(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(None, True, 1, 1.5, [], ["a"], (), b"", _Text.A, _Dict(a=1), Decimal(1)),
+        *("\ud800", {"a": "\udfff"}, {"\ud800": 1}, {"a": ["\ud800"]}),
+        *({1: 1}, {None: 1}, {True: 1}, {1.5: 1}, {(): 1}, {_Text.A: 1}, {"a": {_Text.A: 1}}),
+        *(
+            {"a": odd}
+            for odd in (
+                10**15,
+                -(10**15),
+                10**16,
+                -(10**16),
+                0.0,
+                1.0,
+                -1.0,
+                0.00009999,
+                -0.00009999,
+                1e15 + 0.5,
+                1e16,
+                Decimal(1),
+            )
+        ),
+        *({"a": odd} for odd in (math.nan, math.inf, -math.inf, (), {1}, b"a", _Number.ONE, _Text.A, _Float(1.5))),
+        *({"a": odd} for odd in (_Dict(), _List())),
+        {"a": [[]] * 63},
+        {"a": [0] * 65_536},
+        {"a": "x" * 65_535},
+        {"a" * 65_536: 0},
+        {"a": ["x" * 32_768, "y" * 32_766]},
+        {"a": {"b" * 40_000: 0, "c" * 30_000: 0}},
+    ],
+    ids=lambda value: ascii(value)[:40],
+)
+def test_what_is_not_plain_beyond_doubt_is_left_to_the_encoder_proper(value):
+    assert plain_text(value) is None
+    assert type(value) is not dict or type(plain._is_plain(value)) is bool
+
+
+def test_what_contains_itself_or_spells_too_much_is_not_plain():
+    cycle = {"a": []}
+    cycle["a"].append(cycle)
+    many = {"a": "x" * 1000}
+    for _ in range(40):
+        many = {"a": many, "b": many}
+    assert plain_text(cycle) is None
+    assert plain_text(many) is None
+
+
+def test_without_the_encoder_in_c_no_object_is_plain(monkeypatch):
+    monkeypatch.setattr(plain, "_ENCODER", None)
+    assert plain_text({"a": 1}) is None
+    assert encode({"a": 1}) == b'{"a":1}'
+
+
+@pytest.mark.parametrize("value", ["aé", {"a": "é"}])
+def test_a_plain_value_needs_no_encoder_proper(monkeypatch, value):
+    text = encode(value)
+    monkeypatch.setattr(encoding, "_Encoder", None)
+    assert encode(value) == encode(value, max_bytes=len(text)) == text
+
+
+@pytest.mark.parametrize("value", ["aé", {"a": "é"}])
+def test_a_plain_text_may_be_as_long_as_any(value):
+    text = encode(value)
+    assert encode(value, max_bytes=len(text)) == text
+    with pytest.raises(MalformedInput, match=r"R12\.6"):
+        encode(value, max_bytes=len(text) - 1)
+
+
+# Repeated values
+
+
+@given(VALUES)
+def test_a_repeated_value_is_encoded_as_by_encode(value):
+    for _ in range(3):
+        assert said(encode_repeated, value, what="claims") == said(encode, value, what="claims")
+
+
+@pytest.mark.parametrize(
+    "values", [(True, 1, 1.0), (False, 0, -0.0), (1, True), ("a", _Text.A), ([], ()), ({}, _Dict())]
+)
+def test_what_python_takes_for_equal_is_not_the_same_claims(values):
+    for _ in range(4):
+        for value in values:
+            claims = {"policy": [value]}
+            assert said(encode_repeated, claims) == said(encode, claims)
+
+
+def test_claims_that_were_changed_are_other_claims():
+    claims = {"policy": {"version": 2, "devices": {"custom_data": {"a": 1}}}}
+    for value in (1, True, 2, 1.5, "1", None, [1], {"a": 1}) * 3:
+        claims["policy"]["devices"]["custom_data"]["a"] = value
+        assert encode_repeated(claims) == encode(claims)
+
+
+def test_a_value_that_changes_while_it_is_looked_up_poisons_nothing(monkeypatch):
+    claims = {"policy": {"version": 2, "sessions": {}, "changed": 1}}
+    wanted, dumps = encode(claims), repeated.marshal.dumps
+
+    def dumps_and_changes(value):
+        key = dumps(value)
+        claims["policy"]["version"] = 3
+        return key
+
+    encode_repeated(claims)
+    with monkeypatch.context() as patched:
+        patched.setattr(repeated.marshal, "dumps", dumps_and_changes)
+        assert encode_repeated(claims) == wanted
+    claims["policy"]["version"] = 2
+    assert encode_repeated(claims) == wanted
+
+
+@pytest.fixture
+def encoded(monkeypatch):
+    """What is encoded of repeated values, which nothing is remembered of."""
+    values = []
+    monkeypatch.setattr(repeated, "encode", lambda value, **settings: values.append(value) or encode(value, **settings))
+    monkeypatch.setattr(repeated, "_texts", repeated.Repeated(repeated._text))
+    return values
+
+
+def test_values_that_come_again_are_remembered_from_the_second_time_on(encoded):
+    small, large = {"a": "x" * 4_000}, {"a": "x" * 4_096}
+    for _ in range(4):
+        encode_repeated(small)
+    assert encoded == [small] * 2
+    for _ in range(4):
+        encode_repeated(large)
+    assert encoded == [small] * 2 + [large] * 4
+
+
+def test_nothing_is_remembered_where_marshal_is_another_one(encoded, monkeypatch):
+    monkeypatch.setattr(repeated, "_IS_EXACT", False)
+    monkeypatch.setattr(repeated.marshal, "dumps", None)
+    for _ in range(4):
+        assert encode_repeated({"a": 1}) == b'{"a":1}'
+    assert encoded == [{"a": 1}] * 4
+
+
+def test_what_is_refused_is_refused_each_time(encoded):
+    for _ in range(4):
+        with pytest.raises(MalformedInput) as refused:
+            encode_repeated({"a": [0, {1}]}, what="claims")
+        assert (refused.value.pointer, refused.value.what) == ("/a/1", "claims")
+    assert encoded
+
+
+@pytest.fixture
+def asked():
+    return []
+
+
+@pytest.fixture
+def function(asked):
+    return repeated.Repeated(lambda key: asked.append(key) or key.upper())
+
+
+def test_a_function_is_asked_once_for_what_comes_again(function, asked):
+    assert [function(b"a"), function(b"b")] == [None, None]
+    assert [function(b"a"), function(b"a"), function(b"b"), function(b"a")] == [b"A", b"A", b"B", b"A"]
+    assert asked == [b"a", b"b"]
+
+
+def test_the_longest_that_is_remembered(function, asked):
+    longest = b"a" * 4_096
+    assert [function(longest), function(longest), function(longest)] == [None, longest.upper(), longest.upper()]
+    assert [function(longest + b"a") for _ in range(3)] == [None] * 3
+    assert asked == [longest]
+
+
+def test_a_function_that_raises_is_asked_again():
+    function = repeated.Repeated(int)
+    assert function(b"x") is None
+    for _ in range(2):
+        with pytest.raises(ValueError, match="invalid"):
+            function(b"x")
+
+
+def test_some_hundreds_are_remembered_and_then_it_begins_anew(function):
+    keys = [b"%d" % number for number in range(2_000)]
+    sizes = []
+    for key in keys:
+        assert function(key) in (None, key)
+        assert function(key) == key
+        sizes.append(len(function._known))
+    assert sizes[:258] == [*range(1, 257), 1, 2]
+    assert max(sizes) == 256
+    assert len(function._seen) == 256
+
+
+def test_what_comes_between_may_push_out_that_it_has_come(function):
+    for _ in range(3):
+        for number in range(5_000):
+            function(b"%d" % number)
+    assert len(function._known) <= 256
+
+
+def test_what_is_remembered_is_still_bounded_in_bytes(encoded):
+    text = [encode_repeated({"a": "b"}) for _ in range(3)][2]
+    assert len(encoded) == 2
+    assert encode_repeated({"a": "b"}, max_bytes=len(text)) == text
+    assert len(encoded) == 2
+    with pytest.raises(MalformedInput, match=r"R12\.6"):
+        encode_repeated({"a": "b"}, max_bytes=len(text) - 1)
+
+
+# Canonical texts
+
+
+@given(VALUES)
+@example(10**50)
+@example(Decimal("1e-300"))
+@example([0.1, 1e22, 1e16, -5e-324, 10**40 - 1])
+def test_a_canonical_text_is_read_as_by_parse(value):
+    try:
+        text = encode(value)
+    except MalformedInput:
+        return
+    assert typed(parse_canonical(text)) == typed(parse(text))
+
+
+def typed(value):
+    """A value with the types of its parts, and its members in order."""
+    if isinstance(value, list):
+        return list(map(typed, value))
+    if isinstance(value, dict):
+        return [(name, typed(item)) for name, item in value.items()]
+    return type(value), value

@@ -1,0 +1,80 @@
+"""The reference as an engine: what it remembers changes no answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge import PolicyBridge, ReferenceEngine, reference
+from bridge.decision import Failure, Request
+from bridge.engines import reference as engine_module
+from bridge.strict_json import Repeated, parse, parse_canonical
+
+CLAIMS = {"policy": {"version": 2, "devices": {"custom_data": {"user": "u1", "tier": 1.5}}}}
+DEVICE = {"id": "d1", "custom_data": {"user": "u1", "tier": 1.5}}
+OTHER = {"id": "d1", "custom_data": {"user": "u2", "tier": 1.5}}
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    monkeypatch.setattr(engine_module, "_parsed", Repeated(parse_canonical))
+    return PolicyBridge(ReferenceEngine())
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Request(None, None),
+        Request(b"{}", None),
+        Request(None, b'"devices"'),
+        Request(b"{}", b'"devices"'),
+        Request(b"{}", b'"devices"', b'{"id":"a"}'),
+        Request(b"{}", b'"devices"', b"null", b'"a"'),
+        Request(b"{}", b'"devices"', id=b'"a"'),
+        Request(b"{}", b'"devices"', id=b"1"),
+        Request(b"{}", b'"users"', b'{"id":"a"}'),
+        Request(b"[]", b'"devices"', b'{"id":"a"}'),
+        Request(b"{}", b"[1]", b'{"id":"a"}'),
+    ],
+)
+def test_it_decides_what_the_definition_decides(opened, request_):
+    for _ in range(3):
+        decision = opened.engine.decide([request_])[0]
+        assert decision.as_dict() == reference.decide(parse(request_.text)).as_dict()
+        assert decision.engine == "reference"
+        assert decision.revision is None
+
+
+def test_denials_have_their_details_and_their_engine(opened):
+    for _ in range(2):
+        decisions = opened.check_many(CLAIMS, "devices", [DEVICE, OTHER, {"id": "d1"}])
+        assert [one.engine for one in decisions] == ["reference"] * 3
+        assert [one.failures for one in decisions] == [
+            (),
+            (Failure("/custom_data/user", "different"),),
+            (Failure("/custom_data/tier", "missing"), Failure("/custom_data/user", "missing")),
+        ]
+        invalid = opened.check({"policy": {"version": 2, "users": {}}}, "devices", DEVICE)
+        assert [one.pointer for one in invalid.violations] == ["/users"]
+        assert invalid.engine == "reference"
+
+
+def test_a_decision_by_id_has_the_revision_of_the_time(opened):
+    assert opened.check(CLAIMS, "devices", "d1").revision is None
+    first = opened.push("devices", [DEVICE]).revision
+    assert [opened.check(CLAIMS, "devices", asked).revision for asked in ("d1", DEVICE, "d1", "d2")] == [
+        *(first, None, first, first),
+    ]
+    second = opened.push("devices", [DEVICE]).revision
+    assert opened.check(CLAIMS, "devices", "d1").revision == second != first
+
+
+def test_claims_and_types_that_come_again_are_not_read_again(opened, monkeypatch):
+    request = Request(b'{"a":1}', b'"devices"', b'{"id":"a"}')
+    for _ in range(2):
+        opened.engine.decide([request])
+    read = []
+    monkeypatch.setattr(engine_module, "parse_canonical", lambda text: read.append(text) or parse_canonical(text))
+    opened.engine.decide([request])
+    assert read == [b'{"id":"a"}']
+    opened.engine.decide([Request(b'{"a":2}', b'"devices"', b'{"id":"a"}')])
+    assert read == [b'{"id":"a"}', b'{"a":2}', b'{"id":"a"}']
