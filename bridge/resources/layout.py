@@ -190,5 +190,11 @@ def document(resources: Mapping[bytes, bytes], *, revision: str = "1") -> bytes:
         shards.setdefault(shard, {}).setdefault(bucket, []).append((id_, text))
     stored = named({shard: named({b: object_(m) for b, m in buckets.items()}) for shard, buckets in shards.items()})
     current = {"revision": encode(revision), "generation": b'"g"', "store": b'"none"', "count": b"%d" % len(resources)}
-    state = named({"layout": b"%d" % LAYOUT, "current": named(current)})
-    return named({"state": state, "generations": named({"g": named({"resources": stored})})})
+    state = {
+        "layout": b"%d" % LAYOUT,
+        "store": current["store"],
+        "revisions": named({f"r{revision}": b"true"}),
+        "marks": b"{}",
+        "current": named(current),
+    }
+    return named({"state": named(state), "generations": named({"g": named({"resources": stored})})})

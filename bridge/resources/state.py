@@ -46,7 +46,7 @@ class Current:
                 _digits(value["revision"]), _text(value["generation"]), _text(value["store"]), _number(value["count"])
             )
         except (KeyError, TypeError):
-            raise BadAnswer("what OPA has as current was not written by a bridge") from None
+            raise BadAnswer("what OPA has as current was not written by a bridge: remove it, and push again") from None
 
 
 @dataclass(frozen=True, slots=True)
