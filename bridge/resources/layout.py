@@ -178,7 +178,7 @@ def empty_generation() -> bytes:
 def document(resources: Mapping[bytes, bytes], *, revision: str = "1") -> bytes:
     """A type's document with resources that no push would store, for those who test what rules make of them.
 
-    It has neither digests nor postings.
+    It has neither digests nor postings, but that of all ids.
 
     Args:
         resources: Any JSON texts, by ids as canonical JSON text.
@@ -197,4 +197,6 @@ def document(resources: Mapping[bytes, bytes], *, revision: str = "1") -> bytes:
         "marks": b"{}",
         "current": named(current),
     }
-    return named({"state": named(state), "generations": named({"g": named({"resources": stored})})})
+    everything = next(large(sorted(resources, key=raw)))
+    generation = {"resources": stored, "large": named({ALL: everything})}
+    return named({"state": named(state), "generations": named({"g": named(generation)})})

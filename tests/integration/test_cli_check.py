@@ -342,8 +342,11 @@ def test_an_opa_that_has_the_rules(opa, folder) -> None:
     assert json.loads(done.stdout)["reason"] == "engine_unavailable"
     run("install", "--opa-url", opa.url, *roots)
     assert json.loads(run(*arguments, "--resource", BAD, status=1).stdout)["failures"] == FAILURES
-    assert json.loads(run(*arguments, "--id", "d1", status=1).stdout)["reason"] == "unknown_resource"
+    lost = run(*arguments, "--id", "d1", status=3)
+    assert json.loads(lost.stdout)["code"] == "resources_lost"
+    assert "push them" in lost.stderr
     run("push", "--type", "devices", "-", "--opa-url", opa.url, *roots, stdin=f"{GOOD}\n{BAD}\n".encode())
+    assert json.loads(run(*arguments, "--id", "d3", status=1).stdout)["reason"] == "unknown_resource"
     answer = json.loads(run(*arguments, "--id", "d1").stdout)
     assert answer.pop("revision").isdecimal()
     assert answer == {"allow": True, "reason": "matched", "engine": "opa"}

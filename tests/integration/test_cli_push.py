@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ROOT = "jwt_policy_data"
 REPORT = re.compile(
-    r"devices: (?P<stored>[\d,]+) stored now, (?P<before>[\d,]+) before, (?P<removed>[\d,]+) removed, "
+    r"devices: (?P<stored>[\d,]+) stored now, (?P<before>[\d,]+) before, [\d,]+ added, (?P<removed>[\d,]+) removed, "
     r"(?P<refused>[\d,]+) refused; revision \d+\n"
 )
 

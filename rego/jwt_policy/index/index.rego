@@ -3,6 +3,8 @@
 # description: >-
 #   Where the ids of all resources lie that have one member of `custom_data` with one value: a posting. Short ones are
 #   arrays, longer ones stand in pages. Each is read by its full path, for a document that is given a name is copied.
+# custom:
+#   rules: [R10, R11]
 package jwt_policy.index
 
 import data.jwt_policy.resource

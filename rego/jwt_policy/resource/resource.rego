@@ -47,7 +47,8 @@ stored(type, id) := given(value) if {
 # METADATA
 # title: The state of a type's stored resources
 # description: >-
-#   What is current, or `layout` where that is one that these rules do not know; undefined where nothing was ever pushed.
+#   What is current, or `layout` where that is one that these rules do not know; undefined where nothing was ever
+#   pushed.
 state(type) := current(type)
 
 state(type) := {"layout": data.jwt_policy_data[type].state.layout} if {
