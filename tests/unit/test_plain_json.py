@@ -277,6 +277,12 @@ def test_values_that_come_again_are_remembered_from_the_second_time_on(encoded):
     assert encoded == [small] * 2 + [large] * 4
 
 
+def test_repeated_values_are_remembered_for_all():
+    claims = {"sub": "comes again"}
+    assert encode_repeated(claims) == encode_repeated(claims) == encode_repeated(claims)
+    assert repeated._texts(repeated.marshal.dumps(claims)) is encode_repeated(claims)
+
+
 def test_nothing_is_remembered_where_marshal_is_another_one(encoded, monkeypatch):
     monkeypatch.setattr(repeated, "_IS_EXACT", False)
     monkeypatch.setattr(repeated.marshal, "dumps", None)
