@@ -22,4 +22,4 @@ require_policy := false
 # METADATA
 # title: The fingerprint of these settings and of the rules
 # description: A bridge whose own fingerprint is another one refuses to decide with these rules.
-fingerprint := "88b4db6a6baa63160250e33268a0608b3d168a4712472710e562f4ce1e218ecf"
+fingerprint := "548693cc8e022f1cd3155e779ed21994c5e91ad22f50cfedc79bb2a1ba86cfab"
