@@ -1,5 +1,6 @@
 package jwt_policy.listing_test
 
+import data.jwt_policy.index
 import data.jwt_policy.listing
 import data.jwt_policy.stored_test
 
@@ -94,6 +95,23 @@ test_by_several_members if {
 	_of({"description": {"custom_data": {"user": "u", "no": 1}}}, _all) == {
 		"everything": false, "length": 0, "pages": [],
 	}
+}
+
+test_what_is_no_resource_of_its_id_is_not_listed if {
+	sound := {"user": "u", "site": 1}
+	kept := {
+		"a": {"id": "b", "custom_data": sound}, "b": {"custom_data": sound}, "c": {"id": "c", "custom_data": [sound]},
+		"d": {"id": "d", "custom_data": sound}, "e": [sound], "f": {"id": "f"},
+	}
+	postings := {index.posting(name, value).shard: {index.posting(name, value).name: ["a", "b", "c", "d", "e", "f", "g"]} |
+		some name, value in sound
+	}
+	stored := {"devices": json.patch(stored_test.document("7", kept), [
+		{"op": "replace", "path": "/generations/g/postings", "value": postings},
+	])}
+	asked := {"description": {"custom_data": sound}}
+	found := listing.of(asked, _all) with data.jwt_policy_data as stored
+	found.pages == [["d"]]
 }
 
 # Pages

@@ -22,4 +22,4 @@ require_policy := false
 # METADATA
 # title: The fingerprint of these settings and of the rules
 # description: A bridge whose own fingerprint is another one refuses to decide with these rules.
-fingerprint := "d9881b554e7984de3095f71fe77fb71423cb9b060218540b0caef25a89d55f15"
+fingerprint := "fc33940c975f3564008437ae9cf018be3628153fa7f5fb5be672a7c559f4a649"
