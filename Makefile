@@ -5,7 +5,7 @@
 
 .DEFAULT_GOAL := help
 
-TARGETS := help demo test lint lint-rego format render coverage rego-test docker-test opa wheel clean conformance-long exhaustive \
+TARGETS := help demo test lint lint-rego format render coverage decider-coverage rego-test docker-test opa wheel clean conformance-long exhaustive \
     mutants bench
 .PHONY: $(TARGETS)
 
@@ -60,9 +60,12 @@ format: $(VENV)/.installed-dev ## format the Python and the Rego
 render: $(VENV)/.installed-dev ## render the committed Rego and build its policy.wasm anew
 	opa="$$($(OPA_SOURCE) --pinned)" && JWT_BRIDGE_OPA="$$opa" $(PY) -m bridge render --default --write rego
 
-coverage: $(VENV)/.installed-dev ## run all tests and report what none reaches; the deciders must be reached whole
+coverage: $(VENV)/.installed-dev ## run all tests and report what none reaches
 	@$(PY) -m coverage run -m pytest $(PYTEST_ARGS)
 	@$(PY) -m coverage report
+
+decider-coverage: $(VENV)/.installed-dev ## run the unit tests; every branch of what decides must be covered by them
+	@$(PY) -m coverage run -m pytest --quiet tests/unit $(PYTEST_ARGS)
 	@$(PY) -m coverage report --include='$(DECIDERS)' --fail-under=100
 
 rego-test: $(VENV)/.installed-dev ## run the Rego tests; every line must be covered

@@ -9,30 +9,42 @@ import pytest
 
 from bridge import BadAnswer
 from bridge.errors import EngineFault, LayoutDiffers
-from bridge.resources.state import Current, State, current, first_state
+from bridge.resources.layout import empty_generation
+from bridge.resources.state import Current, Mark, State, current, first_state
 
 CURRENT = {"revision": "7", "generation": "g1", "store": "abc", "count": 2}
 STATE = {
     "layout": 1,
     "store": "abc",
     "revisions": {"r7": True},
-    "marks": {"m2": {"generation": "g2"}},
+    "marks": {"m2": {"generation": "g2", "beats": 3}},
     "current": CURRENT,
 }
 
 
 def test_a_state_is_read():
     state = State.read("devices", STATE)
-    assert state == State("abc", Current("7", "g1", "abc", 2), "r7", {"m2": "g2"})
+    assert state == State("abc", Current("7", "g1", "abc", 2), "r7", {"m2": "g2"}, {"m2": 3})
     assert state.revision == "7"
 
 
 def test_the_first_state_is_one_without_anything_current():
-    document = json.loads(first_state("abc"))
+    document = json.loads(first_state())
     assert document["generations"] == {}
     state = State.read("devices", document["state"])
-    assert state == State("abc", None, "r0", {})
+    assert state == State(state.store, None, "r0", {}, {})
     assert state.revision is None
+    assert len(state.store) == 32
+    assert State.read("devices", json.loads(first_state())["state"]).store != state.store
+
+
+def test_the_first_state_may_hold_the_mark_of_the_push_that_made_it():
+    mark = Mark.new()
+    document = json.loads(first_state(mark))
+    state = State.read("devices", document["state"])
+    assert (state.current, state.marks, state.beats) == (None, {mark.name: mark.generation}, {mark.name: 0})
+    assert document["generations"] == {mark.generation: json.loads(empty_generation())}
+    assert Mark.new() != mark
 
 
 def test_what_is_current_is_read_as_it_was_written():
@@ -58,7 +70,15 @@ BROKEN = [
     *((("revisions",), value) for value in ({}, {"r7": True, "r8": True}, {"": True}, [1], None, 7, MISSING)),
     *(
         (("marks",), value)
-        for value in ([], None, {"m": {}}, {"m": {"generation": ""}}, {"": {"generation": "g"}}, MISSING)
+        for value in (
+            [],
+            None,
+            {"m": {}},
+            {"m": {"generation": "", "beats": 0}},
+            {"m": {"generation": "g"}},
+            {"": {"generation": "g", "beats": 0}},
+            MISSING,
+        )
     ),
     (("current",), [1]),
     (("current",), "7"),
