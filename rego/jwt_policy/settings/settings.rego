@@ -22,4 +22,4 @@ require_policy := false
 # METADATA
 # title: The fingerprint of these settings and of the rules
 # description: A bridge whose own fingerprint is another one refuses to decide with these rules.
-fingerprint := "0ba56f58224b38f9feedc090f5922aea3c30d746249475a6faee4a1cbab791f3"
+fingerprint := "f8733a7494e2119de86ef91441065426f9584e77f0f99c3efe02967e603a44d4"
