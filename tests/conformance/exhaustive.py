@@ -31,6 +31,7 @@ from bridge import reference
 from bridge.decision import Request
 from bridge.opa import ManagedOpa
 from bridge.policy import PolicySettings
+from bridge.resource import Resource, parse_resource
 from bridge.strict_json import encode, parse
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ SETTINGS: Final = PolicySettings()
 ALONE: Final = 50_000
 _STORED_AT_ONCE: Final = 2_000  # requests in one query
 _ALONE_AT_ONCE: Final = 500
+_EVERY: Final = 50  # of the rounds of stored resources that are asked subject by subject
 _THREADS: Final = 4
 _BATCHED: Final = 4  # deciders that are asked all pairs
 
@@ -166,6 +168,8 @@ class Scope:
         self.layer = layer
         self.told = told
         values = [parse(text) for text in resources_]
+        # The rules compare resources that all are proper ones in a way of their own.
+        self.proper = [number for number, value in enumerate(values) if isinstance(parse_resource(value), Resource)]
         same: dict[Decision, Decision] = {}
         self.wanted = [
             [same.setdefault(decision, decision) for decision in self._decided(subject, values)]
@@ -193,11 +197,14 @@ class Scope:
                 yield partial(self._row, name, engine, number)
 
     def _row(self, name: str, engine: OpaEngine | WasmEngine, number: int) -> list[Difference]:
-        """One subject with all resources, in one query."""
+        """One subject with all resources in one query, and with all that are proper ones in another."""
         subject = self.subjects[number]
         asked = [Request(subject.claims, subject.type, resource) for resource in self.resources]
         given = [self.panel.token.with_token(one) for one in asked] if name == "opa-token" else asked
-        return self._differences(name, asked, self.wanted[number], engine.decide(given))
+        found = self._differences(name, asked, self.wanted[number], engine.decide(given))
+        proper, wanted = ([row[place] for place in self.proper] for row in (asked, self.wanted[number]))
+        answers = engine.decide([given[place] for place in self.proper])
+        return found + self._differences(name, proper, wanted, answers, layer=f"{self.layer}, proper resources")
 
     def _stored(self) -> list[Difference]:
         """Resources that share an id are stored one after the other; all subjects ask about each layer."""
@@ -207,7 +214,7 @@ class Scope:
         layers = rounds([replace(any_subject, resource=resource) for resource in self.resources], types)
         known = {encode(type_) for type_ in types}
         found = []
-        for stored, at in layers:
+        for layer, (stored, at) in enumerate(layers):
             for type_ in types:
                 engine.store.replace(type_, stored[types[0]])
             asked: list[tuple[Request, Request, Decision]] = []
@@ -221,13 +228,32 @@ class Scope:
             for start in range(0, len(asked), _STORED_AT_ONCE):
                 inlines, by_ids, wanted = zip(*asked[start : start + _STORED_AT_ONCE], strict=True)
                 found += self._differences("opa-stored", inlines, wanted, engine.decide(by_ids))
+            if layer % _EVERY == 1:
+                found += self._stored_alone(asked)
+        return found
+
+    def _stored_alone(self, asked: Iterable[tuple[Request, Request, Decision]]) -> list[Difference]:
+        """Each subject with what is stored of its type, in one query."""
+        found = []
+        for _, group in itertools.groupby(asked, key=lambda one: (one[1].claims, one[1].type, one[1].id is None)):
+            inlines, by_ids, wanted = zip(*group, strict=True)
+            answers = self.panel.opa.decide(by_ids)
+            layer = f"{self.layer}, proper resources"
+            found += self._differences("opa-stored", inlines, wanted, answers, layer=layer)
         return found
 
     def _differences(
-        self, name: str, asked: Sequence[Request], wanted: Sequence[Decision], given: Sequence[Decision]
+        self,
+        name: str,
+        asked: Sequence[Request],
+        wanted: Sequence[Decision],
+        given: Sequence[Decision],
+        *,
+        layer: str | None = None,
     ) -> list[Difference]:
-        tally.count(self.layer, name, len(given))
-        self.told(len(given))
+        tally.count(layer or self.layer, name, len(given))
+        if layer is None:
+            self.told(len(given))
         return [
             Difference(name, question, right.as_dict(), answer.as_dict())
             for question, right, answer in zip(asked, wanted, given, strict=True)

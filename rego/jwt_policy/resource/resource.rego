@@ -19,7 +19,7 @@ given(value) := {"resource": value} if {
 # custom:
 #   rules: [R12.8]
 are_proper(values) if {
-	proper := [1 |
+	proper := [value |
 		some value in values
 		is_string(value.id)
 		value.id != ""

@@ -22,4 +22,4 @@ require_policy := false
 # METADATA
 # title: The fingerprint of these settings and of the rules
 # description: A bridge whose own fingerprint is another one refuses to decide with these rules.
-fingerprint := "fc33940c975f3564008437ae9cf018be3628153fa7f5fb5be672a7c559f4a649"
+fingerprint := "c5dc2df3bfeaa26085a65ac8273dd61259e12ee312fbeb8c54af93ac288153c6"
