@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from bridge.opa import OpaClient
     from bridge.resources.prepared import Prepared
     from bridge.resources.store import Changed
-    from bridge.strict_json import Value
+    from bridge.strict_json import Absent, Value
 
 # What a large body may take longer than the deadline that is meant for a query.
 _BYTES_A_SECOND: Final = 2_000_000
@@ -97,13 +97,17 @@ class OpaStore:
             EngineFault: OPA cannot be reached, or refuses, or what it has is no such document.
         """
         path = self._path(type_)
-        state = self.look(type_)
-        if state is None or state.current is None:
-            return frozenset()
-        found = self._opa.get_data(
-            (*path, "generations", state.current.generation, "large", layout.ALL, "pages"),
-            deadline=self._opa.deadline + _LISTING_SECONDS,
-        )
+        found: Value | Absent = ABSENT
+        for _ in range(_TRIES):
+            state = self.look(type_)
+            if state is None or state.current is None:
+                return frozenset()
+            found = self._opa.get_data(
+                (*path, "generations", state.current.generation, "large", layout.ALL, "pages"),
+                deadline=self._opa.deadline + _LISTING_SECONDS,
+            )
+            if found is not ABSENT:  # or another generation has become current in between
+                break
         if not isinstance(found, list) or not all(isinstance(page, list) for page in found):
             raise BadAnswer(f"what OPA has as the ids of `{type_}` are no pages")
         return frozenset(encode(id_) for page in found if isinstance(page, list) for id_ in page)
@@ -268,7 +272,10 @@ class OpaStore:
         change = Change(prepared, [id_ for id_ in dict.fromkeys(removals) if id_ not in prepared])
         for _ in range(_TRIES):
             about, view = self._view(type_, change.question(type_))
-            patch, changed, more = self._worked_out(path, about, view, change)
+            worked_out = self._worked_out(path, about, view, change)
+            if worked_out is None:
+                continue
+            patch, changed, more = worked_out
             if not patch:
                 return replace(changed, revision=about.revision)
             if len(patch) > _MOST_OPERATIONS:
@@ -293,7 +300,7 @@ class OpaStore:
                     raise
                 continue  # somebody else came first: look again
             except EngineFault:
-                if not self._is_current(type_, revision):
+                if not self._is_current(type_, revision, about.generation):
                     raise
             self._revisions[type_] = revision
             return replace(changed, revision=revision)
@@ -394,13 +401,16 @@ class OpaStore:
 
     def _worked_out(
         self, path: tuple[str, ...], about: Current, view: Value, change: Change
-    ) -> tuple[Patch, Changed, int]:
+    ) -> tuple[Patch, Changed, int] | None:
+        """What `change.patch` gives; None where its generation is there no more."""
         try:
             return change.patch(view, {})
         except FirstsMissing as missing:
             firsts = {}
             for name in missing.names:
                 found = self._opa.get_data((*path, "generations", about.generation, "large", name, "firsts"))
+                if found is ABSENT:
+                    return None
                 if not isinstance(found, list) or not all(isinstance(block, list) for block in found):
                     raise BadAnswer("what OPA has as the first ids of pages are no arrays of them") from None
                 firsts[name] = [encode(id_) for block in found if isinstance(block, list) for id_ in block]
@@ -416,7 +426,7 @@ class OpaStore:
         for _ in range(_TRIES):
             state = self.look(type_)
             if state is None:
-                self._create(path)
+                self._create(type_)
                 continue
             mark = Mark.new()
             patch = Patch()
@@ -437,9 +447,10 @@ class OpaStore:
             return state, mark
         raise PushOvertaken(f"other pushes of `{type_}` came first, {_TRIES} times in a row: nothing was pushed")
 
-    def _create(self, path: tuple[str, ...]) -> None:
+    def _create(self, type_: str) -> None:
         """Make the type's document, in place of anything that is none."""
-        if not self._opa.create_data(path, first_state()):
+        path = self._path(type_)
+        if not self._opa.create_data(path, first_state()) and self.look(type_) is None:
             self._opa.delete_data(path)
 
     def _swap(self, type_: str, state: State, mark: Mark, count: int) -> str:
@@ -463,18 +474,19 @@ class OpaStore:
         try:
             self._send(path, patch)
         except EngineFault as fault:
-            if isinstance(fault, OpaRefused) or not self._is_current(type_, revision):
+            if isinstance(fault, OpaRefused) or not self._is_current(type_, revision, mark.generation):
                 raise
         self._revisions[type_] = revision
         return revision
 
-    def _is_current(self, type_: str, revision: str) -> bool:
-        """Whether a swap took place whose answer never came."""
+    def _is_current(self, type_: str, revision: str, generation: str) -> bool:
+        """Whether what was sent took place, though its answer never came; others may have made that revision too."""
         try:
             state = self.look(type_)
         except EngineFault:
             return False
-        return state is not None and state.current is not None and state.current.revision == revision
+        found = None if state is None else state.current
+        return found is not None and (found.revision, found.generation) == (revision, generation)
 
     def _abandon(self, path: tuple[str, ...], mark: Mark) -> None:
         """Take away what the push has left, as far as that can be done; the next push does otherwise."""
