@@ -27,15 +27,17 @@ _not_mine := {
 	"failures": [{"pointer": "/custom_data/user_id", "code": "different"}],
 }
 
+_devices := {
+	"device1": _mine,
+	"device2": _theirs,
+	"device3": {"id": "device1", "custom_data": {"user_id": "user1"}},
+	"array": [],
+	"false": false,
+	"null": null,
+}
+
 _stored := {
-	"devices": stored_test.document("7", {
-		"device1": _mine,
-		"device2": _theirs,
-		"device3": {"id": "device1", "custom_data": {"user_id": "user1"}},
-		"array": [],
-		"false": false,
-		"null": null,
-	}),
+	"devices": stored_test.document("7", _devices),
 	"sessions": stored_test.document("8", {"session1": {"id": "session1"}}),
 }
 
@@ -528,7 +530,10 @@ _list(question) := found if {
 _asked := {"type": "devices", "page": 0, "pages": 1, "scanned": 1}
 
 test_list_holds_what_is_listed_the_fingerprint_and_what_is_current if {
-	_list(object.union(_asked, {"claims": _claims})) == {
+	question := object.union(_asked, {"claims": _claims})
+	with_index := object.union(_stored, {"devices": stored_test.indexed("7", _devices)})
+	found := jwt_policy.list with input as question with data.jwt_policy_data as with_index
+	found == {
 		"current": _current,
 		"fingerprint": settings.fingerprint,
 		"listed": {"everything": false, "length": 1, "pages": [["device1", "device3"]]},

@@ -4,7 +4,7 @@ import data.jwt_policy.index
 import data.jwt_policy.stored_test
 
 _stored := {
-	"devices": stored_test.document("7", {
+	"devices": stored_test.indexed("7", {
 		"a": {"id": "a", "custom_data": {"n": 1}},
 		"b": {"id": "b", "custom_data": {"n": 1, "m": "x"}},
 	}),

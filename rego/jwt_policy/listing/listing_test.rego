@@ -12,7 +12,7 @@ _devices := {
 	"e": {"id": "e"},
 }
 
-_stored := {"devices": stored_test.document("7", _devices)}
+_stored := {"devices": stored_test.indexed("7", _devices)}
 
 _all := {"type": "devices", "page": 0, "pages": 2, "scanned": 2}
 
@@ -106,7 +106,7 @@ test_what_is_no_resource_of_its_id_is_not_listed if {
 	postings := {index.posting(name, value).shard: {index.posting(name, value).name: ["a", "b", "c", "d", "e", "f", "g"]} |
 		some name, value in sound
 	}
-	stored := {"devices": json.patch(stored_test.document("7", kept), [
+	stored := {"devices": json.patch(stored_test.indexed("7", kept), [
 		{"op": "replace", "path": "/generations/g/postings", "value": postings},
 	])}
 	asked := {"description": {"custom_data": sound}}
@@ -116,7 +116,7 @@ test_what_is_no_resource_of_its_id_is_not_listed if {
 
 # Pages
 
-_paged := {"devices": json.patch(stored_test.document("7", _devices), [{
+_paged := {"devices": json.patch(stored_test.indexed("7", _devices), [{
 	"op": "add",
 	"path": "/generations/g/large/all",
 	"value": {"size": 5, "length": 3, "tops": [""], "firsts": [["", "c", "e"]], "pages": [["a", "b"], ["c", "d"], ["e"]]},

@@ -9,7 +9,7 @@ _devices := {
 	"b": {"id": "b", "custom_data": {"user": "u"}},
 }
 
-_stored := {"devices": json.patch(stored_test.document("7", _devices), [{
+_stored := {"devices": json.patch(stored_test.indexed("7", _devices), [{
 	"op": "add",
 	"path": "/generations/g/digests",
 	"value": {"s0c": "1", "s92": "2"},
