@@ -151,16 +151,19 @@ class RegoSide:
         kept = path.read_text(encoding="utf-8")
         try:
             path.write_text(mutant.text, encoding="utf-8")
-            return mutant, self._judged(copy)
+            return mutant, self._judged(copy, path.stem)
         except subprocess.TimeoutExpired:
             return mutant, Verdict.TIMED_OUT
         finally:
             path.write_text(kept, encoding="utf-8")
             self._copies.put(copy)
 
-    def _judged(self, copy: Path) -> Verdict:
+    def _judged(self, copy: Path, module: str) -> Verdict:
         rules = str(copy / RULES)
-        status = self._run("test", rules).returncode
+        # Most mutants are killed by the tests of their own module, which take a fraction of the time of all.
+        status = self._run("test", "--run", rf"\.{module}_test\.", rules).returncode
+        if status == _PASSES:
+            status = self._run("test", rules).returncode
         if status == _PASSES:
             return Verdict.SURVIVED if self._passes_vectors(rules) and self._passes_in_wasm(copy) else Verdict.KILLED
         if status != _FAILS and self._run("check", rules, "--ignore=*_test.rego").returncode:
