@@ -113,7 +113,7 @@ class RegoSide:
             if bare(self._parsed(path)) != bare(module):
                 raise AssertionError(f"{file}: OPA reads something else in what was printed of it")
             path.write_text(kept, encoding="utf-8")
-        if (verdict := self._judged(copy)) is not Verdict.SURVIVED:
+        if (verdict := self._judged(copy, "jwt_policy")) is not Verdict.SURVIVED:
             raise AssertionError(f"the rules as they are do not pass what judges the mutants: {verdict}")
         self._copies.put(copy)
 
