@@ -78,9 +78,10 @@ def _resources(prepared: Prepared) -> Iterator[_Operation]:
 
 def _postings(prepared: Prepared) -> Iterator[_Operation]:
     shards: dict[str, dict[str, bytes]] = {}
+    order = layout.order_of(prepared)
     for text, ids in prepared.postings.items():
         shard, name = layout.posting_name(text)
-        ids.sort(key=layout.raw)
+        ids.sort(key=order)
         if len(ids) > layout.SMALL:
             yield from _large(name, ids)
         else:
@@ -94,7 +95,7 @@ def _postings(prepared: Prepared) -> Iterator[_Operation]:
 
 
 def _all(prepared: Prepared) -> Iterator[_Operation]:
-    return _large(layout.ALL, sorted(prepared, key=layout.raw))
+    return _large(layout.ALL, sorted(prepared, key=layout.order_of(prepared)))
 
 
 def _large(name: str, ids: list[bytes]) -> Iterator[_Operation]:

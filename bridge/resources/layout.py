@@ -22,12 +22,13 @@ import json
 import re
 from hashlib import md5, sha256
 from json.encoder import encode_basestring as _quote
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge.strict_json import encode, sorted_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 LAYOUT: Final = 1
 """The number of this layout: a bridge neither reads nor writes one of a higher number."""
@@ -49,6 +50,7 @@ ALL: Final = "all"
 
 SHARDS: Final = tuple(f"s{number:02x}" for number in range(256))
 
+_UNQUOTED: Final = itemgetter(slice(1, -1))
 _HEX: Final = 40
 _NORMAL: Final = {
     "\\\\": "\\\\",  # a backslash of the string's own, which begins no escape
@@ -69,6 +71,11 @@ def raw(id_: bytes) -> bytes:
         text: str = json.loads(id_)
         return text.encode("utf-8")
     return id_[1:-1]
+
+
+def order_of(ids: Iterable[bytes]) -> Callable[[bytes], bytes]:
+    """`raw`, to sort any of these ids by, or what does the same for them in less time."""
+    return raw if b"\\" in b"".join(ids) else _UNQUOTED
 
 
 def place(id_: bytes) -> tuple[str, str]:

@@ -36,7 +36,7 @@ class Held:
     def all_ids(self) -> Sequence[bytes]:
         """All ids, in the order of code points."""
         if self._all is None:
-            self._all = sorted(self._prepared, key=layout.raw)
+            self._all = sorted(self._prepared, key=layout.order_of(self._prepared))
         return self._all
 
     def posting(self, text: str) -> Sequence[bytes]:
@@ -107,8 +107,9 @@ class MemoryStore:
     ) -> str:
         """Store these, resources by id in canonical text, in place of all of a type, at once; gives the revision."""
         prepared = prepare(resources)
+        order = layout.order_of(prepared)
         for ids in prepared.postings.values():
-            ids.sort(key=layout.raw)
+            ids.sort(key=order)
         with self._lock:
             revision = next_revision(self._of(type_).revision)
             self._held[encode(type_)] = Held(revision, prepared)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bridge.errors import MalformedInput
 from bridge.resource import InvalidResource, parse_resource
 from bridge.resources.prepared import Prepared
-from bridge.strict_json import RESOURCE_BYTES, encode, parse, sorted_text
+from bridge.strict_json import RESOURCE_BYTES, encode, parse, sorted_text, string_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -92,7 +92,7 @@ class _Collector:
         resource = parse_resource(value)
         # One that is refused for something else may still have been meant in place of its twin.
         id_ = value.get("id") if isinstance(value, dict) else None
-        id_text = encode(id_, max_bytes=RESOURCE_BYTES) if isinstance(id_, str) and id_ else b""
+        id_text = string_text(id_) if isinstance(id_, str) and id_ else b""
         if isinstance(resource, InvalidResource):
             self._refused[number] = f"{resource.cause} (R12.8)"
         elif id_text not in self._numbers:

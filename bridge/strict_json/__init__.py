@@ -5,7 +5,7 @@ Everything that is sent to any engine has gone through `encode`.
 """
 
 from bridge.strict_json.decode import parse, parse_canonical
-from bridge.strict_json.encode import encode, sorted_text
+from bridge.strict_json.encode import encode, sorted_text, string_text
 from bridge.strict_json.numbers import are_canonical
 from bridge.strict_json.pointer import pointer, resolve
 from bridge.strict_json.repeated import Repeated, encode_repeated
@@ -38,4 +38,5 @@ __all__ = [
     "resolve",
     "scan_leniently",
     "sorted_text",
+    "string_text",
 ]
