@@ -88,14 +88,16 @@ def _one(
             return None
         revision = piece.revision or ""
         for page in piece.pages:
-            for id_ in page if number > start.page else [id_ for id_ in page if id_ > last]:
-                if len(ids) == limit:
-                    cursor = _Place(revision, place, ids[-1]).written(about)
-                    return Listing(
-                        tuple(ids), complete=False, everything=piece.everything, cursor=cursor, revision=revision
-                    )
-                ids.append(id_)
+            fresh = page if number > start.page else [id_ for id_ in page if id_ > last]
+            room = limit - len(ids)
+            if fresh and room:
+                ids += fresh[:room]
                 place = number
+            if len(fresh) > room:
+                cursor = _Place(revision, place, ids[-1]).written(about)
+                return Listing(
+                    tuple(ids), complete=False, everything=piece.everything, cursor=cursor, revision=revision
+                )
             number += 1
         if number >= piece.length:
             return Listing(tuple(ids), complete=True, everything=piece.everything, revision=piece.revision)

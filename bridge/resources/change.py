@@ -11,7 +11,7 @@ from bridge.resources import layout
 from bridge.resources.patch import Patch, add, remove
 from bridge.resources.prepared import custom_data_of
 from bridge.resources.store import Changed
-from bridge.strict_json import encode, parse, sorted_text
+from bridge.strict_json import encode, parse, sorted_text, string_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -157,7 +157,7 @@ class _Work:
             self._large(name, moved, self._view["large"][name])
             return
         found = self._view["small"].get(name)
-        ids = [encode(id_) for id_ in found or ()]
+        ids = [string_text(id_) for id_ in found or ()]
         _move(ids, moved)
         if not ids:
             self._patch.append(remove("postings", moved.shard, name))
@@ -181,7 +181,7 @@ class _Work:
         firsts = list(self._firsts.get(name, ()))
         # From the last page to the first, for a page that is divided moves those behind it.
         for number, moves in sorted(at.items(), key=lambda item: -int(item[0])):
-            ids = [encode(id_) for id_ in found["pages"][number]]
+            ids = [string_text(id_) for id_ in found["pages"][number]]
             _move(ids, moves)
             if len(ids) <= 2 * layout.PAGE:
                 self._patch.append(add_in_place(name, number, ids))
