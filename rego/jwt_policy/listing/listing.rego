@@ -51,8 +51,8 @@ _rarest_first(description, type) := sort([[size, posting] |
 	size := index.size(type, posting)
 ])
 
-# What `constraint.hold` of `resource.stored` says where `custom_data` alone is demanded. Written out, because for few ids
-# the calls and the copies of whole resources would be most of a list's time.
+# What `constraint.hold` of `resource.stored` says where `custom_data` alone is demanded. Written out, because the calls
+# and the copies of whole resources would be most of a list's time.
 _holding(description, type, page) := [id |
 	some id in page
 	hash := crypto.md5(id)

@@ -22,4 +22,4 @@ require_policy := false
 # METADATA
 # title: The fingerprint of these settings and of the rules
 # description: A bridge whose own fingerprint is another one refuses to decide with these rules.
-fingerprint := "c5dc2df3bfeaa26085a65ac8273dd61259e12ee312fbeb8c54af93ac288153c6"
+fingerprint := "8405d91a590f8d7d32dbc9df9c8c91a71b7213c4bdc79f772588f2b4f71465d7"
