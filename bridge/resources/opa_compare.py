@@ -1,0 +1,98 @@
+"""Comparing what an OPA has with what it should have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from bridge.errors import BadAnswer, ResourcesLost, ResourcesStale
+from bridge.resources import layout
+from bridge.resources.recount import Recount
+from bridge.resources.store import Difference
+from bridge.strict_json import encode, sorted_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bridge.resources.opa_documents import Documents
+    from bridge.resources.prepared import Prepared
+    from bridge.strict_json import Value
+
+_SAMPLE: Final = 4
+"""Shards that are compared before the size of the whole difference is guessed from them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a recount has found.
+
+    Attributes:
+        findings: What is not as it should be, a sentence each.
+        resources: How many resources were read.
+        revision: Their revision.
+    """
+
+    findings: tuple[str, ...]
+    resources: int
+    revision: str
+
+
+def difference(documents: Documents, type_: str, prepared: Prepared, most: int) -> Difference | None:
+    """As `OpaStore.difference`."""
+    state = documents.look(type_)
+    if state is None or state.current is None:
+        return None
+    wanted: dict[str, dict[bytes, bytes]] = {shard: {} for shard in layout.SHARDS}
+    for id_, text in prepared.items():
+        wanted[layout.place(id_)[0]][id_] = text
+    path = (*documents.path(type_), "generations", state.current.generation)
+    digests = documents.get((*path, "digests"))
+    if not isinstance(digests, dict):
+        raise BadAnswer(f"what OPA has as the digests of `{type_}` is no object")
+    differing = [shard for shard in layout.SHARDS if digests.get(shard) != layout.shard_digest(wanted[shard].values())]
+    upserts: dict[bytes, bytes] = {}
+    removals: list[bytes] = []
+    added = 0
+    for number, shard in enumerate(differing, 1):
+        there = {encode(id_): sorted_text(value) for id_, value in documents.shard((*path, "resources", shard)).items()}
+        some = {id_: text for id_, text in wanted[shard].items() if there.get(id_) != text}
+        upserts |= some
+        added += sum(id_ not in there for id_ in some)
+        removals += [id_ for id_ in there if id_ not in wanted[shard]]
+        so_far = len(upserts) + len(removals)
+        if so_far > most or (number >= _SAMPLE and so_far * len(differing) > 2 * most * number):
+            return None
+    return Difference(upserts, removals, added, state.current.count)
+
+
+def recount(documents: Documents, type_: str, told: Callable[[int], None]) -> Counted:
+    """As `OpaStore.recount`."""
+    state = documents.look(type_)
+    if state is None or state.current is None:
+        raise ResourcesLost(f"OPA has no pushed resources of `{type_}`")
+    path = (*documents.path(type_), "generations", state.current.generation)
+    findings = [f"a push that never ended has left the generation `{name}`" for name in state.marks.values()]
+    count = Recount({})
+    try:
+        count = Recount(_document(documents, (*path, "digests")))
+        for shard in layout.SHARDS:
+            before = count.resources
+            findings += count.shard(shard, _document(documents, (*path, "resources", shard)))
+            told(count.resources - before)
+        findings += count.index(_document(documents, (*path, "postings")), _document(documents, (*path, "large")))
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        findings.append(f"what is stored has not the form of this layout: {type(error).__name__} {error}")
+    else:
+        if count.resources != state.current.count:
+            findings.append(f"there are {count.resources:,} resources, and not {state.current.count:,} as is said")
+    after = documents.look(type_)
+    if after is None or after.revision != state.revision:
+        raise ResourcesStale(f"`{type_}` changed while it was counted: count again")
+    return Counted(tuple(findings), count.resources, state.current.revision)
+
+
+def _document(documents: Documents, path: tuple[str, ...]) -> dict[str, Value]:
+    found = documents.get(path)
+    if not isinstance(found, dict):
+        raise TypeError(f"{path[-1]} is no object")
+    return found

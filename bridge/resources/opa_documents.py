@@ -1,0 +1,95 @@
+"""What lies in an OPA's data below the data root, as `layout` says: how it is read, and how a patch is sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from bridge.errors import BadAnswer, EngineFault, Misuse
+from bridge.resources.state import State
+from bridge.resources.store import next_revision
+from bridge.strict_json import ABSENT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bridge.opa import OpaClient
+    from bridge.resources.patch import Patch
+    from bridge.strict_json import Absent, Value
+
+# What a large body may take longer than the deadline that is meant for a query.
+_BYTES_A_SECOND: Final = 2_000_000
+_LISTING_SECONDS: Final = 60.0
+
+
+class Documents:
+    """The documents of the resource types on one OPA.
+
+    Args:
+        opa: The server.
+        root: The data root, as names.
+        types: The resource types.
+    """
+
+    def __init__(self, opa: OpaClient, root: tuple[str, ...], types: Sequence[str]) -> None:
+        self.opa = opa
+        self._root = root
+        self._types = frozenset(types)
+        self._revisions: dict[str, str] = {}
+
+    def path(self, type_: str) -> tuple[str, ...]:
+        """The names of a type's document from the root down.
+
+        Raises:
+            Misuse: It is not one of the types.
+        """
+        if type_ not in self._types:
+            raise Misuse(f"`{type_}` is not one of the resource types")
+        return (*self._root, type_)
+
+    def look(self, type_: str) -> State | None:
+        """The state of a type; None where nothing was ever pushed.
+
+        Raises:
+            LayoutDiffers: It is of a later layout.
+            EngineFault: OPA cannot be reached, or refuses, or what it has is no such document.
+        """
+        found = self.opa.get_data((*self.path(type_), "state"))
+        return None if found is ABSENT else State.read(type_, found)
+
+    def get(self, path: tuple[str, ...]) -> Value | Absent:
+        """A document that may be large, or `ABSENT`."""
+        return self.opa.get_data(path, deadline=self.opa.deadline + _LISTING_SECONDS)
+
+    def shard(self, path: tuple[str, ...]) -> dict[str, Value]:
+        """The resources of a shard, by id.
+
+        Raises:
+            BadAnswer: It is none, or is there no more.
+        """
+        found = self.get(path)
+        if not isinstance(found, dict) or not all(isinstance(bucket, dict) for bucket in found.values()):
+            raise BadAnswer(f"what OPA has as the shard `{path[-1]}` is no object of objects")
+        return {id_: value for bucket in found.values() if isinstance(bucket, dict) for id_, value in bucket.items()}
+
+    def send(self, path: tuple[str, ...], patch: Patch) -> None:
+        """Change a type's document: all of the operations are done, or none."""
+        body = patch.body()
+        self.opa.patch_data(path, body, deadline=self.opa.deadline + len(body) / _BYTES_A_SECOND)
+
+    def next_revision(self, type_: str, current: str | None) -> str:
+        """A revision after the current one, and after all that were made or seen here, whatever OPA has lost since."""
+        last = max(filter(None, (current, self._revisions.get(type_))), key=int, default=None)
+        return next_revision(last)
+
+    def note(self, type_: str, revision: str) -> None:
+        """Remember a revision that was made."""
+        self._revisions[type_] = revision
+
+    def is_current(self, type_: str, revision: str, generation: str) -> bool:
+        """Whether what was sent took place, though its answer never came; others may have made that revision too."""
+        try:
+            state = self.look(type_)
+        except EngineFault:
+            return False
+        found = None if state is None else state.current
+        return found is not None and (found.revision, found.generation) == (revision, generation)
