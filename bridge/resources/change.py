@@ -157,16 +157,15 @@ class _Work:
             self._large(name, moved, self._view["large"][name])
             return
         found = self._view["small"].get(name)
-        ids = [string_text(id_) for id_ in found or ()]
-        _move(ids, moved)
+        ids = _moved(found or [], moved)
         if not ids:
             self._patch.append(remove("postings", moved.shard, name))
         elif len(ids) <= layout.SMALL:
-            self._patch.append(add("postings", moved.shard, name, value=layout.array(ids)))
+            self._patch.append(add("postings", moved.shard, name, value=sorted_text(ids)))
         else:
             if found is not None:
                 self._patch.append(remove("postings", moved.shard, name))
-            document, *pages = layout.large(ids)
+            document, *pages = layout.large([string_text(id_) for id_ in ids])
             assert not pages
             self._patch.append(add("large", name, value=document))
 
@@ -181,16 +180,15 @@ class _Work:
         firsts = list(self._firsts.get(name, ()))
         # From the last page to the first, for a page that is divided moves those behind it.
         for number, moves in sorted(at.items(), key=lambda item: -int(item[0])):
-            ids = [string_text(id_) for id_ in found["pages"][number]]
-            _move(ids, moves)
+            ids = _moved(found["pages"][number], moves)
             if len(ids) <= 2 * layout.PAGE:
-                self._patch.append(add_in_place(name, number, ids))
+                self._patch.append(add_in_place(name, number, sorted_text(ids)))
                 continue
             if not firsts:
                 self._missing.append(name)
                 return
-            pages = list(layout.pages_of(ids))
-            self._patch.append(add_in_place(name, number, pages[0]))
+            pages = list(layout.pages_of([string_text(id_) for id_ in ids]))
+            self._patch.append(add_in_place(name, number, layout.array(pages[0])))
             for offset, page in enumerate(pages[1:], int(number) + 1):
                 self._patch.append(add("large", name, "pages", str(offset), value=layout.array(page)))
             firsts[int(number) + 1 : int(number) + 1] = [page[0] for page in pages[1:]]
@@ -203,16 +201,25 @@ class _Work:
             ]
 
 
-def add_in_place(name: str, number: str, ids: Sequence[bytes]) -> tuple[bytes, tuple[str, ...], bytes | None]:
+def add_in_place(name: str, number: str, page: bytes) -> tuple[bytes, tuple[str, ...], bytes | None]:
     """A page in place of the one of that number; `add` would move it on."""
-    return b"replace", ("large", name, "pages", number), layout.array(ids)
+    return b"replace", ("large", name, "pages", number), page
 
 
-def _move(ids: list[bytes], moved: _Moves) -> None:
-    for id_ in moved.go:
-        at = bisect_left(ids, layout.raw(id_), key=layout.raw)
+def _moved(found: list[str], moved: _Moves) -> list[Any]:
+    """The ids of a posting after the move, as strings, whose order in Python is that of code points."""
+    if not {str}.issuperset(map(type, found)):
+        raise TypeError("an id is no string")
+    ids = list(found)
+    for id_ in map(_string, moved.go):
+        at = bisect_left(ids, id_)
         if ids[at] != id_:
             raise ValueError(id_)
         del ids[at]
-    for id_ in moved.come:
-        insort(ids, id_, key=layout.raw)
+    for id_ in map(_string, moved.come):
+        insort(ids, id_)
+    return ids
+
+
+def _string(id_: bytes) -> str:
+    return layout.raw(id_).decode("utf-8")
