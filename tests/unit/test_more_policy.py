@@ -205,6 +205,14 @@ def test_a_decision_without_details_is_made_once():
             reference.allow(Reason.UNKNOWN_TYPE)
 
 
+@pytest.mark.parametrize(
+    "policy_claim", [None, {"version": 2}, {"version": 2, "devices": {}}, {"version": 2, "devices": {"id": "b"}}]
+)
+def test_every_decision_of_the_reference_says_so(policy_claim):
+    request = {"claims": {"policy": policy_claim}, "type": "devices", "resource": {"id": "a"}}
+    assert reference.decide(request).engine == "reference"
+
+
 def test_a_request_counts_the_bytes_of_each_text():
     request = Request(b"1", b"22", b"333", b"4444", b"55555")
     assert request.size == 15
