@@ -44,18 +44,20 @@ class Figure:
     Attributes:
         name: What `--only` calls it.
         title: What it is a ratio of.
-        limit: What it must reach.
+        limit: What it must reach; None where it is only shown.
         at_least: The limit is a lower one.
         unit: What the sides' medians are in: `s`, `B` or `1/s`.
     """
 
     name: str
     title: str
-    limit: float
+    limit: float | None = None
     at_least: bool = False
     unit: str = "s"
 
     def holds(self, value: float) -> bool:
+        if self.limit is None:
+            return True
         return value >= self.limit if self.at_least else value <= self.limit
 
 

@@ -25,7 +25,8 @@ def draw(lines: Sequence[Line], folder: Path) -> list[Path]:
     measured = [line for line in lines if line.outcome is not None]
     if not measured:
         return []
-    drawn = [_limits(measured, folder / "figures.svg")]
+    limited = [line for line in measured if line.figure.limit is not None]
+    drawn = [_limits(limited, folder / "figures.svg")] if limited else []
     seen: list[object] = []
     for line in measured:
         assert line.outcome is not None
@@ -41,6 +42,7 @@ def _limits(lines: Sequence[Line], path: Path) -> Path:
     axes = canvas.subplots()
     for at, line in enumerate(reversed(lines)):
         assert line.outcome is not None
+        assert line.figure.limit is not None
         ratio, limit = line.outcome.ratio, line.figure.limit
         parts = [value / limit for value in (ratio.low, ratio.value, ratio.high)]
         if line.figure.at_least:

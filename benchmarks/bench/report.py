@@ -33,10 +33,14 @@ class Line:
     def verdict(self) -> str:
         if self.outcome is None:
             return "FAILED" if self.failed else "not measured"
+        if self.figure.limit is None:
+            return ""
         return "holds" if self.figure.holds(self.outcome.ratio.value) else "MISSED"
 
     @property
     def limit(self) -> str:
+        if self.figure.limit is None:
+            return ""
         return f"{'>=' if self.figure.at_least else '<='} {self.figure.limit:g}"
 
 
