@@ -114,7 +114,7 @@ def test_numbers_name_distinct_decisions():
 
 def test_a_numbered_decision_has_the_revision_of_its_own_request():
     requests = [Request(b"{}", type_, id=b'"a"') for type_ in (b'"devices"', b'"sessions"', b'"users"')]
-    found = answer(0, 0, 0, distinct=[MATCHED], revisions={"devices": "7", "sessions": "8"})
+    found = answer(0, 0, 0, distinct=[MATCHED], current={"devices": {"revision": "7"}, "sessions": {"revision": "8"}})
     assert [one.revision for one in read(found, requests)] == ["7", "8", None]
     assert [one.revision for one in read(found, ONE + requests[:2])] == [None, "7", "8"]
 
