@@ -22,4 +22,4 @@ require_policy := false
 # METADATA
 # title: The fingerprint of these settings and of the rules
 # description: A bridge whose own fingerprint is another one refuses to decide with these rules.
-fingerprint := "8405d91a590f8d7d32dbc9df9c8c91a71b7213c4bdc79f772588f2b4f71465d7"
+fingerprint := "f2f6ce502454220d4604e2c780cb7dc0e5ae2c991138d0e9a67ae11cff037bd0"
