@@ -87,10 +87,10 @@ test_posting_of_what_looks_escaped_is_another if {
 }
 
 test_posting_is_of_the_text_without_what_only_some_versions_escape if {
-	text := concat("", [`["<>&\b\f`, "\u2028\u2029", `",1]`])
+	text := concat("", [`["<>&\b\f\\u0008`, "\u2028\u2029", `",1]`])
 	hash := crypto.sha256(text)
 	expected := {"shard": concat("", ["s", substring(hash, 0, 2)]), "name": concat("", ["p", substring(hash, 0, 40)])}
-	every written in [text, `["\u003c\u003e\u0026\u0008\u000c\u2028\u2029",1]`] {
+	every written in [text, `["\u003c\u003e\u0026\u0008\u000c\\u0008\u2028\u2029",1]`] {
 		index.posting("a", 1) == expected with json.marshal as written
 	}
 }

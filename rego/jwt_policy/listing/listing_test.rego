@@ -12,7 +12,18 @@ _devices := {
 	"e": {"id": "e"},
 }
 
-_stored := {"devices": stored_test.indexed("7", _devices)}
+# Another type and what another push has left lie beside what is current.
+_stored := {
+	"devices": json.patch(stored_test.indexed("7", _devices), [
+		{"op": "add", "path": "/generations/old", "value": _others.generations.g},
+	]),
+	"users": _others,
+	"zones": json.patch(stored_test.indexed("7", _devices), [{"op": "replace", "path": "/state/layout", "value": 2}]),
+}
+
+_others := stored_test.indexed("7", {id: {"id": id, "custom_data": {"user": "u", "site": 1, "on": true}} |
+	some id in ["b", "c", "e"]
+})
 
 _all := {"type": "devices", "page": 0, "pages": 2, "scanned": 2}
 
@@ -155,4 +166,11 @@ _name(name, value) := data.jwt_policy.index.posting(name, value).name
 test_nothing_is_listed_where_nothing_was_pushed if {
 	not listing.of({"description": {}}, _all) with data.jwt_policy_data as {}
 	not listing.of({"description": {"custom_data": {"a": 1}}}, _all) with data.jwt_policy_data as {}
+}
+
+test_nothing_is_listed_of_another_layout if {
+	asked := object.union(_all, {"type": "zones"})
+	not _of({"description": {}}, asked)
+	not _of({"description": {"custom_data": {"user": "u"}}}, asked)
+	not _of({"description": {"custom_data": {"user": "u", "site": 1}}}, asked)
 }
