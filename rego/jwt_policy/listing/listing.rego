@@ -16,10 +16,11 @@ import data.jwt_policy.resource
 #   order of code points that begin with the page `asked.page` of `length` ones; `everything` tells that nothing is
 #   demanded. At most `asked.pages` are given where pages are the answer, and `asked.scanned` where each id on them has
 #   to be looked at.
-of(granted, asked) := {"decision": granted.first} if {
-	granted.first
-} else := {"decision": granted.then} if {
-	granted.then.allow == false
+of(granted, asked) := {"decision": decision} if {
+	decision := granted.first
+} else := {"decision": decision} if {
+	decision := granted.then
+	not decision.allow
 } else := _by_index(index.all_ids, asked.pages, asked, true) if {
 	_demands_nothing(granted)
 } else := {"everything": false, "length": 1, "pages": [_only(granted.description, asked)]} if {

@@ -22,4 +22,4 @@ require_policy := false
 # METADATA
 # title: The fingerprint of these settings and of the rules
 # description: A bridge whose own fingerprint is another one refuses to decide with these rules.
-fingerprint := "f2f6ce502454220d4604e2c780cb7dc0e5ae2c991138d0e9a67ae11cff037bd0"
+fingerprint := "6ee20fee50597ace275264d57816ae36c4319154172673199a9e8033df9e8d0b"

@@ -62,17 +62,19 @@ test_view_of_a_new_resource if {
 	}
 }
 
-# As it is once all that were in it are gone.
+# A long one is empty once all that were in it are gone.
 
-test_view_of_what_comes_to_an_empty_long_posting if {
+test_view_of_what_comes_to_pages_of_a_long_posting if {
 	posting := index.posting("new", 1)
 	stored := {"devices": json.patch(_stored.devices, [{
 		"op": "add",
 		"path": concat("/", ["/generations/g/large", posting.name]),
 		"value": {"size": 0, "length": 2, "tops": [""], "firsts": [["", "c"]], "pages": [[], []]},
 	}])}
-	found := store.view("devices", [_change("c", [index.all_ids, posting])]) with data.jwt_policy_data as stored
-	found.large[posting.name] == {"size": 0, "places": {"c": "1"}, "pages": {"1": []}}
+	come := [_change(id, [index.all_ids, posting]) | some id in ["c", "bb", "d"]]
+	changes := array.concat(come, [_change("a", [])])
+	found := store.view("devices", changes) with data.jwt_policy_data as stored
+	found.large[posting.name] == {"size": 0, "places": {"bb": "0", "c": "1", "d": "1"}, "pages": {"0": [], "1": []}}
 }
 
 # What a push names it.
