@@ -25,9 +25,8 @@ of(granted, asked) := {"decision": decision} if {
 	_demands_nothing(granted)
 } else := {"everything": false, "length": 1, "pages": [_only(granted.description, asked)]} if {
 	granted.description.id
-} else := _by_index(postings[0][1], asked.pages, asked, false) if {
-	postings := _rarest_first(granted.description, asked.type)
-	count(postings) == 1
+} else := _by_index(posting, asked.pages, asked, false) if {
+	[posting] := [index.posting(name, value) | some name, value in granted.description.custom_data]
 } else := {"everything": false, "length": found.length, "pages": pages} if {
 	rarest := _rarest_first(granted.description, asked.type)[0][1]
 	found := _by_index(rarest, asked.scanned, asked, false)

@@ -22,4 +22,4 @@ require_policy := false
 # METADATA
 # title: The fingerprint of these settings and of the rules
 # description: A bridge whose own fingerprint is another one refuses to decide with these rules.
-fingerprint := "6ee20fee50597ace275264d57816ae36c4319154172673199a9e8033df9e8d0b"
+fingerprint := "181080bb91b098edd3489b331da8476df34b22c980932dd30ca35e79eedaf513"
