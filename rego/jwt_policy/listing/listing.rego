@@ -27,7 +27,7 @@ of(granted, asked) := {"decision": decision} if {
 	granted.description.id
 } else := _by_index(posting, asked.pages, asked, false) if {
 	[posting] := [index.posting(name, value) | some name, value in granted.description.custom_data]
-} else := {"everything": false, "length": found.length, "pages": pages} if {
+} else := object.union(found, {"pages": pages}) if {
 	rarest := _rarest_first(granted.description, asked.type)[0][1]
 	found := _by_index(rarest, asked.scanned, asked, false)
 	pages := [_holding(granted.description, asked.type, page) | some page in found.pages]

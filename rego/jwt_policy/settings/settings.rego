@@ -22,4 +22,4 @@ require_policy := false
 # METADATA
 # title: The fingerprint of these settings and of the rules
 # description: A bridge whose own fingerprint is another one refuses to decide with these rules.
-fingerprint := "181080bb91b098edd3489b331da8476df34b22c980932dd30ca35e79eedaf513"
+fingerprint := "b6683aabf83966c765be5fcdc898214685bf4b17d1297292a9f3666582490323"
