@@ -28,8 +28,7 @@ of(granted, asked) := {"decision": decision} if {
 } else := _by_index(posting, asked.pages, asked, false) if {
 	[posting] := [index.posting(name, value) | some name, value in granted.description.custom_data]
 } else := object.union(found, {"pages": pages}) if {
-	rarest := _rarest_first(granted.description, asked.type)[0][1]
-	found := _by_index(rarest, asked.scanned, asked, false)
+	found := _by_index(_rarest(granted.description, asked.type), asked.scanned, asked, false)
 	pages := [_holding(granted.description, asked.type, page) | some page in found.pages]
 }
 
@@ -45,11 +44,11 @@ _only(description, asked) := [description.id] if {
 	constraint.hold(description, resource.stored(asked.type, description.id).resource)
 } else := []
 
-_rarest_first(description, type) := sort([[size, posting] |
+_rarest(description, type) := min([[size, posting] |
 	some name, value in description.custom_data
 	posting := index.posting(name, value)
 	size := index.size(type, posting)
-])
+])[1]
 
 # What `constraint.hold` of `resource.stored` says where `custom_data` alone is demanded. Written out, because the calls
 # and the copies of whole resources would be most of a list's time.

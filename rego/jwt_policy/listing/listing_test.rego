@@ -81,6 +81,7 @@ test_by_id if {
 
 test_by_id_has_one_page if {
 	_of({"description": {"id": "b"}}, object.union(_all, {"page": 1})).pages == [[]]
+	_of({"description": {"id": "b"}}, object.union(_all, {"page": -1})).pages == [[]]
 }
 
 # R10
@@ -157,6 +158,26 @@ test_scanned_pages_are_as_many_as_asked_for if {
 	])}
 	found := listing.of({"description": {"custom_data": {"user": "u", "site": 1}}}, asked) with data.jwt_policy_data as paged
 	found == {"everything": false, "length": 2, "pages": [["a"]]}
+}
+
+# Three ids stand in the short posting. How many pages there are does not count.
+
+test_what_the_fewest_have_is_looked_through if {
+	every name, value in {"user": "u", "site": 1} {
+		_looked_through(name, value, 4) == {"everything": false, "length": 1, "pages": [["a", "d"]]}
+		_looked_through(name, value, 2) == {"everything": false, "length": 2, "pages": [["a"], ["d"]]}
+	}
+}
+
+# What is found by two members if the posting of this one is in pages.
+_looked_through(name, value, size) := found if {
+	posting := index.posting(name, value)
+	stored := {"devices": json.patch(_stored.devices, [
+		{"op": "remove", "path": concat("/", ["/generations/g/postings", posting.shard, posting.name])},
+		{"op": "add", "path": concat("/", ["/generations/g/large", posting.name]), "value": object.union(_two, {"size": size})},
+	])}
+	asked := {"description": {"custom_data": {"user": "u", "site": 1}}}
+	found := listing.of(asked, _all) with data.jwt_policy_data as stored
 }
 
 _two := {"size": 4, "length": 2, "tops": [""], "firsts": [["", "c"]], "pages": [["a", "b"], ["c", "d"]]}

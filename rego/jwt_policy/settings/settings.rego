@@ -22,4 +22,4 @@ require_policy := false
 # METADATA
 # title: The fingerprint of these settings and of the rules
 # description: A bridge whose own fingerprint is another one refuses to decide with these rules.
-fingerprint := "b6683aabf83966c765be5fcdc898214685bf4b17d1297292a9f3666582490323"
+fingerprint := "2c87132563a66b77207dc637a251e549b8e20af8208fe97db7bfca4b8d3789dd"

@@ -48,4 +48,4 @@ _touched(type, change) := (before | after) - (before & after) if {
 _before(type, id) := array.concat([index.all_ids], postings) if {
 	stored := resource.stored(type, id).resource
 	postings := [index.posting(name, value) | some name, value in object.get(stored, "custom_data", {})]
-} else := []
+}
