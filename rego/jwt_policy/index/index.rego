@@ -27,8 +27,8 @@ all_ids := {"shard": "", "name": "all"}
 
 # METADATA
 # title: How many ids are in a posting
-size(type, posting_) := count(small(type, posting_)) if {
-	small(type, posting_)
+size(type, posting_) := size_ if {
+	size_ := count(small(type, posting_))
 } else := data.jwt_policy_data[type].generations[generation].large[posting_.name].size if {
 	generation := resource.current(type).generation
 } else := 0

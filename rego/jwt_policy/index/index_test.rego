@@ -3,12 +3,13 @@ package jwt_policy.index_test
 import data.jwt_policy.index
 import data.jwt_policy.stored_test
 
+# Other types and what other pushes have left or begun lie beside what is current.
 _stored := {
-	"devices": stored_test.indexed("7", {
-		"a": {"id": "a", "custom_data": {"n": 1}},
-		"b": {"id": "b", "custom_data": {"n": 1, "m": "x"}},
-	}),
-	"sessions": {"state": {"layout": 1, "current": {"revision": "1", "generation": "g"}}, "generations": {"g": {
+	"devices": json.patch(stored_test.indexed("7", _devices), [
+		{"op": "add", "path": "/generations/old", "value": _other.g},
+		{"op": "add", "path": "/generations/old/postings", "value": _postings("n", 1, ["z"])},
+	]),
+	"sessions": {"state": {"layout": 1, "current": {"revision": "1", "generation": "g"}}, "generations": {"old": _other.g, "g": {
 		"postings": {},
 		"large": {
 			"long": {
@@ -19,7 +20,21 @@ _stored := {
 			"none": {"size": 0, "length": 1, "tops": [""], "firsts": [[""]], "pages": [[]]},
 		},
 	}}},
+	"users": {"state": {"layout": 1, "current": {"revision": "1", "generation": "g"}}, "generations": _other},
+	"zones": {"state": {"layout": 2, "current": {"revision": "1", "generation": "g"}}, "generations": _other},
 }
+
+_devices := {
+	"a": {"id": "a", "custom_data": {"n": 1, "o": 1}},
+	"b": {"id": "b", "custom_data": {"n": 1, "m": "x", "o": 1}},
+	"c": {"id": "c", "custom_data": {"o": 1}},
+}
+
+_other := {"g": {"postings": _postings("m", "x", ["z"]), "large": {"long": {
+	"size": 1, "length": 2, "tops": ["", "a"], "firsts": [["", "0"], ["a"]], "pages": [["x"], ["y"]],
+}}}}
+
+_postings(name, value, ids) := {posting.shard: {posting.name: ids}} if posting := index.posting(name, value)
 
 _chars := split("ABCDEabcdefghijklmnopqrstuvwxyz", "")
 
@@ -71,12 +86,24 @@ test_posting_of_what_looks_escaped_is_another if {
 	index.posting("a", "\\\\b") != index.posting("a", "\\\\u0008")
 }
 
+test_posting_is_of_the_text_without_what_only_some_versions_escape if {
+	text := concat("", [`["<>&\b\f\\u0008`, "\u2028\u2029", `",1]`])
+	hash := crypto.sha256(text)
+	expected := {"shard": concat("", ["s", substring(hash, 0, 2)]), "name": concat("", ["p", substring(hash, 0, 40)])}
+	every written in [text, `["\u003c\u003e\u0026\u0008\u000c\\u0008\u2028\u2029",1]`] {
+		index.posting("a", 1) == expected with json.marshal as written
+	}
+}
+
 test_size_and_pages_of_short_postings if {
 	_size("devices", index.posting("n", 1)) == 2
+	_size("devices", index.posting("m", "x")) == 1
+	_size("devices", index.posting("o", 1)) == 3
 	_length("devices", index.posting("n", 1)) == 1
 	_page("devices", index.posting("n", 1), 0) == ["a", "b"]
 	_page("devices", index.posting("m", "x"), 0) == ["b"]
 	not _page("devices", index.posting("n", 1), 1)
+	not _page("devices", index.posting("n", 1), -1)
 }
 
 test_size_and_pages_of_long_postings if {
@@ -95,7 +122,15 @@ test_posting_that_is_not_there_is_empty if {
 
 test_nothing_has_a_length_where_nothing_was_pushed if {
 	not index.length("devices", index.all_ids) with data.jwt_policy_data as {}
-	not _length("users", index.all_ids)
+	not _length("nothing", index.all_ids)
+}
+
+test_nothing_is_seen_of_another_layout if {
+	_size("zones", _long) == 0
+	not _length("zones", _long)
+	not _page("zones", _long, 0)
+	not index.small("zones", index.posting("m", "x")) with data.jwt_policy_data as _stored
+	not index.page_of("zones", "long", "a") with data.jwt_policy_data as _stored
 }
 
 test_page_of_an_id if {

@@ -16,20 +16,19 @@ import data.jwt_policy.resource
 #   order of code points that begin with the page `asked.page` of `length` ones; `everything` tells that nothing is
 #   demanded. At most `asked.pages` are given where pages are the answer, and `asked.scanned` where each id on them has
 #   to be looked at.
-of(granted, asked) := {"decision": granted.first} if {
-	granted.first
-} else := {"decision": granted.then} if {
-	granted.then.allow == false
+of(granted, asked) := {"decision": decision} if {
+	decision := granted.first
+} else := {"decision": decision} if {
+	decision := granted.then
+	not decision.allow
 } else := _by_index(index.all_ids, asked.pages, asked, true) if {
 	_demands_nothing(granted)
 } else := {"everything": false, "length": 1, "pages": [_only(granted.description, asked)]} if {
 	granted.description.id
-} else := _by_index(postings[0][1], asked.pages, asked, false) if {
-	postings := _rarest_first(granted.description, asked.type)
-	count(postings) == 1
-} else := {"everything": false, "length": found.length, "pages": pages} if {
-	rarest := _rarest_first(granted.description, asked.type)[0][1]
-	found := _by_index(rarest, asked.scanned, asked, false)
+} else := _by_index(posting, asked.pages, asked, false) if {
+	[posting] := [index.posting(name, value) | some name, value in granted.description.custom_data]
+} else := object.union(found, {"pages": pages}) if {
+	found := _by_index(_rarest(granted.description, asked.type), asked.scanned, asked, false)
 	pages := [_holding(granted.description, asked.type, page) | some page in found.pages]
 }
 
@@ -45,11 +44,11 @@ _only(description, asked) := [description.id] if {
 	constraint.hold(description, resource.stored(asked.type, description.id).resource)
 } else := []
 
-_rarest_first(description, type) := sort([[size, posting] |
+_rarest(description, type) := min([[size, posting] |
 	some name, value in description.custom_data
 	posting := index.posting(name, value)
 	size := index.size(type, posting)
-])
+])[1]
 
 # What `constraint.hold` of `resource.stored` says where `custom_data` alone is demanded. Written out, because the calls
 # and the copies of whole resources would be most of a list's time.

@@ -12,7 +12,18 @@ _devices := {
 	"e": {"id": "e"},
 }
 
-_stored := {"devices": stored_test.indexed("7", _devices)}
+# Another type and what another push has left lie beside what is current.
+_stored := {
+	"devices": json.patch(stored_test.indexed("7", _devices), [
+		{"op": "add", "path": "/generations/old", "value": _others.generations.g},
+	]),
+	"users": _others,
+	"zones": json.patch(stored_test.indexed("7", _devices), [{"op": "replace", "path": "/state/layout", "value": 2}]),
+}
+
+_others := stored_test.indexed("7", {id: {"id": id, "custom_data": {"user": "u", "site": 1, "on": true}} |
+	some id in ["b", "c", "e"]
+})
 
 _all := {"type": "devices", "page": 0, "pages": 2, "scanned": 2}
 
@@ -70,6 +81,7 @@ test_by_id if {
 
 test_by_id_has_one_page if {
 	_of({"description": {"id": "b"}}, object.union(_all, {"page": 1})).pages == [[]]
+	_of({"description": {"id": "b"}}, object.union(_all, {"page": -1})).pages == [[]]
 }
 
 # R10
@@ -148,6 +160,26 @@ test_scanned_pages_are_as_many_as_asked_for if {
 	found == {"everything": false, "length": 2, "pages": [["a"]]}
 }
 
+# Three ids stand in the short posting. How many pages there are does not count.
+
+test_what_the_fewest_have_is_looked_through if {
+	every name, value in {"user": "u", "site": 1} {
+		_looked_through(name, value, 4) == {"everything": false, "length": 1, "pages": [["a", "d"]]}
+		_looked_through(name, value, 2) == {"everything": false, "length": 2, "pages": [["a"], ["d"]]}
+	}
+}
+
+# What is found by two members if the posting of this one is in pages.
+_looked_through(name, value, size) := found if {
+	posting := index.posting(name, value)
+	stored := {"devices": json.patch(_stored.devices, [
+		{"op": "remove", "path": concat("/", ["/generations/g/postings", posting.shard, posting.name])},
+		{"op": "add", "path": concat("/", ["/generations/g/large", posting.name]), "value": object.union(_two, {"size": size})},
+	])}
+	asked := {"description": {"custom_data": {"user": "u", "site": 1}}}
+	found := listing.of(asked, _all) with data.jwt_policy_data as stored
+}
+
 _two := {"size": 4, "length": 2, "tops": [""], "firsts": [["", "c"]], "pages": [["a", "b"], ["c", "d"]]}
 
 _name(name, value) := data.jwt_policy.index.posting(name, value).name
@@ -155,4 +187,11 @@ _name(name, value) := data.jwt_policy.index.posting(name, value).name
 test_nothing_is_listed_where_nothing_was_pushed if {
 	not listing.of({"description": {}}, _all) with data.jwt_policy_data as {}
 	not listing.of({"description": {"custom_data": {"a": 1}}}, _all) with data.jwt_policy_data as {}
+}
+
+test_nothing_is_listed_of_another_layout if {
+	asked := object.union(_all, {"type": "zones"})
+	not _of({"description": {}}, asked)
+	not _of({"description": {"custom_data": {"user": "u"}}}, asked)
+	not _of({"description": {"custom_data": {"user": "u", "site": 1}}}, asked)
 }

@@ -22,4 +22,4 @@ require_policy := false
 # METADATA
 # title: The fingerprint of these settings and of the rules
 # description: A bridge whose own fingerprint is another one refuses to decide with these rules.
-fingerprint := "8405d91a590f8d7d32dbc9df9c8c91a71b7213c4bdc79f772588f2b4f71465d7"
+fingerprint := "2c87132563a66b77207dc637a251e549b8e20af8208fe97db7bfca4b8d3789dd"

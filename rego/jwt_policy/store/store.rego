@@ -13,7 +13,9 @@ import data.jwt_policy.resource
 #   where it is to be removed. An object with the buckets, the digests of their shards, and, of the postings that an id
 #   comes to or goes from, the short ones whole, and of the long ones the size, and the page that each id belongs on.
 view(type, changes) := {
-	"buckets": {concat("/", [place.shard, place.bucket]): _bucket(type, place) | some place in buckets},
+	"buckets": {concat("/", [change.shard, change.bucket]): _bucket(type, change.shard, change.bucket) |
+		some change in changes
+	},
 	"digests": {change.shard: data.jwt_policy_data[type].generations[generation].digests[change.shard] |
 		some change in changes
 	},
@@ -30,12 +32,11 @@ view(type, changes) := {
 	},
 } if {
 	generation := resource.current(type).generation
-	buckets := {object.filter(change, ["shard", "bucket"]) | some change in changes}
 	touched := {change.id: _touched(type, change) | some change in changes}
 	postings := union({others | some others in touched})
 }
 
-_bucket(type, place) := data.jwt_policy_data[type].generations[generation].resources[place.shard][place.bucket] if {
+_bucket(type, shard, bucket) := data.jwt_policy_data[type].generations[generation].resources[shard][bucket] if {
 	generation := resource.current(type).generation
 } else := {}
 
@@ -47,4 +48,4 @@ _touched(type, change) := (before | after) - (before & after) if {
 _before(type, id) := array.concat([index.all_ids], postings) if {
 	stored := resource.stored(type, id).resource
 	postings := [index.posting(name, value) | some name, value in object.get(stored, "custom_data", {})]
-} else := []
+}

@@ -9,11 +9,20 @@ _devices := {
 	"b": {"id": "b", "custom_data": {"user": "u"}},
 }
 
-_stored := {"devices": json.patch(stored_test.indexed("7", _devices), [{
-	"op": "add",
-	"path": "/generations/g/digests",
-	"value": {"s0c": "1", "s92": "2"},
-}])}
+# Another type and what other pushes have left lie beside what is current.
+_stored := {
+	"devices": json.patch(stored_test.indexed("7", _devices), [
+		{"op": "add", "path": "/generations/g/digests", "value": {"s0c": "1", "s92": "2"}},
+		{"op": "add", "path": "/generations/old", "value": _other},
+	]),
+	"users": json.patch(stored_test.indexed("7", _devices), [{"op": "add", "path": "/generations/g", "value": _other}]),
+	"zones": json.patch(stored_test.indexed("7", _devices), [{"op": "replace", "path": "/state/layout", "value": 2}]),
+}
+
+_other := {
+	"resources": {"s0c": {"bc1": {"z": {"id": "z"}}}, "s4a": {"b8a": {"z": {"id": "z"}}}},
+	"digests": {"s0c": "3", "s4a": "3", "s92": "3"},
+}
 
 _view(changes) := found if {
 	found := store.view("devices", changes) with data.jwt_policy_data as _stored
@@ -53,6 +62,34 @@ test_view_of_a_new_resource if {
 	}
 }
 
+# A long one is empty once all that were in it are gone.
+
+test_view_of_what_comes_to_pages_of_a_long_posting if {
+	posting := index.posting("new", 1)
+	stored := {"devices": json.patch(_stored.devices, [{
+		"op": "add",
+		"path": concat("/", ["/generations/g/large", posting.name]),
+		"value": {"size": 0, "length": 2, "tops": [""], "firsts": [["", "c"]], "pages": [[], []]},
+	}])}
+	come := [_change(id, [index.all_ids, posting]) | some id in ["c", "bb", "d"]]
+	changes := array.concat(come, [_change("a", [])])
+	found := store.view("devices", changes) with data.jwt_policy_data as stored
+	found.large[posting.name] == {"size": 0, "places": {"bb": "0", "c": "1", "d": "1"}, "pages": {"0": [], "1": []}}
+}
+
+# What a push names it.
+
+test_all_ids_are_in_the_posting_that_a_change_says if {
+	found := _view([_change("b", [{"shard": "", "name": "all"}, index.posting("user", "u")])])
+	[found.small, found.large] == [{}, {}]
+}
+
+test_view_of_changes_in_one_bucket if {
+	found := _view([_change("a", []), object.union(_change("c", []), {"shard": "s0c", "bucket": "bc1"})])
+	found.buckets == {"s0c/bc1": {"a": _devices.a}}
+	found.digests == {"s0c": "1"}
+}
+
 test_view_of_several_changes if {
 	found := _view([_change("a", []), _change("b", [index.all_ids])])
 	found.buckets == {"s0c/bc1": {"a": _devices.a}, "s92/beb": {"b": _devices.b}}
@@ -68,4 +105,8 @@ test_view_of_what_is_as_it_was if {
 
 test_there_is_no_view_where_nothing_was_pushed if {
 	not store.view("devices", [_change("a", [])]) with data.jwt_policy_data as {}
+}
+
+test_there_is_no_view_of_another_layout if {
+	not store.view("zones", [_change("a", [])]) with data.jwt_policy_data as _stored
 }
