@@ -414,6 +414,52 @@ test_decisions_on_one_resource_that_is_none_among_many if {
 	]
 }
 
+# Which way a batch is decided. Both ways decide alike, so each shows only where the other one says something else.
+
+_alone(_, _) := "alone"
+
+_together(_, _) := "together"
+
+_decide_together(question) := decided if {
+	decided := _decide_each(question) with data.jwt_policy._decided as _alone
+}
+
+_decide_alone(question) := decided if {
+	decided := _decide_each(question) with data.jwt_policy._of_each as _together
+}
+
+_of_every_grant := [
+	{"type": "devices"},
+	{"claims": {}, "type": "devices"},
+	{"claims": {"policy": {"version": 1}}, "type": "devices"},
+	{"claims": {"policy": {"version": 2, "devices": {}}}, "type": "devices"},
+	{"claims": _claims, "type": "devices"},
+]
+
+test_decisions_on_proper_resources_are_made_together if {
+	questions := [object.union(question, {"resources": [_mine, _theirs]}) | some question in _of_every_grant]
+	found := [_decide_together(question) | some question in questions]
+	found == [_decide_each(question) | some question in questions]
+	found[4] == [_matched, _not_mine]
+}
+
+test_decisions_on_stored_resources_are_made_together if {
+	questions := [object.union(question, {"ids": ["device1", "device2"]}) | some question in _of_every_grant]
+	found := [_decide_together(question) | some question in questions]
+	found == [_decide_each(question) | some question in questions]
+	found[4] == [_matched, _not_mine]
+}
+
+test_decisions_are_made_alone_where_one_is_on_no_resource if {
+	questions := [
+		{"claims": _claims, "type": "devices", "resources": [_mine, {"id": ""}]},
+		{"claims": _claims, "type": "devices", "ids": ["device1", "device3"]},
+		{"claims": _claims, "type": "devices", "ids": ["device1", "device4"]},
+	]
+	found := [_decide_alone(question) | some question in questions]
+	found == [[_matched, _invalid_resource], [_matched, _invalid_resource], [_matched, _unknown_resource]]
+}
+
 # answer
 
 test_answer_holds_the_decision_the_fingerprint_and_what_is_current if {

@@ -138,12 +138,36 @@ test_every_id_is_unknown_where_nothing_is_stored if {
 	found == _unknown
 }
 
-test_resources_in_a_later_layout_are_not_seen if {
-	later := json.patch(_stored, [{"op": "replace", "path": "/devices/state/layout", "value": 2}])
-	resource.current("devices").revision == "1" with data.jwt_policy_data as _stored
-	not resource.current("devices") with data.jwt_policy_data as later
-	found := resource.stored("devices", "device1") with data.jwt_policy_data as later
-	found == _unknown
+_in_layout(layout) := json.patch(_stored, [{"op": "replace", "path": "/devices/state/layout", "value": layout}])
+
+test_resources_in_another_layout_are_not_seen if {
+	every layout in [2, 0, "1", false] {
+		found := resource.stored("devices", "device1") with data.jwt_policy_data as _in_layout(layout)
+		found == _unknown
+		state := resource.state("devices") with data.jwt_policy_data as _in_layout(layout)
+		state == {"layout": layout}
+		not resource.current("devices") with data.jwt_policy_data as _in_layout(layout)
+	}
+}
+
+test_what_is_current_is_the_state if {
+	current := {"revision": "1", "generation": "g", "store": "tests", "count": 10}
+	resource.current("devices") == current with data.jwt_policy_data as _stored
+	resource.state("devices") == current with data.jwt_policy_data as _stored
+}
+
+test_resources_in_another_place_are_not_seen if {
+	# Where it belongs is what its hash begins with.
+	places := ["sb9/b77", "sb9/b00", "s00/b77", "s00/b00"]
+	seen := [place |
+		some place in places
+		[shard, bucket] := split(place, "/")
+		resources := {shard: {bucket: {"device1": {"id": "device1"}}}}
+		data_ := json.patch(_stored, [{"op": "replace", "path": "/devices/generations/g/resources", "value": resources}])
+		found := resource.stored("devices", "device1") with data.jwt_policy_data as data_
+		found != _unknown
+	]
+	seen == ["sb9/b77"]
 }
 
 test_all_stored_are_found_in_order if {
