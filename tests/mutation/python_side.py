@@ -63,6 +63,7 @@ GROUPS: Final = (
             "tests/unit/test_tokens.py",
             "tests/unit/test_raw_tokens.py",
             "tests/unit/test_more_tokens.py",
+            "tests/unit/test_verified_tokens.py",
             "tests/integration/test_jwks_server.py",
         ),
         tuple(("test_tokens", "private", key) for key in ("rsa", "rsa-other", "rsa-1024", "rsa-2047", "dsa")),
