@@ -9,7 +9,7 @@ _stored := {
 		{"op": "add", "path": "/generations/old", "value": _other.g},
 		{"op": "add", "path": "/generations/old/postings", "value": _postings("n", 1, ["z"])},
 	]),
-	"sessions": {"state": {"layout": 1, "current": {"revision": "1", "generation": "g"}}, "generations": {"old": _other.g, "g": {
+	"sessions": {"state": _state(1), "generations": {"old": _other.g, "g": {
 		"postings": {},
 		"large": {
 			"long": {
@@ -20,9 +20,11 @@ _stored := {
 			"none": {"size": 0, "length": 1, "tops": [""], "firsts": [[""]], "pages": [[]]},
 		},
 	}}},
-	"users": {"state": {"layout": 1, "current": {"revision": "1", "generation": "g"}}, "generations": _other},
-	"zones": {"state": {"layout": 2, "current": {"revision": "1", "generation": "g"}}, "generations": _other},
+	"users": {"state": _state(1), "generations": _other},
+	"zones": {"state": _state(2), "generations": _other},
 }
+
+_state(layout) := {"layout": layout, "current": {"revision": "1", "generation": "g"}}
 
 _devices := {
 	"a": {"id": "a", "custom_data": {"n": 1, "o": 1}},

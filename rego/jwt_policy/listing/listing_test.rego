@@ -114,12 +114,18 @@ test_what_is_no_resource_of_its_id_is_not_listed if {
 	kept := {
 		"a": {"id": "b", "custom_data": sound}, "b": {"custom_data": sound}, "c": {"id": "c", "custom_data": [sound]},
 		"d": {"id": "d", "custom_data": sound}, "e": [sound], "f": {"id": "f"},
+		"i": {"id": "a", "custom_data": sound},
 	}
-	postings := {index.posting(name, value).shard: {index.posting(name, value).name: ["a", "b", "c", "d", "e", "f", "g"]} |
+	ids := ["a", "b", "c", "d", "e", "f", "g", "h", "i"]
+	postings := {posting.shard: {posting.name: ids} |
 		some name, value in sound
+		posting := index.posting(name, value)
 	}
 	stored := {"devices": json.patch(stored_test.indexed("7", kept), [
 		{"op": "replace", "path": "/generations/g/postings", "value": postings},
+		# Where no push would put them.
+		{"op": "add", "path": "/generations/g/resources/sff", "value": {"bf5": {"g": {"id": "g", "custom_data": sound}}}},
+		{"op": "add", "path": "/generations/g/resources/s25", "value": {"bff": {"h": {"id": "h", "custom_data": sound}}}},
 	])}
 	asked := {"description": {"custom_data": sound}}
 	found := listing.of(asked, _all) with data.jwt_policy_data as stored
