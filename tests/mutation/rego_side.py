@@ -161,9 +161,11 @@ class RegoSide:
     def _judged(self, copy: Path, module: str) -> Verdict:
         rules = str(copy / RULES)
         # Most mutants are killed by the tests of their own module, which take a fraction of the time of all.
-        status = self._run("test", "--run", rf"\.{module}_test\.", rules).returncode
+        # A test may take as long as all of them: else OPA ends one after 5 s, which a busy machine alone can come to.
+        test = ("test", f"--timeout={_SECONDS}s", rules)
+        status = self._run(*test, "--run", rf"\.{module}_test\.").returncode
         if status == _PASSES:
-            status = self._run("test", rules).returncode
+            status = self._run(*test).returncode
         if status == _PASSES:
             return Verdict.SURVIVED if self._passes_vectors(rules) and self._passes_in_wasm(copy) else Verdict.KILLED
         if status != _FAILS and self._run("check", rules, "--ignore=*_test.rego").returncode:
@@ -187,7 +189,7 @@ class RegoSide:
         with tarfile.open(bundle) as members:
             file = members.extractfile("/policy.wasm")
             assert file is not None
-            policy = _Policy(file.read())
+            policy = _Policy(file.read(), _SECONDS)
         try:
             return all(
                 shown(policy.evaluate(f"jwt_policy/{name}", text)) == wanted
