@@ -638,6 +638,9 @@ test_answer_numbers_the_decisions_where_it_is_asked_to if {
 	told := [[answered.distinct[number] | some number in answered.decisions] | some answered in numbered]
 	told == [_answer(question).decisions | some question in questions]
 	[count(answered.distinct) | some answered in numbered] == [4, 3, 2, 1, 0]
+	every answered in numbered {
+		is_array(answered.distinct)
+	}
 	rest := [object.remove(answered, ["decisions", "distinct"]) | some answered in numbered]
 	rest == [object.remove(_answer(question), ["decisions"]) | some question in questions]
 }
