@@ -279,6 +279,14 @@ test_r7_empty_description_gives_full_access if {
 	_decide({"claims": claims, "type": "devices", "resource": _theirs}).allow == false
 }
 
+_some_failure(_, _) := ["failure"]
+
+test_r7_whether_all_holds_is_asked_before_what_fails if {
+	decided := jwt_policy.decision with input as {"claims": _claims, "type": "devices", "resource": _mine}
+		with data.jwt_policy.constraint.failures as _some_failure
+	decided == _matched
+}
+
 # None of the questions may be left over: should a grant say nothing, nothing is accessible.
 
 _no_grant(_, _) := {}
@@ -601,6 +609,10 @@ test_list_where_every_decision_is_the_same if {
 		"unknown_type", "invalid_policy", "type_not_granted",
 		"malformed_input", "malformed_input", "malformed_input", "malformed_input",
 	]
+}
+
+test_list_without_a_type_is_malformed if {
+	_list({"claims": {}, "page": 0, "pages": 1, "scanned": 1}).listed.decision == _malformed
 }
 
 test_list_of_nothing_that_was_pushed_is_no_list if {
