@@ -428,6 +428,10 @@ _alone(_, _) := "alone"
 
 _together(_, _) := "together"
 
+test_what_stands_for_a_way_is_no_decision if {
+	[_some_failure({}, {}), _alone({}, {}), _together({}, [])] == [["failure"], "alone", "together"]
+}
+
 _decide_together(question) := decided if {
 	decided := _decide_each(question) with data.jwt_policy._decided as _alone
 }
