@@ -14,6 +14,7 @@ from fault_server import FaultServer
 
 from bridge.opa import OpaClient
 from bridge.rendering import RuleSet, render
+from bridge.rendering.files import rego_root
 from bridge.resources import layout
 
 if TYPE_CHECKING:
@@ -357,6 +358,9 @@ def test_an_opa_that_is_too_old() -> None:
 # --- what a user gets wrong
 
 
+NOT_UTF8 = str(rego_root() / "jwt_policy" / "policy.wasm")
+
+
 @pytest.mark.parametrize(
     ("arguments", "changes", "status", "expected"),
     [
@@ -367,7 +371,7 @@ def test_an_opa_that_is_too_old() -> None:
         (["--engine", "opa"], {"OPA_URL": "http://user:secret@127.0.0.1"}, 2, "the url of opa must have no user"),
         (["--engine", "opa", "--opa-url", "http://127.0.0.1:1"], {}, 3, "connection refused"),
         (["--engine", "opa", "--opa-url", "http://x", "--opa-token-file", "no"], {}, 2, "`no`: no such file"),
-        (["--engine", "opa", "--opa-url", "http://x", "--opa-token-file", sys.executable], {}, 2, "not UTF-8"),
+        (["--engine", "opa", "--opa-url", "http://x", "--opa-token-file", NOT_UTF8], {}, 2, "not UTF-8"),
         (["--engine", "opa", "--opa-url", "https://x", "--opa-key", "no"], {}, 2, "--opa-certificate and --opa-key go"),
         (["--engine", "opa", "--opa-url", "https://x", "--opa-ca", "no"], {}, 2, "`ca`"),
         (["--opa-url", "http://x"], {}, 2, "--opa-url is for --engine opa"),
