@@ -155,6 +155,15 @@ test_pages_that_are_asked_for if {
 	_pages(9, 9) == []
 }
 
+# However many are asked for: what is looked at ends where the pages end.
+
+_range_to_the_last_page(1, 2) := [1, 2]
+
+test_pages_are_looked_for_up_to_the_last_one if {
+	found := _pages(1, 9) with numbers.range as _range_to_the_last_page
+	found == [["c", "d"], ["e"]]
+}
+
 test_scanned_pages_are_as_many_as_asked_for if {
 	asked := {"type": "devices", "page": 0, "pages": 9, "scanned": 1}
 	paged := {"devices": json.patch(_stored.devices, [
