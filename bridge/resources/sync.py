@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import PushRefused
-from bridge.resources.push import refuse_mistakes, refuse_removals
+from bridge.resources.push import push, refuse_mistakes, refuse_removals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,21 +88,17 @@ def sync(
                 refusals=collected.refusals,
                 revision=revisions[-1] if revisions else None,
             )
-    before = store.ids(type_)
-    removed = len(before - collected.resources.keys())
-    refuse_removals(type_, len(before), removed, collected.refusals, force=force)
-    revision = store.replace(type_, collected.resources, told=told)
-    added = len(collected.resources) - (len(before) - removed)
+    pushed = push(store, type_, collected, strict=strict, force=force, told=told)
     return SyncReport(
         type=type_,
-        stored=len(collected.resources),
-        added=added,
+        stored=pushed.stored,
+        added=pushed.added,
         changed=None,
-        removed=removed,
+        removed=pushed.removed,
         revisions=1,
         generation=True,
-        refusals=collected.refusals,
-        revision=revision,
+        refusals=pushed.refusals,
+        revision=pushed.revision,
     )
 
 

@@ -182,12 +182,18 @@ class Killed:
             env={**os.environ, "PYTHONPATH": paths},
         )
         self._pids: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self.when = (0, "")
 
-    def at(self, number, _line, moment):
-        if (number, moment) == self.when:
-            os.kill(self._pids.get(timeout=60), signal.SIGKILL)
-            raise Cut
+    def at(self, when):
+        """What a relay is to do at its moments, for the next push alone: a late one must not kill the push after it."""
+        self._pids = pids = queue.SimpleQueue()
+
+        def kill(number, _line, moment):
+            if (number, moment) == when:
+                with contextlib.suppress(ProcessLookupError):  # it had its last answer, and has ended
+                    os.kill(pids.get(timeout=60), signal.SIGKILL)
+                raise Cut
+
+        return kill
 
     def push(self, url, state):
         """Push; gives whether it was killed."""
@@ -197,8 +203,6 @@ class Killed:
         self._pids.put(int(self._process.stdout.readline()))
         ended = self._process.stdout.readline().strip()
         assert ended in ("killed", "0")
-        with contextlib.suppress(queue.Empty):
-            self._pids.get_nowait()
         return ended == "killed"
 
     def close(self):
@@ -248,8 +252,8 @@ def test_a_pusher_killed_at_any_moment_leaves_the_old_state_or_the_new_one(opa, 
         for number in range(1, KILLS + 1):
             before = state_of(bridge)
             allowed |= {before, number}
-            killed.when = (random.randrange(requests), random.choice(MOMENTS))
-            with relayed(opa.url, killed.at) as (url, _):
+            when = (random.randrange(requests), random.choice(MOMENTS))
+            with relayed(opa.url, killed.at(when)) as (url, _):
                 ends["killed"] += killed.push(url, number)
             reader.wait_for(1)
             after = state_of(bridge)
