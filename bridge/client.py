@@ -8,7 +8,7 @@ from bridge.asking import Several, Subject, checked_on_error, denial, needed, ty
 from bridge.engines import WasmEngine
 from bridge.errors import EngineFault, Misuse, PushRefused
 from bridge.explaining import Explanation, explanation
-from bridge.freshness import refuse_stale, refuse_stale_revision, revision_number
+from bridge.freshness import refuse_stale, revision_number
 from bridge.listing import LIMIT, Listing, listing
 from bridge.resources import Collected, from_objects, push, sync
 from bridge.strict_json import ABSENT, encode
@@ -247,15 +247,11 @@ class PolicyBridge:
             Misuse: The limit, the cursor or the revision makes no sense.
         """
         subject = self._subject(token_or_claims)
-        steps = listing(subject.claims, type_text(type_), limit, after)
-        oldest = revision_number(at_least)
+        steps = listing(subject.claims, type_text(type_), limit, after, at_least)
         try:
             request = next(steps)
             while True:
-                piece = self.engine.piece(request)
-                if piece.decision is None:
-                    refuse_stale_revision(piece.revision, oldest)
-                request = steps.send(piece)
+                request = steps.send(self.engine.piece(request))
         except StopIteration as stop:
             listed: Listing = stop.value
             return listed

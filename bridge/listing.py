@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.engines.piece import MOST_PAGES, PieceRequest
 from bridge.errors import ListChanged, Misuse
+from bridge.freshness import refuse_stale_revision, revision_number
 from bridge.resources.layout import PAGE
 
 if TYPE_CHECKING:
@@ -46,7 +47,9 @@ class Listing:
     revision: str | None = None
 
 
-def listing(claims: bytes, type_: bytes, limit: int, after: str | None) -> Generator[PieceRequest, Piece, Listing]:
+def listing(
+    claims: bytes, type_: bytes, limit: int, after: str | None, at_least: str | None
+) -> Generator[PieceRequest, Piece, Listing]:
     """Asks for one piece after the other until the list is as long as wanted.
 
     Args:
@@ -54,17 +57,20 @@ def listing(claims: bytes, type_: bytes, limit: int, after: str | None) -> Gener
         type_: The resource type, in canonical text.
         limit: How many ids at most.
         after: The cursor of the list that this one goes on from.
+        at_least: The oldest revision that may be listed.
 
     Raises:
         ListChanged: The resources have changed since.
-        Misuse: The limit or the cursor makes no sense.
+        ResourcesStale: They are older than `at_least`.
+        Misuse: The limit, the cursor or the revision makes no sense.
     """
+    oldest = revision_number(at_least)
     if type(limit) is not int or limit < 1:
         raise Misuse("the limit must be a number, at least 1")
     about = sha256(claims + b"\n" + type_).hexdigest()[:32]
     start = _Place("", 0, "") if after is None else _Place.read(after, about)
     for _ in range(_ANEW):
-        found = yield from _one(claims, type_, limit, start, about)
+        found = yield from _one(claims, type_, limit, start, about, oldest)
         if found is not None:
             return found
         if after is not None:
@@ -73,7 +79,7 @@ def listing(claims: bytes, type_: bytes, limit: int, after: str | None) -> Gener
 
 
 def _one(
-    claims: bytes, type_: bytes, limit: int, start: _Place, about: str
+    claims: bytes, type_: bytes, limit: int, start: _Place, about: str, oldest: int | None
 ) -> Generator[PieceRequest, Piece, Listing | None]:
     """The list of one revision; None where another one came in between."""
     ids: list[str] = []
@@ -84,6 +90,7 @@ def _one(
         piece = yield PieceRequest(claims, type_, number, wanted)
         if piece.decision is not None:
             return Listing((), complete=True, decision=piece.decision)
+        refuse_stale_revision(piece.revision, oldest)
         if revision and piece.revision != revision:
             return None
         revision = piece.revision or ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from bridge.asking import Several, Subject, checked_on_error, denial, needed, type_text
 from bridge.errors import EngineFault
 from bridge.explaining import Explanation, explanation
-from bridge.freshness import refuse_stale, refuse_stale_revision, revision_number
+from bridge.freshness import refuse_stale, revision_number
 from bridge.listing import LIMIT, Listing, listing
 from bridge.strict_json import ABSENT
 from bridge.tokens import JwkSet, StaticKey, TokenVerifier
@@ -120,15 +120,11 @@ class AsyncPolicyBridge:
         at_least: str | None = None,
     ) -> Listing:
         """The ids of the pushed resources that `check` allows; as `PolicyBridge.list_allowed`."""
-        steps = listing((await self._subject(token_or_claims)).claims, type_text(type_), limit, after)
-        oldest = revision_number(at_least)
+        steps = listing((await self._subject(token_or_claims)).claims, type_text(type_), limit, after, at_least)
         try:
             request = next(steps)
             while True:
-                piece = await self.engine.piece(request)
-                if piece.decision is None:
-                    refuse_stale_revision(piece.revision, oldest)
-                request = steps.send(piece)
+                request = steps.send(await self.engine.piece(request))
         except StopIteration as stop:
             listed: Listing = stop.value
             return listed
