@@ -70,7 +70,7 @@ _of_each(granted, resources) := [decided | some _ in resources] if {
 # title: What the bridge asks for
 # description: >-
 #   Input as for `decision`, as for `decisions`, or an array `requests` of inputs as for `decision`. An object: the
-#   `decisions`, one for each request in the same order; the `fingerprint` of the rules; the `revisions` of the stored
+#   `decisions`, one for each request in the same order; the `fingerprint` of the rules; what is `current` of the stored
 #   resources by type; and, where the input has `explain`, the stored `resource` that was asked by `id`. Where the input
 #   has `numbered`, `distinct` are the different decisions, and `decisions` the number of one of these for each request.
 # entrypoint: true

@@ -22,4 +22,4 @@ require_policy := false
 # METADATA
 # title: The fingerprint of these settings and of the rules
 # description: A bridge whose own fingerprint is another one refuses to decide with these rules.
-fingerprint := "2c87132563a66b77207dc637a251e549b8e20af8208fe97db7bfca4b8d3789dd"
+fingerprint := "944ccab0616208045cd25d3fe9f4635513513c1acc4efda2aa456ee40251c7c3"
