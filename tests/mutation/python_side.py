@@ -48,6 +48,7 @@ GROUPS: Final = (
             "tests/unit/test_numbers.py",
             "tests/unit/test_more_strict_json.py",
             "tests/unit/test_plain_json.py",
+            "tests/unit/test_quick_texts.py",
             _VECTORS,
         ),
     ),

@@ -30,6 +30,14 @@ def test_what_is_asked_and_answered_cannot_be_changed(kind):
     assert not hasattr(kind, "__dict__") or "__dict__" not in dir(object.__new__(kind))
 
 
+@pytest.mark.parametrize(
+    ("resource_text", "id_", "by_id"),
+    [(None, b'"a"', True), (None, b"null", True), (None, None, False), (b"{}", b'"a"', False), (b"{}", None, False)],
+)
+def test_a_request_is_by_id_where_it_has_no_resource(resource_text, id_, by_id):
+    assert Request(b"{}", b'"t"', resource_text, id_).is_by_id is by_id
+
+
 def test_the_values_are_those_that_there_are():
     assert set(VALUES) == {
         *(Decision, Failure, Request, Violation),

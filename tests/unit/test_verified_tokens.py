@@ -250,6 +250,41 @@ def test_their_bytes_are_bounded(clock, monkeypatch):
     assert verifier._kept._kept.size == sum(each.size for each in tokens.values())
 
 
+def test_as_many_bytes_as_the_bound_are_kept(clock, monkeypatch):
+    verifier = subject(clock)
+    tokens = [made({"exp": NOW + n}) for n in (1, 2)]
+    size = sum(verifier.verified(token).size for token in tokens)
+    for most, left in ((size, tokens), (size - 1, tokens[1:])):
+        monkeypatch.setattr(verified, "MOST_BYTES", most)
+        bounded = subject(clock)
+        for token in tokens:
+            bounded.verify(token)
+        assert kept(bounded) == left
+
+
+def test_a_kept_token_counts_for_more_than_its_texts(clock):
+    token = made()
+    found = subject(clock).verified(token)
+    assert found.size >= len(token) + len(found.text) + 500, "objects of their own, and a place in a dict"
+
+
+@pytest.mark.parametrize("further", [-1, 1])
+def test_another_process_begins_anew_whatever_its_number(clock, monkeypatch, further):
+    verifier = subject(clock)
+    verifier.verify(made())
+    number = os.getpid() + further
+    monkeypatch.setattr(os, "getpid", lambda: number)
+    assert verifier._kept.find(made()) is None
+    verifier.verify(made())
+    assert verifier._kept.find(made()) is not None
+
+
+def test_whether_opa_reads_the_token_alike_is_told(clock):
+    verifier = subject(clock)
+    assert verifier.verified(made()).may_be_sent_raw is True
+    assert verifier.verified(made(more="x")).may_be_sent_raw is False
+
+
 def test_the_largest_token_fits_in_by_default(clock, checked):
     verifier = subject(clock)
     token = made({"exp": NOW + 1, "x": "x" * 49_000})
@@ -295,7 +330,11 @@ def test_a_fork_while_a_thread_is_at_the_tokens(clock):
             watchdog = threading.Timer(20, os._exit, (9,))
             watchdog.daemon = True
             watchdog.start()
-            os._exit(0 if kept(verifier) == [token] and verifier.verify(token) == CLAIMS else 1)
+            fine = False
+            try:
+                fine = kept(verifier) == [token] and verifier.verify(token) == CLAIMS
+            finally:
+                os._exit(0 if fine else 1)  # whatever happens: the child must not go on as a second run of the tests
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert verifier.verify(token) == CLAIMS
 

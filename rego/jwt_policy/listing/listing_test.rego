@@ -149,6 +149,7 @@ test_pages_that_are_asked_for if {
 	_pages(0, 1) == [["a", "b"]]
 	_pages(0, 2) == [["a", "b"], ["c", "d"]]
 	_pages(1, 1) == [["c", "d"]]
+	_pages(1, 2) == [["c", "d"], ["e"]]
 	_pages(1, 9) == [["c", "d"], ["e"]]
 	_pages(2, 1) == [["e"]]
 	_pages(3, 1) == []

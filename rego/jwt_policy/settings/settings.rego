@@ -22,4 +22,4 @@ require_policy := false
 # METADATA
 # title: The fingerprint of these settings and of the rules
 # description: A bridge whose own fingerprint is another one refuses to decide with these rules.
-fingerprint := "944ccab0616208045cd25d3fe9f4635513513c1acc4efda2aa456ee40251c7c3"
+fingerprint := "54044db051d012812f65f034eb5272c7b2f3b8b9c287bff5ef1a937da0f3d97f"

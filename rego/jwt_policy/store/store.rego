@@ -41,11 +41,11 @@ _bucket(type, shard, bucket) := data.jwt_policy_data[type].generations[generatio
 } else := {}
 
 _touched(type, change) := (before | after) - (before & after) if {
-	before := {posting | some posting in _before(type, change.id)}
+	before := _before(type, change.id)
 	after := {posting | some posting in change.postings}
 }
 
-_before(type, id) := array.concat([index.all_ids], postings) if {
+_before(type, id) := {index.all_ids} | postings if {
 	stored := resource.stored(type, id).resource
-	postings := [index.posting(name, value) | some name, value in object.get(stored, "custom_data", {})]
-}
+	postings := {index.posting(name, value) | some name, value in object.get(stored, "custom_data", {})}
+} else := set()
