@@ -10,7 +10,6 @@ import math
 import sys
 from decimal import Decimal
 from json import JSONEncoder
-from json.encoder import c_make_encoder  # type: ignore[attr-defined] # private, and long-lived
 from json.encoder import encode_basestring as _quote
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,9 +23,7 @@ from bridge.strict_json.values import MAX_DEPTH, MAX_NODES, RESOURCE_BYTES
 if TYPE_CHECKING:
     from bridge.strict_json.values import Value
 
-_SORTED: Final = JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, check_circular=False)
-# What `_SORTED` makes anew for each value, which takes longer than to write a small one; None where Python has none.
-_PIECES: Final = c_make_encoder and c_make_encoder(None, _SORTED.default, _quote, None, ":", ",", True, False, True)  # noqa: FBT003
+_SORTED: Final = JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 def encode(value: object, *, max_bytes: int = RESOURCE_BYTES, what: str = "") -> bytes:
@@ -62,7 +59,7 @@ def sorted_text(value: Value) -> bytes:
     It is the same for equal values, and for no others (R11).
     """
     try:
-        text = _SORTED.encode(value) if _PIECES is None else "".join(_PIECES(value, 0))
+        text = _SORTED.encode(value)
     except TypeError:  # a number that is no int
         return encode(_with_sorted_names(value), max_bytes=sys.maxsize)
     return text.encode("utf-8")

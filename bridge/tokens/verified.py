@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, cast
 
@@ -22,7 +22,7 @@ MOST_BYTES: Final = 16 * 1024 * 1024
 _OVERHEAD: Final = 1_000
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, repr=False)  # a token is a secret, not for logs
 class Verified:
     """A token that was found valid, for as long as its time and its key last.
 
@@ -34,8 +34,8 @@ class Verified:
         key: The key that its signature is right for.
     """
 
-    token: str = field(repr=False)
-    text: bytes = field(repr=False)
+    token: str
+    text: bytes
     times: Mapping[str, Value]
     kid: str | None
     key: VerificationKey
@@ -52,7 +52,7 @@ class Verified:
 
     @property
     def size(self) -> int:
-        """About the bytes of memory that it takes."""
+        """About the bytes of memory that it takes: its texts, and 1,000 for what else there is."""
         return len(self.token) + len(self.text) + _OVERHEAD
 
 

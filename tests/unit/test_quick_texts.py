@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.errors import MalformedInput
 from bridge.resources import layout
-from bridge.strict_json import encode, parse, sorted_text, string_text
+from bridge.strict_json import RESOURCE_BYTES, encode, parse, sorted_text, string_text
 
 STRINGS = st.text(st.characters(exclude_categories=["Cs"])) | st.text('"\\ !#\x00\x1f\x7fa\u2028é\U0001f600')
 VALUES = st.recursive(
@@ -25,14 +24,28 @@ def test_a_string_has_one_canonical_text(value):
 
 
 @given(VALUES)
-def test_sorted_text_is_canonical_and_the_same_without_pythons_pieces(value):
-    text = sorted_text(value)
-    assert parse(text) == value
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            sys.modules["bridge.strict_json.encode"], "_PIECES", None
-        )  # the package has a function of that name
-        assert sorted_text(value) == text
+def test_sorted_text_is_canonical(value):
+    assert parse(sorted_text(value)) == value
+
+
+@pytest.mark.parametrize("number", ["1", "1.5"])  # Python's encoder writes the first alone
+def test_sorted_text_has_the_names_of_every_object_in_order(number):
+    value = parse(
+        '{"é":[{"b":[],"a":{"d":null,"c":"\\u0001\\u2028"}},"z"],"Z":NUMBER,"\\"":true}'.replace("NUMBER", number)
+    )
+    text = '{"\\"":true,"Z":NUMBER,"é":[{"a":{"c":"\\u0001\u2028","d":null},"b":[]},"z"]}'.replace("NUMBER", number)
+    assert sorted_text(value) == text.encode()
+
+
+@pytest.mark.parametrize("number", ["1", "1.5"])
+def test_sorted_text_has_no_limit_of_its_own(number):
+    long = "a" * RESOURCE_BYTES
+    assert sorted_text([long, parse(number)]) == f'["{long}",{number}]'.encode()
+
+
+def test_sorted_text_is_for_what_parse_gives_alone():
+    with pytest.raises(MalformedInput, match=r"R12\.7"):
+        sorted_text({"a": {1, 2}})
 
 
 @given(st.lists(STRINGS, unique=True))

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import threading
+from dataclasses import FrozenInstanceError
 from decimal import Decimal
 
 import jwt
@@ -199,6 +200,16 @@ def test_claims_are_the_callers_own(clock):
         verifier.verified(token).times["exp"] = NOW * 2
 
 
+def test_what_is_kept_cannot_be_changed_and_shows_no_token(clock):
+    token = made()
+    found = subject(clock).verified(token)
+    for name in ("token", "text", "times", "kid", "key"):
+        with pytest.raises(FrozenInstanceError):
+            setattr(found, name, None)
+    assert "sub" in found.claims
+    assert not any(part in repr(found) for part in (*token.split("."), "sub"))
+
+
 def test_kept_claims_are_those_of_the_token_exactly(clock):
     numbers = "[1.50,1e2,-0,0.1e-7,9007199254740993]"
     payload = f'{{"exp":{NOW + 9}.0,"n":{numbers},"s":"\\u00e9\\ud840\\udc00","":{{"b":1,"a":2}}}}'
@@ -236,6 +247,12 @@ def test_those_used_longest_ago_go_first(clock, checked):
     assert checked == [first, second, third]
     verifier.verify(second)
     assert kept(verifier) == [third, second]
+
+
+def test_how_many_bytes_are_kept(clock):
+    assert verified.MOST_BYTES == 16_777_216
+    found = subject(clock).verified(made())
+    assert found.size == len(found.token) + len(found.text) + 1000
 
 
 def test_their_bytes_are_bounded(clock, monkeypatch):
