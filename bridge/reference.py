@@ -14,7 +14,7 @@ from bridge.strict_json import ABSENT, pointer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bridge.policy import Description
+    from bridge.policy import Description, Policy
     from bridge.strict_json import Value
 
 NAME: Final = "reference"
@@ -27,6 +27,7 @@ def decide(
     request: Value,
     settings: PolicySettings = PolicySettings(),  # noqa: B008 - frozen
     stored: Mapping[str, Mapping[str, Value]] = _NOTHING,
+    policy: Policy | Decision | None = None,
 ) -> Decision:
     """The decision for one request, whatever it is.
 
@@ -34,6 +35,7 @@ def decide(
         request: An object with `claims`, `type`, and `resource` or `id`, as `strict_json.parse` gives it.
         settings: What the deployment chose.
         stored: The stored resources: values by resource type and id.
+        policy: What `policy_in` gives for these claims, where it is known already.
     """
     if not isinstance(request, dict):
         return deny(Reason.MALFORMED_INPUT)
@@ -45,17 +47,26 @@ def decide(
     resource = _resource(request, stored.get(type_, {}))
     if isinstance(resource, Reason):
         return deny(resource)  # R2
-    if settings.claim not in claims:
-        return deny(Reason.POLICY_REQUIRED) if settings.require_policy else allow(Reason.UNRESTRICTED)  # R3
-    policy = parse_policy(claims[settings.claim], settings.types)
-    if isinstance(policy, InvalidPolicy):
-        return Decision(allow=False, reason=Reason.INVALID_POLICY, violations=policy.violations, engine=NAME)  # R4
+    if policy is None:
+        policy = policy_in(claims, settings)
+    if isinstance(policy, Decision):
+        return policy  # R3, R4
     if type_ not in policy.descriptions:
         return deny(Reason.TYPE_NOT_GRANTED)  # R5
     failures = _failures(policy.descriptions[type_], resource)
     if failures:
         return Decision(allow=False, reason=Reason.CONSTRAINT_FAILED, failures=failures, engine=NAME)  # R6
     return allow(Reason.MATCHED)  # R7
+
+
+def policy_in(claims: dict[str, Value], settings: PolicySettings) -> Policy | Decision:
+    """The policy in the claims, or the decision where there is none that could grant or constrain (R3, R4)."""
+    if settings.claim not in claims:
+        return deny(Reason.POLICY_REQUIRED) if settings.require_policy else allow(Reason.UNRESTRICTED)  # R3
+    policy = parse_policy(claims[settings.claim], settings.types)
+    if isinstance(policy, InvalidPolicy):
+        return Decision(allow=False, reason=Reason.INVALID_POLICY, violations=policy.violations, engine=NAME)  # R4
+    return policy
 
 
 def _resource(request: dict[str, Value], stored: Mapping[str, Value]) -> Resource | Reason:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -168,7 +167,7 @@ class _Stored(_Inline):
             if number == len(rounds):
                 rounds.append(({}, {}))
             rounds[number][0].setdefault(known[type_], {})[id_] = text
-            rounds[number][1][index] = replace(case.request, resource=None, id=id_)
+            rounds[number][1][index] = case.request._replace(resource=None, id=id_)
         return rounds
 
 

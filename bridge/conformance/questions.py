@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bridge.resource import Resource, parse_resource
@@ -73,7 +73,7 @@ class Question:
         else:
             assert request.id is not None
             name, item, another = b"ids", request.id, encode(NOBODY)
-        members = replace(request, resource=None, id=None).text[1:-1]
+        members = request._replace(resource=None, id=None).text[1:-1]
         return b"{%b%b%b}" % (members, members and b",", b'"%b":[%b,%b,%b]' % (name, another, item, item))
 
 
@@ -88,7 +88,7 @@ def by_id(cases: Iterable[Case]) -> list[Question]:
     for case in cases:
         if case.is_accepted and (key := case.stored_key()) is not None:
             request = case.request()
-            asked = replace(request, resource=None, id=encode(key[1]))
+            asked = request._replace(resource=None, id=encode(key[1]))
             found.append(Question(case, asked, {key: request.resource}))
     return found
 

@@ -6,7 +6,6 @@ fingerprint is the rule set's own, and there are exactly as many decisions as re
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -51,7 +50,7 @@ def input_for(requests: Sequence[Request], *, verifies_tokens: bool = False) -> 
 
 def explaining_input(request: Request) -> bytes:
     """The input that asks for one decision, and for the stored resource it is about."""
-    asked = replace(request, claims=None, resource=None, token=None).text
+    asked = request._replace(claims=None, resource=None, token=None).text
     return (
         asked.removesuffix(b"}")
         + (b"" if asked == b"{}" else b",")
@@ -66,7 +65,7 @@ def _each(requests: Sequence[Request]) -> bytes:
 
 
 def _shared(first: Request, name: bytes, texts: Sequence[bytes | None]) -> bytes:
-    members = replace(first, resource=None, id=None).text[1:-1]
+    members = first._replace(resource=None, id=None).text[1:-1]
     return (
         b'{"numbered":true,'
         + members

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from bridge.decision import Decision, Request
     from bridge.engines.piece import Piece, PieceRequest
+    from bridge.policy import Policy
     from bridge.strict_json import Value
 
-
 _parsed: Final = Repeated(parse_canonical)
-"""Claims and types come again and again. Nothing changes what was parsed."""
+"""Types come again and again. Nothing changes what was parsed."""
 
 
 class ReferenceEngine:
@@ -40,6 +40,7 @@ class ReferenceEngine:
         self.rule_set = rule_set or RuleSet()
         self.rule_set.refuse_token_checks(self.name)
         self._store = MemoryStore(self.rule_set.policy.types)
+        self._claims = Repeated(self._claims_in)  # they come again and again, and nothing changes what was parsed
 
     @property
     def store(self) -> MemoryStore:
@@ -66,8 +67,9 @@ class ReferenceEngine:
 
     def _decided(self, request: Request) -> tuple[Decision, bytes | None]:
         value: dict[str, Value] = {}
+        policy = None
         if request.claims is not None:
-            value["claims"] = _parsed_again(request.claims)
+            value["claims"], policy = self._claims(request.claims) or self._claims_in(request.claims)
         if request.type is not None:
             value["type"] = _parsed_again(request.type)
         if request.resource is not None:
@@ -76,8 +78,12 @@ class ReferenceEngine:
             value["id"] = parse_canonical(request.id)
         found, revision = self._store.find(request)
         stored = {} if found is None else {str(value["type"]): {str(value["id"]): parse_canonical(found)}}
-        decision = reference.decide(value, self.rule_set.policy, stored)
+        decision = reference.decide(value, self.rule_set.policy, stored, policy)
         return decision if revision is None else replace(decision, revision=revision), found
+
+    def _claims_in(self, text: bytes) -> tuple[Value, Policy | Decision | None]:
+        claims = parse_canonical(text)
+        return claims, reference.policy_in(claims, self.rule_set.policy) if isinstance(claims, dict) else None
 
 
 def _parsed_again(text: bytes) -> Value:

@@ -161,7 +161,7 @@ def _asked(request: Request, stored: bytes | None) -> Request:
 
     That one was checked when it was pushed, and was looked up by the same type and id as the rules would.
     """
-    return request if stored is None else replace(request, resource=stored)
+    return request if stored is None else request._replace(resource=stored)
 
 
 def _of(decision: Decision, revision: str | None) -> Decision:

@@ -207,7 +207,7 @@ def _arguments(question: Question, read: Callable[[bytes], Any]) -> tuple[Any, A
 def _spelled(question: Question) -> Question:
     texts = question.case.texts
     resource = None if question.request.resource is None else texts["resource"]
-    return replace(question, request=replace(question.request, claims=texts["claims"], resource=resource))
+    return replace(question, request=question.request._replace(claims=texts["claims"], resource=resource))
 
 
 def objects(text: bytes) -> Any:

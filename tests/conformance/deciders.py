@@ -11,7 +11,7 @@ import base64
 import itertools
 import secrets
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from conformance import tally
@@ -165,7 +165,7 @@ class TokenWay(Way):
         token = self._tokens.get(claims)
         if token is None:
             token = self._tokens[claims] = encode(self._signed(claims))
-        return replace(question, claims=None, token=token)
+        return question._replace(claims=None, token=token)
 
     def _signed(self, claims: bytes) -> str:
         """A token over just that text, so that its numbers stay canonical; `exp` is added, which it must have."""
@@ -262,7 +262,7 @@ def rounds(questions: Sequence[Request], types: Sequence[str]) -> list[tuple[Sto
         if number == len(found):
             found.append(({}, {}))
         found[number][0].setdefault(known[question.type], {})[id_] = question.resource
-        found[number][1][index] = replace(question, resource=None, id=id_)
+        found[number][1][index] = question._replace(resource=None, id=id_)
     return found
 
 
@@ -274,7 +274,7 @@ def _subject(numbered: tuple[int, Request]) -> tuple[bytes | None, ...]:
 
 def _shared(requests: Sequence[Request]) -> bytes:
     first = requests[0]
-    members = replace(first, resource=None, id=None).text[1:-1]
+    members = first._replace(resource=None, id=None).text[1:-1]
     items = b",".join([request.resource or request.id or b"" for request in requests])
     name = b'"ids"' if first.resource is None else b'"resources"'
     return b"{%b%b%b:[%b]}" % (members, members and b",", name, items)

@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -211,7 +211,7 @@ class Scope:
         types = self.panel.settings.types
         engine = self.panel.opa
         any_subject = Request(b"{}", encode(types[0]))
-        layers = rounds([replace(any_subject, resource=resource) for resource in self.resources], types)
+        layers = rounds([any_subject._replace(resource=resource) for resource in self.resources], types)
         known = {encode(type_) for type_ in types}
         found = []
         for layer, (stored, at) in enumerate(layers):

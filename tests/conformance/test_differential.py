@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
@@ -125,7 +124,7 @@ class Liar(Way):
     def ask(self, questions: Sequence[Request], alone: int) -> Answers:
         if self._fails and any(b"u0000" in question.text for question in questions):
             raise BadAnswer("a NUL")
-        lies = [replace(one, claims=(one.claims or b"").replace(b":true", b":1")) for one in questions]
+        lies = [one._replace(claims=(one.claims or b"").replace(b":true", b":1")) for one in questions]
         return super().ask(lies, alone)
 
 

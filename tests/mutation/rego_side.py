@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
@@ -258,7 +257,7 @@ def _batch(case: Case) -> bytes:
     if not _has_item(case):
         return _single(case)
     request = case.request()
-    members = replace(request, resource=None, id=None).text[1:-1]
+    members = request._replace(resource=None, id=None).text[1:-1]
     name, item = (b"ids", request.id) if request.resource is None else (b"resources", request.resource)
     assert item is not None
     return b'{%b%b"%b":[%b,%b]}' % (members, members and b",", name, item, item)

@@ -30,6 +30,13 @@ def test_what_is_asked_and_answered_cannot_be_changed(kind):
     assert not hasattr(kind, "__dict__") or "__dict__" not in dir(object.__new__(kind))
 
 
+def test_a_request_cannot_be_changed():
+    request = Request(b"{}", b'"t"')
+    for name in ("claims", "type", "resource", "id", "token", "other"):
+        with pytest.raises(AttributeError):
+            setattr(request, name, b"{}")
+
+
 @pytest.mark.parametrize(
     ("resource_text", "id_", "by_id"),
     [(None, b'"a"', True), (None, b"null", True), (None, None, False), (b"{}", b'"a"', False), (b"{}", None, False)],
@@ -40,7 +47,7 @@ def test_a_request_is_by_id_where_it_has_no_resource(resource_text, id_, by_id):
 
 def test_the_values_are_those_that_there_are():
     assert set(VALUES) == {
-        *(Decision, Failure, Request, Violation),
+        *(Decision, Failure, Violation),
         *(Description, InvalidPolicy, Policy, PolicySettings),
         *(InvalidResource, Resource),
     }
@@ -70,6 +77,11 @@ def test_reasons_are_exactly_these():
         "invalid_token",
         "engine_unavailable",
     ]
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_a_reason_is_found_by_its_text(reason):
+    assert {reason: 1}[str(reason)] == {str(reason): 1}[reason] == 1
 
 
 # R8.3
