@@ -1,4 +1,7 @@
-"""Pushes for a test that kills: for each line it reads, `URL STATE RESOURCES`, it forks a child that pushes that state.
+"""Pushes for a test that kills.
+
+For each line it reads, `URL STATE RESOURCES`, it forks a child that pushes that state,
+without comparing it first with what is there, which is no moment worth a kill.
 
 It says the child's process id, and how it ended.
 """
@@ -10,7 +13,7 @@ import signal
 import sys
 
 from bridge import OpaClient, OpaEngine, PolicyBridge
-from bridge.resources import generation
+from bridge.resources import from_objects, generation
 
 PART_BYTES = 4_000
 
@@ -28,7 +31,7 @@ def main() -> None:
         child = os.fork()
         if child == 0:
             with PolicyBridge(OpaEngine(OpaClient(url, deadline=60))) as bridge:
-                bridge.push("devices", state(int(number), int(resources)), force=True)
+                bridge.engine.store.replace("devices", from_objects(state(int(number), int(resources))).resources)
             os._exit(0)
         print(child, flush=True)  # noqa: T201
         _, status = os.waitpid(child, 0)

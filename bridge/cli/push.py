@@ -46,7 +46,7 @@ def push(
             raise Misuse(f"`{type_}` is not one of the resource types: {', '.join(rule_set.policy.types)}")
         root = tuple(rule_set.data_root.split("."))
         with opa.client() as client:
-            client.require_version((*root, type_, "revision"))
+            client.require_version((*root, type_, "state"))
             collected = collect(file)
             tell_refusals(collected.refusals, everything=verbose)
             store = OpaStore(client, root, rule_set.policy.types)
@@ -57,7 +57,8 @@ def push(
                 end(str(refused), Exit.MISUSE)
             say(
                 f"{type_}: {report.stored:,} stored now, {report.before:,} before, {report.added:,} added, "
-                f"{report.removed:,} removed, {len(report.refusals):,} refused; revision {report.revision}"
+                f"{report.changed:,} changed, {report.removed:,} removed, {len(report.refusals):,} refused; "
+                f"revision {report.revision}"
             )
             if not _has_rules(client, rule_set.package_root):
                 complain(

@@ -61,10 +61,9 @@ def sync(
         else:
             plural = "" if report.revisions == 1 else "s"
             how = f"in {report.revisions:,} revision{plural}; revision {report.revision}"
-        changed = "" if report.changed is None else f"{report.changed:,} changed, "
         say(
-            f"{type_}: {report.stored:,} stored now, {report.added:,} added, {changed}{report.removed:,} removed, "
-            f"{len(report.refusals):,} refused; {how}"
+            f"{type_}: {report.stored:,} stored now, {report.added:,} added, {report.changed:,} changed, "
+            f"{report.removed:,} removed, {len(report.refusals):,} refused; {how}"
         )
         if report.refusals:
             raise typer.Exit(Exit.DENIED)

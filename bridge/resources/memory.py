@@ -98,10 +98,6 @@ class MemoryStore:
         """What is stored for a type, given as canonical JSON text."""
         return self._held.get(type_, _NOTHING)
 
-    def ids(self, type_: str) -> frozenset[bytes]:
-        """The ids that are stored for a type, as canonical JSON text."""
-        return frozenset(self._of(type_).resources)
-
     def replace(
         self, type_: str, resources: Mapping[bytes, bytes], *, told: Callable[[int], None] = lambda _: None
     ) -> str:
@@ -116,10 +112,10 @@ class MemoryStore:
         told(len(prepared))
         return revision
 
-    def difference(self, type_: str, prepared: Prepared, most: int) -> Difference | None:
+    def difference(self, type_: str, prepared: Prepared, most: int | None) -> Difference | None:
         """What differs between what is stored and what should be.
 
-        None where nothing was pushed yet, or where it is more than `most`.
+        None where nothing was pushed yet, or where it is more than `most`, if that is told.
         """
         held = self._of(type_)
         if held.revision is None:
@@ -127,7 +123,7 @@ class MemoryStore:
         there = held.resources
         upserts = {id_: text for id_, text in prepared.items() if there.get(id_) != text}
         removals = [id_ for id_ in there if id_ not in prepared]
-        if len(upserts) + len(removals) > most:
+        if most is not None and len(upserts) + len(removals) > most:
             return None
         return Difference(upserts, removals, sum(id_ not in there for id_ in upserts), len(there))
 

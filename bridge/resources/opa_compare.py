@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bridge.errors import BadAnswer, ResourcesLost, ResourcesStale
+from bridge.errors import BadAnswer, PushOvertaken, ResourcesLost, ResourcesStale
 from bridge.resources import layout
 from bridge.resources.recount import Recount
 from bridge.resources.store import Difference
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
     from bridge.resources.opa_documents import Documents
     from bridge.resources.prepared import Prepared
+    from bridge.resources.state import Current, State
     from bridge.strict_json import Value
 
+_TRIES: Final = 5
 _SAMPLE: Final = 4
 """Shards that are compared before the size of the whole difference is guessed from them."""
 
@@ -37,15 +39,30 @@ class Counted:
     revision: str
 
 
-def difference(documents: Documents, type_: str, prepared: Prepared, most: int) -> Difference | None:
+def difference(documents: Documents, type_: str, prepared: Prepared, most: int | None) -> Difference | None:
     """As `OpaStore.difference`."""
-    state = documents.look(type_)
-    if state is None or state.current is None:
-        return None
     wanted: dict[str, dict[bytes, bytes]] = {shard: {} for shard in layout.SHARDS}
     for id_, text in prepared.items():
         wanted[layout.place(id_)[0]][id_] = text
-    path = (*documents.path(type_), "generations", state.current.generation)
+    for _ in range(_TRIES):
+        state = documents.look(type_)
+        if state is None or state.current is None:
+            return None
+        try:
+            found = _difference(documents, type_, state.current, wanted, most)
+        except BadAnswer:
+            if _is_still(documents, type_, state):
+                raise
+        else:
+            if _is_still(documents, type_, state):
+                return found
+    raise PushOvertaken(f"others changed the resources of `{type_}` {_TRIES} times in a row: nothing was changed")
+
+
+def _difference(
+    documents: Documents, type_: str, current: Current, wanted: dict[str, dict[bytes, bytes]], most: int | None
+) -> Difference | None:
+    path = (*documents.path(type_), "generations", current.generation)
     digests = documents.get((*path, "digests"))
     if not isinstance(digests, dict):
         raise BadAnswer(f"what OPA has as the digests of `{type_}` is no object")
@@ -60,9 +77,15 @@ def difference(documents: Documents, type_: str, prepared: Prepared, most: int) 
         added += sum(id_ not in there for id_ in some)
         removals += [id_ for id_ in there if id_ not in wanted[shard]]
         so_far = len(upserts) + len(removals)
-        if so_far > most or (number >= _SAMPLE and so_far * len(differing) > 2 * most * number):
+        if most is not None and (so_far > most or (number >= _SAMPLE and so_far * len(differing) > 2 * most * number)):
             return None
-    return Difference(upserts, removals, added, state.current.count)
+    return Difference(upserts, removals, added, current.count)
+
+
+def _is_still(documents: Documents, type_: str, state: State) -> bool:
+    """Whether nobody has changed anything since."""
+    now = documents.look(type_)
+    return now is not None and (now.store, now.revision) == (state.store, state.revision)
 
 
 def recount(documents: Documents, type_: str, told: Callable[[int], None]) -> Counted:
@@ -85,8 +108,7 @@ def recount(documents: Documents, type_: str, told: Callable[[int], None]) -> Co
     else:
         if count.resources != state.current.count:
             findings.append(f"there are {count.resources:,} resources, and not {state.current.count:,} as is said")
-    after = documents.look(type_)
-    if after is None or after.revision != state.revision:
+    if not _is_still(documents, type_, state):
         raise ResourcesStale(f"`{type_}` changed while it was counted: count again")
     return Counted(tuple(findings), count.resources, state.current.revision)
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from bridge.errors import BadAnswer
 from bridge.resources import layout, opa_compare
 from bridge.resources.opa_change import Changes
 from bridge.resources.opa_documents import Documents
 from bridge.resources.opa_push import Pushes
-from bridge.strict_json import ABSENT, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,9 +17,7 @@ if TYPE_CHECKING:
     from bridge.resources.prepared import Prepared
     from bridge.resources.state import State
     from bridge.resources.store import Changed, Difference
-    from bridge.strict_json import Absent, Value
-
-_TRIES: Final = 5
+    from bridge.strict_json import Value
 
 
 class OpaStore:
@@ -45,26 +41,6 @@ class OpaStore:
         self._documents = Documents(opa, root, types)
         self._pushes = Pushes(self._documents)
         self._changes = Changes(self._documents, held)
-
-    def ids(self, type_: str) -> frozenset[bytes]:
-        """The ids that are stored for a type, as canonical JSON text.
-
-        Raises:
-            EngineFault: OPA cannot be reached, or refuses, or what it has is no such document.
-        """
-        path = self._documents.path(type_)
-        found: Value | Absent = ABSENT
-        for _ in range(_TRIES):
-            state = self.look(type_)
-            if state is None or state.current is None:
-                return frozenset()
-            generation = state.current.generation
-            found = self._documents.get((*path, "generations", generation, "large", layout.ALL, "pages"))
-            if found is not ABSENT:  # or another generation has become current in between
-                break
-        if not isinstance(found, list) or not all(isinstance(page, list) for page in found):
-            raise BadAnswer(f"what OPA has as the ids of `{type_}` are no pages")
-        return frozenset(encode(id_) for page in found if isinstance(page, list) for id_ in page)
 
     def resources(self, type_: str) -> Iterator[dict[str, Value]]:
         """The resources that are stored for a type, by id, shard by shard.
@@ -139,12 +115,13 @@ class OpaStore:
         """
         return self._changes.change(type_, upserts, removals)
 
-    def difference(self, type_: str, prepared: Prepared, most: int) -> Difference | None:
+    def difference(self, type_: str, prepared: Prepared, most: int | None) -> Difference | None:
         """What differs between what is stored and what should be, read no further than where the digests differ.
 
-        None where nothing was pushed yet, or where it is certainly or very likely more than `most`.
+        None where nothing was pushed yet, or where it is certainly or very likely more than `most`, if that is told.
 
         Raises:
+            PushOvertaken: Others changed the resources each time while they were read.
             EngineFault: OPA cannot be reached, or refuses, or what it has is no such document.
         """
         return opa_compare.difference(self._documents, type_, prepared, most)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from bridge.errors import PushRefused
+from bridge.errors import BadAnswer, PushRefused
+from bridge.resources.store import Difference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bridge.resources.prepared import Prepared
     from bridge.resources.source import Collected, Refusal
     from bridge.resources.store import Store
+
+_LOG: Final = logging.getLogger("bridge")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,7 @@ class PushReport:
         stored: How many resources of the type there are now.
         before: How many there were.
         added: How many there are now that were not there.
+        changed: How many are there as before, but different.
         removed: How many of those that were there are there no more.
         refusals: What was not pushed, and why.
         revision: The new revision.
@@ -32,6 +38,7 @@ class PushReport:
     stored: int
     before: int
     added: int
+    changed: int
     removed: int
     refusals: tuple[Refusal, ...]
     revision: str
@@ -53,7 +60,8 @@ def push(
         type_: The resource type; others are left alone.
         collected: What `from_lines` or `from_objects` gave.
         strict: Push nothing at all where anything was refused.
-        force: Push even where the source has none, or so few that more than half of what is there would go.
+        force: Push even where the source has none, or so few that more than half of what is there would go, or where
+            what is there cannot be read: then all that is pushed counts as added.
         told: Told how many more resources have been sent.
 
     Raises:
@@ -61,12 +69,31 @@ def push(
         EngineFault: The store could not be read or written.
     """
     refuse_mistakes(collected, strict=strict, force=force)
-    before = store.ids(type_)
-    removed = len(before - collected.resources.keys())
-    refuse_removals(type_, len(before), removed, collected.refusals, force=force)
+    found = _difference(store, type_, collected.resources, force=force)
+    refuse_removals(type_, found.before, len(found.removals), collected.refusals, force=force)
     revision = store.replace(type_, collected.resources, told=told)
-    added = len(collected.resources) - (len(before) - removed)
-    return PushReport(type_, len(collected.resources), len(before), added, removed, collected.refusals, revision)
+    return PushReport(
+        type=type_,
+        stored=len(collected.resources),
+        before=found.before,
+        added=found.added,
+        changed=len(found.upserts) - found.added,
+        removed=len(found.removals),
+        refusals=collected.refusals,
+        revision=revision,
+    )
+
+
+def _difference(store: Store, type_: str, resources: Prepared, *, force: bool) -> Difference:
+    """What will differ; all of it where nothing is there, or nothing that can be read, which takes force to replace."""
+    try:
+        found = store.difference(type_, resources, None)
+    except BadAnswer as unreadable:
+        if not force:
+            raise
+        _LOG.warning("the resources of `%s` that are there cannot be read, and are replaced: %s", type_, unreadable)
+        found = None
+    return Difference(resources, [], len(resources), 0) if found is None else found
 
 
 def refuse_mistakes(collected: Collected, *, strict: bool, force: bool) -> None:

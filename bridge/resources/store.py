@@ -74,14 +74,6 @@ class Difference:
 class Store(Protocol):
     """Keeps the pushed resources of each type, whole or not at all."""
 
-    def ids(self, type_: str) -> frozenset[bytes]:
-        """The ids that are stored for a type, as canonical JSON text.
-
-        Raises:
-            EngineFault: They cannot be read.
-        """
-        ...
-
     def replace(
         self, type_: str, resources: Mapping[bytes, bytes], *, told: Callable[[int], None] = lambda _: None
     ) -> str:
@@ -114,10 +106,10 @@ class Store(Protocol):
         """
         ...
 
-    def difference(self, type_: str, prepared: Prepared, most: int) -> Difference | None:
+    def difference(self, type_: str, prepared: Prepared, most: int | None) -> Difference | None:
         """What differs between what is stored and what should be.
 
-        None where nothing was pushed yet, or where it is certainly or very likely more than `most`.
+        None where nothing was pushed yet, or where it is certainly or very likely more than `most`, if that is told.
 
         Raises:
             EngineFault: They cannot be read.

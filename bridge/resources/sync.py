@@ -29,7 +29,7 @@ class SyncReport:
         type: The resource type.
         stored: How many resources of the type there are now.
         added: How many came.
-        changed: How many are different now; None with a new generation, where nobody has compared them.
+        changed: How many are different now.
         removed: How many went.
         revisions: How many revisions were made one after the other, each of them whole; 0 where nothing differed.
         generation: All was sent anew, in one revision, for it differed in too much.
@@ -40,7 +40,7 @@ class SyncReport:
     type: str
     stored: int
     added: int
-    changed: int | None
+    changed: int
     removed: int
     revisions: int
     generation: bool
@@ -93,7 +93,7 @@ def sync(
         type=type_,
         stored=pushed.stored,
         added=pushed.added,
-        changed=None,
+        changed=pushed.changed,
         removed=pushed.removed,
         revisions=1,
         generation=True,

@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from bridge import Listing
+    from bridge import Listing, PushReport
     from bridge.opa.process import ManagedOpa
+    from bridge.resources import SyncReport
 
 EXAMPLES = 60
 STEPS = 25
@@ -136,8 +137,7 @@ class Lists(RuleBasedStateMachine):
     @rule(given=several)
     def push(self, given: list[Any]) -> None:
         for bridge in self.bridges:
-            report = bridge.push("devices", given, force=True)
-            assert report.stored == len(given)
+            self.counted(bridge.push("devices", given, force=True), given)
         self.there = {resource["id"]: resource for resource in given}
 
     @precondition(lambda self: self.there is not None)
@@ -169,9 +169,18 @@ class Lists(RuleBasedStateMachine):
     @rule(given=several)
     def sync(self, given: list[Any]) -> None:
         for bridge in self.bridges:
-            report = bridge.sync("devices", given, force=True)
-            assert report.stored == len(given)
+            self.counted(bridge.sync("devices", given, force=True), given)
         self.there = {resource["id"]: resource for resource in given}
+
+    def counted(self, report: PushReport | SyncReport, given: list[Any]) -> None:
+        """It tells what has become of what was there."""
+        assert report.stored == len(given)
+        before = self.there
+        if before is not None:
+            ids = {resource["id"] for resource in given}
+            changed = [one for one in given if text(before.get(one["id"])) not in (None, text(one))]
+            found = (report.added, report.changed, report.removed)
+            assert found == (len(ids - before.keys()), len(changed), len(before.keys() - ids))
 
     @rule(restarts=st.sampled_from([False] * 7 + [True]))
     def lose(self, restarts: bool) -> None:  # noqa: FBT001 - a rule's arguments go by keyword
@@ -252,7 +261,7 @@ class Lists(RuleBasedStateMachine):
             id_: text(resource) for id_, resource in self.there.items()
         }
         for bridge in self.bridges[1:]:
-            assert bridge.engine.store.ids("devices") == set(map(encode, self.there))
+            assert set(bridge.engine.store.held(b'"devices"').all_ids()) == set(map(encode, self.there))
 
 
 def text(resource: Any) -> str | None:

@@ -108,7 +108,7 @@ def test_files_to_try_the_other_commands_with(tmp_path) -> None:
         url = re.search(rb"http://127\.0\.0\.1:\d+", read_line(process))[0].decode()
         here = [each.replace("http://127.0.0.1:8181", url) for each in [*push, "", *by_id]]
         assert run(*here[1 : here.index("")]).text.startswith(
-            "devices: 7 stored now, 7 before, 0 added, 0 removed, 0 refused"
+            "devices: 7 stored now, 7 before, 0 added, 0 changed, 0 removed, 0 refused"
         )
         assert run(*here[here.index("") + 2 :]).text.startswith("allowed: matched\n")
     for number, type_, id_, verdict in ((1, "devices", "phone-1", "allowed"), (2, "devices", "phone-1", "denied")):

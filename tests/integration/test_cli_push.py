@@ -16,7 +16,6 @@ from fault_server import FaultServer
 from bridge.engines import OpaEngine
 from bridge.opa import OpaClient
 from bridge.resources import OpaStore
-from bridge.strict_json import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
 
 ROOT = "jwt_policy_data"
 REPORT = re.compile(
-    r"devices: (?P<stored>[\d,]+) stored now, (?P<before>[\d,]+) before, [\d,]+ added, (?P<removed>[\d,]+) removed, "
-    r"(?P<refused>[\d,]+) refused; revision \d+\n"
+    r"devices: (?P<stored>[\d,]+) stored now, (?P<before>[\d,]+) before, [\d,]+ added, [\d,]+ changed, "
+    r"(?P<removed>[\d,]+) removed, (?P<refused>[\d,]+) refused; revision \d+\n"
 )
 
 
@@ -53,7 +52,7 @@ def lines(*ids: str) -> bytes:
 
 def stored(client: OpaClient, type_: str = "devices") -> list[str] | None:
     store = OpaStore(client, (ROOT,), (type_,))
-    return None if store.look(type_) is None else sorted(map(parse, store.ids(type_)))
+    return None if store.look(type_) is None else sorted(id_ for shard in store.resources(type_) for id_ in shard)
 
 
 def pushed(client: OpaClient, data: bytes, *options: str, status: int = 0) -> tuple[list[int], str]:

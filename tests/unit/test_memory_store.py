@@ -46,7 +46,7 @@ def test_a_change_counts_what_it_did(store):
         [b'"c"', b'"d"', b'"x"'],  # one that is upserted as well stays
     )
     assert (changed.added, changed.changed, changed.removed, changed.unchanged, changed.absent) == (1, 1, 1, 1, 1)
-    assert store.ids("devices") == {b'"a"', b'"b"', b'"d"'}
+    assert list(store.held(b'"devices"').all_ids()) == [b'"a"', b'"b"', b'"d"']
     assert changed.revision == store.held(b'"devices"').revision
 
 
@@ -86,7 +86,6 @@ def test_a_first_sync_pushes_all(policy_bridge):
 
 def test_types_that_are_not_known(store):
     for call in (
-        lambda: store.ids("users"),
         lambda: store.replace("users", {}),
         lambda: store.change("users", {}, []),
         lambda: store.difference("users", texts(), 1),

@@ -8,6 +8,7 @@ from bridge import MalformedInput, Misuse, PolicyBridge, PushRefused, ReferenceE
 from bridge.decision import Request
 from bridge.resources import MemoryStore, from_lines, from_objects, push
 from bridge.resources.store import next_revision
+from bridge.strict_json import encode
 
 TYPES = ("devices", "sessions")
 
@@ -89,7 +90,7 @@ def test_python_objects_obey_the_same_rules():
 
 
 def stored(store, type_="devices"):
-    return sorted(store.ids(type_))
+    return list(store.held(encode(type_)).all_ids())
 
 
 def test_a_push_replaces_one_type_and_no_other():
@@ -97,10 +98,13 @@ def test_a_push_replaces_one_type_and_no_other():
     push(store, "sessions", from_objects([{"id": "s"}]))
     first = push(store, "devices", from_objects([{"id": "a"}, {"id": "b"}, {"id": "c"}]))
     second = push(store, "devices", from_objects([{"id": "b"}, {"id": "c"}, {"id": "d"}]))
-    assert stored(store) == [b'"b"', b'"c"', b'"d"']
     assert stored(store, "sessions") == [b'"s"']
     assert (first.stored, first.before, first.removed) == (3, 0, 0)
     assert (second.stored, second.before, second.removed) == (3, 3, 1)
+    third = push(store, "devices", from_objects([{"id": "c", "x": 1}, {"id": "d"}, {"id": "e"}]))
+    assert [(report.added, report.changed, report.removed) for report in (first, second, third)] == [
+        *((3, 0, 0), (1, 0, 1), (1, 1, 1))
+    ]
     assert int(second.revision) > int(first.revision)
 
 
