@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from bridge.aio.transport import AsyncTransport
+from bridge.opa import OpaClient
 from bridge.opa.queries import Queries, sendable
 from bridge.opa.settings import DEADLINE, MAX_ANSWER, OpaSettings, checked_deadline
 
@@ -48,6 +50,15 @@ class AsyncOpaClient:
             deadline=deadline,
             max_answer=max_answer,
         )
+        self._waiting = partial(
+            OpaClient,
+            url,
+            token=token,
+            ca=ca,
+            client_certificate=client_certificate,
+            deadline=deadline,
+            max_answer=max_answer,
+        )
         self.url = str(settings.address)
         self.deadline = settings.deadline
         self._queries = Queries(token)
@@ -65,6 +76,10 @@ class AsyncOpaClient:
     async def close(self) -> None:
         """Close the connections."""
         await self._transport.close()
+
+    def waiting(self) -> OpaClient:
+        """A client for the same OPA, of the same settings, that does not await."""
+        return self._waiting()
 
     async def query(
         self, path: Sequence[str], body: bytes, *, provenance: bool = False, deadline: float | None = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from bridge.decision import Request
 from bridge.engines.dialogue import OPA_BATCH_BYTES, OPA_NAME, Dialogue, body
 from bridge.engines.restoring import PATIENCE, Restoration
-from bridge.errors import EngineFault, OpaRefused, ResourcesLost, RulesNotInstalled
+from bridge.errors import EngineFault, Misuse, OpaRefused, ResourcesLost, RulesNotInstalled
 from bridge.opa import OpaClient
 from bridge.rendering import RuleSet, module_paths, render
 from bridge.resources import OpaStore
@@ -136,6 +136,18 @@ class OpaEngine:
         for path in module_paths(self.rule_set) - {module.path for module in modules}:
             self.opa.delete_policy(path)
         self.decide([_ANYTHING])
+
+    def restore(self) -> None:
+        """Bring back the rules and the resources that OPA has lost; where they are back already, do nothing.
+
+        Raises:
+            Misuse: The engine has no sources.
+            ResourcesLost: A source cannot be read, or has resources that are refused.
+            EngineFault: OPA cannot be reached, or refuses.
+        """
+        if self._restoration is None:
+            raise Misuse("there are no `sources` to restore from")
+        self._restoration.run()
 
     def uninstall(self, *, deadline: float | None = None) -> None:
         """Take the modules away again, and the resources below the data root; go on where one of them cannot be had.

@@ -74,7 +74,10 @@ class Pushes:
                 if state.marks and time.monotonic() - since < patience:
                     time.sleep(_POLL)
                     continue
-                state, mark = self._begin(type_)
+                taken = self._take(type_, state)
+                if taken is None:
+                    continue
+                mark = taken
             try:
                 with self._beating(path, mark):
                     resources = prepare(collect())
@@ -85,30 +88,33 @@ class Pushes:
 
     def _begin(self, type_: str) -> tuple[State, Mark]:
         """Mark that a push has begun, make its generation, and remove what others have left."""
-        path = self._documents.path(type_)
         for _ in range(_TRIES):
             state = self._documents.look(type_)
             if state is None:
                 self._create(type_)
-                continue
-            mark = Mark.new()
-            patch = Patch()
-            for name, generation in state.marks.items():
-                patch += [remove("state", "marks", name), remove("generations", generation)]
-            patch += [
-                add("state", "marks", mark.name, value=mark.document()),
-                add("generations", mark.generation, value=layout.empty_generation()),
-            ]
-            try:
-                self._documents.send(path, patch)
-            except OpaRefused as refused:
-                if refused.status != HTTPStatus.NOT_FOUND:
-                    raise
-                continue  # another push came first: look again
-            if state.marks:
-                _LOG.warning("removed what %d pushes of `%s` that never ended had left", len(state.marks), type_)
-            return state, mark
+            elif (mark := self._take(type_, state)) is not None:
+                return state, mark
         raise PushOvertaken(f"other pushes of `{type_}` came first, {_TRIES} times in a row: nothing was pushed")
+
+    def _take(self, type_: str, state: State) -> Mark | None:
+        """Put the mark of a new push in place of all that are there; None where another push came first."""
+        mark = Mark.new()
+        patch = Patch()
+        for name, generation in state.marks.items():
+            patch += [remove("state", "marks", name), remove("generations", generation)]
+        patch += [
+            add("state", "marks", mark.name, value=mark.document()),
+            add("generations", mark.generation, value=layout.empty_generation()),
+        ]
+        try:
+            self._documents.send(self._documents.path(type_), patch)
+        except OpaRefused as refused:
+            if refused.status != HTTPStatus.NOT_FOUND:
+                raise
+            return None
+        if state.marks:
+            _LOG.warning("removed what %d pushes of `%s` that never ended had left", len(state.marks), type_)
+        return mark
 
     def _create(self, type_: str) -> None:
         """Make the type's document, in place of anything that is none."""

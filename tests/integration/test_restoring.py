@@ -1,0 +1,331 @@
+"""An OPA that has lost its memory gets rules and resources back from their sources, by one for all who ask."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+import restorer
+from restorer import CLAIMS, RESOURCES
+from stored import whole
+
+from bridge import InvalidSetting, Misuse, OpaClient, OpaEngine, PolicyBridge, Reason, RuleSet
+from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge
+from bridge.errors import EngineUnreachable, ResourcesLost, RulesNotInstalled
+from bridge.rendering import render
+from bridge.resources import from_objects
+
+TYPE = ("jwt_policy_data", "devices")
+DEADLINE = 60
+
+
+@pytest.fixture
+def opa(start_opa):
+    """An OPA of the test's own, with nothing in it."""
+    opa = start_opa()
+    yield opa
+    opa.kill()
+
+
+class Source:
+    """Gives resources, and counts how often it was asked."""
+
+    def __init__(self, given=RESOURCES):
+        self.given = given
+        self.asked = 0
+
+    def __call__(self):
+        self.asked += 1
+        return self.given
+
+
+@contextmanager
+def bridge_to(url, source, **settings):
+    engine = OpaEngine(OpaClient(url, deadline=DEADLINE), sources={"devices": source})
+    with PolicyBridge(engine, **settings) as opened:
+        yield opened
+
+
+def stored(bridge):
+    return whole(bridge.engine.opa.get_data(TYPE))
+
+
+def by_id(resources):
+    return {resource["id"]: resource for resource in resources}
+
+
+ASKED = {
+    "check": lambda bridge: [bridge.check(CLAIMS, "devices", "d1").allow, bridge.check(CLAIMS, "devices", "d2").allow],
+    "check_many": lambda bridge: [one.allow for one in bridge.check_many(CLAIMS, "devices", ["d1", "d2"])],
+    "explain": lambda bridge: [bridge.explain(CLAIMS, "devices", id_).decision.allow for id_ in ("d1", "d2")],
+    "list": lambda bridge: [id_ in bridge.list_allowed(CLAIMS, "devices").ids for id_ in ("d1", "d2")],
+}
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_an_empty_opa_gets_all_back_whatever_is_asked(opa, start_opa, asked):
+    source = Source()
+    with bridge_to(opa.url, source) as bridge:
+        for times in (1, 2):
+            assert ASKED[asked](bridge) == [True, False]
+            assert ASKED[asked](bridge) == [True, False]
+            assert source.asked == times
+            assert stored(bridge) == by_id(RESOURCES)
+            opa.kill()
+            opa = start_opa(port=opa.port)
+    opa.kill()
+
+
+def test_what_is_there_is_left_alone(opa):
+    source = Source()
+    with bridge_to(opa.url, source) as bridge:
+        bridge.engine.install()
+        bridge.push("devices", [{"id": "d1"}])
+        bridge.engine.restore()
+        assert bridge.check(CLAIMS, "devices", "d1").reason is Reason.CONSTRAINT_FAILED
+        for module in reversed(render(RuleSet())):
+            bridge.engine.opa.delete_policy(module.path)
+        assert bridge.check(CLAIMS, "devices", "d1").reason is Reason.CONSTRAINT_FAILED, "the rules come back alone"
+        assert source.asked == 0
+
+
+def test_a_type_without_a_source_stays_lost(opa):
+    with bridge_to(opa.url, Source()) as bridge:
+        with pytest.raises(ResourcesLost):
+            bridge.check({}, "sessions", "s1")
+        assert bridge.check(CLAIMS, "devices", "d1")
+
+
+def test_sources_are_files_or_give_what_a_push_takes(opa, tmp_path):
+    file = tmp_path / "devices.jsonl"
+    file.write_text("".join(json.dumps(resource) + "\n" for resource in RESOURCES))
+    for source in (file, lambda: iter(RESOURCES), lambda: from_objects(RESOURCES)):
+        with bridge_to(opa.url, source) as bridge:
+            bridge.engine.opa.delete_data(TYPE)
+            assert bridge.check(CLAIMS, "devices", "d1")
+            assert stored(bridge) == by_id(RESOURCES)
+
+
+def test_what_is_no_document_of_a_bridge_makes_room(opa):
+    with bridge_to(opa.url, Source()) as bridge:
+        bridge.engine.install()
+        for foreign in (b"[]", b'"x"', b'{"resources":{"d1":{"id":"d1"}}}'):
+            bridge.engine.opa.put_data(TYPE, foreign)
+            assert bridge.check(CLAIMS, "devices", "d1")
+            assert stored(bridge) == by_id(RESOURCES)
+
+
+@pytest.mark.parametrize(
+    ("source", "cause"),
+    [
+        (Path("nowhere/devices.jsonl"), "their source failed: .*No such file"),
+        (lambda: 1 // 0, "their source failed: integer division"),
+        (lambda: None, "their source failed: "),
+        (lambda: [*RESOURCES, {"id": ""}], "1 of 21 in their source are refused: item 21: "),
+    ],
+)
+def test_a_source_that_fails_leaves_it_lost(opa, source, cause):
+    with bridge_to(opa.url, source) as bridge:
+        for _ in range(2):
+            with pytest.raises(ResourcesLost, match=f"lost the resources of `devices`, and {cause}"):
+                bridge.check(CLAIMS, "devices", "d1")
+            state = bridge.engine.store.look("devices")
+            assert state is None or (state.current is None and not state.marks), "nothing of it is left"
+    with bridge_to(opa.url, source, on_error="deny") as bridge:
+        decision = bridge.check(CLAIMS, "devices", "d1")
+        assert (decision.allow, decision.reason) == (False, Reason.ENGINE_UNAVAILABLE)
+        assert "lost the resources" in decision.error
+    with bridge_to(opa.url, Source()) as bridge:
+        assert bridge.check(CLAIMS, "devices", "d1")
+
+
+def test_without_sources_nothing_is_restored(opa):
+    with PolicyBridge(OpaEngine(opa.url)) as bridge:
+        with pytest.raises(RulesNotInstalled):
+            bridge.check(CLAIMS, "devices", "d1")
+        with pytest.raises(Misuse, match="sources"):
+            bridge.engine.restore()
+    for wrong in ("devices.jsonl", None, [{"id": "a"}]):
+        with pytest.raises(InvalidSetting, match="source of `devices`"):
+            OpaEngine(opa.url, sources={"devices": wrong})
+
+
+def test_no_opa_is_no_lost_memory(opa):
+    source = Source()
+    with bridge_to(opa.url, source) as bridge:
+        opa.kill()
+        with pytest.raises(EngineUnreachable):
+            bridge.check(CLAIMS, "devices", "d1")
+    assert source.asked == 0
+
+
+def _asked_together(bridge, together):
+    together.wait(DEADLINE)
+    return ASKED["check"](bridge)
+
+
+def test_one_thread_does_it_for_all(opa, start_opa):
+    source = Source()
+    with bridge_to(opa.url, source) as bridge:
+        for times in (1, 2):
+            together = threading.Barrier(12)
+            with ThreadPoolExecutor(12) as pool:
+                found = list(pool.map(partial(_asked_together, bridge), [together] * 12))
+            assert found == [[True, False]] * 12
+            assert source.asked == times
+            opa.kill()
+            opa = start_opa(port=opa.port)
+    opa.kill()
+
+
+class Processes:
+    """Some that share an OPA, each with a source of its own."""
+
+    def __init__(self, url, folder, patience, count):
+        self.folder = folder
+        command = [sys.executable, restorer.__file__, url, str(patience), str(folder)]
+        self.running = [
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(count)
+        ]
+        for process in self.running:
+            assert process.stdout.readline() == "ready\n"
+
+    def ask(self):
+        for process in self.running:
+            process.stdin.write("ask\n")
+            process.stdin.flush()
+
+    def answers(self):
+        return [process.stdout.readline().strip() for process in self.running]
+
+    def asked(self):
+        """The process ids of those whose sources were asked."""
+        return {int(file.name.partition("-")[2]) for file in self.folder.glob("asked-*")}
+
+    def end(self):
+        for process in self.running:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def processes(opa, tmp_path):
+    started = []
+
+    def start(patience, count):
+        started.append(Processes(opa.url, tmp_path, patience, count))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.end()
+
+
+def until(true, what):
+    end = time.monotonic() + DEADLINE
+    while not true():
+        assert time.monotonic() < end, what
+        time.sleep(0.01)
+
+
+def beats(bridge):
+    state = bridge.engine.store.look("devices")
+    return 0 if state is None else max(state.beats.values(), default=0)
+
+
+def test_one_process_does_it_while_the_others_wait_as_long_as_it_lives(opa, processes):
+    """Their patience is with one that gives no sign of life, and it does so each second."""
+    several = processes(2.5, 3)
+    several.ask()
+    with PolicyBridge(OpaEngine(OpaClient(opa.url, deadline=DEADLINE))) as looking:
+        until(lambda: beats(looking) >= 4, "it gives no sign of life")
+        assert len(several.asked()) == 1
+        (several.folder / "go").touch()
+        assert several.answers() == ["matched"] * 3
+        assert len(several.asked()) == 1
+        assert stored(looking) == by_id(RESOURCES)
+
+
+def test_another_process_takes_the_place_of_one_that_dies(opa, processes):
+    several = processes(1.5, 3)
+    several.ask()
+    until(several.asked, "no source is asked")
+    (first,) = several.asked()
+    (dying,) = [process for process in several.running if process.pid == first]
+    several.running.remove(dying)
+    dying.kill()
+    dying.communicate()
+    until(lambda: len(several.asked()) > 1, "nobody takes its place")
+    (several.folder / "go").touch()
+    assert several.answers() == ["matched"] * 2
+    assert len(several.asked()) == 2, "the last one waits for the second"
+    with PolicyBridge(OpaEngine(OpaClient(opa.url, deadline=DEADLINE))) as looking:
+        assert stored(looking) == by_id(RESOURCES), "nothing of the first one is left"
+
+
+# --- awaited
+
+
+def awaiting(url, source):
+    return AsyncPolicyBridge(AsyncOpaEngine(AsyncOpaClient(url, deadline=DEADLINE), sources={"devices": source}))
+
+
+def test_tasks_wait_for_one_that_does_it(opa, start_opa):
+    source = Source()
+
+    async def ask(opa):
+        async with awaiting(opa.url, source) as bridge:
+            for times in (1, 2):
+                found = await asyncio.gather(*[bridge.check(CLAIMS, "devices", "d1") for _ in range(40)])
+                assert [decision.reason for decision in found] == [Reason.MATCHED] * 40
+                assert (await bridge.list_allowed(CLAIMS, "devices")).ids[:2] == ("d1", "d11")
+                assert (await bridge.explain(CLAIMS, "devices", "d2")).resource == RESOURCES[2]
+                assert source.asked == times
+                opa.kill()
+                opa = start_opa(port=opa.port)
+        return opa
+
+    asyncio.run(ask(opa)).kill()
+
+
+def test_a_task_that_is_cancelled_takes_it_from_nobody(opa):
+    begun, go = threading.Event(), threading.Event()
+
+    def source():
+        begun.set()
+        assert go.wait(DEADLINE)
+        return RESOURCES
+
+    async def ask():
+        async with awaiting(opa.url, source) as bridge:
+            first, second = (asyncio.ensure_future(bridge.check(CLAIMS, "devices", "d1")) for _ in range(2))
+            await asyncio.to_thread(begun.wait, DEADLINE)
+            first.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await first
+            go.set()
+            assert (await second).reason is Reason.MATCHED
+
+    asyncio.run(ask())
+
+
+def test_a_source_that_fails_is_told_to_those_who_await(opa):
+    async def ask():
+        async with awaiting(opa.url, lambda: 1 // 0) as bridge:
+            for _ in range(2):
+                with pytest.raises(ResourcesLost, match="source failed"):
+                    await bridge.check(CLAIMS, "devices", "d1")
+        async with AsyncPolicyBridge(AsyncOpaEngine(opa.url)) as bridge:
+            with pytest.raises(ResourcesLost):
+                await bridge.check(CLAIMS, "devices", "d1")
+
+    asyncio.run(ask())

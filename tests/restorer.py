@@ -1,0 +1,38 @@
+"""One of several processes that bring back what an OPA lost: for a test that counts who does, and kills.
+
+Arguments: the OPA's URL, seconds of patience, and a folder. For each line it reads it asks one question, and says the
+reason of the decision. Its source notes in the folder that it is asked, and gives the resources once there is a file
+`go`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from bridge import OpaClient, OpaEngine, PolicyBridge
+
+CLAIMS: dict[str, object] = {"policy": {"version": 2, "devices": {"custom_data": {"n": 1}}}}
+RESOURCES: list[object] = [{"id": f"d{n}", "custom_data": {"n": n % 2}} for n in range(20)]
+
+
+def main() -> None:
+    url, patience, folder = sys.argv[1], float(sys.argv[2]), Path(sys.argv[3])
+
+    def source() -> list[object]:
+        (folder / f"asked-{os.getpid()}").touch()
+        while not (folder / "go").exists():
+            time.sleep(0.01)
+        return RESOURCES
+
+    engine = OpaEngine(OpaClient(url, deadline=60), sources={"devices": source}, patience=patience)
+    with PolicyBridge(engine) as bridge:
+        print("ready", flush=True)  # noqa: T201
+        for _ in sys.stdin:
+            print(bridge.check(CLAIMS, "devices", "d1").reason, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
