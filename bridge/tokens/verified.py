@@ -60,7 +60,7 @@ class VerifiedTokens:
     """The tokens verified last, bounded in number and in bytes; for many threads, and empty in a forked child.
 
     Args:
-        most: How many to keep.
+        most: How many to keep; 0 is none.
     """
 
     def __init__(self, most: int) -> None:

@@ -68,7 +68,7 @@ class TokenVerifier:
     required: tuple[str, ...]
     _clock: Callable[[], float] = field(repr=False)
     _jws: jwt.PyJWS = field(repr=False)
-    _kept: VerifiedTokens | None = field(repr=False)
+    _kept: VerifiedTokens = field(repr=False)
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class TokenVerifier:
             "_clock": clock,
             # the minimum key length is checked when a key is made; PyJWT checks again
             "_jws": jwt.PyJWS(algorithms=names, options={"enforce_minimum_key_length": True}),
-            "_kept": VerifiedTokens(cache) if cache else None,
+            "_kept": VerifiedTokens(cache),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -134,7 +134,7 @@ class TokenVerifier:
 
     def verified(self, token: str) -> Verified:
         """The same, with the claims in canonical text; arguments and errors as for `verify`."""
-        kept = self._kept.find(token) if self._kept is not None and type(token) is str else None
+        kept = self._kept.find(token) if type(token) is str else None
         if kept is not None:
             # The source is asked anew, and gives the same object only for as long as it means the same key: so one that
             # was withdrawn, has expired, or cannot be had is noticed as for a token that was never seen.
@@ -160,8 +160,7 @@ class TokenVerifier:
         claim_checks.check_required(claims, self.required)
         times: dict[str, Value] = {name: claims[name] for name in claim_checks.TIMES if name in claims}
         verified = Verified(token, text, MappingProxyType(times), parts.kid, key)
-        if self._kept is not None:
-            self._kept.keep(verified)
+        self._kept.keep(verified)
         return verified
 
     def _check_signature(self, token: str, alg: str, key: VerificationKey) -> None:
