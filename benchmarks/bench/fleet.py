@@ -47,13 +47,16 @@ class Fleet:
         own = {"user_id": user(number // USER_HITS), "plan": plan(number), "team": team(number // self.page)}
         return {"id": self.id(number), "name": f"device {number}", "custom_data": own | custom_data}
 
-    def resources(self) -> Iterator[dict[str, Any]]:
-        return (self.resource(number) for number in range(self.count))
+    def resources(self, *, moved: int = 0) -> Iterator[dict[str, Any]]:
+        """All of them; one in `moved` of another plan, if that is told."""
+        for number in range(self.count):
+            changed = {"plan": "other"} if moved and number % moved == 0 else {}
+            yield self.resource(number, **changed)
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Path, *, moved: int = 0) -> None:
         """Write them as JSON Lines."""
         with path.open("w", encoding="utf-8") as file:
-            for resource in self.resources():
+            for resource in self.resources(moved=moved):
                 file.write(json.dumps(resource, separators=(",", ":")) + "\n")
 
     def ids_of_user(self, number: int) -> list[str]:

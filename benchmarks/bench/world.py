@@ -73,6 +73,13 @@ class World:
         return path
 
     @cached_property
+    def changed_file(self) -> Path:
+        """The same, but for one in a hundred."""
+        path = self.folder / "changed.jsonl"
+        self.fleet.write(path, moved=100)
+        return path
+
+    @cached_property
     def small_file(self) -> Path:
         path = self.folder / "few.jsonl"
         self.small_fleet.write(path)
