@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from bridge import PolicyBridge, ReferenceEngine, reference
+from bridge import PolicyBridge, ReferenceEngine, RuleSet, reference
 from bridge.decision import Failure, Request
 from bridge.engines import reference as engine_module
-from bridge.strict_json import Repeated, parse, parse_canonical
+from bridge.policy import PolicySettings
+from bridge.strict_json import Repeated, encode, parse, parse_canonical
 
 CLAIMS = {"policy": {"version": 2, "devices": {"custom_data": {"user": "u1", "tier": 1.5}}}}
 DEVICE = {"id": "d1", "custom_data": {"user": "u1", "tier": 1.5}}
@@ -78,3 +79,31 @@ def test_claims_and_types_that_come_again_are_not_read_again(opened, monkeypatch
     assert read == [b'{"id":"a"}']
     opened.engine.decide([Request(b'{"a":2}', b'"devices"', b'{"id":"a"}')])
     assert read == [b'{"id":"a"}', b'{"a":2}', b'{"id":"a"}']
+
+
+@pytest.mark.parametrize("require_policy", [False, True])
+def test_claims_that_come_again_are_decided_on_as_the_first_time(require_policy):
+    settings = PolicySettings(types=("devices", "sessions"), require_policy=require_policy)
+    engine = ReferenceEngine(RuleSet(policy=settings))
+    several = [
+        {"policy": {"version": 2, "devices": {"id": "a", "custom_data": {"n": 1}}}},
+        {"policy": {"version": 2, "devices": {"id": "a"}, "sessions": {}}},
+        {"policy": {"version": 2, "devices": {"name": "a"}}},
+        {"policy": None},
+        {},
+        None,
+        "claims",
+    ]
+    things = [{"id": "a", "custom_data": {"n": 1}}, {"id": "a", "custom_data": {"n": 2}}, {"id": "b"}, {"id": ""}, None]
+    questions = [
+        {"claims": claims, "type": type_, "resource": thing}
+        for claims in several
+        for type_ in ("devices", "sessions", "users", 1)
+        for thing in things
+    ]
+    requests = [Request(**{name: encode(value) for name, value in question.items()}) for question in questions]
+    wanted = [reference.decide(question, settings) for question in questions]
+    assert len({decision.reason for decision in wanted}) == 8
+    for _ in range(3):
+        assert engine.decide(requests) == wanted
+    assert len(engine._claims._known) == len(several)
