@@ -27,12 +27,14 @@ class Connection(HTTPConnection):
 
     Attributes:
         end: The deadline of the call that it serves now.
+        is_for_reads: No write may come next.
     """
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
         super().__init__(host, port)
         self._tls = tls
         self.end = 0.0
+        self.is_for_reads = False
 
     def __del__(self) -> None:
         self.close()  # of a client that nobody closed

@@ -86,7 +86,7 @@ class Transport:
         while True:
             fault = None
             try:
-                answer = self._exchange(idle, method, head, body, attempts.end)
+                answer = self._exchange(self._connection(idle, attempts.end, is_read=is_read), idle, method, head, body)
             except FOREIGN as error:
                 fault, pause = attempts.after(error)
             if fault is None:
@@ -106,10 +106,9 @@ class Transport:
         return f"{method} {self._address.prefix}{target} HTTP/1.1\r\n{self._fields}{about}\r\n".encode("ascii")
 
     def _exchange(
-        self, idle: deque[Connection], method: str, head: bytes, body: bytes | None, end: float
+        self, connection: Connection, idle: deque[Connection], method: str, head: bytes, body: bytes | None
     ) -> Answer | None:
         """The answer, or None where it is too large."""
-        connection = self._connection(idle, end)
         try:
             response = connection.ask(method, head, body)
             found = self._read(response)
@@ -119,9 +118,11 @@ class Transport:
         # Nobody uses a connection again after any answer but a whole 200. After an informational status (102, 103),
         # which is taken for the answer here, the true one is still to come: it would be read as the answer to the
         # next question. The same goes for a 204 that somebody in between made up: what OPA then says of the first write
-        # would be believed of the second.
-        is_done = found is not None and response.status == HTTPStatus.OK and not response.will_close
-        if not is_done or len(idle) >= _MOST_IDLE:
+        # would be believed of the second. After the 204 of a PATCH a read may come: it believes a 200 alone, which OPA
+        # never answers to a PATCH, so that a true answer which is still to come ends the connection there.
+        connection.is_for_reads = method == "PATCH" and response.status == HTTPStatus.NO_CONTENT
+        is_done = found is not None and (response.status == HTTPStatus.OK or connection.is_for_reads)
+        if not is_done or response.will_close or len(idle) >= _MOST_IDLE:
             connection.close()
         else:
             idle.append(connection)
@@ -129,13 +130,13 @@ class Transport:
                 _close_all(idle)
         return None if found is None else Answer(response.status, found)
 
-    def _connection(self, idle: deque[Connection], end: float) -> Connection:
+    def _connection(self, idle: deque[Connection], end: float, *, is_read: bool) -> Connection:
         while True:
             try:
                 connection = idle.pop()
             except IndexError:
                 connection = Connection(self._address.host, self._address.port, self._settings.tls)
-            if connection.serve(end):
+            if connection.serve(end) and (is_read or not connection.is_for_reads):
                 return connection
             connection.close()
 

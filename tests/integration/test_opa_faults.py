@@ -742,6 +742,61 @@ def test_a_connection_is_used_again_after_a_200_alone() -> None:
         assert server.connections == 3
 
 
+def patch(client: OpaClient) -> None:
+    client.patch_data(("x",), b"[]")
+
+
+def put(client: OpaClient) -> None:
+    client.put_data(("x",), b"1")
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "connections"),
+    [(patch, "read", 1), (patch, patch, 2), (patch, put, 2), (put, "read", 2), (put, put, 2)],
+)
+def test_after_the_204_of_a_patch_a_connection_serves_a_read(first, then, connections) -> None:
+    def answer(exchange: Exchange) -> None:
+        is_write = not exchange.line.startswith("POST")
+        exchange.reply(b"", "204 No Content") if is_write else exchange.reply(ANSWER)
+
+    with serving(answer) as (server, client):
+        first(client)
+        if then == "read":
+            assert client.query(("x",), INPUT).result is True
+        else:
+            then(client)
+        assert server.connections == connections
+
+
+def test_patches_and_reads_in_turn_share_a_connection() -> None:
+    with serving(lambda exchange: exchange.reply(*((ANSWER,) if exchange.number % 2 else (b"", "204 No Content")))) as (
+        server,
+        client,
+    ):
+        for _ in range(5):
+            patch(client)
+            assert client.query(("x",), INPUT).result is True
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize("true_answer", ["204 No Content", "404 Not Found", "500 Internal Server Error"])
+def test_a_204_that_somebody_made_up_lets_no_answer_be_believed_of_another_question(true_answer) -> None:
+    """What OPA says of the PATCH comes when the next question has been asked, and the answer to that one after it."""
+
+    def answer(exchange: Exchange) -> None:
+        if exchange.number == 1:
+            exchange.reply(b"{}" if true_answer[0] != "2" else b"", true_answer)
+        exchange.reply(b"", "204 No Content") if exchange.line.startswith("PATCH") else exchange.reply(exchange.body)
+
+    with serving(answer) as (server, client):
+        patch(client)
+        with pytest.raises((BadAnswer, OpaRefused)):
+            client.query(("x",), b'{"result":1}')
+        for number in (2, 3):
+            assert client.query(("x",), b'{"result":%d}' % number).result == number
+        assert server.connections == 2
+
+
 @pytest.mark.parametrize(
     "path",
     [
