@@ -61,13 +61,10 @@ def parts(prepared: Prepared) -> Iterator[Part]:
 
 
 def _resources(prepared: Prepared) -> Iterator[_Operation]:
-    shards: dict[str, dict[str, list[bytes]]] = {}
-    for id_ in prepared:
-        shard, bucket = layout.place(id_)
-        shards.setdefault(shard, {}).setdefault(bucket, []).append(id_)
-    for shard, buckets in shards.items():
-        digest = layout.shard_digest(prepared[id_] for ids in buckets.values() for id_ in ids)
-        yield _put(("digests", shard), encode(digest))
+    for shard, buckets in prepared.shards.items():
+        if not buckets:
+            continue  # as an empty generation has it
+        yield _put(("digests", shard), encode(prepared.digests[shard]))
         documents = {bucket: layout.object_([(id_, prepared[id_]) for id_ in ids]) for bucket, ids in buckets.items()}
         if sum(map(len, documents.values())) <= _PART:
             yield _put(("resources", shard), layout.named(documents), sum(map(len, buckets.values())))

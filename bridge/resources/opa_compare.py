@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Final
 from bridge.errors import BadAnswer, PushOvertaken, ResourcesLost, ResourcesStale
 from bridge.resources import layout
 from bridge.resources.recount import Recount
+from bridge.resources.shard_text import differing as differing_buckets
 from bridge.resources.store import Difference
 from bridge.strict_json import encode, sorted_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from bridge.resources.opa_documents import Documents
     from bridge.resources.prepared import Prepared
@@ -41,15 +42,12 @@ class Counted:
 
 def difference(documents: Documents, type_: str, prepared: Prepared, most: int | None) -> Difference | None:
     """As `OpaStore.difference`."""
-    wanted: dict[str, dict[bytes, bytes]] = {shard: {} for shard in layout.SHARDS}
-    for id_, text in prepared.items():
-        wanted[layout.place(id_)[0]][id_] = text
     for _ in range(_TRIES):
         state = documents.look(type_)
         if state is None or state.current is None:
             return None
         try:
-            found = _difference(documents, type_, state.current, wanted, most)
+            found = _difference(documents, type_, state.current, prepared, most)
         except BadAnswer:
             if _is_still(documents, type_, state):
                 raise
@@ -60,26 +58,34 @@ def difference(documents: Documents, type_: str, prepared: Prepared, most: int |
 
 
 def _difference(
-    documents: Documents, type_: str, current: Current, wanted: dict[str, dict[bytes, bytes]], most: int | None
+    documents: Documents, type_: str, current: Current, prepared: Prepared, most: int | None
 ) -> Difference | None:
     path = (*documents.path(type_), "generations", current.generation)
     digests = documents.get((*path, "digests"))
     if not isinstance(digests, dict):
         raise BadAnswer(f"what OPA has as the digests of `{type_}` is no object")
-    differing = [shard for shard in layout.SHARDS if digests.get(shard) != layout.shard_digest(wanted[shard].values())]
+    differing = [shard for shard in layout.SHARDS if digests.get(shard) != prepared.digests[shard]]
     upserts: dict[bytes, bytes] = {}
     removals: list[bytes] = []
     added = 0
     for number, shard in enumerate(differing, 1):
-        there = {encode(id_): sorted_text(value) for id_, value in documents.shard((*path, "resources", shard)).items()}
-        some = {id_: text for id_, text in wanted[shard].items() if there.get(id_) != text}
-        upserts |= some
-        added += sum(id_ not in there for id_ in some)
-        removals += [id_ for id_ in there if id_ not in wanted[shard]]
+        buckets = prepared.shards[shard]
+        texts = {bucket: _text(ids, prepared) for bucket, ids in buckets.items()}
+        for bucket, resources in differing_buckets(documents.text((*path, "resources", shard)), texts).items():
+            there = {encode(id_): sorted_text(value) for id_, value in resources.items()}
+            some = {id_: prepared[id_] for id_ in buckets.get(bucket, ()) if there.get(id_) != prepared[id_]}
+            upserts |= some
+            added += sum(id_ not in there for id_ in some)
+            removals += [id_ for id_ in there if id_ not in prepared]
         so_far = len(upserts) + len(removals)
         if most is not None and (so_far > most or (number >= _SAMPLE and so_far * len(differing) > 2 * most * number)):
             return None
     return Difference(upserts, removals, added, current.count)
+
+
+def _text(ids: Iterable[bytes], prepared: Prepared) -> str:
+    """The text of a bucket of these resources, with their ids in the order that OPA writes them in."""
+    return layout.object_([(id_, prepared[id_]) for id_ in sorted(ids, key=layout.raw)]).decode("utf-8")
 
 
 def _is_still(documents: Documents, type_: str, state: State) -> bool:

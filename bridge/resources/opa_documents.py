@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final
 from bridge.errors import BadAnswer, EngineFault, Misuse
 from bridge.resources.state import State
 from bridge.resources.store import next_revision
-from bridge.strict_json import ABSENT
+from bridge.strict_json import ABSENT, Absent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bridge.opa import OpaClient
     from bridge.resources.patch import Patch
-    from bridge.strict_json import Absent, Value
+    from bridge.strict_json import Value
 
 # What a large body may take longer than the deadline that is meant for a query.
 _BYTES_A_SECOND: Final = 2_000_000
@@ -70,6 +70,17 @@ class Documents:
         if not isinstance(found, dict) or not all(isinstance(bucket, dict) for bucket in found.values()):
             raise BadAnswer(f"what OPA has as the shard `{path[-1]}` is no object of objects")
         return {id_: value for bucket in found.values() if isinstance(bucket, dict) for id_, value in bucket.items()}
+
+    def text(self, path: tuple[str, ...]) -> str:
+        """The JSON text of a large document, as OPA writes it.
+
+        Raises:
+            BadAnswer: There is none.
+        """
+        found = self.opa.get_data_text(path, deadline=self.opa.deadline + _LISTING_SECONDS)
+        if isinstance(found, Absent):
+            raise BadAnswer(f"OPA has no `{path[-1]}` there")
+        return found
 
     def send(self, path: tuple[str, ...], patch: Patch) -> None:
         """Change a type's document: all of the operations are done, or none."""

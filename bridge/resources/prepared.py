@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from bridge.resources.layout import posting_texts
+from bridge.resources.layout import SHARDS, place, posting_texts, shard_digest
 from bridge.strict_json import parse, sorted_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from bridge.strict_json import Value
 
@@ -23,6 +24,23 @@ class Prepared(dict[bytes, bytes]):
     def __init__(self) -> None:
         super().__init__()
         self.postings: dict[str, list[bytes]] = {}
+
+    @cached_property
+    def shards(self) -> Mapping[str, Mapping[str, Sequence[bytes]]]:
+        """The ids of each bucket of each shard, in the order they came; to be asked when all are in."""
+        shards: dict[str, dict[str, list[bytes]]] = {shard: {} for shard in SHARDS}
+        for id_ in self:
+            shard, bucket = place(id_)
+            shards[shard].setdefault(bucket, []).append(id_)
+        return shards
+
+    @cached_property
+    def digests(self) -> Mapping[str, str]:
+        """The digest of each shard; to be asked when all are in."""
+        return {
+            shard: shard_digest(self[id_] for ids in buckets.values() for id_ in ids)
+            for shard, buckets in self.shards.items()
+        }
 
     def add(self, id_: bytes, text: bytes, custom_data: Mapping[str, Value]) -> None:
         """Take in a resource whose id is new."""

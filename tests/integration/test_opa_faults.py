@@ -389,6 +389,35 @@ def test_answers_of_another_shape(call, body) -> None:
         call(client)
 
 
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b'{"result":{"b":"\xc3\xa9","a":1.50}}', '{"b":"\xe9","a":1.50}'),
+        (b'{"result":"}"}\n', '"}"'),
+        (b'{"decision_id":"4ca636c1","result":{"result":[{}]}}', '{"result":[{}]}'),
+        (b'{"result":{"b":1,"a":2},"warning":{"code":"x"}}', '{"a":2,"b":1}'),
+        (b'{ "warning":{}, "result":{"b":1,"a":2}}', '{"a":2,"b":1}'),
+        (b"{}", ABSENT),
+        (b'{"warning":{}}', ABSENT),
+    ],
+)
+def test_the_text_of_a_document(body, text) -> None:
+    with serving(replying(body)) as (_, client):
+        assert client.get_data_text(("x",)) == text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"[]", b'{"result":', b'{"result":}', b'{"result":1}}', b'{"result":1', b'{"result":"\xff"}'),
+        b'{"result":' + b"[" * 100_000,
+    ],
+)
+def test_a_document_whose_text_cannot_be_told(body) -> None:
+    with serving(replying(body)) as (_, client), pytest.raises(BadAnswer):
+        client.get_data_text(("x",))
+
+
 # --- old versions
 
 

@@ -251,7 +251,7 @@ def test_a_pusher_killed_at_any_moment_leaves_the_old_state_or_the_new_one(opa, 
 
     with relayed(opa.url) as (url, relay):
         with bridge_to(url) as whole_push:
-            whole_push.push("devices", pusher.state(0, RESOURCES))
+            replaced(whole_push, 0)
         requests = len(relay.lines)
     assert requests >= 8
     ends = {"killed": 0, "old": 0, "new": 0, "left": 0}
@@ -299,15 +299,15 @@ def test_opa_killed_in_the_middle_of_a_push_has_nothing_until_the_next_one(
 
     with bridge_to(opa.url) as bridge, relayed(opa.url, at) as (url, relay), bridge_to(url) as pushing:
         at.number = -1
-        pushing.push("devices", pusher.state(0, RESOURCES))
+        replaced(pushing, 0)
         relay.lines.clear()
-        revision = pushing.push("devices", pusher.state(1, RESOURCES), force=True).revision
+        revision = replaced(pushing, 1)
         patches = [number for number, line in enumerate(relay.lines) if line.startswith("PATCH")]
         for number in (patches[1], patches[len(patches) // 2], patches[-1]):
             relay.lines.clear()
             at.number = number
             with pytest.raises(EngineFault) as fault:
-                pushing.push("devices", pusher.state(2, RESOURCES), force=True)
+                replaced(pushing, 2)
             assert isinstance(fault.value, (ResourcesLost, EngineUnreachable))
             if not back:
                 running[0] = start_opa([rules], port=opa.port)

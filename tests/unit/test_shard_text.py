@@ -1,0 +1,59 @@
+"""A shard's text is compared with what it should be, and read where it is another."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge import BadAnswer
+from bridge.resources.shard_text import differing
+
+WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=4) | st.text('{}[],:"\\', max_size=6)
+BUCKETS = st.dictionaries(st.sampled_from(["b00", "b01", "b7f", "bff"]), st.dictionaries(WORDS, WORDS, max_size=3))
+
+
+def text(value):
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+@given(there=BUCKETS, wanted=BUCKETS, escapes=st.booleans())
+def test_what_is_told_to_differ_is_what_differs(there, wanted, escapes):
+    whole = json.dumps(there, ensure_ascii=escapes, separators=(",", ":"), sort_keys=True)
+    found = differing(whole, {name: text(bucket) for name, bucket in wanted.items()})
+    for name in there.keys() | wanted.keys():
+        if name in found:
+            assert found[name] == there.get(name, {})
+            assert escapes or found[name] != wanted.get(name) or name not in there
+        else:
+            assert there[name] == wanted[name]
+    assert found.keys() <= there.keys() | wanted.keys()
+
+
+def test_what_has_the_text_is_not_read():
+    assert differing('{"b00":{broken},"b01":{"a":1}}', {"b00": "{broken}"}) == {"b01": {"a": 1}}
+
+
+def test_a_resource_may_nest_as_deep_as_it_may():
+    deep = "[" * 63 + "]" * 63
+    assert differing(f'{{"b00":{{"a":{{"x":{deep}}}}}}}', {})["b00"].keys() == {"a"}
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        *("", "{", "}", "[]", "null", "1", '"b00"', "{} ", "{}{}", " {}", '{"b00"}', '{"b00":}', '{"b00":{}', "{,}"),
+        *('{"b00":{},}', '{"b00":{}"b01":{}}', '{"b00":[]}', '{"b00":1}', '{"b00":null}', "{1:{}}", "{[]:{}}"),
+        *('{"b00":{"a":1,"a":2}}', '{"b00":{"a":NaN}}', '{"b00":{"a":1}}x', '{"b00" :{}}', '{"b00":' + "[" * 100_000),
+    ],
+)
+def test_what_is_no_object_of_objects_is_refused(broken):
+    with pytest.raises(BadAnswer, match="no object of objects"):
+        differing(broken, {"b7f": "{}"})
+
+
+def test_a_bucket_that_goes_on_behind_its_text_is_refused():
+    with pytest.raises(BadAnswer):
+        differing('{"b00":{}x}', {"b00": "{}"})
