@@ -1,7 +1,7 @@
 """The bridge for programs that await: an OPA server over aiohttp (the extra `async`).
 
 What is asked, and what may be believed of an answer, is the same code as for `bridge.PolicyBridge`; only who carries it
-differs. Installing rules and pushing resources is left to the bridge that does not await.
+differs. Rules are installed and resources pushed by the bridge that does not await, in a thread.
 """
 
 from bridge.aio.bridge import AsyncPolicyBridge

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Literal, Self
 
 from bridge.asking import Several, Subject, checked_on_error, denial, needed, type_text
+from bridge.client import PolicyBridge
 from bridge.errors import EngineFault
 from bridge.explaining import Explanation, explanation
 from bridge.freshness import refuse_stale, revision_number
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from bridge.aio.engine import AsyncOpaEngine
     from bridge.decision import Decision
+    from bridge.resources import Changed, Collected, PushReport, SyncReport
     from bridge.strict_json import Value
 
     T = TypeVar("T")
@@ -29,8 +31,9 @@ class AsyncPolicyBridge:
     """Asks an OPA server what a token's policy claim lets its bearer access.
 
     To be shared by all tasks of one event loop; use it in `async with`, or `await bridge.close()`. Whatever
-    `PolicyBridge` says of arguments, decisions and errors holds here. A call that is cancelled leaves nothing behind.
-    Where the keys may have to be fetched or read, a token is verified in a thread.
+    `PolicyBridge` says of arguments, decisions and errors holds here. A question that is cancelled leaves nothing
+    behind. What changes rules or resources is done in a thread, which goes on to its end whatever is cancelled; where
+    keys may have to be fetched or read, a token is verified in one.
 
     Args:
         engine: What decides.
@@ -48,6 +51,7 @@ class AsyncPolicyBridge:
         self._denies = checked_on_error(on_error)
         self.engine = engine
         self.verifier = verifier
+        self._waiting = PolicyBridge(engine.waiting)
 
     async def verify(self, token: str) -> dict[str, Value]:
         """The claims of a token that is valid; as `PolicyBridge.verify`."""
@@ -128,6 +132,30 @@ class AsyncPolicyBridge:
         except StopIteration as stop:
             listed: Listing = stop.value
             return listed
+
+    async def push(
+        self, type_: str, resources: Iterable[object] | Collected, *, strict: bool = False, force: bool = False
+    ) -> PushReport:
+        """Store resources in place of all that are stored of their type; as `PolicyBridge.push`."""
+        return await asyncio.to_thread(self._waiting.push, type_, resources, strict=strict, force=force)
+
+    async def sync(
+        self, type_: str, resources: Iterable[object] | Collected, *, strict: bool = False, force: bool = False
+    ) -> SyncReport:
+        """Make the stored resources of a type equal to these; as `PolicyBridge.sync`."""
+        return await asyncio.to_thread(self._waiting.sync, type_, resources, strict=strict, force=force)
+
+    async def upsert(self, type_: str, resources: Iterable[object]) -> Changed:
+        """Store some resources, all at once or none; as `PolicyBridge.upsert`."""
+        return await asyncio.to_thread(self._waiting.upsert, type_, resources)
+
+    async def delete(self, type_: str, ids: Iterable[str]) -> Changed:
+        """Remove some resources, all at once or none; as `PolicyBridge.delete`."""
+        return await asyncio.to_thread(self._waiting.delete, type_, ids)
+
+    async def install(self) -> None:
+        """Bring the rules to OPA, and make sure that they answer; as `PolicyBridge.install`."""
+        await asyncio.to_thread(self._waiting.install)
 
     async def close(self) -> None:
         """Close the engine's connections."""

@@ -33,6 +33,9 @@ class AsyncOpaEngine:
             thread, while all tasks wait that asked.
         patience: As for `OpaEngine`.
 
+    Attributes:
+        waiting: The engine that does not await, for the same OPA.
+
     Raises:
         InvalidSetting: The URL or a source cannot be used.
     """
@@ -51,9 +54,8 @@ class AsyncOpaEngine:
         self.rule_set = rule_set or RuleSet()
         self.opa = AsyncOpaClient(opa) if isinstance(opa, str) else opa
         self._dialogue = Dialogue(self.rule_set)
-        self._restorer = None
-        if sources is not None:
-            self._restorer = OpaEngine(self.opa.waiting(), self.rule_set, sources=sources, patience=patience)
+        self.waiting = OpaEngine(self.opa.waiting(), self.rule_set, sources=sources, patience=patience)
+        self._restores = sources is not None
         self._restoring: asyncio.Future[None] | None = None
 
     async def decide(self, requests: Sequence[Request]) -> list[Decision]:
@@ -88,8 +90,7 @@ class AsyncOpaEngine:
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._restorer is not None:
-            self._restorer.close()
+        self.waiting.close()
         await self.opa.close()
 
     async def _asked(self, path: Sequence[str], question: bytes, read: Callable[[QueryReply], _Answer]) -> _Answer:
@@ -97,11 +98,11 @@ class AsyncOpaEngine:
         try:
             return read(await self.opa.query(path, question, provenance=True))
         except (ResourcesLost, RulesNotInstalled):
-            if self._restorer is None:
+            if not self._restores:
                 raise
             # One thread for all tasks: each would wait for the first, and there are not many threads.
             if self._restoring is None or self._restoring.done():
-                self._restoring = asyncio.ensure_future(asyncio.to_thread(self._restorer.restore))
+                self._restoring = asyncio.ensure_future(asyncio.to_thread(self.waiting.restore))
             restoring = self._restoring
         await asyncio.shield(restoring)  # a task that is cancelled takes it from nobody
         return read(await self.opa.query(path, question, provenance=True))

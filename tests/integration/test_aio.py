@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import json
 import ssl
 import subprocess
@@ -32,6 +33,7 @@ from bridge import (
     OpaRefused,
     PartialAnswer,
     PolicyBridge,
+    PushRefused,
     ResourcesStale,
     RulesDiffer,
     RuleSet,
@@ -161,6 +163,38 @@ async def test_lists_and_revisions_are_those_of_the_bridge_that_waits(url) -> No
             assert (await denying.check({}, "devices", "d1", at_least=later)).reason == "engine_unavailable"
             [decision] = await denying.check_many({}, "devices", ["d1"], at_least=later)
             assert decision.reason == "engine_unavailable"
+
+
+@awaited
+async def test_rules_and_resources_come_by_it_too(start_opa) -> None:
+    url = start_opa().url
+    async with AsyncPolicyBridge(AsyncOpaEngine(url)) as bridge:
+        with pytest.raises(RulesNotInstalled):
+            await bridge.check(CLAIMS, "devices", "d1")
+        await bridge.install()
+        pushed = await bridge.push("devices", [DEVICE, {"id": "d2"}, {"id": ""}])
+        assert (pushed.added, pushed.changed, len(pushed.refusals)) == (2, 0, 1)
+        assert (await bridge.check(CLAIMS, "devices", "d1", at_least=pushed.revision)).allow
+        changed = await bridge.upsert("devices", [OTHER])
+        assert (changed.changed, (await bridge.check(CLAIMS, "devices", "d1")).allow) == (1, False)
+        synced = await bridge.sync("devices", [DEVICE, {"id": "d2"}, {"id": "d3"}])
+        assert (synced.added, synced.changed, (await bridge.check(CLAIMS, "devices", "d1")).allow) == (1, 1, True)
+        assert (await bridge.delete("devices", ["d1", "d2"])).removed == 2
+        assert (await bridge.list_allowed({}, "devices")).ids == ("d3",)
+        with pytest.raises(PushRefused, match="more than half"):
+            await bridge.push("devices", [{"id": "d4"}])
+        with pytest.raises(PushRefused):
+            await bridge.push("devices", [{"id": "d3"}, {"id": ""}], strict=True)
+        with pytest.raises(Misuse):
+            await bridge.upsert("users", [])
+    with pytest.raises(Misuse, match="closed"):
+        bridge.engine.waiting.install()
+
+
+def test_it_has_what_the_bridge_that_waits_has() -> None:
+    for name, method in inspect.getmembers(PolicyBridge, inspect.isfunction):
+        if not name.startswith("_"):
+            assert inspect.signature(getattr(AsyncPolicyBridge, name)) == inspect.signature(method)
 
 
 class Source:
