@@ -20,6 +20,7 @@ from bridge.strict_json.values import MAX_DEPTH
 if TYPE_CHECKING:
     from bridge.strict_json.values import Value
 
+_AT_ONCE: Final = 4_096
 _ESCAPED_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -57,7 +58,7 @@ def _parse(text: str, max_depth: int) -> Value:
         except (ValueError, RecursionError):  # whatever it is, the scanner finds it, or finds nothing
             pass
         else:
-            if text.count("[") + text.count("{") <= max_depth or _depth(value) <= max_depth:
+            if text.count("[") + text.count("{") <= max_depth or _is_within(_outermost(value), max_depth):
                 return value
     return scan(text, max_depth=max_depth)
 
@@ -98,16 +99,27 @@ _DECODER: Final = JSONDecoder(
 _CANONICAL: Final = JSONDecoder(parse_float=Decimal)
 
 
-def _depth(value: Value) -> int:
-    """How many containers stand inside each other in `value`, itself included."""
-    depth = 0
-    level: list[Any] = [value] if isinstance(value, (dict, list)) else []
-    while level:
-        depth += 1
-        level = [
+def _outermost(value: Value) -> list[Any]:
+    return [value] if isinstance(value, (dict, list)) else []
+
+
+def _is_within(containers: list[Any], depth: int) -> bool:
+    """Whether no more than so many containers stand inside each other in any of these, itself included.
+
+    Level by level, but of a wide level only some at a time, down to their ends: what is looked at together was made
+    together, and is in the processor's caches together.
+    """
+    while containers:
+        if len(containers) > _AT_ONCE:
+            starts = range(0, len(containers), _AT_ONCE)
+            return all(_is_within(containers[start : start + _AT_ONCE], depth) for start in starts)
+        if depth == 0:
+            return False
+        depth -= 1
+        containers = [
             item
-            for container in level
+            for container in containers
             for item in (container.values() if type(container) is dict else container)
             if type(item) is dict or type(item) is list
         ]
-    return depth
+    return True
