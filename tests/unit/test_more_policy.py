@@ -79,6 +79,17 @@ def test_reasons_are_exactly_these():
     ]
 
 
+def test_a_policy_that_is_known_is_not_looked_for_in_the_claims():
+    request = {"claims": {"policy": None}, "type": "devices", "resource": {"id": "a"}}
+    assert reference.decide(request).reason is Reason.INVALID_POLICY
+    for known, reason in (
+        (parse_policy({"version": 2, "devices": {"id": "a"}}), Reason.MATCHED),
+        (parse_policy({"version": 2}), Reason.TYPE_NOT_GRANTED),
+        (reference.deny(Reason.POLICY_REQUIRED), Reason.POLICY_REQUIRED),
+    ):
+        assert reference.decide(request, policy=known).reason is reason
+
+
 @pytest.mark.parametrize("reason", Reason)
 def test_a_reason_is_found_by_its_text(reason):
     assert {reason: 1}[str(reason)] == {str(reason): 1}[reason] == 1
