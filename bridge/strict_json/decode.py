@@ -113,7 +113,7 @@ def _is_within(containers: list[Any], depth: int) -> bool:
         if len(containers) > _AT_ONCE:
             starts = range(0, len(containers), _AT_ONCE)
             return all(_is_within(containers[start : start + _AT_ONCE], depth) for start in starts)
-        if depth == 0:
+        if not depth:
             return False
         depth -= 1
         containers = [

@@ -51,6 +51,41 @@ def test_the_limits_are_those_of_r12():
 
 
 @pytest.fixture
+def looked_at(monkeypatch):
+    """How many containers the depth was looked for in, each time."""
+    counts = []
+    is_within = decoding._is_within
+
+    def counted(containers, depth):
+        counts.append(len(containers))
+        return is_within(containers, depth)
+
+    monkeypatch.setattr(decoding, "_is_within", counted)
+    return counts
+
+
+@pytest.mark.parametrize(
+    ("wide", "looks"), [(1, [1]), (4_096, [1]), (4_097, [1, 4_096, 1]), (8_193, [1, 4_096, 4_096, 1])]
+)
+def test_a_wide_level_is_looked_at_some_thousands_at_a_time(looked_at, wide, looks):
+    value = [[number] for number in range(wide)]
+    assert decoding._is_within([value], 2) is True
+    assert looked_at == looks
+
+
+@pytest.mark.parametrize("wide", [1, 4_096, 4_097, 8_193])
+@pytest.mark.parametrize("inner", [[[1]], {"a": [1]}, [{"a": 1}, 1], {"a": 1, "b": {}}])
+def test_the_depth_is_found_wherever_it_is(wide, inner):
+    for place in {0, wide - 1, wide // 2}:
+        value = [[1] for _ in range(wide)]
+        assert decoding._is_within([value], 2) is True
+        assert decoding._is_within([value], 1) is False
+        value[place] = inner
+        assert decoding._is_within([value], 3) is True
+        assert decoding._is_within([value], 2) is False
+
+
+@pytest.fixture
 def scanned(monkeypatch):
     """The texts that the scanner was asked for."""
     texts = []
