@@ -1,15 +1,15 @@
 """One of several processes that bring back what an OPA lost: for a test that counts who does, and kills.
 
 Arguments: the OPA's URL, seconds of patience, and a folder. For each line it reads it asks one question, and says the
-reason of the decision. Its source notes in the folder that it is asked, and gives the resources once there is a file
-`go`.
+reason of the decision. Its source notes in the folder that it is asked, and gives the resources once nobody holds the
+file `gate`.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
-import time
 from pathlib import Path
 
 from bridge import OpaClient, OpaEngine, PolicyBridge
@@ -23,8 +23,8 @@ def main() -> None:
 
     def source() -> list[object]:
         (folder / f"asked-{os.getpid()}").touch()
-        while not (folder / "go").exists():
-            time.sleep(0.01)
+        with (folder / "gate").open() as gate:
+            fcntl.flock(gate, fcntl.LOCK_SH)
         return RESOURCES
 
     engine = OpaEngine(OpaClient(url, deadline=60), sources={"devices": source}, patience=patience)

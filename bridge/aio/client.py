@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from bridge.aio.transport import AsyncTransport
@@ -50,15 +49,7 @@ class AsyncOpaClient:
             deadline=deadline,
             max_answer=max_answer,
         )
-        self._waiting = partial(
-            OpaClient,
-            url,
-            token=token,
-            ca=ca,
-            client_certificate=client_certificate,
-            deadline=deadline,
-            max_answer=max_answer,
-        )
+        self._settings = settings
         self.url = str(settings.address)
         self.deadline = settings.deadline
         self._queries = Queries(token)
@@ -79,7 +70,7 @@ class AsyncOpaClient:
 
     def waiting(self) -> OpaClient:
         """A client for the same OPA, of the same settings, that does not await."""
-        return self._waiting()
+        return OpaClient.of(self._settings)
 
     async def query(
         self, path: Sequence[str], body: bytes, *, provenance: bool = False, deadline: float | None = None

@@ -55,7 +55,6 @@ class AsyncOpaEngine:
         self.opa = AsyncOpaClient(opa) if isinstance(opa, str) else opa
         self._dialogue = Dialogue(self.rule_set)
         self.waiting = OpaEngine(self.opa.waiting(), self.rule_set, sources=sources, patience=patience)
-        self._restores = sources is not None
         self._restoring: asyncio.Future[None] | None = None
 
     async def decide(self, requests: Sequence[Request]) -> list[Decision]:
@@ -98,7 +97,7 @@ class AsyncOpaEngine:
         try:
             return read(await self.opa.query(path, question, provenance=True))
         except (ResourcesLost, RulesNotInstalled):
-            if not self._restores:
+            if not self.waiting.restores:
                 raise
             # One thread for all tasks: each would wait for the first, and there are not many threads.
             if self._restoring is None or self._restoring.done():

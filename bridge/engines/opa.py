@@ -67,6 +67,11 @@ class OpaEngine:
         """The pushed resources."""
         return self._store
 
+    @property
+    def restores(self) -> bool:
+        """Whether it has sources to bring back from what OPA loses."""
+        return self._restoration is not None
+
     def decide(self, requests: Sequence[Request]) -> list[Decision]:
         """Exactly one decision for each request, in the same order.
 

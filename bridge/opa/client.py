@@ -86,10 +86,20 @@ class OpaClient:
             deadline=deadline,
             max_answer=max_answer,
         )
+        self._begin(settings)
+
+    @classmethod
+    def of(cls, settings: OpaSettings) -> Self:
+        """A client with settings that were found usable."""
+        client = cls.__new__(cls)
+        client._begin(settings)  # noqa: SLF001 - its own
+        return client
+
+    def _begin(self, settings: OpaSettings) -> None:
         self.url = str(settings.address)
         self.deadline = settings.deadline
-        self._token = token
-        self._queries = Queries(token)
+        self._token = settings.token
+        self._queries = Queries(settings.token)
         self._transport = Transport(settings)
 
     def __repr__(self) -> str:
@@ -132,7 +142,7 @@ class OpaClient:
         """
         target = data_path(path, root=True)
         answer = self._read("GET", target, None, deadline)
-        return answer.members(f"GET {target}").get("result", ABSENT)
+        return _result(answer, target)
 
     def get_data_text(self, path: Sequence[str], *, deadline: float | None = None) -> str | Absent:
         """A document's JSON text, as OPA writes it where that can be told, or `ABSENT`; it may break R12.
@@ -149,7 +159,7 @@ class OpaClient:
                 end = _DECODER.raw_decode(text, head.end())[1]
                 if text[end:].strip() == "}":
                     return text[head.end() : end]
-        value = answer.members(f"GET {target}").get("result", ABSENT)
+        value = _result(answer, target)
         return value if isinstance(value, Absent) else sorted_text(value).decode("utf-8")
 
     def put_data(self, path: Sequence[str], body: bytes, *, deadline: float | None = None) -> None:
@@ -368,6 +378,10 @@ def _encoded(text: str, what: str) -> bytes:
         return text.encode()
     except (UnicodeEncodeError, AttributeError):
         raise Misuse(f"{what} must be text without unpaired surrogates") from None
+
+
+def _result(answer: Answer, target: str) -> Value | Absent:
+    return answer.members(f"GET {target}").get("result", ABSENT)
 
 
 def _is_not_found(error: OpaRefused) -> bool:

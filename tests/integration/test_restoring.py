@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import subprocess
 import sys
@@ -192,6 +193,8 @@ class Processes:
 
     def __init__(self, url, folder, patience, count):
         self.folder = folder
+        self._gate = (folder / "gate").open("w")
+        fcntl.flock(self._gate, fcntl.LOCK_EX)
         command = [sys.executable, restorer.__file__, url, str(patience), str(folder)]
         self.running = [
             subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(count)
@@ -207,11 +210,15 @@ class Processes:
     def answers(self):
         return [process.stdout.readline().strip() for process in self.running]
 
+    def let_sources_give(self):
+        fcntl.flock(self._gate, fcntl.LOCK_UN)
+
     def asked(self):
         """The process ids of those whose sources were asked."""
         return {int(file.name.partition("-")[2]) for file in self.folder.glob("asked-*")}
 
     def end(self):
+        self._gate.close()
         for process in self.running:
             process.kill()
             process.communicate()
@@ -249,7 +256,7 @@ def test_one_process_does_it_while_the_others_wait_as_long_as_it_lives(opa, proc
     with PolicyBridge(OpaEngine(OpaClient(opa.url, deadline=DEADLINE))) as looking:
         until(lambda: beats(looking) >= 4, "it gives no sign of life")
         assert len(several.asked()) == 1
-        (several.folder / "go").touch()
+        several.let_sources_give()
         assert several.answers() == ["matched"] * 3
         assert len(several.asked()) == 1
         assert stored(looking) == by_id(RESOURCES)
@@ -265,7 +272,7 @@ def test_another_process_takes_the_place_of_one_that_dies(opa, processes):
     dying.kill()
     dying.communicate()
     until(lambda: len(several.asked()) > 1, "nobody takes its place")
-    (several.folder / "go").touch()
+    several.let_sources_give()
     assert several.answers() == ["matched"] * 2
     assert len(several.asked()) == 2, "the last one waits for the second"
     with PolicyBridge(OpaEngine(OpaClient(opa.url, deadline=DEADLINE))) as looking:

@@ -25,7 +25,9 @@ def test_a_string_has_one_canonical_text(value):
 
 @given(VALUES)
 def test_sorted_text_is_canonical(value):
-    assert parse(sorted_text(value)) == value
+    text = sorted_text(value)
+    assert parse(text) == value
+    assert encode(parse(text)) == text
 
 
 @pytest.mark.parametrize("number", ["1", "1.5"])  # Python's encoder writes the first alone
