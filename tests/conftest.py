@@ -6,6 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 from opa_source import COMPOSE_FILE, SERVER_SOURCES, Executable, NoOpa, OpaSource, Server, Unusable
 
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
 SOURCE = pytest.StashKey[OpaSource]()
 SERVER = pytest.StashKey[Server]()
 EXECUTABLE = pytest.StashKey[Executable]()
+PATIENCE = 60.0
+
+# A slow machine, or one that is busy with other work, is no failure: no example has a time limit of its own.
+hypothesis.settings.register_profile(
+    "no_clock",
+    hypothesis.settings.get_profile(hypothesis.settings.get_current_profile_name()),
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("no_clock")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -139,6 +150,18 @@ def docker_compose_project_name() -> str:
 def docker_setup() -> list[str]:
     """`--wait` returns when the health check passes, and fails when it does not."""
     return ["up --wait --wait-timeout 60"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _patient_clients() -> Iterator[None]:
+    """The default deadline of a client is for services; here a busy machine may take longer."""
+    from bridge.aio import AsyncOpaClient  # noqa: PLC0415 - as in `start_opa`
+    from bridge.opa import OpaClient  # noqa: PLC0415
+
+    with pytest.MonkeyPatch.context() as patch:
+        for client in (OpaClient, AsyncOpaClient):
+            patch.setitem(client.__init__.__kwdefaults__, "deadline", PATIENCE)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

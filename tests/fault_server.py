@@ -5,14 +5,30 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
+import pytest
+
+from bridge.errors import DeadlineExceeded
+
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _LF2 = b"\r\n\r\n"
+_NEVER = 50.0
+"""Seconds after which a call is one that no deadline ends. No machine is so busy; what drips here drips for longer."""
+
+
+@contextlib.contextmanager
+def ends_by_deadline(seconds: float) -> Iterator[None]:
+    """The call fails for its deadline, and not before it. How soon after it is a matter of the machine."""
+    start = time.monotonic()
+    with pytest.raises(DeadlineExceeded, match="no whole answer within"):
+        yield
+    assert seconds <= time.monotonic() - start < _NEVER
 
 
 @dataclass
@@ -49,7 +65,7 @@ class Exchange:
         self.send("\r\n".join(lines).encode() + _LF2 + body)
 
     def drip(self, data: bytes) -> None:
-        """One byte every 50 ms, for as long as the server lives."""
+        """One byte every 50 ms, for as long as the server lives: 1,200 bytes take a minute."""
         for byte in data:
             if self.over.wait(0.05):
                 return

@@ -319,7 +319,7 @@ def _http(deciders: Deciders, bridge: PolicyBridge, name: str) -> Ask:
     url = f"{deciders.opa_url}/v1/data/{entrypoint(bridge, name)}"
 
     def ask(text: bytes) -> object:
-        answer = deciders.http.post(url, data=b'{"input":' + text + b"}", timeout=30)
+        answer = deciders.http.post(url, data=b'{"input":' + text + b"}", timeout=60)
         return answer.json().get("result", f"status {answer.status_code} without a result")
 
     return ask

@@ -98,7 +98,7 @@ def test_no_input_at_all_allows_nothing(deciders: Deciders, name: str) -> None:
     bridge = deciders.bridge("opa", PolicySettings())
     wanted = {"decision": {"allow": False, "reason": "malformed_input"}, "allow": False, "decisions": []}[name]
     url = f"{deciders.opa_url}/v1/data/{entrypoint(bridge, name)}"
-    assert shown(deciders.http.post(url, data=b"{}", timeout=30).json()["result"]) == shown(wanted)
+    assert shown(deciders.http.post(url, data=b"{}", timeout=60).json()["result"]) == shown(wanted)
 
 
 # The seed's examples, without any Python of the bridge between the question and the answer.
@@ -122,7 +122,7 @@ def test_seed_over_plain_http(deciders: Deciders, side: str) -> None:
         type_: json.loads(layout.document({encode(id_): encode(value) for id_, value in resources.items()}))
         for type_, resources in stored.items()
     }
-    assert deciders.http.put(f"{deciders.opa_url}/v1/data/{root}", json=data, timeout=30).status_code in (204, 304)
+    assert deciders.http.put(f"{deciders.opa_url}/v1/data/{root}", json=data, timeout=60).status_code in (204, 304)
     found = [
         f"{case['name']}: {answer}"
         for question, case in asked
@@ -137,7 +137,7 @@ def plain_http(url: str, body: object) -> Any:
     curl = shutil.which("curl")
     if curl is None:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(url, data, timeout=30) as answer:
+        with opener.open(url, data, timeout=60) as answer:
             return _without_decision_id(json.load(answer))
     done = subprocess.run(
         [curl, "--silent", "--show-error", "--noproxy", "*", "--max-time", "30", "--data-binary", "@-", url],

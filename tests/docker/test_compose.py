@@ -45,7 +45,7 @@ class Container:
         self.services.wait_until_responsive(lambda: self.health() == health, timeout=60, pause=0.2)
 
     def send(self, method: str, path: str, **body: Any) -> requests.Response:
-        return requests.request(method, f"{self.url}/v1/{path}", timeout=10, **body)
+        return requests.request(method, f"{self.url}/v1/{path}", timeout=60, **body)
 
     def ask(self, entrypoint: str, question: object) -> Any:
         return self.send("POST", f"data/jwt_policy/{entrypoint}", json={"input": question}).json()["result"]

@@ -11,12 +11,12 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import jwt
 import pytest
-from fault_server import Exchange, FaultServer
+from fault_server import Exchange, FaultServer, ends_by_deadline
 from loopback_certificates import Authority
 
 from bridge import (
@@ -46,7 +46,7 @@ from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge
 from bridge.rendering import fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
 
 CLAIMS = {"policy": {"version": 2, "devices": {"id": "d1", "custom_data": {"user": "u1", "n": 1}}}}
 DEVICE = {"id": "d1", "custom_data": {"user": "u1", "n": 1.0}}
@@ -290,26 +290,19 @@ async def test_what_was_decided_before_a_fault_is_kept() -> None:
 # --- the deadline
 
 
-@contextmanager
-def in_time(seconds: float = SECONDS) -> Iterator[None]:
-    start = time.monotonic()
-    with pytest.raises(DeadlineExceeded, match="no whole answer within"):
-        yield
-    assert seconds <= time.monotonic() - start <= 1.2 * seconds
-
-
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1300\r\n\r\n"
+LONG_HEAD = b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 1_200
 
 
 @pytest.mark.parametrize(
     "answer",
     [
         pytest.param(lambda exchange: exchange.over.wait(), id="never answers"),
-        pytest.param(lambda exchange: exchange.drip(HEAD), id="drips the head"),
-        pytest.param(lambda exchange: exchange.drip(b"HTTP/1.1 100 Continue\r\n\r\n" * 9), id="drips other heads"),
-        pytest.param(lambda exchange: (exchange.send(HEAD), exchange.drip(b" " * 900)), id="drips the body"),
+        pytest.param(lambda exchange: exchange.drip(LONG_HEAD), id="drips the head"),
+        pytest.param(lambda exchange: exchange.drip(b"HTTP/1.1 100 Continue\r\n\r\n" * 50), id="drips other heads"),
+        pytest.param(lambda exchange: (exchange.send(HEAD), exchange.drip(b" " * 1_200)), id="drips the body"),
         pytest.param(
-            lambda exchange: (exchange.send(b"HTTP/1.1 200 OK\r\n\r\n"), exchange.drip(b" " * 900)),
+            lambda exchange: (exchange.send(b"HTTP/1.1 200 OK\r\n\r\n"), exchange.drip(b" " * 1_200)),
             id="drips a body without a length",
         ),
     ],
@@ -318,14 +311,14 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
 @awaited
 async def test_deadline(answer, per_call) -> None:
     async with serving(answer, deadline=60.0 if per_call else SECONDS) as (_, client):
-        with in_time():
+        with ends_by_deadline(SECONDS):
             await client.query(("x",), INPUT, deadline=SECONDS if per_call else None)
 
 
 @awaited
 async def test_deadline_of_a_server_that_reads_nothing() -> None:
     async with serving(None, deadline=SECONDS) as (_, client):
-        with in_time():
+        with ends_by_deadline(SECONDS):
             await client.query(("x",), b" " * 16_000_000)
 
 
@@ -333,20 +326,45 @@ async def test_deadline_of_a_server_that_reads_nothing() -> None:
 async def test_deadline_of_a_server_that_does_not_shake_hands() -> None:
     with FaultServer(None) as server:
         async with AsyncOpaClient(server.url.replace("http", "https"), deadline=SECONDS) as client:
-            with in_time():
+            with ends_by_deadline(SECONDS):
                 await client.query(("x",), INPUT)
 
 
 @awaited
-async def test_deadline_holds_for_all_repetitions_together() -> None:
+async def test_deadline_holds_for_all_repetitions_together(monkeypatch) -> None:
+    """By a clock that the server moves: 40 s for each attempt."""
+    now = [1_000.0]
+    monkeypatch.setattr("bridge.opa.attempts.monotonic", lambda: now[0])
+
     def close_late(exchange: Exchange) -> None:
-        exchange.over.wait(0.4)
+        now[0] += 40
         exchange.close()
 
-    async with serving(close_late, deadline=SECONDS) as (server, client):
-        with in_time():
+    async with serving(close_late, deadline=100.0) as (server, client):
+        with pytest.raises(DeadlineExceeded, match=r"no whole answer within 100 s$"):
             await client.query(("x",), INPUT)
         assert len(server.exchanges) == 3
+
+
+@awaited
+async def test_each_attempt_may_last_as_long_as_is_left_of_the_call(monkeypatch) -> None:
+    now, limits, timeout = [1_000.0], [], asyncio.timeout
+
+    def limit(seconds: float | None) -> asyncio.Timeout:
+        if seconds is not None:  # aiohttp makes timeouts without a limit, too
+            limits.append(seconds)
+        return timeout(seconds)
+
+    def close_late(exchange: Exchange) -> None:
+        now[0] += 30
+        exchange.close()
+
+    async with serving(close_late, deadline=100.0) as (_, client):
+        monkeypatch.setattr("bridge.opa.attempts.monotonic", lambda: now[0])
+        monkeypatch.setattr("bridge.aio.transport.asyncio.timeout", limit)
+        with pytest.raises(EngineUnreachable):
+            await client.query(("x",), INPUT)
+    assert limits == pytest.approx([100, 70, 40], abs=0.01)
 
 
 # --- connections
@@ -491,9 +509,10 @@ async def test_a_call_that_is_cancelled_leaves_nothing_behind() -> None:
 @awaited
 async def test_a_call_that_is_cancelled_while_it_connects_or_sends() -> None:
     async with serving(None, deadline=30.0) as (_, client):
-        for _ in range(3):
+        for turns in (0, 1, 2, 5, 20, 200):
             task = asyncio.create_task(client.query(("x",), b" " * 8_000_000))
-            await asyncio.sleep(0.01)
+            for _ in range(turns):
+                await asyncio.sleep(0)  # one turn of the loop
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task

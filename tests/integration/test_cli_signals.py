@@ -27,7 +27,7 @@ def test_a_hang_up_ends_a_run_unless_it_was_ignored_before(ignored):
         assert process.stdout.readline() == ANSWER
         process.send_signal(signal.SIGHUP)
         if ignored:
-            assert process.communicate(LINE, timeout=30)[0] == ANSWER
+            assert process.communicate(LINE, timeout=60)[0] == ANSWER
             assert process.returncode == 0
         else:
-            assert process.wait(30) == 143
+            assert process.wait(60) == 143

@@ -6,16 +6,14 @@ import json
 import os
 import signal
 import threading
-import time
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from fault_server import FaultServer
+from fault_server import FaultServer, ends_by_deadline
 
 from bridge import (
     BadAnswer,
-    DeadlineExceeded,
     EngineFault,
     EngineTooOld,
     EngineUnreachable,
@@ -102,14 +100,11 @@ def test_the_same_answer_without_a_fault_allows():
 
 
 @pytest.mark.parametrize("deadline", [0.4, 1.0])
-def test_the_deadline_holds_within_a_fifth(deadline):
+def test_a_check_ends_by_the_deadline_of_its_client(deadline):
     with FaultServer(lambda exchange: exchange.over.wait()) as server:
         client = OpaClient(server.url, deadline=deadline)
-        with PolicyBridge(OpaEngine(client)) as bridge:
-            start = time.monotonic()
-            with pytest.raises(DeadlineExceeded):
-                bridge.check(GRANTED, "devices", DEVICE)
-            assert deadline * 0.99 <= time.monotonic() - start <= deadline * 1.2
+        with PolicyBridge(OpaEngine(client)) as bridge, ends_by_deadline(deadline):
+            bridge.check(GRANTED, "devices", DEVICE)
 
 
 def test_a_wrong_port():
@@ -183,8 +178,9 @@ def test_an_opa_that_is_killed_and_comes_back(start_opa):
 
 def test_an_opa_that_stands_still_in_mid_answer(start_opa, request):
     opa = start_opa()
-    with PolicyBridge(OpaEngine(OpaClient(opa.url, deadline=0.5)), on_error="deny") as bridge:
+    with PolicyBridge(OpaEngine(OpaClient(opa.url, deadline=60))) as bridge:
         bridge.install()
+    with PolicyBridge(OpaEngine(OpaClient(opa.url, deadline=2)), on_error="deny") as bridge:
         assert bridge.check(GRANTED, "devices", DEVICE)
         os.kill(opa.pid, signal.SIGSTOP)
         request.addfinalizer(lambda: os.kill(opa.pid, signal.SIGCONT))
@@ -196,7 +192,7 @@ def test_the_largest_claims_and_resource_are_decided(opa_url):
     rule_set = RuleSet(package_root="test_largest", data_root="test_largest_data")
     claims = {"policy": {"version": 2, "devices": {"custom_data": {"a": "x" * 65_000}}}}
     resource = {"id": "d1", "custom_data": {"a": "x" * 65_000, "b": ["\U00020000" * 200] * 1_200}}
-    with PolicyBridge(OpaEngine(OpaClient(opa_url, deadline=30), rule_set)) as bridge:
+    with PolicyBridge(OpaEngine(OpaClient(opa_url, deadline=60), rule_set)) as bridge:
         bridge.install()
         try:
             assert bridge.check(claims, "devices", resource)
@@ -308,7 +304,7 @@ def test_an_answer_that_comes_late_is_not_the_answer_to_the_next_question(early,
 
     def answer(exchange):
         exchange.send(early)
-        asked_again.wait(0.3 if exchange.number else 5)
+        asked_again.wait(60)
         exchange.reply(body(well_formed()))
 
     with FaultServer(answer) as server, PolicyBridge(OpaEngine(server.url), on_error=on_error) as bridge:

@@ -7,12 +7,11 @@ import json
 import os
 import signal
 import threading
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from fault_server import Exchange, FaultServer
+from fault_server import Exchange, FaultServer, ends_by_deadline
 from loopback_certificates import Authority
 
 from bridge.errors import BadAnswer, DeadlineExceeded, EngineUnreachable, InvalidSetting, OpaRefused
@@ -45,7 +44,7 @@ def opa(opa_executable: Path) -> Iterator[ManagedOpa]:
 @pytest.fixture
 def client(opa: ManagedOpa) -> Iterator[OpaClient]:
     """An OPA as good as empty."""
-    with OpaClient(opa.url, deadline=20.0) as client:
+    with OpaClient(opa.url, deadline=60.0) as client:
         for policy in client.list_policies():
             client.delete_policy(policy.id)
         client.delete_data(("test",))
@@ -375,7 +374,7 @@ def test_unusable_tls_files(authority, tmp_path) -> None:
 
 
 @contextmanager
-def under_way(opa: ManagedOpa) -> Iterator[None]:
+def under_way(opa: ManagedOpa, deadline: float) -> Iterator[None]:
     """Within the block, the OPA evaluates a query for `data.slow`, which does not end before the block."""
     entered, over = threading.Event(), threading.Event()
 
@@ -393,14 +392,14 @@ def under_way(opa: ManagedOpa) -> Iterator[None]:
 
         def ask() -> None:
             try:
-                client.query(("slow",), INPUT, deadline=2.0)
+                client.query(("slow",), INPUT, deadline=deadline)
             except (EngineUnreachable, DeadlineExceeded) as error:
                 failures.append(error)
 
         thread = threading.Thread(target=ask)
         thread.start()
         try:
-            assert entered.wait(10)
+            assert entered.wait(60)
             yield failures, thread
         finally:
             over.set()
@@ -408,7 +407,7 @@ def under_way(opa: ManagedOpa) -> Iterator[None]:
 
 
 def test_killed_in_the_middle_of_a_query(opa_executable) -> None:
-    with ManagedOpa(executable=opa_executable) as opa, under_way(opa) as (failures, thread):
+    with ManagedOpa(executable=opa_executable) as opa, under_way(opa, 60.0) as (failures, thread):
         os.kill(opa.pid, signal.SIGKILL)
         thread.join()
         assert [type(error) for error in failures] == [EngineUnreachable]
@@ -416,12 +415,10 @@ def test_killed_in_the_middle_of_a_query(opa_executable) -> None:
 
 
 def test_stopped_in_the_middle_of_a_query(opa_executable) -> None:
-    with ManagedOpa(executable=opa_executable) as opa, under_way(opa) as (failures, thread):
-        start = time.monotonic()
+    with ManagedOpa(executable=opa_executable) as opa, under_way(opa, 2.0) as (failures, thread):
         os.kill(opa.pid, signal.SIGSTOP)
         try:
             thread.join()
-            assert time.monotonic() - start <= 2.4
             assert [type(error) for error in failures] == [DeadlineExceeded]
         finally:
             os.kill(opa.pid, signal.SIGCONT)
@@ -439,7 +436,7 @@ def when_reading(monkeypatch):
 
 
 def test_killed_in_the_middle_of_an_answer(opa_executable, when_reading) -> None:
-    with ManagedOpa(executable=opa_executable) as opa, OpaClient(opa.url, deadline=30.0) as client:
+    with ManagedOpa(executable=opa_executable) as opa, OpaClient(opa.url, deadline=60.0) as client:
         client.put_data(("large",), b'"' + b"x" * 64_000_000 + b'"')
         when_reading(opa.kill)
         with pytest.raises(EngineUnreachable, match=r"^`GET /v1/data/large` at "):
@@ -447,27 +444,23 @@ def test_killed_in_the_middle_of_an_answer(opa_executable, when_reading) -> None
 
 
 def test_stopped_in_the_middle_of_an_answer(opa_executable, when_reading) -> None:
-    with ManagedOpa(executable=opa_executable) as opa, OpaClient(opa.url, deadline=30.0) as client:
+    with ManagedOpa(executable=opa_executable) as opa, OpaClient(opa.url, deadline=60.0) as client:
         client.put_data(("large",), b'"' + b"x" * 64_000_000 + b'"')
         when_reading(lambda: os.kill(opa.pid, signal.SIGSTOP))
-        start = time.monotonic()
-        with pytest.raises(DeadlineExceeded):
+        with ends_by_deadline(2.0):
             client.get_data(("large",), deadline=2.0)
-        assert time.monotonic() - start <= 2.4
         os.kill(opa.pid, signal.SIGCONT)
 
 
 def test_stopped_while_it_is_sent_a_large_body(opa_executable) -> None:
-    with ManagedOpa(executable=opa_executable) as opa, OpaClient(opa.url, deadline=1.0) as client:
+    with ManagedOpa(executable=opa_executable) as opa, OpaClient(opa.url, deadline=60.0) as client:
         client.health()
         body = b" " * 64_000_000 + b"1"
         os.kill(opa.pid, signal.SIGSTOP)
-        start = time.monotonic()
-        with pytest.raises(DeadlineExceeded):
-            client.put_data(("large",), body)
-        assert time.monotonic() - start <= 1.2
+        with ends_by_deadline(1.0):
+            client.put_data(("large",), body, deadline=1.0)
         os.kill(opa.pid, signal.SIGCONT)
-        assert client.get_data(("large",), deadline=20.0) is ABSENT
+        assert client.get_data(("large",)) is ABSENT
 
 
 def test_a_restart_is_not_noticed(opa_executable) -> None:
@@ -483,7 +476,7 @@ def test_a_restart_is_not_noticed(opa_executable) -> None:
 
 def test_a_restart_in_the_middle_of_a_query_is_not_noticed(opa_executable, monkeypatch) -> None:
     """The connection breaks, the first repetition is refused, and the second finds the new OPA."""
-    with ManagedOpa(executable=opa_executable) as first, OpaClient(first.url, deadline=20.0) as client:
+    with ManagedOpa(executable=opa_executable) as first, OpaClient(first.url, deadline=60.0) as client:
         client.query(("x",), INPUT)
         started = []
 

@@ -8,12 +8,11 @@ import select
 import socket
 import ssl
 import threading
-import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from fault_server import Exchange, FaultServer
+from fault_server import Exchange, FaultServer, ends_by_deadline
 from loopback_certificates import Authority
 
 from bridge.errors import (
@@ -27,6 +26,7 @@ from bridge.errors import (
     OpaRefused,
 )
 from bridge.opa import OpaClient
+from bridge.opa.deadline import TimedSocket
 from bridge.strict_json import ABSENT
 
 if TYPE_CHECKING:
@@ -45,13 +45,17 @@ def serving(answer: Callable[[Exchange], None] | None, **settings: object) -> It
         yield server, client
 
 
-@contextmanager
-def in_time(seconds: float = SECONDS) -> Iterator[None]:
-    """The call fails for its deadline, neither before it nor more than 20 % after it."""
-    start = time.monotonic()
-    with pytest.raises(DeadlineExceeded, match=r"no whole answer within"):
-        yield
-    assert seconds <= time.monotonic() - start <= 1.2 * seconds
+class Clock:
+    """A clock that stands still but for those who move it, in place of the module `time`."""
+
+    def __init__(self) -> None:
+        self._now = 1_000.0
+
+    def monotonic(self) -> float:
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        self._now += seconds
 
 
 def replying(*args: object) -> Callable[[Exchange], None]:
@@ -73,16 +77,17 @@ def wait_for_end(exchange: Exchange) -> None:
 # --- the deadline
 
 
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1300\r\n\r\n"
+LONG_HEAD = b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 1_200
 
 
 @pytest.mark.parametrize(
     "answer",
     [
         pytest.param(wait_for_end, id="never answers"),
-        pytest.param(lambda exchange: exchange.drip(HEAD), id="drips the head"),
-        pytest.param(lambda exchange: exchange.drip(b"HTTP/1.1 100 Continue\r\n\r\n" * 9), id="drips other heads"),
-        pytest.param(lambda exchange: (exchange.send(HEAD), exchange.drip(b" " * 900)), id="drips the body"),
+        pytest.param(lambda exchange: exchange.drip(LONG_HEAD), id="drips the head"),
+        pytest.param(lambda exchange: exchange.drip(b"HTTP/1.1 100 Continue\r\n\r\n" * 50), id="drips other heads"),
+        pytest.param(lambda exchange: (exchange.send(HEAD), exchange.drip(b" " * 1_200)), id="drips the body"),
         pytest.param(
             lambda exchange: (
                 exchange.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
@@ -91,19 +96,19 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
             id="drips chunks",
         ),
         pytest.param(
-            lambda exchange: (exchange.send(b"HTTP/1.1 200 OK\r\n\r\n"), exchange.drip(b" " * 900)),
+            lambda exchange: (exchange.send(b"HTTP/1.1 200 OK\r\n\r\n"), exchange.drip(b" " * 1_200)),
             id="drips a body without a length",
         ),
     ],
 )
 @pytest.mark.parametrize("per_call", [False, True])
 def test_deadline(answer, per_call) -> None:
-    with serving(answer, deadline=60.0 if per_call else SECONDS) as (_, client), in_time():
+    with serving(answer, deadline=60.0 if per_call else SECONDS) as (_, client), ends_by_deadline(SECONDS):
         client.query(("x",), INPUT, deadline=SECONDS if per_call else None)
 
 
 def test_deadline_of_a_server_that_does_not_read() -> None:
-    with serving(None, deadline=SECONDS) as (_, client), in_time():
+    with serving(None, deadline=SECONDS) as (_, client), ends_by_deadline(SECONDS):
         client.put_data(("x",), LARGE)
 
 
@@ -112,7 +117,7 @@ def test_deadline_of_a_server_that_does_not_accept() -> None:
         address = listener.getsockname()
         waiting = [_connecting(address) for _ in range(4)]  # so many that no more fit into the queue
         try:
-            with OpaClient(f"http://127.0.0.1:{address[1]}", deadline=SECONDS) as client, in_time():
+            with OpaClient(f"http://127.0.0.1:{address[1]}", deadline=SECONDS) as client, ends_by_deadline(SECONDS):
                 client.query(("x",), INPUT)
         finally:
             for sock in waiting:
@@ -134,11 +139,11 @@ def test_deadline_of_a_name_server_that_does_not_answer(monkeypatch) -> None:
 
     def never(host: str, *args: object, **settings: object) -> object:
         if not settings.get("flags"):
-            over.wait(10)
+            over.wait(60)
         return real("127.0.0.1" if over.is_set() else host, *args, **settings)
 
     monkeypatch.setattr(socket, "getaddrinfo", never)
-    with OpaClient("http://opa.invalid:8181", deadline=SECONDS) as client, in_time():
+    with OpaClient("http://opa.invalid:8181", deadline=SECONDS) as client, ends_by_deadline(SECONDS):
         client.query(("x",), INPUT)
     over.set()
 
@@ -147,7 +152,7 @@ def test_deadline_of_a_server_that_does_not_shake_hands() -> None:
     with (
         FaultServer(None) as server,
         OpaClient(server.url.replace("http", "https"), deadline=SECONDS) as client,
-        in_time(),
+        ends_by_deadline(SECONDS),
     ):
         client.query(("x",), INPUT)
 
@@ -168,15 +173,15 @@ def tls(authority: Authority) -> ssl.SSLContext:
     "answer",
     [
         pytest.param(wait_for_end, id="never answers"),
-        pytest.param(lambda exchange: exchange.drip(HEAD), id="drips the head"),
-        pytest.param(lambda exchange: (exchange.send(HEAD), exchange.drip(b" " * 900)), id="drips the body"),
+        pytest.param(lambda exchange: exchange.drip(LONG_HEAD), id="drips the head"),
+        pytest.param(lambda exchange: (exchange.send(HEAD), exchange.drip(b" " * 1_200)), id="drips the body"),
     ],
 )
 def test_deadline_over_tls(answer, tls, authority) -> None:
     with (
         FaultServer(answer, tls) as server,
         OpaClient(server.url, ca=authority.file, deadline=SECONDS) as client,
-        in_time(),
+        ends_by_deadline(SECONDS),
     ):
         client.query(("x",), INPUT)
 
@@ -189,7 +194,7 @@ def read_no_more(exchange: Exchange) -> None:
 def read_slowly(exchange: Exchange) -> None:
     exchange.reply(b"{}")
     while not exchange.over.wait(0.05):
-        exchange.connection.recv(65536)
+        exchange.connection.recv(32768)
 
 
 @pytest.mark.parametrize("answer", [read_no_more, read_slowly])
@@ -197,21 +202,50 @@ def read_slowly(exchange: Exchange) -> None:
 def test_deadline_of_a_server_that_does_not_take_a_large_body(answer, is_tls, tls, authority) -> None:
     with (
         FaultServer(answer, tls if is_tls else None) as server,
-        OpaClient(server.url, ca=authority.file if is_tls else None, deadline=SECONDS) as client,
+        OpaClient(server.url, ca=authority.file if is_tls else None, deadline=60.0) as client,
     ):
         client.put_data(("x",), b"1")
-        with in_time():
-            client.put_data(("x",), LARGE)
+        with ends_by_deadline(SECONDS):
+            client.put_data(("x",), LARGE, deadline=SECONDS)
 
 
-def test_deadline_holds_for_all_repetitions_together() -> None:
+def test_deadline_holds_for_all_repetitions_together(monkeypatch) -> None:
+    """By a clock that the server and the pauses move: 40 s for each attempt, and the pauses between them."""
+    clock = Clock()
+    monkeypatch.setattr("bridge.opa.attempts.monotonic", clock.monotonic)
+    monkeypatch.setattr("bridge.opa.deadline.time", clock)
+    monkeypatch.setattr("bridge.opa.transport.sleep", clock.sleep)
+
     def close_late(exchange: Exchange) -> None:
-        exchange.over.wait(0.4)
+        clock.sleep(40)
         exchange.close()
 
-    with serving(close_late, deadline=SECONDS) as (server, client), in_time():
+    with (
+        serving(close_late, deadline=100.0) as (server, client),
+        pytest.raises(DeadlineExceeded, match=r"no whole answer within 100 s$"),
+    ):
         client.query(("x",), INPUT)
     assert len(server.exchanges) == 3
+
+
+def test_each_operation_may_last_as_long_as_is_left_of_the_call(monkeypatch) -> None:
+    """By a clock that moves a second with each operation on the socket."""
+    clock, limits = Clock(), []
+
+    def limit(self: socket.socket, seconds: float) -> None:
+        limits.append(seconds)
+        clock.sleep(1)
+        socket.socket.settimeout(self, seconds)
+
+    monkeypatch.setattr("bridge.opa.attempts.monotonic", clock.monotonic)
+    monkeypatch.setattr("bridge.opa.deadline.time", clock)
+    monkeypatch.setattr(TimedSocket, "settimeout", limit, raising=False)
+    with serving(replying(ANSWER)) as (_, client):
+        for deadline in (100.0, 50.0):
+            limits.clear()
+            client.query(("x",), INPUT, deadline=deadline)
+            assert len(limits) >= 2
+            assert limits == [deadline - number for number in range(len(limits))]
 
 
 def test_no_answer_is_taken_for_the_answer_to_another_call() -> None:

@@ -176,7 +176,7 @@ def test_a_forked_child_does_not_end_it(opa_executable) -> None:
 def test_one_that_ends_by_itself(opa_executable) -> None:
     with ManagedOpa(executable=opa_executable) as opa:
         os.kill(opa.pid, signal.SIGTERM)
-        assert opa.wait(10) == 0
+        assert opa.wait(60) == 0
 
 
 PARENT = """

@@ -134,7 +134,7 @@ class Rules:
 
     def post(self, entrypoint, question):
         path = self.root.replace(".", "/")
-        reply = requests.post(f"{self.url}/v1/data/{path}/{entrypoint}", json={"input": question}, timeout=20)
+        reply = requests.post(f"{self.url}/v1/data/{path}/{entrypoint}", json={"input": question}, timeout=60)
         assert reply.status_code == 200, reply.text
         return reply.json()["result"]
 
@@ -145,7 +145,7 @@ class Rules:
         """The decision as of a moment, told to OPA by its own `with`."""
         question = json.dumps({"token": token_, "type": "devices", "resource": MINE})
         query = f"x = data.{self.root}.decision with input as {question} with time.now_ns as {nanoseconds}"
-        reply = requests.post(f"{self.url}/v1/query", json={"query": query}, timeout=20)
+        reply = requests.post(f"{self.url}/v1/query", json={"query": query}, timeout=60)
         assert reply.status_code == 200, reply.text
         return reply.json()["result"][0]["x"]
 
@@ -238,7 +238,7 @@ def test_stored_resources_are_decided_by_id(rules):
     mine = rules()
     path = mine.rule_set.data_root.replace(".", "/")
     devices = layout.document({b'"device1"': encode(MINE), b'"device2"': encode(THEIRS)})
-    requests.put(f"{mine.url}/v1/data/{path}/devices", data=devices, timeout=20).raise_for_status()
+    requests.put(f"{mine.url}/v1/data/{path}/devices", data=devices, timeout=60).raise_for_status()
     question = {"token": token(), "type": "devices"}
     assert mine.post("decision", {**question, "id": "device1"}) == MATCHED
     assert mine.post("decision", {**question, "id": "device2"}) == FAILED
@@ -879,7 +879,7 @@ def test_a_policy_with_exact_numbers_decides(rules, number):
     mine = rules()
     url = f"{mine.url}/v1/data/{mine.root.replace('.', '/')}/decision"
     for found, reason in ((number, "matched"), ("8", "constraint_failed"), (f'"{number}"', "constraint_failed")):
-        reply = requests.post(url, data=question % (made, found), timeout=20)
+        reply = requests.post(url, data=question % (made, found), timeout=60)
         assert reply.json()["result"]["reason"] == reason
 
 
@@ -943,7 +943,7 @@ def test_a_secret_in_a_set_is_not_rendered(rules):
     mine = rules(jwks(jwk("rsa", "a"), {"kty": "oct", "kid": "b", "k": b64(b"very secret " * 6)}))
     assert_valid(mine, token(kid="a"))
     assert_invalid(mine, token(kid="b", key=b"very secret " * 6, alg="HS256"))
-    policies = requests.get(f"{mine.url}/v1/policies", timeout=20).text
+    policies = requests.get(f"{mine.url}/v1/policies", timeout=60).text
     assert b64(b"very secret " * 6) not in policies
 
 

@@ -786,7 +786,7 @@ def test_an_opa_that_runs_out_of_memory_has_no_half_of_a_push(opa, bridge, start
     text = "x" * 900_000
     with pytest.raises(EngineUnreachable):
         bridge.push("devices", [device("a", n=2), *(device(f"b{n}", text=text) for n in range(300))], force=True)
-    opa.wait(30)
+    opa.wait(60)
     assert "out of memory" in opa.log or "cannot allocate memory" in opa.log
     for ask in (
         lambda: bridge.check(GRANTED, "devices", "a"),

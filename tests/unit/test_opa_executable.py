@@ -147,8 +147,8 @@ def test_a_run_takes_no_flags_from_the_environment(make, monkeypatch) -> None:
 
 
 def test_a_run_that_takes_too_long_is_killed(make) -> None:
-    opa = make("a", script=VERSION_OR + "exec sleep 60\n")
+    opa = make("a", script=VERSION_OR + "exec sleep 600\n")
     start = time.monotonic()
     with pytest.raises(DeadlineExceeded, match=r"^`opa fmt` did not end within 0\.5 s$"):
         run_opa(["fmt"], executable=opa, seconds=0.5)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
