@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
 from dataclasses import dataclass, field
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LF2 = b"\r\n\r\n"
+
+NONCE = "the nonce of the question"
+"""Where it stands in the body of a reply, the reply echoes the nonce, as the rules do."""
 
 
 @dataclass
@@ -38,6 +42,11 @@ class Exchange:
         return self.head.split(b"\r\n", 1)[0].decode()
 
     @property
+    def nonce(self) -> str:
+        """What a question of the bridge's went out with."""
+        return json.loads(self.body)["input"]["nonce"]
+
+    @property
     def header_names(self) -> set[str]:
         return {line.split(b":")[0].decode().lower() for line in self.head.split(b"\r\n")[1:]}
 
@@ -45,6 +54,8 @@ class Exchange:
         self.connection.sendall(data)
 
     def reply(self, body: bytes, status: str = "200 OK", *headers: str) -> None:
+        if NONCE.encode() in body:
+            body = body.replace(NONCE.encode(), self.nonce.encode())
         lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers]
         self.send("\r\n".join(lines).encode() + _LF2 + body)
 

@@ -11,7 +11,7 @@ import time
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from fault_server import FaultServer
+from fault_server import NONCE, FaultServer
 
 from bridge import (
     BadAnswer,
@@ -41,7 +41,7 @@ MATCHED = {"allow": True, "reason": "matched"}
 
 
 def well_formed(**others):
-    return {"fingerprint": fingerprint(RuleSet()), "current": {}, "decisions": [MATCHED]} | others
+    return {"fingerprint": fingerprint(RuleSet()), "nonce": NONCE, "current": {}, "decisions": [MATCHED]} | others
 
 
 def body(result=..., version="1.20.2"):
