@@ -9,6 +9,7 @@ so that a forged one skips and repeats nothing: it is refused, or lists what is 
 from __future__ import annotations
 
 import base64
+import sys
 from bisect import bisect_left
 from dataclasses import dataclass
 from hashlib import sha256
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
     from bridge.rendering import RuleSet
 
 _MOST_BYTES: Final = RESOURCE_BYTES + 256
-"""Of a cursor's JSON: an id is shorter than its resource may be (R12.6)."""
+"""Of a cursor's JSON that is read: an id is shorter than its resource may be (R12.6)."""
 
-_MOST_CHARACTERS: Final = _MOST_BYTES * 4 // 3 + 2
+_MOST_CHARACTERS: Final = -(-_MOST_BYTES * 4 // 3)
 _HEX: Final = 32
 
 
@@ -51,7 +52,7 @@ class Cursor:
         Args:
             about: What it is bound to, as `bound_to` gives it.
         """
-        text = encode([self.revision, self.page, self.last, about], max_bytes=_MOST_BYTES)
+        text = encode([self.revision, self.page, self.last, about], max_bytes=sys.maxsize)
         return base64.urlsafe_b64encode(text).decode("ascii").rstrip("=")
 
     @classmethod

@@ -36,4 +36,4 @@ def may_answer(answer: bytes, nonce: str | None) -> bool:
 
     No more than a hint on whether the connection is in step: what the rules echo is compared where it is read.
     """
-    return nonce is None or nonce.encode("ascii") in answer
+    return nonce is None or b'"%b"' % nonce.encode("ascii") in answer

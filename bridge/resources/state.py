@@ -156,6 +156,6 @@ def _digits(value: Any) -> str:
 
 
 def _number(value: Any) -> int:
-    if type(value) is not int:
+    if type(value) is not int or value < 0:
         raise TypeError
     return value
