@@ -233,7 +233,9 @@ class PolicyBridge:
             token_or_claims: As for `check`.
             type_: The resource type.
             limit: How many ids at most.
-            after: The `cursor` of an earlier list, to go on behind it; the claims and the type must be the same.
+            after: The `cursor` of an earlier list, to go on behind it: of the same type, by the same rules, and with
+                the same policy claim, though the token may have been renewed. It grants nothing, so it may come back
+                from anybody: what is allowed is decided anew, by the claims given here.
             at_least: A revision, as `push` gives it: refuse to answer from resources that are older.
 
         Raises:
@@ -244,10 +246,10 @@ class PolicyBridge:
             KeysUnavailable: The keys to verify it with cannot be had.
             MalformedInput: The claims break R12.1-R12.7.
             EngineFault: The engine could not list them; whatever `on_error` says.
-            Misuse: The limit, the cursor or the revision makes no sense.
+            Misuse: The limit or the revision makes no sense, or the cursor is of another list, or of none.
         """
         subject = self._subject(token_or_claims)
-        steps = listing(subject.claims, type_text(type_), limit, after, at_least)
+        steps = listing(self.engine.rule_set, subject.claims, type_text(type_), limit, after, at_least)
         try:
             request = next(steps)
             while True:

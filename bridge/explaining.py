@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bridge.errors import BadAnswer
-from bridge.strict_json import ABSENT, Absent, parse, pointer, resolve
+from bridge.reference import equal
+from bridge.strict_json import ABSENT, Absent, parse, parse_canonical, pointer, resolve
 
 if TYPE_CHECKING:
     from bridge.decision import Decision, Failure, Request
@@ -56,23 +57,32 @@ def explanation(
         stored: The stored resource that a request by id was about, in canonical text, or None.
 
     Raises:
-        BadAnswer: A constraint that the policy does not have is said to have failed.
+        BadAnswer: The stored resource has another id, or a failure is none: the policy does not demand it, or the
+            resource meets it, or it is not missing.
     """
     text = request.resource if request.resource is not None else stored
     resource = ABSENT if text is None else parse(text)
+    if text is not None and request.resource is None:
+        _refuse_another(resource, request)
     if not decision.failures or resource is ABSENT:
         return Explanation(decision, (), resource)
     demanded = resolve(parse(claims), pointer(*description))
-    # A failure's pointer names both, in the description and in the resource.
-    demands = tuple(
-        Demand(failure, _present(demanded, failure.pointer), resolve(resource, failure.pointer))
-        for failure in decision.failures
-    )
+    demands = tuple(_demand(failure, demanded, resource) for failure in decision.failures)
     return Explanation(decision, demands, resource)
 
 
-def _present(description: Value | Absent, pointer_: str) -> Value:
-    wanted = ABSENT if description is ABSENT else resolve(description, pointer_)
+def _refuse_another(resource: Value | Absent, request: Request) -> None:
+    asked = None if request.id is None else parse_canonical(request.id)
+    if not isinstance(resource, dict) or not isinstance(asked, str) or resource.get("id") != asked:
+        raise BadAnswer("the engine explains its decision by a stored resource of another id than the one asked for")
+
+
+def _demand(failure: Failure, description: Value | Absent, resource: Value) -> Demand:
+    # A failure's pointer names both, in the description and in the resource.
+    wanted = ABSENT if description is ABSENT else resolve(description, failure.pointer)
+    found = resolve(resource, failure.pointer)
     if wanted is ABSENT:
-        raise BadAnswer(f"the engine says that `{pointer_}` failed, which the policy does not demand")
-    return wanted
+        raise BadAnswer(f"the engine says that `{failure.pointer}` failed, which the policy does not demand")
+    if (failure.code == "missing") is not (found is ABSENT) or (found is not ABSENT and equal(wanted, found)):
+        raise BadAnswer(f"the engine says that `{failure.pointer}` is {failure.code}, which it is not")
+    return Demand(failure, wanted, found)

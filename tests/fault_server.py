@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
 import time
@@ -30,6 +31,9 @@ def ends_by_deadline(seconds: float) -> Iterator[None]:
         yield
     assert seconds <= time.monotonic() - start < _NEVER
 
+NONCE = "the nonce of the question"
+"""Where it stands in the body of a reply, the reply echoes the nonce, as the rules do."""
+
 
 @dataclass
 class Exchange:
@@ -54,6 +58,11 @@ class Exchange:
         return self.head.split(b"\r\n", 1)[0].decode()
 
     @property
+    def nonce(self) -> str:
+        """What a question of the bridge's went out with."""
+        return json.loads(self.body)["input"]["nonce"]
+
+    @property
     def header_names(self) -> set[str]:
         return {line.split(b":")[0].decode().lower() for line in self.head.split(b"\r\n")[1:]}
 
@@ -61,6 +70,8 @@ class Exchange:
         self.connection.sendall(data)
 
     def reply(self, body: bytes, status: str = "200 OK", *headers: str) -> None:
+        if NONCE.encode() in body:
+            body = body.replace(NONCE.encode(), self.nonce.encode())
         lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers]
         self.send("\r\n".join(lines).encode() + _LF2 + body)
 

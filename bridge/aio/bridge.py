@@ -124,7 +124,8 @@ class AsyncPolicyBridge:
         at_least: str | None = None,
     ) -> Listing:
         """The ids of the pushed resources that `check` allows; as `PolicyBridge.list_allowed`."""
-        steps = listing((await self._subject(token_or_claims)).claims, type_text(type_), limit, after, at_least)
+        claims = (await self._subject(token_or_claims)).claims
+        steps = listing(self.engine.rule_set, claims, type_text(type_), limit, after, at_least)
         try:
             request = next(steps)
             while True:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from bridge.opa import QueryReply
+    from bridge.opa.question import Question
 
 
 class AsyncOpaClient:
@@ -73,7 +74,7 @@ class AsyncOpaClient:
         return OpaClient.of(self._settings)
 
     async def query(
-        self, path: Sequence[str], body: bytes, *, provenance: bool = False, deadline: float | None = None
+        self, path: Sequence[str], body: bytes | Question, *, provenance: bool = False, deadline: float | None = None
     ) -> QueryReply:
         """Ask for a document, by POST; as `OpaClient.query`."""
         target = self._queries.target(path, provenance=provenance)

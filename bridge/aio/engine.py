@@ -6,10 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
 from bridge.aio.client import AsyncOpaClient
-from bridge.engines.dialogue import OPA_BATCH_BYTES, OPA_NAME, Dialogue, body
+from bridge.engines.dialogue import OPA_BATCH_BYTES, OPA_NAME, Dialogue
 from bridge.engines.opa import OpaEngine
 from bridge.engines.restoring import PATIENCE
 from bridge.errors import ResourcesLost, RulesNotInstalled
+from bridge.opa.question import Question
 from bridge.rendering import RuleSet
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class AsyncOpaEngine:
             ResourcesLost: There are no pushed resources.
             EngineFault: There is no list.
         """
-        path, question = self._dialogue.list_path, body(request.text)
+        path, question = self._dialogue.list_path, Question(request.text)
         return await self._asked(path, question, lambda reply: self._dialogue.piece(reply, request))
 
     async def close(self) -> None:
@@ -92,7 +93,7 @@ class AsyncOpaEngine:
         self.waiting.close()
         await self.opa.close()
 
-    async def _asked(self, path: Sequence[str], question: bytes, read: Callable[[QueryReply], _Answer]) -> _Answer:
+    async def _asked(self, path: Sequence[str], question: Question, read: Callable[[QueryReply], _Answer]) -> _Answer:
         """The answer; asked once more where what OPA had lost has been brought back."""
         try:
             return read(await self.opa.query(path, question, provenance=True))

@@ -15,6 +15,7 @@ from bridge.aio.faults import FOREIGN, plain
 from bridge.errors import Misuse
 from bridge.opa.answer import Answer
 from bridge.opa.attempts import Attempts
+from bridge.opa.question import Question, may_answer
 
 if TYPE_CHECKING:
     import aiohttp
@@ -45,7 +46,9 @@ class AsyncTransport:
         while self._idle:
             await self._idle.pop().close()
 
-    async def call(self, method: str, target: str, body: bytes | None, *, seconds: float, is_read: bool) -> Answer:
+    async def call(
+        self, method: str, target: str, body: bytes | Question | None, *, seconds: float, is_read: bool
+    ) -> Answer:
         """Ask, and give the answer, whatever its status; arguments and errors as for `opa.transport.Transport.call`.
 
         Raises:
@@ -60,9 +63,10 @@ class AsyncTransport:
             raise Misuse("this client belongs to another event loop; make one in each")
         while True:
             fault = None
+            sent, nonce = body.fresh() if isinstance(body, Question) else (body, None)
             try:
                 async with asyncio.timeout(attempts.left + _SLACK):
-                    answer = await self._exchange(method, target, body)
+                    answer = await self._exchange(method, target, sent, nonce)
             except FOREIGN as error:
                 fault, pause = attempts.after(plain(error))
             if fault is None:
@@ -74,7 +78,7 @@ class AsyncTransport:
             raise attempts.too_large()
         return answer
 
-    async def _exchange(self, method: str, target: str, body: bytes | None) -> Answer | None:
+    async def _exchange(self, method: str, target: str, body: bytes | None, nonce: str | None) -> Answer | None:
         """The answer, or None where it is too large."""
         carrier = await self._carrier()
         try:
@@ -89,14 +93,15 @@ class AsyncTransport:
         except BaseException:  # cancelled, too: the answer may still be to come
             await carrier.end()
             raise
-        # As in opa.transport: nobody uses a connection again after any answer but a whole 200.
-        if found is None or response.status != HTTPStatus.OK or not carrier.is_usable or len(self._idle) >= _MOST_IDLE:
+        # As in opa.transport: nobody uses a connection again after any answer but a whole 200 to this very question.
+        is_done = found is not None and response.status == HTTPStatus.OK and may_answer(found, nonce)
+        if not is_done or not carrier.is_usable or len(self._idle) >= _MOST_IDLE:
             await carrier.end()
         elif self._closed:
             await carrier.close()
         else:
             self._idle.append(carrier)
-        return None if found is None else Answer(response.status, found)
+        return None if found is None else Answer(response.status, found, nonce)
 
     async def _carrier(self) -> Carrier:
         while self._idle:

@@ -1,15 +1,18 @@
 """The entrypoint `answer` of the rules: its input, and what may be believed of its output.
 
 A decision is read from a well-formed answer only: `allow` is a JSON true or false that goes with its reason, the
-fingerprint is the rule set's own, and there are exactly as many decisions as requests. Everything else is a fault.
+fingerprint is the rule set's own, the nonce is the question's, and there are exactly as many decisions as requests.
+Everything else is a fault.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
-from bridge.decision import NO_BUNDLES, Decision, Failure, Reason, Violation
+from bridge.decision import NO_BUNDLES, Decision, Reason
+from bridge.engines.details import read_failures, read_violations
+from bridge.engines.stored import refuse_without_resources, revision_of
 from bridge.errors import BadAnswer, RulesDiffer
 
 if TYPE_CHECKING:
@@ -19,7 +22,8 @@ if TYPE_CHECKING:
     from bridge.strict_json import Absent, Value
 
 _MEMBERS: Final = frozenset(("allow", "reason", "violations", "failures"))
-_Detail = TypeVar("_Detail", Violation, Failure)
+_OWN: Final = frozenset(("fingerprint", "nonce", "current"))
+_ANSWERED: Final = frozenset(("decisions", "distinct", "resource"))
 
 
 def input_for(requests: Sequence[Request], *, verifies_tokens: bool = False) -> bytes:
@@ -84,6 +88,7 @@ def read_answer(
     *,
     fingerprint: str,
     engine: str,
+    nonce: str | None = None,
     decision_id: str | None = None,
     bundles: Mapping[str, str] | None = None,
 ) -> list[Decision]:
@@ -94,35 +99,54 @@ def read_answer(
         requests: What it was asked.
         fingerprint: The fingerprint that the rules must carry.
         engine: The name of the engine, for the decisions.
+        nonce: What went out with the question; None where nothing did.
         decision_id: OPA's id, for the decisions.
         bundles: The revisions of OPA's bundles, for the decisions.
 
     Raises:
         RulesDiffer: The rules carry another fingerprint.
-        BadAnswer: The answer is not what the entrypoint promises.
+        BadAnswer: The answer is not what the entrypoint promises, or is the answer to another question.
     """
-    found = read_own(answer, fingerprint=fingerprint, engine=engine)
-    decisions, current = found.get("decisions"), found.get("current")
+    found, current = read_own(answer, _ANSWERED, fingerprint=fingerprint, engine=engine, nonce=nonce)
+    decisions = found.get("decisions")
     if not isinstance(decisions, list) or len(decisions) != len(requests):
         raise BadAnswer(f"the {engine} engine did not answer {len(requests)} requests with as many decisions")
-    if not isinstance(current, dict):
-        raise BadAnswer(f"the {engine} engine's answer has no `current`")
-    known = [_revision(current, request) for request in requests]
+    known = [
+        revision_of(current, request.type) if request.is_by_id and request.type is not None else None
+        for request in requests
+    ]
     told = partial(read_decision, engine=engine, decision_id=decision_id, bundles=bundles or NO_BUNDLES)
     try:
         if "distinct" in found:
-            return _numbered(found["distinct"], decisions, known, told)
-        return [told(value, revision=revision) for value, revision in zip(decisions, known, strict=True)]
+            read = _numbered(found["distinct"], decisions, known, told)
+        else:
+            read = [told(value, revision=revision) for value, revision in zip(decisions, known, strict=True)]
     except (ValueError, TypeError) as error:
         raise BadAnswer(f"the {engine} engine gave a decision that is none: {error}") from None
+    refuse_without_resources(requests, read, engine)
+    return read
 
 
-def read_own(answer: Value | Absent, *, fingerprint: str, engine: str) -> dict[str, Value]:
-    """An answer of rules that are the rule set's own.
+def read_own(
+    answer: Value | Absent, members: frozenset[str], *, fingerprint: str, engine: str, nonce: str | None = None
+) -> tuple[dict[str, Value], dict[str, Value]]:
+    """An answer of rules that are the rule set's own, to the question that went out with this nonce.
+
+    The fingerprint is compared first: rules of an older release, which know no nonce, are told as what they are.
+
+    Args:
+        answer: What the entrypoint gave.
+        members: What it may have beside what every answer has.
+        fingerprint: The fingerprint that the rules must carry.
+        engine: The name of the engine, for errors.
+        nonce: What went out with the question; None where nothing did.
+
+    Returns:
+        Its members, and what it says is `current`.
 
     Raises:
         RulesDiffer: The rules carry another fingerprint.
-        BadAnswer: The answer is no object.
+        BadAnswer: The answer is no such object, or is the answer to another question.
     """
     if not isinstance(answer, dict):
         raise BadAnswer(f"the {engine} engine's answer is not an object")
@@ -133,7 +157,16 @@ def read_own(answer: Value | Absent, *, fingerprint: str, engine: str) -> dict[s
             f"the rules of the {engine} engine are not those of this bridge's settings (fingerprint {shown}, here "
             f"`{fingerprint[:12]}`): use the settings that they were rendered for, or install or build them anew"
         )
-    return answer
+    if answer.get("nonce") != nonce:
+        raise BadAnswer(
+            f"the {engine} engine's answer belongs to another question: its nonce is "
+            f"{'another one' if 'nonce' in answer else 'missing'}. Look for a proxy or gateway that mixes answers up, "
+            "keeps them, or sends some by itself; asking again is safe"
+        )
+    current = answer.get("current")
+    if not isinstance(current, dict) or not answer.keys() <= _OWN | members:
+        raise BadAnswer(f"the {engine} engine's answer has no `current`, or members that such rules do not give")
+    return answer, current
 
 
 def _numbered(
@@ -172,38 +205,15 @@ def read_decision(
     allow, reason = value["allow"], value["reason"]
     if not isinstance(allow, bool) or not isinstance(reason, str):
         raise TypeError("`allow` is not true or false, or `reason` is not a string")
+    if reason == Reason.ENGINE_UNAVAILABLE:
+        raise ValueError("no rules give this reason")
     return Decision(
         allow=allow,
         reason=Reason(reason),
-        violations=_details(Violation, value.get("violations", [])),
-        failures=_details(Failure, value.get("failures", [])),
+        violations=read_violations(value["violations"]) if "violations" in value else (),
+        failures=read_failures(value["failures"]) if "failures" in value else (),
         engine=engine,
         decision_id=decision_id,
         revision=revision,
         bundles=bundles,
     )
-
-
-def _details(kind: type[_Detail], value: Value) -> tuple[_Detail, ...]:
-    if not isinstance(value, list):
-        raise TypeError("its details are not an array")
-    details: list[_Detail] = []
-    for detail in value:
-        if not isinstance(detail, dict) or detail.keys() != {"pointer", "code"}:
-            raise ValueError("a detail has not the members `pointer` and `code`")
-        pointer, code = detail["pointer"], detail["code"]
-        if not isinstance(pointer, str) or not isinstance(code, str):
-            raise TypeError("a detail's `pointer` or `code` is not a string")
-        details.append(kind(pointer, code))
-    if details != sorted(details):
-        raise ValueError("its details are not sorted")
-    return tuple(details)
-
-
-def _revision(current: Mapping[str, Value], request: Request) -> str | None:
-    """The revision of the resources that a request by id was about."""
-    if not request.is_by_id or request.type is None:
-        return None
-    found = current.get(request.type.decode("utf-8")[1:-1])  # a known type needs no escapes
-    revision = found.get("revision") if isinstance(found, dict) else None
-    return revision if isinstance(revision, str) else None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bridge.engines.answer import explaining_input, input_for, read_answer, read_own
 from bridge.engines.listing import read_piece
 from bridge.engines.memory import Memory
-from bridge.errors import BadAnswer, MalformedInput, RulesNotInstalled
+from bridge.engines.stored import explained_resource
+from bridge.errors import RulesNotInstalled
+from bridge.opa.question import Question
 from bridge.rendering import fingerprint
-from bridge.strict_json import ABSENT, encode
+from bridge.strict_json import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +26,14 @@ OPA_NAME = "opa"
 OPA_BATCH_BYTES = 16 * 1024 * 1024
 
 
+_HELD: Final = frozenset(("view",))
+
+
 class Dialogue:
     """Questions to the rules of a rule set, by their entrypoint `answer`.
+
+    Each question goes out with a nonce, and no answer with another one is believed: see
+    docs/decisions/an-answer-belongs-to-its-question.md.
 
     Args:
         rule_set: The settings of the installed rules.
@@ -44,13 +52,13 @@ class Dialogue:
         self.list_path = (*self.path[:-1], "list")
         self.held_path = (*self.path[:-1], "held")
 
-    def question(self, requests: Sequence[Request]) -> bytes:
-        """The body that asks for all these requests, one or more."""
-        return body(input_for(requests, verifies_tokens=self._rule_set.token is not None))
+    def question(self, requests: Sequence[Request]) -> Question:
+        """The question for all these requests, one or more."""
+        return Question(input_for(requests, verifies_tokens=self._rule_set.token is not None))
 
-    def explaining_question(self, request: Request) -> bytes:
-        """The body that asks for one decision, and for the stored resource it is about."""
-        return body(explaining_input(request))
+    def explaining_question(self, request: Request) -> Question:
+        """The question for one decision, and for the stored resource it is about."""
+        return Question(explaining_input(request))
 
     def decisions(self, reply: QueryReply, requests: Sequence[Request]) -> list[Decision]:
         """The decisions in a reply, one for each request in the same order.
@@ -63,6 +71,7 @@ class Dialogue:
             requests,
             fingerprint=self._fingerprint,
             engine=OPA_NAME,
+            nonce=reply.nonce,
             decision_id=reply.decision_id,
             bundles=reply.bundles,
         )
@@ -78,11 +87,8 @@ class Dialogue:
         """
         decision = self.decisions(reply, [request])[0]
         answer = reply.result
-        found = answer.get("resource", ABSENT) if request.is_by_id and isinstance(answer, dict) else ABSENT
-        try:
-            return decision, None if found is ABSENT else encode(found, what="stored resource")
-        except MalformedInput as error:
-            raise BadAnswer(f"what OPA has under that id was never pushed by a bridge: {error}") from None
+        assert isinstance(answer, dict)
+        return decision, explained_resource(answer, request, decision, OPA_NAME)
 
     def piece(self, reply: QueryReply, request: PieceRequest) -> Piece:
         """The piece of a list in a reply.
@@ -91,7 +97,9 @@ class Dialogue:
             ResourcesLost: There are no pushed resources.
             EngineFault: The reply has no piece that may be believed.
         """
-        piece = read_piece(self._result(reply), request, fingerprint=self._fingerprint, engine=OPA_NAME)
+        piece = read_piece(
+            self._result(reply), request, fingerprint=self._fingerprint, engine=OPA_NAME, nonce=reply.nonce
+        )
         if piece.decision is None:
             current = _current(reply.result)
             if piece.revision is None:
@@ -105,7 +113,8 @@ class Dialogue:
         Raises:
             EngineFault: The reply has nothing that may be believed.
         """
-        return read_own(self._result(reply), fingerprint=self._fingerprint, engine=OPA_NAME)
+        result = self._result(reply)
+        return read_own(result, _HELD, fingerprint=self._fingerprint, engine=OPA_NAME, nonce=reply.nonce)[0]
 
     def _result(self, reply: QueryReply) -> Value:
         if reply.result is ABSENT:
@@ -121,8 +130,3 @@ def _current(answer: Value | Absent) -> dict[str, Value]:
     current = answer["current"]
     assert isinstance(current, dict)
     return current
-
-
-def body(input_: bytes) -> bytes:
-    """The body of a query with an input in canonical text."""
-    return b'{"input":' + input_ + b"}"

@@ -6,10 +6,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from bridge.decision import Request
-from bridge.engines.dialogue import OPA_BATCH_BYTES, OPA_NAME, Dialogue, body
+from bridge.engines.dialogue import OPA_BATCH_BYTES, OPA_NAME, Dialogue
 from bridge.engines.restoring import PATIENCE, Restoration
 from bridge.errors import EngineFault, Misuse, OpaRefused, ResourcesLost, RulesNotInstalled
 from bridge.opa import OpaClient
+from bridge.opa.question import Question
 from bridge.rendering import RuleSet, module_paths, render
 from bridge.resources import OpaStore
 
@@ -103,7 +104,7 @@ class OpaEngine:
             ResourcesLost: There are no pushed resources.
             EngineFault: There is no list.
         """
-        path, question = self._dialogue.list_path, body(request.text)
+        path, question = self._dialogue.list_path, Question(request.text)
         return self._asked(lambda: self._dialogue.piece(self.opa.query(path, question, provenance=True), request))
 
     def query(self, entrypoint: str, input_: bytes) -> Value | Absent:
@@ -193,5 +194,5 @@ class OpaEngine:
         return ask()
 
     def _held(self, question: bytes) -> dict[str, Value]:
-        reply = self.opa.query(self._dialogue.held_path, body(question), provenance=True)
+        reply = self.opa.query(self._dialogue.held_path, Question(question), provenance=True)
         return self._dialogue.held(reply)

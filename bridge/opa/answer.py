@@ -22,10 +22,12 @@ class Answer:
     Attributes:
         status: The HTTP status.
         body: Its body, however it was framed.
+        nonce: What went out with the attempt that it answers, if anything did.
     """
 
     status: int
     body: bytes
+    nonce: str | None = None
 
     def members(self, what: str, max_depth: int = _DEPTH) -> dict[str, Value]:
         """The members of the JSON object that the body is.

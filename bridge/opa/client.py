@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from bridge.opa.answer import Answer
+    from bridge.opa.question import Question
     from bridge.strict_json import Value
 
 _TREE_DEPTH: Final = 10_000
@@ -116,13 +117,13 @@ class OpaClient:
         self._transport.close()
 
     def query(
-        self, path: Sequence[str], body: bytes, *, provenance: bool = False, deadline: float | None = None
+        self, path: Sequence[str], body: bytes | Question, *, provenance: bool = False, deadline: float | None = None
     ) -> QueryReply:
         """Ask for a document, by POST: what `data.NAME.NAME...` is for an input.
 
         Args:
             path: The names from the root down; none for all documents.
-            body: JSON, an object with the member `input`.
+            body: JSON, an object with the member `input`; or a question, whose nonce the reply tells.
             provenance: Ask for OPA's version and its bundles' revisions as well, and refuse an OPA that is too old.
             deadline: Seconds.
 
@@ -334,15 +335,15 @@ class OpaClient:
         self,
         method: str,
         target: str,
-        body: bytes | None,
+        body: bytes | Question | None,
         deadline: float | None,
         *,
         is_read: bool,
         if_absent: bool = False,
     ) -> Answer:
-        body = sendable(body)
+        sent = sendable(body)
         seconds = self.deadline if deadline is None else checked_deadline(deadline)
-        return self._transport.call(method, target, body, seconds=seconds, is_read=is_read, if_absent=if_absent)
+        return self._transport.call(method, target, sent, seconds=seconds, is_read=is_read, if_absent=if_absent)
 
     def _read(self, method: str, target: str, body: bytes | None, deadline: float | None) -> Answer:
         return read(self._call(method, target, body, deadline, is_read=True), f"{method} {target}", self._token)

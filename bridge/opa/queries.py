@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bridge.errors import BadAnswer, Misuse
 from bridge.opa.paths import data_path
+from bridge.opa.question import Question
 from bridge.opa.refusal import refusal
 from bridge.opa.replies import QueryReply
 from bridge.opa.version import require
@@ -51,7 +52,11 @@ class Queries:
         decision_id = members.get("decision_id")
         version, bundles = self._provenance(members, what) if provenance else (None, {})
         return QueryReply(
-            members.get("result", ABSENT), decision_id if isinstance(decision_id, str) else None, version, bundles
+            members.get("result", ABSENT),
+            decision_id if isinstance(decision_id, str) else None,
+            version,
+            bundles,
+            answer.nonce,
         )
 
     def _provenance(self, members: dict[str, Value], what: str) -> tuple[str, dict[str, str]]:
@@ -75,13 +80,13 @@ def read(answer: Answer, what: str, token: str | None) -> Answer:
     return answer
 
 
-def sendable(body: bytes | None) -> bytes | None:
+def sendable(body: bytes | Question | None) -> bytes | Question | None:
     """The body.
 
     Raises:
-        Misuse: It is no bytes.
+        Misuse: It is neither bytes nor a question.
     """
-    if body is not None and not isinstance(body, bytes):
+    if body is not None and not isinstance(body, (bytes, Question)):
         raise Misuse("a body must be bytes")
     return body
 

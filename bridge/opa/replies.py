@@ -20,12 +20,14 @@ class QueryReply:
         decision_id: OPA's name for the decision in its decision log, if it keeps one.
         version: OPA's version, which is new enough, where provenance was asked for.
         bundles: The revision of each active bundle that has one, by its name, where provenance was asked for.
+        nonce: What went out with the question, for whoever reads `result` to compare; None where it had none.
     """
 
     result: Value | Absent
     decision_id: str | None = None
     version: str | None = None
     bundles: Mapping[str, str] = field(default_factory=dict, hash=False)
+    nonce: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

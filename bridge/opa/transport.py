@@ -13,6 +13,7 @@ from bridge.opa.answer import Answer
 from bridge.opa.attempts import Attempts
 from bridge.opa.connection import Connection
 from bridge.opa.faults import FOREIGN
+from bridge.opa.question import Question, may_answer
 
 if TYPE_CHECKING:
     from bridge.opa.response import Response
@@ -54,7 +55,7 @@ class Transport:
         self,
         method: str,
         target: str,
-        body: bytes | None,
+        body: bytes | Question | None,
         *,
         seconds: float,
         is_read: bool,
@@ -65,7 +66,7 @@ class Transport:
         Args:
             method: The HTTP method.
             target: Path and query, below the address.
-            body: What to send.
+            body: What to send; a question goes out with a nonce of its own at each attempt.
             seconds: For everything together.
             is_read: It changes nothing in OPA, so it may be repeated when a connection breaks.
             if_absent: Only where there is nothing yet.
@@ -82,11 +83,13 @@ class Transport:
         owner, idle = self._owned
         if owner != os.getpid():  # the parent's sockets are the parent's
             idle = self._open()
-        head = self._head(method, target, body, if_absent=if_absent)
         while True:
             fault = None
+            sent, nonce = body.fresh() if isinstance(body, Question) else (body, None)
+            head = self._head(method, target, sent, if_absent=if_absent)
             try:
-                answer = self._exchange(self._connection(idle, attempts.end, is_read=is_read), idle, method, head, body)
+                connection = self._connection(idle, attempts.end, is_read=is_read)
+                answer = self._exchange(connection, idle, method, head, sent, nonce)
             except FOREIGN as error:
                 fault, pause = attempts.after(error)
             if fault is None:
@@ -106,7 +109,13 @@ class Transport:
         return f"{method} {self._address.prefix}{target} HTTP/1.1\r\n{self._fields}{about}\r\n".encode("ascii")
 
     def _exchange(
-        self, connection: Connection, idle: deque[Connection], method: str, head: bytes, body: bytes | None
+        self,
+        connection: Connection,
+        idle: deque[Connection],
+        method: str,
+        head: bytes,
+        body: bytes | None,
+        nonce: str | None,
     ) -> Answer | None:
         """The answer, or None where it is too large."""
         try:
@@ -121,14 +130,19 @@ class Transport:
         # would be believed of the second. After the 204 of a PATCH a read may come: it believes a 200 alone, which OPA
         # never answers to a PATCH, so that a true answer which is still to come ends the connection there.
         connection.is_for_reads = method == "PATCH" and response.status == HTTPStatus.NO_CONTENT
-        is_done = found is not None and (response.status == HTTPStatus.OK or connection.is_for_reads)
+        # Likewise after an answer without this question's nonce: the true one may still be to come.
+        is_done = (
+            found is not None
+            and (response.status == HTTPStatus.OK or connection.is_for_reads)
+            and may_answer(found, nonce)
+        )
         if not is_done or response.will_close or len(idle) >= _MOST_IDLE:
             connection.close()
         else:
             idle.append(connection)
             if self._closed:  # by another thread, which may have looked before
                 _close_all(idle)
-        return None if found is None else Answer(response.status, found)
+        return None if found is None else Answer(response.status, found, nonce)
 
     def _connection(self, idle: deque[Connection], end: float, *, is_read: bool) -> Connection:
         while True:

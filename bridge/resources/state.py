@@ -43,7 +43,7 @@ class Current:
         """
         try:
             return cls(
-                _digits(value["revision"]), _text(value["generation"]), _text(value["store"]), _number(value["count"])
+                _digits(value["revision"]), _text(value["generation"]), _text(value["store"]), _count(value["count"])
             )
         except (KeyError, TypeError):
             raise BadAnswer("what OPA has as current was not written by a bridge: remove it, and push again") from None
@@ -159,3 +159,9 @@ def _number(value: Any) -> int:
     if type(value) is not int:
         raise TypeError
     return value
+
+
+def _count(value: Any) -> int:
+    if _number(value) < 0:
+        raise TypeError
+    return _number(value)

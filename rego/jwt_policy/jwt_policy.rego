@@ -73,6 +73,7 @@ _of_each(granted, resources) := [decided | some _ in resources] if {
 #   `decisions`, one for each request in the same order; the `fingerprint` of the rules; what is `current` of the stored
 #   resources by type; and, where the input has `explain`, the stored `resource` that was asked by `id`. Where the input
 #   has `numbered`, `distinct` are the different decisions, and `decisions` the number of one of these for each request.
+#   Where the input has a `nonce`, the answer has the same one, whatever value it is.
 # entrypoint: true
 answer := object.union(_answer, {"resource": found}) if {
 	input.explain == true
@@ -85,9 +86,21 @@ answer := object.union(_answer, {"resource": found}) if {
 
 _answer := {
 	"fingerprint": settings.fingerprint,
+	"nonce": nonce,
+	"decisions": _answered,
+	"current": _current,
+} if {
+	nonce := input.nonce
+} else := {
+	"fingerprint": settings.fingerprint,
 	"decisions": _answered,
 	"current": _current,
 }
+
+# What `list` and `held` have beside what they tell.
+_about := {"fingerprint": settings.fingerprint, "nonce": nonce, "current": _current} if {
+	nonce := input.nonce
+} else := {"fingerprint": settings.fingerprint, "current": _current}
 
 _current := {type: resource.state(type) | some type in settings.types}
 
@@ -95,8 +108,8 @@ _current := {type: resource.state(type) | some type in settings.types}
 # title: A list as the bridge asks for it
 # description: >-
 #   The bridge's own. Input: verified `claims`, `type`, and which pages, as for `listing.of`. What is listed, with what
-#   `answer` has beside the decisions.
-list := object.union({"fingerprint": settings.fingerprint, "current": _current}, _listed)
+#   `answer` has beside the decisions, the `nonce` of the input included.
+list := object.union(_about, _listed)
 
 default _listed := {}
 
@@ -107,8 +120,8 @@ _listed := {"listed": listing.of(
 
 # METADATA
 # title: What is stored that a change has to do with
-# description: "The bridge's own. Input: `type` and `changes`, as for `store.view`."
-held := object.union({"fingerprint": settings.fingerprint, "current": _current}, _held)
+# description: "The bridge's own. Input: `type` and `changes`, as for `store.view`; the `nonce` as for `answer`."
+held := object.union(_about, _held)
 
 default _held := {}
 

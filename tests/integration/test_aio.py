@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import jwt
 import pytest
-from fault_server import Exchange, FaultServer, ends_by_deadline
+from fault_server import Exchange, FaultServer, NONCE, ends_by_deadline
 from loopback_certificates import Authority
 
 from bridge import (
@@ -232,7 +232,7 @@ async def test_tokens(url) -> None:
 
 def well_formed(**others: object) -> dict[str, object]:
     matched = {"allow": True, "reason": "matched"}
-    return {"fingerprint": fingerprint(RuleSet()), "current": {}, "decisions": [matched]} | others
+    return {"fingerprint": fingerprint(RuleSet()), "nonce": NONCE, "current": {}, "decisions": [matched]} | others
 
 
 def body(result=..., version="1.20.2") -> bytes:

@@ -10,7 +10,7 @@ import threading
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from fault_server import FaultServer, ends_by_deadline
+from fault_server import FaultServer, NONCE, ends_by_deadline
 
 from bridge import (
     BadAnswer,
@@ -39,7 +39,7 @@ MATCHED = {"allow": True, "reason": "matched"}
 
 
 def well_formed(**others):
-    return {"fingerprint": fingerprint(RuleSet()), "current": {}, "decisions": [MATCHED]} | others
+    return {"fingerprint": fingerprint(RuleSet()), "nonce": NONCE, "current": {}, "decisions": [MATCHED]} | others
 
 
 def body(result=..., version="1.20.2"):

@@ -469,7 +469,7 @@ def assert_nothing_else_is_there(opa, rule_set):
         found = {id_: resource for shard in opa.store.resources(type_) for id_, resource in shard.items()}
         assert found == {parse(id_): parse(text) for id_, text in resources.items()}
     members = {"allow", "answer", "decision", "decisions", "held", "list"}
-    members |= {"_answer", "_answered", "_current", "_held", "_listed"}
+    members |= {"_about", "_answer", "_answered", "_current", "_held", "_listed"}
     folders = {"constraint", "grant", "index", "listing", "pointer", "policy", "resource", "settings", "store"}
     members |= folders if rule_set.token is None else {*folders, "token"}
     assert opa.opa.query(root, b'{"input":{}}').result.keys() <= members

@@ -31,14 +31,18 @@ def test_a_well_formed_answer_is_believed():
     assert denied.engine == "opa"
 
 
+def about(revision, **others):
+    """What is current of a type, as a push writes it."""
+    return {"revision": revision, "generation": "g1", "store": "s1", "count": 1} | others
+
+
 def test_a_request_by_id_gets_the_revision_of_its_type():
     by_id = [Request(claims=b"{}", type=b'"devices"', id=b'"a"')]
-    assert (
-        read(answer(MATCHED, current={"devices": {"revision": "7"}, "sessions": {"revision": "8"}}), by_id)[0].revision
-        == "7"
-    )
-    assert read(answer(MATCHED, current={"sessions": {"revision": "8"}}), by_id)[0].revision is None
-    assert read(answer(MATCHED, current={"devices": {"revision": "7"}}))[0].revision is None
+    current = {"devices": about("7"), "sessions": about("8")}
+    assert read(answer(MATCHED, current=current), by_id)[0].revision == "7"
+    assert read(answer(MATCHED, current=current))[0].revision is None
+    unknown = answer({"allow": False, "reason": "unknown_resource"}, current={"sessions": about("8")})
+    assert read(unknown, by_id)[0].revision is None
 
 
 @pytest.mark.parametrize("fingerprint", ["g", "", None, 1, ["f"], True])
@@ -114,8 +118,14 @@ def test_numbers_name_distinct_decisions():
 
 def test_a_numbered_decision_has_the_revision_of_its_own_request():
     requests = [Request(b"{}", type_, id=b'"a"') for type_ in (b'"devices"', b'"sessions"', b'"users"')]
-    found = answer(0, 0, 0, distinct=[MATCHED], current={"devices": {"revision": "7"}, "sessions": {"revision": "8"}})
-    assert [one.revision for one in read(found, requests)] == ["7", "8", None]
+    distinct = [MATCHED, {"allow": False, "reason": "unknown_type"}]
+    current = {"devices": about("7"), "sessions": about("8")}
+    assert [one.revision for one in read(answer(0, 0, 1, distinct=distinct, current=current), requests)] == [
+        "7",
+        "8",
+        None,
+    ]
+    found = answer(0, 0, 0, distinct=[MATCHED], current=current)
     assert [one.revision for one in read(found, ONE + requests[:2])] == [None, "7", "8"]
 
 

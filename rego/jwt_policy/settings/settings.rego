@@ -22,4 +22,4 @@ require_policy := false
 # METADATA
 # title: The fingerprint of these settings and of the rules
 # description: A bridge whose own fingerprint is another one refuses to decide with these rules.
-fingerprint := "54044db051d012812f65f034eb5272c7b2f3b8b9c287bff5ef1a937da0f3d97f"
+fingerprint := "415a972acf9b15148a78aaf1441d38fc6e97fed19663b6d83a196c69087a756a"

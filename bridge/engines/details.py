@@ -1,0 +1,74 @@
+"""The details of a denial: the violations of R8 and the failures of R6 that there can be, and no others."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from bridge.decision import Failure, Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bridge.strict_json import Value
+
+_Detail = TypeVar("_Detail", Violation, Failure)
+
+# A name in a JSON Pointer; without alternatives inside a repetition, so that a long one takes linear time.
+_NAME: Final = r"/[^~/]*(?:~[01][^~/]*)*"
+_VIOLATIONS: Final = {
+    code: re.compile(pattern)
+    for code, pattern in {
+        "not_an_object": f"(?:{_NAME}(?:/custom_data)?)?",  # R8.1, R8.5, R8.8
+        "version_missing": "/version",  # R8.2
+        "version_unsupported": "/version",  # R8.3
+        "unknown_resource_type": _NAME,  # R8.4
+        "unknown_field": _NAME + _NAME,  # R8.6
+        "not_a_string": f"{_NAME}/id",  # R8.7
+    }.items()
+}
+_FAILURES: Final = {
+    "missing": re.compile(f"/custom_data{_NAME}"),  # R10
+    "different": re.compile(f"/id|/custom_data{_NAME}"),  # R9, R10
+}
+
+
+def read_violations(value: Value) -> tuple[Violation, ...]:
+    """The violations in an array of a decision.
+
+    Raises:
+        TypeError: It is no such array.
+        ValueError: A code does not exist, or not at such a pointer; or they are none, not sorted, or repeated.
+    """
+    found = _read(Violation, value, _VIOLATIONS)
+    if not found[0].pointer and len(found) > 1:
+        raise ValueError("a claim that is no object has other violations as well")  # R8.1
+    return found
+
+
+def read_failures(value: Value) -> tuple[Failure, ...]:
+    """The failures in an array of a decision, one at most for a constraint; errors as for `read_violations`."""
+    found = _read(Failure, value, _FAILURES)
+    if len({failure.pointer for failure in found}) < len(found):
+        raise ValueError("a constraint failed twice")
+    return found
+
+
+def _read(kind: type[_Detail], value: Value, known: Mapping[str, re.Pattern[str]]) -> tuple[_Detail, ...]:
+    if not isinstance(value, list):
+        raise TypeError("its details are not an array")
+    details: list[_Detail] = []
+    for detail in value:
+        if not isinstance(detail, dict) or detail.keys() != {"pointer", "code"}:
+            raise ValueError("a detail has not the members `pointer` and `code`")
+        pointer, code = detail["pointer"], detail["code"]
+        if not isinstance(pointer, str) or not isinstance(code, str):
+            raise TypeError("a detail's `pointer` or `code` is not a string")
+        pattern = known.get(code)
+        if pattern is None or pattern.fullmatch(pointer) is None:
+            raise ValueError("a detail has a code that does not exist, or not at such a pointer")
+        details.append(kind(pointer, code))
+    if not details or any(one >= other for one, other in pairwise(details)):
+        raise ValueError("its details are none, not sorted, or repeated")
+    return tuple(details)

@@ -1,0 +1,102 @@
+"""Explanations: of the resource that was asked about, and of constraints that failed indeed."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge import Misuse, PolicyBridge, ReferenceEngine
+from bridge.decision import Decision, Failure, Reason, Request
+from bridge.errors import BadAnswer
+from bridge.explaining import explanation
+from bridge.strict_json import ABSENT
+
+CLAIMS = b'{"policy":{"version":2,"devices":{"id":"d1","custom_data":{"n":1,"m":null,"a":[{"x":1}]}}}}'
+BY_ID = Request(CLAIMS, b'"devices"', id=b'"d1"')
+ABOUT = ("policy", "devices")
+
+
+def failed(*failures):
+    found = tuple(Failure(*failure) for failure in failures)
+    return Decision(not found, Reason.CONSTRAINT_FAILED if found else Reason.MATCHED, failures=found)
+
+
+def explained(decision, request=BY_ID, stored=None):
+    return explanation(decision, claims=CLAIMS, description=ABOUT, request=request, stored=stored)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [b'{"id":"d2"}', b'{"id":"D1"}', b'{"id":"d1 "}', b'{"id":["d1"]}', b'{"id":null}', b"{}", b"[]", b'"d1"', b"null"],
+)
+def test_a_stored_resource_of_another_id_is_refused(stored):
+    for decision in (failed(), failed(("/id", "different"))):
+        with pytest.raises(BadAnswer, match="of another id than the one asked for"):
+            explained(decision, stored=stored)
+
+
+def test_the_stored_resource_of_that_id_is_told():
+    assert explained(failed(), stored=b'{"id":"d1","x":1}').resource == {"id": "d1", "x": 1}
+    assert explained(failed()).resource is ABSENT
+    awkward = Request(CLAIMS, b'"devices"', id=b'"a\\"\\\\\xc3\xa9"')
+    assert explained(failed(), awkward, b'{"id":"a\\"\\\\\xc3\xa9"}').resource == {"id": 'a"\\é'}
+
+
+@pytest.mark.parametrize("id_", [b"null", b"7", b'["d1"]', b"{}"])
+def test_no_stored_resource_goes_with_an_id_that_is_none(id_):
+    with pytest.raises(BadAnswer, match="of another id"):
+        explained(failed(), Request(CLAIMS, b'"devices"', id=id_), b'{"id":"d1"}')
+
+
+def test_a_resource_that_came_along_is_its_own():
+    found = explained(failed(("/id", "different")), Request(CLAIMS, b'"devices"', b'{"id":"d2"}'), b'{"id":"d3"}')
+    assert found.resource == {"id": "d2"}
+    assert [(one.wanted, one.found) for one in found.demands] == [("d1", "d2")]
+
+
+@pytest.mark.parametrize(
+    ("failure", "resource"),
+    [
+        (("/id", "different"), b'{"id":"d1"}'),
+        (("/custom_data/n", "different"), b'{"id":"d1","custom_data":{"n":1.0}}'),
+        (("/custom_data/m", "different"), b'{"id":"d1","custom_data":{"m":null}}'),
+        (("/custom_data/a", "different"), b'{"id":"d1","custom_data":{"a":[{"x":1}]}}'),
+        (("/custom_data/n", "missing"), b'{"id":"d1","custom_data":{"n":2}}'),
+        (("/custom_data/m", "missing"), b'{"id":"d1","custom_data":{"m":null}}'),
+        (("/custom_data/n", "different"), b'{"id":"d1","custom_data":{}}'),
+        (("/custom_data/n", "different"), b'{"id":"d1"}'),
+    ],
+)
+def test_a_failure_that_is_none_is_refused(failure, resource):
+    with pytest.raises(BadAnswer, match="which it is not"):
+        explained(failed(failure), Request(CLAIMS, b'"devices"', resource))
+    with pytest.raises(BadAnswer, match="which it is not"):
+        explained(failed(failure), stored=resource)
+
+
+@pytest.mark.parametrize("pointer", ["/custom_data/x", "/custom_data/", "/x"])
+def test_a_failure_of_what_nobody_demands_is_refused(pointer):
+    with pytest.raises(BadAnswer, match="does not demand"):
+        explained(failed((pointer, "missing")), stored=b'{"id":"d1"}')
+
+
+def test_failures_as_they_are():
+    found = explained(
+        failed(("/custom_data/a", "different"), ("/custom_data/m", "missing"), ("/custom_data/n", "different")),
+        stored=b'{"id":"d1","custom_data":{"n":true,"a":[{"x":1.5}]}}',
+    )
+    assert [str(one.wanted) for one in found.demands] == ["[{'x': 1}]", "None", "1"]
+    assert (found.demands[1].found, found.demands[2].found) == (ABSENT, True)
+
+
+def test_every_engine_is_looked_at(monkeypatch):
+    """An engine of one's own may be wrong, too."""
+    bridge = PolicyBridge(ReferenceEngine())
+    bridge.push("devices", [{"id": "d1"}])
+    assert bridge.explain({}, "devices", "d1").resource == {"id": "d1"}
+    monkeypatch.setattr(bridge.engine, "explain", lambda _: (failed(), b'{"id":"d2"}'))
+    with pytest.raises(BadAnswer, match="of another id"):
+        bridge.explain({}, "devices", "d1")
+    denying = PolicyBridge(bridge.engine, on_error="deny")
+    assert denying.explain({}, "devices", "d1").decision.reason == "engine_unavailable"
+    with pytest.raises(Misuse):
+        bridge.explain("token", "devices", "d1")

@@ -1,0 +1,230 @@
+"""What may be believed of the pieces of a list, whichever engine gives them: order, number and kind."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge import ListChanged, RuleSet
+from bridge.cursor import Cursor, bound_to
+from bridge.decision import Decision, Reason, Violation
+from bridge.engines.listing import read_piece
+from bridge.engines.piece import MOST_PAGES, Piece, PieceRequest
+from bridge.errors import BadAnswer, Misuse, ResourcesStale
+from bridge.listing import listing
+from bridge.resources.layout import PAGE
+
+CLAIMS, TYPE = b"{}", b'"devices"'
+ABOUT = {"revision": "7", "generation": "g1", "store": "s1", "count": 1}
+REQUEST = PieceRequest(CLAIMS, TYPE, 0, 2)
+
+
+def pieces(*pages, length=None, revision="7", everything=False):
+    return Piece(None, everything, list(pages), len(pages) if length is None else length, revision)
+
+
+def listed(*given, limit=1_000, after=None, at_least=None):
+    """The list of these pieces, and where each was asked for."""
+    steps = listing(RuleSet(), CLAIMS, TYPE, limit, after, at_least)
+    asked = [next(steps).page]
+    for piece in given:
+        try:
+            asked.append(steps.send(piece).page)
+        except StopIteration as stop:
+            return stop.value, asked
+    return None, asked
+
+
+def cursor(revision="7", page=0, last="b"):
+    return Cursor(revision, page, last).written(bound_to(CLAIMS, TYPE, RuleSet()))
+
+
+def test_pieces_are_one_list():
+    found, asked = listed(pieces(["a", "b"], [], length=3), pieces(["c"], length=3))
+    assert (found.ids, found.complete, found.cursor, found.revision) == (("a", "b", "c"), True, None, "7")
+    assert asked == [0, 2]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [pieces(["b", "a"])],
+        [pieces(["a", "a"])],
+        [pieces(["a"], ["a"])],
+        [pieces(["b"], ["a"])],
+        [pieces(["b"], [], ["a"])],
+        [pieces([""])],
+        [pieces(["a", ""])],
+        [pieces(["\U0001f600", "\uffff"])],
+        [pieces(["a", "b"], length=2), pieces(["b"], length=2)],
+        [pieces(["a", "b"], length=2), pieces(["a"], length=2)],
+        [pieces(["b"], [], length=3), pieces(["a"], length=3)],
+    ],
+    ids=str,
+)
+def test_ids_that_are_not_in_order_are_refused(given):
+    with pytest.raises(BadAnswer, match="not in order"):
+        listed(*given)
+
+
+@pytest.mark.parametrize("later", [["a"], ["b"], ["a", "c"], ["b", "c"], [""]])
+def test_ids_that_came_before_the_cursor_do_not_come_again(later):
+    found, _ = listed(pieces(["a", "b"], length=2), pieces(["c"], length=2), after=cursor())
+    assert found.ids == ("c",)
+    with pytest.raises(BadAnswer, match="not in order"):
+        listed(pieces(["a", "b"], length=2), pieces(later, length=2), after=cursor())
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [pieces(["a"], length=0)],
+        [pieces(length=1)],
+        [pieces(["a"], ["b"], length=1)],
+        [pieces(*[[]] * (MOST_PAGES + 1), length=1_000)],
+        [pieces(["a"], length=2), pieces(length=2)],
+        [pieces(["a"], length=3), pieces(["b"], length=2)],
+        [pieces(["a"], length=2), pieces(["b"], length=3)],
+        [pieces(["a"], length=2), pieces(length=1)],
+        [pieces(["a"], length=2), pieces(["b"], ["c"], length=2)],
+        [pieces(["a"], length=2), pieces(["b"], length=2, everything=True)],
+        [pieces(["a"], length=2, everything=True), pieces(["b"], length=2)],
+    ],
+    ids=str,
+)
+def test_pieces_that_contradict_each_other_are_refused(given):
+    """A list that became shorter within a revision would end early, and call itself complete."""
+    with pytest.raises(BadAnswer, match="does not go with the others"):
+        listed(*given)
+
+
+def test_more_pages_than_were_asked_for_are_refused():
+    wanted = 3
+    found, _ = listed(pieces(*(["a"], ["b"], ["c"])), limit=PAGE)
+    assert found.ids == ("a", "b", "c")
+    with pytest.raises(BadAnswer, match="does not go"):
+        listed(pieces(*[[f"{number}"] for number in range(wanted + 1)]), limit=PAGE)
+
+
+def test_resources_of_no_revision_are_refused():
+    assert listed(pieces(revision=None))[0].complete
+    with pytest.raises(BadAnswer, match="no revision"):
+        listed(pieces(["a"], revision=None))
+
+
+def denial(reason):
+    violations = (Violation("", "not_an_object"),) if reason == "invalid_policy" else ()
+    return Decision(reason in ("matched", "unrestricted"), Reason(reason), violations)
+
+
+ANSWERS = ["malformed_input", "unknown_type", "policy_required", "invalid_policy", "type_not_granted"]
+OTHERS = ["matched", "unrestricted", "unknown_resource", "invalid_resource", "invalid_token", "engine_unavailable"]
+
+
+@pytest.mark.parametrize("reason", ANSWERS)
+def test_a_denial_of_all_resources_is_an_answer_to_a_list(reason):
+    found, _ = listed(Piece(denial(reason)))
+    assert (found.ids, found.complete, found.decision.reason, found.cursor) == ((), True, reason, None)
+
+
+@pytest.mark.parametrize("reason", OTHERS)
+def test_a_decision_on_one_resource_is_no_answer_to_a_list(reason):
+    with pytest.raises(BadAnswer, match=f"by the decision `{reason}`"):
+        listed(Piece(denial(reason)))
+
+
+def test_no_denial_comes_in_the_middle_of_a_list():
+    with pytest.raises(BadAnswer, match="which cannot be"):
+        listed(pieces(["a"], length=2), Piece(denial("type_not_granted")))
+
+
+def test_no_cursor_was_given_of_a_list_that_is_denied():
+    with pytest.raises(Misuse, match="must be the `cursor`"):
+        listed(Piece(denial("type_not_granted")), after=cursor())
+
+
+@pytest.mark.parametrize("page", [1, 2, 3, 10**30])
+def test_no_cursor_names_a_page_that_there_is_not(page):
+    with pytest.raises(Misuse, match="must be the `cursor`"):
+        listed(pieces(), after=cursor(page=page))
+    with pytest.raises(Misuse, match="must be the `cursor`"):
+        listed(pieces(length=1), after=cursor(page=page))
+
+
+@pytest.mark.parametrize("last", ["", "a", "aa", "bb", "c", "e", "B"])
+def test_no_cursor_names_an_id_that_is_not_allowed_on_its_page(last):
+    page = ["b", "d"]
+    assert listed(pieces(page, length=5), after=cursor(page=4))[0].ids == ("d",)
+    with pytest.raises(Misuse, match="must be the `cursor`"):
+        listed(pieces(page, length=5), after=cursor(page=4, last=last))
+
+
+def test_a_list_goes_on_in_its_own_revision_alone():
+    for revision in ("8", "6", "07", "0"):
+        with pytest.raises(ListChanged, match="list from the beginning"):
+            listed(pieces(["a", "b", "c"]), after=cursor(revision=revision))
+    with pytest.raises(ListChanged, match="list from the beginning"):
+        listed(pieces(revision=None), after=cursor())
+    with pytest.raises(ListChanged, match="list from the beginning"):
+        listed(pieces(["a", "b"], length=2), pieces(["c"], length=2, revision="8"), after=cursor())
+    with pytest.raises(ResourcesStale):
+        listed(pieces(["b"]), after=cursor(), at_least="8")
+
+
+def test_a_list_from_the_beginning_is_asked_for_anew_where_the_resources_change():
+    old, new = pieces(["a"], length=2), pieces(["b"], length=2, revision="8")
+    found, asked = listed(old, new, new, pieces(["c"], length=2, revision="8"))
+    assert (found.ids, found.revision) == (("b", "c"), "8")
+    assert asked == [0, 1, 0, 1]
+    with pytest.raises(ListChanged, match="faster than they can be listed"):
+        listed(*[old, new] * 5)
+
+
+def answer(listed_, **others):
+    return {"fingerprint": "f", "current": {"devices": ABOUT}, "listed": listed_} | others
+
+
+def read(given, **settings):
+    return read_piece(given, REQUEST, fingerprint="f", engine="opa", **settings)
+
+
+GOOD = {"everything": False, "length": 1, "pages": [["a"]]}
+
+
+def test_a_piece_is_read():
+    assert read(answer(GOOD)) == Piece(None, False, [["a"]], 1, "7")  # noqa: FBT003 - by place
+    assert read(answer({"decision": {"allow": False, "reason": "unknown_type"}})).decision.reason == "unknown_type"
+    for current in ({}, {"sessions": ABOUT}, {"devices": {"layout": 2}}):
+        assert read(answer(GOOD, current=current)) == Piece()
+    assert read(answer(GOOD, nonce="n"), nonce="n").revision == "7"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *(answer(value) for value in (None, [], "pages", {}, [["a"]])),
+        *(answer({name: value for name, value in GOOD.items() if name != left}) for left in GOOD),
+        *(answer(GOOD | {"everything": value}) for value in (None, 0, "false", [])),
+        *(answer(GOOD | {"length": value}) for value in (None, -1, True, "1", 1.5)),
+        *(answer(GOOD | {"pages": value}) for value in (None, {}, "a", ["a"], [None], [[None]], [[1]], [["a", ["b"]]])),
+        answer(GOOD | {"more": 1}),
+        answer(GOOD | {"decision": {"allow": False, "reason": "unknown_type"}}),
+        answer({"decision": None}),
+        answer({"decision": {"allow": True, "reason": "unknown_type"}}),
+        answer(GOOD, decisions=[]),
+        answer(GOOD, current={"devices": ABOUT | {"revision": 7}}),
+        answer(GOOD, current={"devices": None}),
+        answer(GOOD, current=None),
+        answer(GOOD, nonce="n"),
+        {"fingerprint": "f", "current": {"devices": ABOUT}},
+    ],
+    ids=str,
+)
+def test_a_piece_that_is_none_is_refused(wrong):
+    with pytest.raises(BadAnswer):
+        read(wrong)
+
+
+@pytest.mark.parametrize("nonce", [{}, {"nonce": "m"}, {"nonce": None}])
+def test_a_piece_of_another_question_is_refused(nonce):
+    with pytest.raises(BadAnswer, match="belongs to another question"):
+        read(answer(GOOD, **nonce), nonce="n")
