@@ -187,7 +187,8 @@ def _missing(engine: OpaEngine, sources: Mapping[str, Source]) -> tuple[bool, li
 def _lasts(fault: EngineFault) -> bool:
     """Whether another try at once would end in the same way."""
     if isinstance(fault, OpaRefused):
-        return fault.status < HTTPStatus.INTERNAL_SERVER_ERROR
+        # Others, 400 too, may be no more than that it forgot in between what a module needs.
+        return fault.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
     return isinstance(fault, _LASTING)
 
 
