@@ -221,6 +221,7 @@ class Restoration:
         )
         try:
             process.run = run
+            run.thread = thread
             thread.start()
         except BaseException as error:
             run.limits.stop()

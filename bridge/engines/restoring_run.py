@@ -63,12 +63,14 @@ class Run:
         limits: Until when it may go on.
         state: What it does now.
         failure: What went wrong last, in any of its tries; once it has ended, what ended it, or None.
+        thread: Where it is done.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.state = State.LOOKING
         self.failure: EngineFault | None = None
+        self.thread: threading.Thread | None = None
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._wakers: set[Callable[[], object]] = set()

@@ -1,0 +1,587 @@
+"""Restoring has an end: in time and in requests, with sources that hang or ask, when it is closed, after a fork."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import restoring_exit
+from fault_server import FaultServer
+from relay import Relay
+from restorer import CLAIMS, RESOURCES
+from stored import whole
+
+from bridge import InvalidSetting, Misuse, OpaClient, OpaEngine, PolicyBridge, Reason
+from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge
+from bridge.engines.restoring_run import Run, State
+from bridge.errors import EngineFault, ResourcesLost, RulesNotInstalled, SeveralStores
+
+DEADLINE = 60
+SAFETY = 60
+SHORT = 0.5
+TYPE = ("jwt_policy_data", "devices")
+
+
+@pytest.fixture
+def opa(start_opa):
+    """An OPA of the test's own, with nothing in it."""
+    opa = start_opa()
+    yield opa
+    opa.kill()
+
+
+def engine_to(url, source=lambda: RESOURCES, *, deadline=DEADLINE, **settings):
+    return OpaEngine(OpaClient(url, deadline=deadline), sources={"devices": source}, **settings)
+
+
+@contextmanager
+def bridge_to(url, source=lambda: RESOURCES, *, on_error="raise", **settings):
+    with PolicyBridge(engine_to(url, source, **settings), on_error=on_error) as opened:
+        yield opened
+
+
+def check(bridge, id_="d1"):
+    return bridge.check(CLAIMS, "devices", id_)
+
+
+class Clock:
+    """Goes on when it is told to."""
+
+    def __init__(self):
+        self.now = 1_000.0
+
+    def __call__(self):
+        return self.now
+
+
+def with_clock(bridge):
+    clock = bridge.engine.restoration.clock = Clock()
+    return clock
+
+
+# --- writes go to one OPA, and reads to another
+
+
+@contextmanager
+def split(writes, reads):
+    """The address of both, and what was asked there."""
+    to_writes, to_reads = Relay(writes.url), Relay(reads.url)
+
+    def answer(exchange):
+        is_read = exchange.line.startswith(("GET", "POST"))
+        (to_reads if is_read else to_writes).answer(exchange)
+
+    with FaultServer(answer) as server:
+        yield server.url, server
+
+
+@pytest.fixture
+def two(start_opa):
+    both = [start_opa() for _ in range(2)]
+    yield both
+    for opa in both:
+        opa.kill()
+
+
+@pytest.fixture(params=["both are empty", "the read one has the rules", "the written one has all"])
+def writer_and_reader(two, request):
+    writer, reader = two
+    if request.param == "the read one has the rules":
+        with PolicyBridge(OpaEngine(reader.url)) as bridge:
+            bridge.install()
+    if request.param == "the written one has all":
+        with PolicyBridge(OpaEngine(writer.url)) as bridge:
+            bridge.install()
+            bridge.push("devices", RESOURCES)
+    return writer, reader
+
+
+class Source:
+    def __init__(self):
+        self.asked = 0
+
+    def __call__(self):
+        self.asked += 1
+        return RESOURCES
+
+
+def test_writes_and_reads_that_go_to_two_opas_are_told_apart_in_few_requests(writer_and_reader):
+    writer, reader = writer_and_reader
+    source = Source()
+    with OpaClient(writer.url) as direct:
+        before = direct.get_data(TYPE)
+        with split(writer, reader) as (url, server), bridge_to(url, source) as bridge:
+            clock = with_clock(bridge)
+            with pytest.raises(SeveralStores, match="several OPAs answer at this address"):
+                check(bridge)
+            made = len(server.lines)
+            assert made < 60
+            with pytest.raises(SeveralStores, match=r"a question 0\.1 s from now begins another try"):
+                check(bridge)
+            assert len(server.lines) == made + 1, "it is not tried again at once"
+            clock.now += 0.1
+            with pytest.raises(SeveralStores):
+                check(bridge)
+            assert len(server.lines) <= 2 * made + 5
+        assert source.asked == 0
+        if isinstance(before, dict):
+            assert direct.get_data(TYPE) == before, "what the written one has is left alone"
+
+
+def test_writes_and_reads_that_go_to_two_opas_awaited_and_denied(two):
+    async def ask(url):
+        async with AsyncPolicyBridge(AsyncOpaEngine(url, sources={"devices": lambda: RESOURCES})) as bridge:
+            with pytest.raises(SeveralStores):
+                await bridge.check(CLAIMS, "devices", "d1")
+
+    with split(*two) as (url, _):
+        asyncio.run(ask(url))
+        with bridge_to(url, on_error="deny") as bridge:
+            decision = check(bridge)
+    assert (decision.allow, decision.reason) == (False, Reason.ENGINE_UNAVAILABLE)
+    assert "several OPAs" in decision.error
+
+
+def test_rules_alone_of_which_nothing_can_be_read(two):
+    """Without a source there is no proof of two OPAs, and the error names them as one of two causes."""
+    with split(*two) as (url, server), PolicyBridge(OpaEngine(url, sources={}, restore_tries=2)) as bridge:
+        with pytest.raises(RulesNotInstalled, match="or several OPAs answer at this address"):
+            bridge.check(CLAIMS, "devices", {"id": "d1"})
+        assert len(server.lines) < 40
+
+
+# --- a source that asks the bridge
+
+
+def asking(ask, told):
+    """A source that asks first, and tells what came of it."""
+
+    def source():
+        try:
+            told.append(ask())
+        except EngineFault as fault:
+            told.append(fault)
+        return RESOURCES
+
+    return source
+
+
+def test_a_source_that_asks_its_bridge_gets_the_error_at_once(opa):
+    told = []
+    with bridge_to(opa.url, asking(lambda: check(bridge), told)) as bridge:
+        with_clock(bridge)  # no time passes, so it cannot be a deadline that ends it
+        assert check(bridge)
+        with pytest.raises(Misuse, match="own sources"):
+            raise_inside(bridge)
+    (fault,) = told
+    assert isinstance(fault, ResourcesLost)
+    assert "a source must not ask the bridge that it is a source of" in str(fault)
+
+
+def raise_inside(bridge):
+    """What `restore` raises in a source."""
+    raised = []
+
+    def source():
+        try:
+            bridge.engine.restore()
+        except Misuse as error:
+            raised.append(error)
+        return RESOURCES
+
+    bridge.engine.restoration._sources["devices"] = source
+    bridge.engine.opa.delete_data(TYPE)
+    bridge.engine.restore()
+    raise raised[0]
+
+
+def test_sources_of_two_bridges_that_ask_each_other(opa, start_opa):
+    """The second one's thread knows that it was begun from within the first one's source."""
+    other = start_opa()
+    told, told_other = [], []
+    with (
+        bridge_to(opa.url, asking(lambda: check(second), told)) as first,
+        bridge_to(other.url, asking(lambda: check(first), told_other)) as second,
+    ):
+        with_clock(first)
+        with_clock(second)
+        assert check(first)
+        assert check(second)
+    other.kill()
+    assert [decision.reason for decision in told] == [Reason.MATCHED]
+    assert "a source must not ask" in str(told_other[0])
+
+
+def test_a_source_that_asks_its_bridge_in_the_event_loop(opa):
+    told = []
+
+    async def ask():
+        loop = asyncio.get_running_loop()
+
+        def ask_there():
+            return asyncio.run_coroutine_threadsafe(bridge.check(CLAIMS, "devices", "d1"), loop).result(SAFETY)
+
+        engine = AsyncOpaEngine(
+            AsyncOpaClient(opa.url, deadline=DEADLINE), sources={"devices": asking(ask_there, told)}
+        )
+        engine.waiting.restoration.clock = Clock()
+        async with AsyncPolicyBridge(engine) as bridge:
+            assert await bridge.check(CLAIMS, "devices", "d1")
+
+    asyncio.run(ask())
+    assert "a source must not ask" in str(told[0])
+
+
+def test_a_source_that_waits_for_a_thread_that_asks_its_bridge(opa, monkeypatch):
+    """Nobody can know whose question that is: its deadline ends it, and the restoring goes on."""
+    told, inner = [], []
+    wait = Run.wait
+
+    def wait_or_give_up(run, seconds):
+        if threading.current_thread() not in inner:
+            wait(run, seconds)
+
+    monkeypatch.setattr(Run, "wait", wait_or_give_up)
+
+    def ask_in_a_thread():
+        thread = threading.Thread(target=lambda: told.append(lost_inside(bridge)))
+        inner.append(thread)
+        thread.start()
+        thread.join(SAFETY)
+
+    with bridge_to(opa.url, asking(ask_in_a_thread, [])) as bridge:
+        assert check(bridge)
+    assert "it asks a source for resources; ask again later" in str(told[0])
+
+
+def lost_inside(bridge):
+    with pytest.raises(ResourcesLost) as lost:
+        check(bridge)
+    return lost.value
+
+
+# --- it goes on without the question
+
+
+class Blocking:
+    """A source that gives nothing until it may."""
+
+    def __init__(self):
+        self.asked = 0
+        self.begun, self.may = threading.Event(), threading.Event()
+
+    def __call__(self):
+        self.asked += 1
+        self.begun.set()
+        assert self.may.wait(SAFETY)
+        return RESOURCES
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """Let questions give up once a source is asked, however long they could wait; gives how long that was."""
+    waits = []
+
+    def patch(source):
+        def wait(_, seconds):
+            waits.append(seconds)
+            assert source.begun.wait(SAFETY)
+
+        async def ended(run, seconds):
+            await asyncio.to_thread(wait, run, seconds)
+
+        patched = monkeypatch.setattr
+        patched(Run, "wait", wait)
+        patched("bridge.aio.engine._ended", ended)
+        return waits
+
+    yield patch
+    monkeypatch.undo()
+
+
+def let_it_end(source, restoration):
+    source.may.set()
+    restoration.last.thread.join(SAFETY)
+    assert restoration.last.has_ended
+
+
+def test_a_question_that_gives_up_does_not_stop_it(opa, waits):
+    source = Blocking()
+    with bridge_to(opa.url, source) as bridge:
+        with_clock(bridge)
+        waited = waits(source)
+        for _ in range(2):
+            with pytest.raises((RulesNotInstalled, ResourcesLost), match="it is being brought back for"):
+                check(bridge)
+        assert waited == [DEADLINE] * 2, "they wait for no longer than the client's deadline"
+        let_it_end(source, bridge.engine.restoration)
+        assert check(bridge)
+    assert source.asked == 1
+
+
+def test_a_task_that_gives_up_does_not_stop_it(opa, waits):
+    source = Blocking()
+
+    async def ask():
+        engine = AsyncOpaEngine(AsyncOpaClient(opa.url, deadline=DEADLINE), sources={"devices": source})
+        engine.waiting.restoration.clock = Clock()
+        async with AsyncPolicyBridge(engine) as bridge:
+            waited = waits(source)
+            with pytest.raises(RulesNotInstalled, match="it is being brought back for"):
+                await bridge.check(CLAIMS, "devices", "d1")
+            assert waited == [DEADLINE]
+            await asyncio.to_thread(let_it_end, source, engine.waiting.restoration)
+            assert await bridge.check(CLAIMS, "devices", "d1")
+
+    asyncio.run(ask())
+    assert source.asked == 1
+
+
+def test_a_question_that_gives_up_is_denied_where_faults_deny(opa, waits):
+    source = Blocking()
+    with bridge_to(opa.url, source, on_error="deny") as bridge:
+        waits(source)
+        decision = check(bridge)
+        assert (decision.allow, decision.reason) == (False, Reason.ENGINE_UNAVAILABLE)
+        assert "it is being brought back for" in decision.error
+        let_it_end(source, bridge.engine.restoration)
+
+
+def test_what_needs_no_resources_is_answered_where_a_source_fails(opa):
+    """The rules are back: the question is asked once more, whatever became of the resources."""
+    with bridge_to(opa.url, lambda: 1 // 0) as bridge:
+        assert bridge.check(CLAIMS, "devices", RESOURCES[1]).reason is Reason.MATCHED
+
+
+def test_a_failure_is_not_tried_again_without_a_pause_that_grows(opa):
+    asked = []
+    with bridge_to(opa.url, lambda: asked.append(1) or 1 // 0) as bridge:
+        clock = with_clock(bridge)
+        times = []
+        for _ in range(10):
+            with pytest.raises(ResourcesLost, match="integer division"):
+                check(bridge)
+            for _ in range(3):
+                with pytest.raises(ResourcesLost, match="begins another try"):
+                    check(bridge)
+            assert bridge.engine.restoration.state is State.RESTING
+            times.append(bridge.engine.restoration.rests_for)
+            clock.now += times[-1]
+            assert bridge.engine.restoration.state is State.IDLE
+        assert len(asked) == 10
+        assert times == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2])
+        clock.now += 61
+        with pytest.raises(ResourcesLost):
+            check(bridge)
+        assert bridge.engine.restoration.rests_for == pytest.approx(0.1), "what failed long ago is forgotten"
+
+
+def test_a_type_without_a_source_begins_no_run_for_each_question(opa):
+    source = Source()
+    with bridge_to(opa.url, source) as bridge:
+        with_clock(bridge)
+        for _ in range(5):
+            with pytest.raises(ResourcesLost, match="all that has a source was brought back before"):
+                bridge.check({}, "sessions", "s1")
+        assert bridge.engine.restoration.ended == 1
+        assert source.asked == 1
+        assert check(bridge), "what is there is answered meanwhile"
+
+
+# --- its own time
+
+
+def test_a_source_that_takes_too_long_ends_the_run_and_leaves_nothing(opa):
+    def source():
+        clock.now += 301
+        return RESOURCES
+
+    with bridge_to(opa.url, source) as bridge:
+        clock = with_clock(bridge)
+        bridge.engine.opa.deadline = 1_000  # the question's own deadline is later
+        with pytest.raises(ResourcesLost, match="the restoration did not end within 300 s: raise `restore_timeout`"):
+            check(bridge)
+        state = bridge.engine.store.look("devices")
+        assert state is None or (state.current is None and not state.marks)
+
+
+def test_another_process_need_not_wait_for_a_source_that_never_returns(opa):
+    """One whose time is over gives no more signs of life."""
+    source = Blocking()
+    with bridge_to(opa.url, source) as stuck, bridge_to(opa.url, patience=3.0) as other:
+        clock = with_clock(stuck)
+        stuck.engine.restoration.wanted(None)
+        assert source.begun.wait(SAFETY)
+        clock.now += 301
+        assert check(other)
+        other.engine.opa.delete_data(TYPE)
+        with pytest.raises(ResourcesLost, match="asks a source for resources"):
+            check(stuck)
+        let_it_end(source, stuck.engine.restoration)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("restore_tries", 0),
+        ("restore_tries", True),
+        ("restore_tries", 2.0),
+        ("restore_tries", 101),
+        ("restore_timeout", 0),
+        ("restore_timeout", "300"),
+        ("restore_timeout", 86_401),
+    ],
+)
+def test_limits_that_are_none(opa, setting, value):
+    for made in (OpaEngine, AsyncOpaEngine):
+        with pytest.raises(InvalidSetting, match=f"`{setting}`"):
+            made(opa.url, sources={}, **{setting: value})
+
+
+def test_a_source_for_no_type(opa):
+    with pytest.raises(InvalidSetting, match="`devicse`, which is no resource type"):
+        OpaEngine(opa.url, sources={"devicse": lambda: RESOURCES})
+
+
+# --- it is closed, or its process ends
+
+
+def test_close_ends_the_thread(opa):
+    """It waits for another one's push here, for as long as that shows life."""
+    source = Blocking()
+    with bridge_to(opa.url, source) as first, bridge_to(opa.url) as second:
+        first.engine.restoration.wanted(None)
+        assert source.begun.wait(SAFETY)
+        waiting = second.engine.restoration.wanted(None)
+        second.close()
+        waiting.thread.join(SAFETY)
+        assert not waiting.thread.is_alive()
+        assert second.engine.restoration.state is State.CLOSED
+        assert "the engine was closed" in str(waiting.failure)
+        with pytest.raises(Misuse):
+            check(second)
+        with pytest.raises(Misuse, match="closed"):
+            second.engine.restore()
+        let_it_end(source, first.engine.restoration)
+
+
+def test_close_leaves_a_source_behind_that_does_not_return(opa):
+    source = Blocking()
+    bridge = PolicyBridge(engine_to(opa.url, source))
+    run = bridge.engine.restoration.wanted(None)
+    assert source.begun.wait(SAFETY)
+    bridge.engine.opa.deadline = SHORT
+    bridge.close()
+    assert not run.has_ended
+    let_it_end(source, bridge.engine.restoration)
+
+
+def test_close_awaited_lets_others_go_on(opa):
+    source = Blocking()
+
+    async def close():
+        engine = AsyncOpaEngine(AsyncOpaClient(opa.url, deadline=DEADLINE), sources={"devices": source})
+        waiting = asyncio.ensure_future(AsyncPolicyBridge(engine).check(CLAIMS, "devices", "d1"))
+        await asyncio.to_thread(source.begun.wait, SAFETY)
+        closing = asyncio.ensure_future(engine.close())
+        await asyncio.sleep(0)  # the event loop's own turn, no time
+        assert not closing.done()
+        source.may.set()
+        await closing
+        with pytest.raises((EngineFault, Misuse)):
+            await waiting
+        return engine.waiting.restoration
+
+    restoration = asyncio.run(close())
+    assert restoration.last.has_ended
+    assert restoration.state is State.CLOSED
+
+
+def test_an_awaited_restore(opa):
+    async def ask():
+        engine = AsyncOpaEngine(AsyncOpaClient(opa.url, deadline=DEADLINE), sources={"devices": lambda: RESOURCES})
+        async with AsyncPolicyBridge(engine) as bridge:
+            await engine.restore()
+            assert whole(engine.waiting.opa.get_data(TYPE)) == {resource["id"]: resource for resource in RESOURCES}
+            assert await bridge.check(CLAIMS, "devices", "d1")
+        with pytest.raises(Misuse, match="closed"):
+            await engine.restore()
+        async with AsyncPolicyBridge(AsyncOpaEngine(opa.url)) as bridge:
+            with pytest.raises(Misuse, match="sources"):
+                await bridge.engine.restore()
+
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize("kind", ["raise", "await"])
+@pytest.mark.parametrize("closes", ["closes", "leaves"])
+def test_a_process_ends_while_a_source_hangs_and_a_question_waits(opa, kind, closes):
+    command = [sys.executable, restoring_exit.__file__, opa.url, kind, closes]
+    ended = subprocess.run(command, check=False, capture_output=True, timeout=SAFETY)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"at its end\n", b"")
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_has_a_restoration_of_its_own(opa):
+    """The parent's thread is not in the child, and what it held there is not held for ever."""
+    source = Blocking()
+    with bridge_to(opa.url, source) as bridge:
+        restoration = bridge.engine.restoration
+        restoration.wanted(None)
+        assert source.begun.wait(SAFETY)
+        with restoration._process.lock:
+            child = os.fork()
+            if child == 0:
+                code = 1
+                try:
+                    assert restoration.state is State.IDLE
+                    assert restoration.last is None
+                    bridge.engine.opa.delete_data(TYPE)
+                    source.may = threading.Event()
+                    source.may.set()
+                    bridge.engine.restore()
+                    code = 0 if check(bridge).reason is Reason.MATCHED else 2
+                finally:
+                    os._exit(code)
+        _, status = os.waitpid(child, 0)
+        assert status == 0
+        let_it_end(source, restoration)
+
+
+def test_no_thread_can_be_started(opa, monkeypatch):
+    def start(_):
+        raise RuntimeError("can't start new thread")
+
+    with bridge_to(opa.url) as bridge:
+        clock = with_clock(bridge)
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", start)
+            with pytest.raises(RulesNotInstalled, match="no thread can be started to bring it back: can't start new"):
+                check(bridge)
+        clock.now += 1
+        assert check(bridge)
+
+
+def test_a_source_that_ends_its_thread(opa):
+    def source():
+        raise SystemExit(3)
+
+    with bridge_to(opa.url, source) as bridge, pytest.raises(ResourcesLost, match="their source failed: 3"):
+        check(bridge)
+
+
+def test_a_file_that_is_a_source(opa, tmp_path):
+    """It is read anew each time."""
+    with bridge_to(opa.url, Path(tmp_path / "none.jsonl")) as bridge:
+        clock = with_clock(bridge)
+        with pytest.raises(ResourcesLost, match="No such file"):
+            check(bridge)
+        (tmp_path / "none.jsonl").write_text('{"id": "d1", "custom_data": {"n": 1}}\n')
+        clock.now += 0.1
+        assert check(bridge)
