@@ -90,6 +90,8 @@ class Pushes:
                 seen, since = state.beats, limits.clock()
             elif limits.clock() - since >= patience:
                 return state
+            if limits.is_over:
+                raise limits.fault()
             pause = min(2 * pause or _POLL, _MOST_POLL, patience / 10)
             limits.pause(pause)
 

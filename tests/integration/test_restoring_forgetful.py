@@ -157,10 +157,11 @@ def called(settings):
 
 
 def outcome(process):
-    try:
-        out, _ = process.communicate(timeout=SAFETY)
-    finally:
-        process.kill()
+    with process:
+        try:
+            out, _ = process.communicate(timeout=SAFETY)
+        finally:
+            process.kill()
     assert process.returncode == 0
     found = json.loads(out)
     assert found["late"] < SAFETY / 2, "a question did not end by its deadline"
