@@ -35,8 +35,8 @@ _FIRST_REST: Final = 0.1
 _MOST_REST: Final = 60.0
 _CLOSING: Final = 5.0
 
-_INSIDE: ContextVar[frozenset[Restoration]] = ContextVar("jwt_bridge_restorations", default=frozenset())
-"""The restorations whose sources are asked here: a question from there must not wait for one of them."""
+_INSIDE: ContextVar[frozenset[Run]] = ContextVar("jwt_bridge_restoring", default=frozenset())
+"""The runs whose sources are asked here: a question from there must not wait for one of them."""
 
 
 class _OfProcess:
@@ -113,8 +113,9 @@ class Restoration:
 
     @property
     def is_inside(self) -> bool:
-        """Whether one of its own sources asks."""
-        return self in _INSIDE.get()
+        """Whether one of its own sources asks, which has not returned yet."""
+        run = self._process.run
+        return run is not None and not run.has_ended and run in _INSIDE.get()
 
     def wanted(self, since: int | None) -> Run | None:
         """The run to wait for, begun where none is under way; None where there is none, for it rests or is closed.
@@ -217,7 +218,7 @@ class Restoration:
     def _begin(self, process: _OfProcess) -> Run:
         run = Run(Limits(self._timeout, name="the restoration", setting="restore_timeout", clock=self.clock))
         thread = threading.Thread(
-            target=self._main, args=(process, run, _INSIDE.get() | {self}), daemon=True, name="jwt-bridge-restoring"
+            target=self._main, args=(process, run, _INSIDE.get() | {run}), daemon=True, name="jwt-bridge-restoring"
         )
         try:
             process.run = run
@@ -230,7 +231,7 @@ class Restoration:
                 raise
         return run
 
-    def _main(self, process: _OfProcess, run: Run, inside: frozenset[Restoration]) -> None:
+    def _main(self, process: _OfProcess, run: Run, inside: frozenset[Run]) -> None:
         _INSIDE.set(inside)
         failure: EngineFault | None = EngineFault("the thread that brings it back was ended")
         try:

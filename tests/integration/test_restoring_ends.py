@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 import subprocess
 import sys
@@ -201,6 +202,21 @@ def raise_inside(bridge):
     raise raised[0]
 
 
+def test_what_a_source_has_begun_may_ask_once_it_has_returned(opa):
+    """A task that it left behind is none of its own any more."""
+    contexts = []
+
+    def source():
+        contexts.append(contextvars.copy_context())
+        return RESOURCES
+
+    with bridge_to(opa.url, source) as bridge:
+        assert check(bridge)
+        bridge.engine.opa.delete_data(TYPE)
+        assert contexts[0].run(check, bridge)
+    assert len(contexts) == 2
+
+
 def test_sources_of_two_bridges_that_ask_each_other(opa, start_opa):
     """The second one's thread knows that it was begun from within the first one's source."""
     other = start_opa()
@@ -392,6 +408,17 @@ def test_a_type_without_a_source_begins_no_run_for_each_question(opa):
         assert bridge.engine.restoration.ended == 1
         assert source.asked == 1
         assert check(bridge), "what is there is answered meanwhile"
+
+
+def test_what_is_brought_back_has_a_later_revision_than_all_that_were_made_here(opa):
+    """Or a list of the lost resources could go on in those that came back."""
+    with bridge_to(opa.url) as bridge:
+        bridge.install()
+        for _ in range(3):
+            report = bridge.push("devices", RESOURCES)
+        bridge.engine.opa.delete_data(TYPE)
+        decision = bridge.check(CLAIMS, "devices", "d1", at_least=report.revision)
+        assert int(decision.revision) > int(report.revision)
 
 
 # --- its own time
