@@ -5,6 +5,7 @@ See docs/decisions/restoring.md.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -14,7 +15,7 @@ from copy import copy
 from typing import TYPE_CHECKING, Final
 
 from bridge.engines.restoring_run import Run, State, failure_of
-from bridge.engines.restoring_sources import checked_sources
+from bridge.engines.restoring_sources import SourceFailed, checked_sources
 from bridge.errors import EngineFault, InvalidSetting, Misuse
 from bridge.opa.limited import LimitedClient, Limits
 from bridge.opa.settings import checked_deadline
@@ -34,6 +35,7 @@ _MOST_TRIES: Final = 100
 _FIRST_REST: Final = 0.1
 _MOST_REST: Final = 60.0
 _CLOSING: Final = 5.0
+_LOG: Final = logging.getLogger("bridge")
 
 _INSIDE: ContextVar[frozenset[Run]] = ContextVar("jwt_bridge_restoring", default=frozenset())
 """The runs whose sources are asked here: a question from there must not wait for one of them."""
@@ -240,6 +242,8 @@ class Restoration:
             failure = None
         except BaseException as error:  # noqa: BLE001 - whoever waits must be told, whatever it is
             failure = failure_of(error)
+            # The traceback of an application's own source is known to nobody else.
+            _LOG.warning("what OPA lost could not be brought back: %s", failure, exc_info=_cause(error))
         finally:
             with process.lock:
                 self._ended(process, run, failure)
@@ -254,6 +258,13 @@ class Restoration:
         """Begin nothing for a while, twice as long each time."""
         process.rests_until = self.clock() + min(_MOST_REST, _FIRST_REST * 2**process.failures)
         process.failures += 1
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    """What is worth a traceback: whatever is no fault of OPA's."""
+    if isinstance(error, SourceFailed):
+        return error.__cause__
+    return None if isinstance(error, EngineFault) else error
 
 
 _ALL: Final[weakref.WeakSet[Restoration]] = weakref.WeakSet()

@@ -43,7 +43,7 @@ class Question:
         """
         self._run = self._restoration.wanted(self._since)
         if self._run is None:
-            raise self._described(lost)
+            raise self._described(lost) from None
         return self._run, max(0.0, min(self.left, self._run.limits.left))
 
     def again(self, lost: EngineFault) -> float:
@@ -54,7 +54,7 @@ class Question:
         """
         run, left = self._run, self.left
         if run is None or not run.has_ended or left <= 0:
-            raise self._described(lost)
+            raise self._described(lost) from None
         return left
 
     def answered(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import threading
 from contextlib import suppress
+from copy import copy
 from enum import StrEnum
 from functools import partial
 from http import HTTPStatus
@@ -133,7 +134,7 @@ class Run:
             except EngineFault as fault:
                 if self.limits.is_over:
                     raise self._over() from fault
-                self.failure = fault
+                self.failure = copy(fault)  # whose traceback does not hold the resources
                 if _lasts(fault) or tried == tries:
                     raise
         raise _lost_again(are_rules_missing, types, tries, self.failure)
@@ -203,9 +204,9 @@ def _lost_again(rules: bool, types: list[str], tries: int, failure: EngineFault 
 
 
 def failure_of(error: BaseException) -> EngineFault:
-    """What ended a run, as the fault that questions are told."""
+    """What ended a run, as the fault that questions are told: without a traceback, which would hold the resources."""
     if isinstance(error, EngineFault):
-        return error
+        return copy(error)
     if isinstance(error, SourceFailed):
         return ResourcesLost(str(error))
     return EngineFault(f"bringing back what OPA lost ended by {type(error).__name__}: {error}")

@@ -1,32 +1,23 @@
-"""Restoring has an end: in time and in requests, with sources that hang or ask, when it is closed, after a fork."""
+"""Restoring has an end: in time and in requests, with sources that hang, fail or ask the bridge."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-import os
-import subprocess
-import sys
 import threading
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import restoring_exit
 from fault_server import FaultServer
 from relay import Relay
 from restorer import CLAIMS, RESOURCES
-from stored import whole
+from restoring_bridges import DEADLINE, SAFETY, TYPE, Blocking, Clock, Source, bridge_to, check, let_it_end, with_clock
 
 from bridge import InvalidSetting, Misuse, OpaClient, OpaEngine, PolicyBridge, Reason
 from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge
 from bridge.engines.restoring_run import Run, State
 from bridge.errors import EngineFault, ResourcesLost, RulesNotInstalled, SeveralStores
-
-DEADLINE = 60
-SAFETY = 60
-SHORT = 0.5
-TYPE = ("jwt_policy_data", "devices")
 
 
 @pytest.fixture
@@ -35,35 +26,6 @@ def opa(start_opa):
     opa = start_opa()
     yield opa
     opa.kill()
-
-
-def engine_to(url, source=lambda: RESOURCES, *, deadline=DEADLINE, **settings):
-    return OpaEngine(OpaClient(url, deadline=deadline), sources={"devices": source}, **settings)
-
-
-@contextmanager
-def bridge_to(url, source=lambda: RESOURCES, *, on_error="raise", **settings):
-    with PolicyBridge(engine_to(url, source, **settings), on_error=on_error) as opened:
-        yield opened
-
-
-def check(bridge, id_="d1"):
-    return bridge.check(CLAIMS, "devices", id_)
-
-
-class Clock:
-    """Goes on when it is told to."""
-
-    def __init__(self):
-        self.now = 1_000.0
-
-    def __call__(self):
-        return self.now
-
-
-def with_clock(bridge):
-    clock = bridge.engine.restoration.clock = Clock()
-    return clock
 
 
 # --- writes go to one OPA, and reads to another
@@ -101,15 +63,6 @@ def writer_and_reader(two, request):
             bridge.install()
             bridge.push("devices", RESOURCES)
     return writer, reader
-
-
-class Source:
-    def __init__(self):
-        self.asked = 0
-
-    def __call__(self):
-        self.asked += 1
-        return RESOURCES
 
 
 def test_writes_and_reads_that_go_to_two_opas_are_told_apart_in_few_requests(writer_and_reader):
@@ -285,20 +238,6 @@ def lost_inside(bridge):
 # --- it goes on without the question
 
 
-class Blocking:
-    """A source that gives nothing until it may."""
-
-    def __init__(self):
-        self.asked = 0
-        self.begun, self.may = threading.Event(), threading.Event()
-
-    def __call__(self):
-        self.asked += 1
-        self.begun.set()
-        assert self.may.wait(SAFETY)
-        return RESOURCES
-
-
 @pytest.fixture
 def waits(monkeypatch):
     """Let questions give up once a source is asked, however long they could wait; gives how long that was."""
@@ -319,12 +258,6 @@ def waits(monkeypatch):
 
     yield patch
     monkeypatch.undo()
-
-
-def let_it_end(source, restoration):
-    source.may.set()
-    restoration.last.thread.join(SAFETY)
-    assert restoration.last.has_ended
 
 
 def test_a_question_that_gives_up_does_not_stop_it(opa, waits):
@@ -410,8 +343,9 @@ def test_a_type_without_a_source_begins_no_run_for_each_question(opa):
         assert check(bridge), "what is there is answered meanwhile"
 
 
-def test_what_is_brought_back_has_a_later_revision_than_all_that_were_made_here(opa):
-    """Or a list of the lost resources could go on in those that came back."""
+def test_what_is_brought_back_has_a_later_revision_than_all_that_were_made_here(opa, monkeypatch):
+    """Where the clock has not gone on, too; or a list of the lost resources could go on in those that came back."""
+    monkeypatch.setattr("bridge.resources.store.time.time_ns", lambda: 10**18)
     with bridge_to(opa.url) as bridge:
         bridge.install()
         for _ in range(3):
@@ -476,111 +410,6 @@ def test_a_source_for_no_type(opa):
         OpaEngine(opa.url, sources={"devicse": lambda: RESOURCES})
 
 
-# --- it is closed, or its process ends
-
-
-def test_close_ends_the_thread(opa):
-    """It waits for another one's push here, for as long as that shows life."""
-    source = Blocking()
-    with bridge_to(opa.url, source) as first, bridge_to(opa.url) as second:
-        first.engine.restoration.wanted(None)
-        assert source.begun.wait(SAFETY)
-        waiting = second.engine.restoration.wanted(None)
-        second.close()
-        waiting.thread.join(SAFETY)
-        assert not waiting.thread.is_alive()
-        assert second.engine.restoration.state is State.CLOSED
-        assert "the engine was closed" in str(waiting.failure)
-        with pytest.raises(Misuse):
-            check(second)
-        with pytest.raises(Misuse, match="closed"):
-            second.engine.restore()
-        let_it_end(source, first.engine.restoration)
-
-
-def test_close_leaves_a_source_behind_that_does_not_return(opa):
-    source = Blocking()
-    bridge = PolicyBridge(engine_to(opa.url, source))
-    run = bridge.engine.restoration.wanted(None)
-    assert source.begun.wait(SAFETY)
-    bridge.engine.opa.deadline = SHORT
-    bridge.close()
-    assert not run.has_ended
-    let_it_end(source, bridge.engine.restoration)
-
-
-def test_close_awaited_lets_others_go_on(opa):
-    source = Blocking()
-
-    async def close():
-        engine = AsyncOpaEngine(AsyncOpaClient(opa.url, deadline=DEADLINE), sources={"devices": source})
-        waiting = asyncio.ensure_future(AsyncPolicyBridge(engine).check(CLAIMS, "devices", "d1"))
-        await asyncio.to_thread(source.begun.wait, SAFETY)
-        closing = asyncio.ensure_future(engine.close())
-        await asyncio.sleep(0)  # the event loop's own turn, no time
-        assert not closing.done()
-        source.may.set()
-        await closing
-        with pytest.raises((EngineFault, Misuse)):
-            await waiting
-        return engine.waiting.restoration
-
-    restoration = asyncio.run(close())
-    assert restoration.last.has_ended
-    assert restoration.state is State.CLOSED
-
-
-def test_an_awaited_restore(opa):
-    async def ask():
-        engine = AsyncOpaEngine(AsyncOpaClient(opa.url, deadline=DEADLINE), sources={"devices": lambda: RESOURCES})
-        async with AsyncPolicyBridge(engine) as bridge:
-            await engine.restore()
-            assert whole(engine.waiting.opa.get_data(TYPE)) == {resource["id"]: resource for resource in RESOURCES}
-            assert await bridge.check(CLAIMS, "devices", "d1")
-        with pytest.raises(Misuse, match="closed"):
-            await engine.restore()
-        async with AsyncPolicyBridge(AsyncOpaEngine(opa.url)) as bridge:
-            with pytest.raises(Misuse, match="sources"):
-                await bridge.engine.restore()
-
-    asyncio.run(ask())
-
-
-@pytest.mark.parametrize("kind", ["raise", "await"])
-@pytest.mark.parametrize("closes", ["closes", "leaves"])
-def test_a_process_ends_while_a_source_hangs_and_a_question_waits(opa, kind, closes):
-    command = [sys.executable, restoring_exit.__file__, opa.url, kind, closes]
-    ended = subprocess.run(command, check=False, capture_output=True, timeout=SAFETY)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"at its end\n", b"")
-
-
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_forked_child_has_a_restoration_of_its_own(opa):
-    """The parent's thread is not in the child, and what it held there is not held for ever."""
-    source = Blocking()
-    with bridge_to(opa.url, source) as bridge:
-        restoration = bridge.engine.restoration
-        restoration.wanted(None)
-        assert source.begun.wait(SAFETY)
-        with restoration._process.lock:
-            child = os.fork()
-            if child == 0:
-                code = 1
-                try:
-                    assert restoration.state is State.IDLE
-                    assert restoration.last is None
-                    bridge.engine.opa.delete_data(TYPE)
-                    source.may = threading.Event()
-                    source.may.set()
-                    bridge.engine.restore()
-                    code = 0 if check(bridge).reason is Reason.MATCHED else 2
-                finally:
-                    os._exit(code)
-        _, status = os.waitpid(child, 0)
-        assert status == 0
-        let_it_end(source, restoration)
-
-
 def test_no_thread_can_be_started(opa, monkeypatch):
     def start(_):
         raise RuntimeError("can't start new thread")
@@ -593,6 +422,21 @@ def test_no_thread_can_be_started(opa, monkeypatch):
                 check(bridge)
         clock.now += 1
         assert check(bridge)
+
+
+def test_the_traceback_of_a_source_is_logged_and_not_kept(opa, caplog):
+    """The frames of a traceback that is kept would keep all resources with them."""
+
+    def failing_source():
+        return 1 // 0
+
+    with bridge_to(opa.url, failing_source) as bridge, pytest.raises(ResourcesLost):
+        check(bridge)
+    failure = bridge.engine.restoration.last.failure
+    assert (failure.__traceback__, failure.__cause__, failure.__context__) == (None, None, None)
+    (record,) = caplog.records
+    assert "what OPA lost could not be brought back: " in record.getMessage()
+    assert "in failing_source" in caplog.text
 
 
 def test_a_source_that_ends_its_thread(opa):
