@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from bridge.aio.client import AsyncOpaClient
 from bridge.engines.dialogue import OPA_BATCH_BYTES, OPA_NAME, Dialogue
-from bridge.engines.opa import OpaEngine
-from bridge.engines.restoring import PATIENCE
-from bridge.errors import ResourcesLost, RulesNotInstalled
+from bridge.engines.opa import LOST, OpaEngine
+from bridge.engines.restoring import PATIENCE, RESTORE_TIMEOUT, RESTORE_TRIES
+from bridge.engines.restoring_wait import Wait
 from bridge.opa.question import Question
 from bridge.rendering import RuleSet
 
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 
     from bridge.decision import Decision, Request
     from bridge.engines.piece import Piece, PieceRequest
-    from bridge.engines.restoring import Source
+    from bridge.engines.restoring_run import Run
+    from bridge.engines.restoring_sources import Source
     from bridge.opa import QueryReply
 
 _Answer = TypeVar("_Answer")
@@ -31,14 +34,16 @@ class AsyncOpaEngine:
         opa: The server's URL, or a client for it, with its token, its TLS settings and its deadline.
         rule_set: The settings of the installed rules.
         sources: As for `OpaEngine`: with these, an OPA that has lost the rules or the resources gets both anew, in a
-            thread, while all tasks wait that asked.
+            thread of its own, while all tasks wait that asked.
         patience: As for `OpaEngine`.
+        restore_timeout: As for `OpaEngine`.
+        restore_tries: As for `OpaEngine`.
 
     Attributes:
         waiting: The engine that does not await, for the same OPA.
 
     Raises:
-        InvalidSetting: The URL or a source cannot be used.
+        InvalidSetting: The URL, a source or another setting cannot be used.
     """
 
     name = OPA_NAME
@@ -51,12 +56,20 @@ class AsyncOpaEngine:
         *,
         sources: Mapping[str, Source] | None = None,
         patience: float = PATIENCE,
+        restore_timeout: float = RESTORE_TIMEOUT,
+        restore_tries: int = RESTORE_TRIES,
     ) -> None:
         self.rule_set = rule_set or RuleSet()
         self.opa = AsyncOpaClient(opa) if isinstance(opa, str) else opa
         self._dialogue = Dialogue(self.rule_set)
-        self.waiting = OpaEngine(self.opa.waiting(), self.rule_set, sources=sources, patience=patience)
-        self._restoring: asyncio.Future[None] | None = None
+        self.waiting = OpaEngine(
+            self.opa.waiting(),
+            self.rule_set,
+            sources=sources,
+            patience=patience,
+            restore_timeout=restore_timeout,
+            restore_tries=restore_tries,
+        )
 
     async def decide(self, requests: Sequence[Request]) -> list[Decision]:
         """Exactly one decision for each request, in the same order.
@@ -88,21 +101,49 @@ class AsyncOpaEngine:
         path, question = self._dialogue.list_path, Question(request.text)
         return await self._asked(path, question, lambda reply: self._dialogue.piece(reply, request))
 
+    async def restore(self) -> None:
+        """Bring back the rules and the resources that OPA has lost; as `OpaEngine.restore`."""
+        restoration = self.waiting.needed_restoration()
+        run = restoration.begun()
+        await _ended(run, run.limits.left)
+        restoration.raise_failure(run)
+
     async def close(self) -> None:
-        """Close the connections."""
-        self.waiting.close()
+        """End the thread that brings back what OPA lost, within 5 s or the client's deadline; close the connections."""
+        restoration = self.waiting.restoration
+        run = None if restoration is None else restoration.stop()
+        if restoration is not None and run is not None and not restoration.is_inside:
+            await _ended(run, restoration.closing)
+        self.waiting.opa.close()
         await self.opa.close()
 
     async def _asked(self, path: Sequence[str], question: Question, read: Callable[[QueryReply], _Answer]) -> _Answer:
         """The answer; asked once more where what OPA had lost has been brought back."""
+        restoration = self.waiting.restoration
+        if restoration is None:
+            return read(await self.opa.query(path, question, provenance=True))
+        waiting = Wait(restoration, self.opa.deadline)
         try:
             return read(await self.opa.query(path, question, provenance=True))
-        except (ResourcesLost, RulesNotInstalled):
-            if not self.waiting.restores:
-                raise
-            # One thread for all tasks: each would wait for the first, and there are not many threads.
-            if self._restoring is None or self._restoring.done():
-                self._restoring = asyncio.ensure_future(asyncio.to_thread(self.waiting.restore))
-            restoring = self._restoring
-        await asyncio.shield(restoring)  # a task that is cancelled takes it from nobody
-        return read(await self.opa.query(path, question, provenance=True))
+        except LOST as lost:
+            await _ended(*waiting.waits_for(lost))
+            left = waiting.again(lost)
+        try:
+            answer = read(await self.opa.query(path, question, provenance=True, deadline=left))
+        except LOST as lost:
+            raise waiting.still(lost) from None
+        waiting.answered()
+        return answer
+
+
+async def _ended(run: Run, seconds: float) -> None:
+    """Wait until a run has ended, so many seconds at most; a task that is cancelled takes it from nobody."""
+    ended = asyncio.Event()
+    wake = partial(asyncio.get_running_loop().call_soon_threadsafe, ended.set)
+    if run.call_at_end(wake):
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await ended.wait()
+        finally:
+            run.forget(wake)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from bridge.decision import Request
 from bridge.engines.dialogue import OPA_BATCH_BYTES, OPA_NAME, Dialogue
-from bridge.engines.restoring import PATIENCE, Restoration
+from bridge.engines.restoring import PATIENCE, RESTORE_TIMEOUT, RESTORE_TRIES, Restoration
+from bridge.engines.restoring_wait import Wait
 from bridge.errors import EngineFault, Misuse, OpaRefused, ResourcesLost, RulesNotInstalled
 from bridge.opa import OpaClient
 from bridge.opa.question import Question
@@ -19,11 +20,14 @@ if TYPE_CHECKING:
 
     from bridge.decision import Decision
     from bridge.engines.piece import Piece, PieceRequest
-    from bridge.engines.restoring import Source
+    from bridge.engines.restoring_sources import Source
+    from bridge.opa import QueryReply
     from bridge.strict_json import Absent, Value
 
 _Answer = TypeVar("_Answer")
 _ANYTHING: Final = Request(claims=None, type=None)
+LOST: Final = (ResourcesLost, RulesNotInstalled)
+"""What is brought back where there are sources."""
 
 
 class OpaEngine:
@@ -33,13 +37,17 @@ class OpaEngine:
         opa: The server's URL, or a client for it, with its token, its TLS settings and its deadline.
         rule_set: The settings of the installed rules.
         sources: Where the resources of each type come from: the path of a file of JSON Lines, or a callable that gives
-            them. With these, an OPA that has lost them, or the rules, gets both anew, from one thread of one process
-            while all others wait; a question is then asked once more. Without, that is an error.
+            them. With these, an OPA that has lost them, or the rules, gets both anew: one process does it, in a thread
+            of its own, in which the callables are called. A question waits for that until the client's deadline, and
+            is then asked once more; the thread goes on without it. Without, that is an error.
         patience: How many seconds another process that brings them back may give no sign of life before this one
             takes its place.
+        restore_timeout: How many seconds it may take to bring all back.
+        restore_tries: How often that is tried, where OPA fails in between or loses it again. What was tried in vain is
+            tried again for a later question, after a pause that grows from 0.1 to 60 s.
 
     Raises:
-        InvalidSetting: The URL or a source cannot be used.
+        InvalidSetting: The URL, a source or another setting cannot be used.
     """
 
     name = OPA_NAME
@@ -52,6 +60,8 @@ class OpaEngine:
         *,
         sources: Mapping[str, Source] | None = None,
         patience: float = PATIENCE,
+        restore_timeout: float = RESTORE_TIMEOUT,
+        restore_tries: int = RESTORE_TRIES,
     ) -> None:
         self.rule_set = rule_set or RuleSet()
         self.opa = OpaClient(opa) if isinstance(opa, str) else opa
@@ -61,7 +71,15 @@ class OpaEngine:
         self._store = OpaStore(self.opa, root, self.rule_set.policy.types, self._held)
         self._restoration = None
         if sources is not None:
-            self._restoration = Restoration(self.install, self._store, sources, patience=patience)
+            self._restoration = Restoration(
+                self._plain,
+                self.opa,
+                sources,
+                self.rule_set.policy.types,
+                patience=patience,
+                timeout=restore_timeout,
+                tries=restore_tries,
+            )
 
     @property
     def store(self) -> OpaStore:
@@ -69,9 +87,9 @@ class OpaEngine:
         return self._store
 
     @property
-    def restores(self) -> bool:
-        """Whether it has sources to bring back from what OPA loses."""
-        return self._restoration is not None
+    def restoration(self) -> Restoration | None:
+        """What brings back what OPA loses; None without sources."""
+        return self._restoration
 
     def decide(self, requests: Sequence[Request]) -> list[Decision]:
         """Exactly one decision for each request, in the same order.
@@ -82,9 +100,7 @@ class OpaEngine:
         if not requests:
             return []
         question = self._dialogue.question(requests)
-        return self._asked(
-            lambda: self._dialogue.decisions(self.opa.query(self._path, question, provenance=True), requests)
-        )
+        return self._asked(self._path, question, lambda reply: self._dialogue.decisions(reply, requests))
 
     def explain(self, request: Request) -> tuple[Decision, bytes | None]:
         """The decision, and the stored resource it is about, in canonical text, where it was asked by id and known.
@@ -93,9 +109,7 @@ class OpaEngine:
             EngineFault: There is no decision.
         """
         question = self._dialogue.explaining_question(request)
-        return self._asked(
-            lambda: self._dialogue.explained(self.opa.query(self._path, question, provenance=True), request)
-        )
+        return self._asked(self._path, question, lambda reply: self._dialogue.explained(reply, request))
 
     def piece(self, request: PieceRequest) -> Piece:
         """A piece of a list.
@@ -105,7 +119,7 @@ class OpaEngine:
             EngineFault: There is no list.
         """
         path, question = self._dialogue.list_path, Question(request.text)
-        return self._asked(lambda: self._dialogue.piece(self.opa.query(path, question, provenance=True), request))
+        return self._asked(path, question, lambda reply: self._dialogue.piece(reply, request))
 
     def query(self, entrypoint: str, input_: bytes) -> Value | Absent:
         """What a public entrypoint, such as `decision`, is for an input in canonical text; `ABSENT` if nothing.
@@ -141,19 +155,29 @@ class OpaEngine:
         # What an earlier rule set had here and this one has not.
         for path in module_paths(self.rule_set) - {module.path for module in modules}:
             self.opa.delete_policy(path)
-        self.decide([_ANYTHING])
+        self._check_answers()
 
     def restore(self) -> None:
         """Bring back the rules and the resources that OPA has lost; where they are back already, do nothing.
 
+        It waits for as long as that takes, `restore_timeout` at most, and pauses after no earlier failure.
+
         Raises:
-            Misuse: The engine has no sources.
+            Misuse: The engine has no sources, or is closed, or one of its sources calls this.
             ResourcesLost: A source cannot be read, or has resources that are refused.
             EngineFault: OPA cannot be reached, or refuses.
         """
+        self.needed_restoration().run()
+
+    def needed_restoration(self) -> Restoration:
+        """What brings back what OPA loses.
+
+        Raises:
+            Misuse: There are no sources.
+        """
         if self._restoration is None:
-            raise Misuse("there are no `sources` to restore from")
-        self._restoration.run()
+            raise Misuse("there are no `sources` to restore from: give some to the engine")
+        return self._restoration
 
     def uninstall(self, *, deadline: float | None = None) -> None:
         """Take the modules away again, and the resources below the data root; go on where one of them cannot be had.
@@ -180,18 +204,39 @@ class OpaEngine:
             raise fault
 
     def close(self) -> None:
-        """Close the connections."""
+        """End the thread that brings back what OPA lost, within 5 s or the client's deadline; close the connections."""
+        if self._restoration is not None:
+            self._restoration.close()
         self.opa.close()
 
-    def _asked(self, ask: Callable[[], _Answer]) -> _Answer:
+    def _asked(self, path: Sequence[str], question: Question, read: Callable[[QueryReply], _Answer]) -> _Answer:
         """The answer; asked once more where what OPA had lost has been brought back."""
+        if self._restoration is None:
+            return read(self.opa.query(path, question, provenance=True))
+        waiting = Wait(self._restoration, self.opa.deadline)
         try:
-            return ask()
-        except (ResourcesLost, RulesNotInstalled):
-            if self._restoration is None:
-                raise
-        self._restoration.run()
-        return ask()
+            return read(self.opa.query(path, question, provenance=True))
+        except LOST as lost:
+            run, seconds = waiting.waits_for(lost)
+            run.wait(seconds)
+            left = waiting.again(lost)
+        try:
+            answer = read(self.opa.query(path, question, provenance=True, deadline=left))
+        except LOST as lost:
+            raise waiting.still(lost) from None
+        waiting.answered()
+        return answer
+
+    def _check_answers(self) -> None:
+        """Make sure that the rules answer, as they are: nothing is brought back for this."""
+        reply = self.opa.query(self._path, self._dialogue.question([_ANYTHING]), provenance=True)
+        self._dialogue.decisions(reply, [_ANYTHING])
+
+    def _plain(self, opa: OpaClient) -> OpaEngine:
+        """An engine for the same OPA, by another client, that brings nothing back itself."""
+        engine = OpaEngine(opa, self.rule_set)
+        engine.store.share_revisions(self._store)
+        return engine
 
     def _held(self, question: bytes) -> dict[str, Value]:
         reply = self.opa.query(self._dialogue.held_path, Question(question), provenance=True)

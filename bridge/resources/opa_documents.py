@@ -96,6 +96,10 @@ class Documents:
         """Remember a revision that was made."""
         self._revisions[type_] = revision
 
+    def share_revisions(self, other: Documents) -> None:
+        """Remember the same revisions as another one."""
+        self._revisions = other._revisions
+
     def is_current(self, type_: str, revision: str, generation: str) -> bool:
         """Whether what was sent took place, though its answer never came; others may have made that revision too."""
         try:

@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from bridge.errors import EngineFault, OpaRefused, PushOvertaken, ResourcesLost
+from bridge.errors import BadAnswer, EngineFault, OpaRefused, PushOvertaken, ResourcesLost, SeveralStores
 from bridge.resources import layout
 from bridge.resources.generation import parts
 from bridge.resources.patch import Patch, add, remove
 from bridge.resources.prepared import prepare
 from bridge.resources.state import Mark, State, current, first_state
+from bridge.strict_json import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from bridge.opa.limited import Limits
     from bridge.resources.opa_documents import Documents
     from bridge.resources.prepared import Prepared
 
@@ -30,6 +31,7 @@ _WORTH_A_LOOK: Final = 1_000_000
 _MEMORY_A_BYTE: Final = 16
 _BEAT: Final = 1.0
 _POLL: Final = 0.05
+_MOST_POLL: Final = 0.5
 _LOG: Final = logging.getLogger("bridge")
 
 
@@ -50,41 +52,78 @@ class Pushes:
         state, mark = self._begin(type_)
         return self._push(type_, state, mark, prepared, told)
 
-    def restore(self, type_: str, collect: Callable[[], Mapping[bytes, bytes]], *, patience: float) -> None:
+    def restore(
+        self, type_: str, collect: Callable[[], Mapping[bytes, bytes]], *, patience: float, limits: Limits
+    ) -> None:
         """As `OpaStore.restore`."""
         path = self._documents.path(type_)
-        seen: object = None
-        since = 0.0
-        while True:
-            state = self._documents.look(type_)
-            if state is None:
-                mark = Mark.new()
-                if not self._documents.opa.create_data(path, first_state(mark)):
-                    if self._documents.look(type_) is None:
-                        self._documents.opa.delete_data(path)  # it is none of a bridge's
-                    continue
-                state = self._documents.look(type_)
-                if state is None or mark.name not in state.marks:
-                    continue
-            elif state.current is not None:
+        overtaken = None
+        for number in range(_TRIES):
+            limits.pause(_POLL * 2**number if number else 0.0)
+            state = self._without_others(type_, patience, limits)
+            if state is not None and state.current is not None:
                 return
-            else:
-                if state.beats != seen:
-                    seen, since = state.beats, time.monotonic()
-                if state.marks and time.monotonic() - since < patience:
-                    time.sleep(_POLL)
-                    continue
-                taken = self._take(type_, state)
-                if taken is None:
-                    continue
-                mark = taken
+            mark = self._take(type_, state) if state is not None else (new := Mark.new())
+            if state is None:
+                state = self._first(type_, new)
+            if state is None or mark is None:
+                continue  # somebody else came first, or OPA has lost it again
             try:
-                with self._beating(path, mark):
+                with self._beating(path, mark, limits):
                     resources = prepare(collect())
                 self._push(type_, state, mark, resources, lambda _: None)
-            except PushOvertaken:
-                continue
-            return
+            except PushOvertaken as error:
+                overtaken = error
+            else:
+                return
+        raise overtaken or self._unseen(type_)
+
+    def _without_others(self, type_: str, patience: float, limits: Limits) -> State | None:
+        """The state of a type, once no push of others is under way that gives a sign of life."""
+        seen: object = None
+        since = pause = 0.0
+        while True:
+            state = self._documents.look(type_)
+            if state is None or state.current is not None or not state.marks:
+                return state
+            if state.beats != seen:
+                seen, since = state.beats, limits.clock()
+            elif limits.clock() - since >= patience:
+                return state
+            if limits.is_over:
+                raise limits.fault()
+            pause = min(2 * pause or _POLL, _MOST_POLL, patience / 10)
+            limits.pause(pause)
+
+    def _first(self, type_: str, mark: Mark) -> State | None:
+        """Make the type's document with the mark of a push, in place of anything that is none; None to look again."""
+        path = self._documents.path(type_)
+        if self._documents.opa.create_data(path, first_state(mark)):
+            state = self._documents.look(type_)
+            return None if state is None or mark.name not in state.marks else state
+        # What is there and cannot be read is not removed: another OPA may have it, with all resources.
+        if self._documents.look(type_) is None and self._is_readable(path):
+            self._documents.opa.delete_data(path)  # it is none of a bridge's
+        return None
+
+    def _is_readable(self, path: tuple[str, ...]) -> bool:
+        try:
+            return self._documents.get(path) is not ABSENT
+        except BadAnswer:
+            return True
+
+    def _unseen(self, type_: str) -> EngineFault:
+        """Why nothing that was written could be read, time and again."""
+        path = self._documents.path(type_)
+        if not self._documents.opa.create_data(path, first_state()) and not self._is_readable(path):
+            return SeveralStores(
+                f"several OPAs answer at this address: what is written to `{type_}` is there for the next write, and "
+                "is not when it is read; ask one of them, or feed all of them by one bundle"
+            )
+        return ResourcesLost(
+            f"OPA loses what is written to `{type_}` at once, {_TRIES} times in a row: see why it restarts, who "
+            "removes it, or whether several OPAs answer at this address"
+        )
 
     def _begin(self, type_: str) -> tuple[State, Mark]:
         """Mark that a push has begun, make its generation, and remove what others have left."""
@@ -180,13 +219,16 @@ class Pushes:
         return PushOvertaken(f"another push of `{type_}` came in between: nothing of this one was kept")
 
     @contextmanager
-    def _beating(self, path: tuple[str, ...], mark: Mark) -> Iterator[None]:
-        """Say that the push is alive, while its resources are collected; and give up its place where that fails."""
+    def _beating(self, path: tuple[str, ...], mark: Mark, limits: Limits) -> Iterator[None]:
+        """Say that the push is alive, while its resources are collected; and give up its place where that fails.
+
+        Beyond its limits it is not alive: others need not wait for a source that never returns.
+        """
         done = threading.Event()
 
         def beat() -> None:
             number = 0
-            while not done.wait(_BEAT):
+            while not done.wait(_BEAT) and not limits.is_over:
                 number += 1
                 with suppress(EngineFault):  # the push will find out by itself
                     self._documents.send(path, Patch([add("state", "marks", mark.name, "beats", value=b"%d" % number)]))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from bridge.opa import OpaClient
+    from bridge.opa.limited import Limits
     from bridge.resources.opa_compare import Counted
     from bridge.resources.prepared import Prepared
     from bridge.resources.state import State
@@ -41,6 +42,10 @@ class OpaStore:
         self._documents = Documents(opa, root, types)
         self._pushes = Pushes(self._documents)
         self._changes = Changes(self._documents, held)
+
+    def share_revisions(self, other: OpaStore) -> None:
+        """Remember the same revisions as another store, so that none is made twice by the two."""
+        self._documents.share_revisions(other._documents)
 
     def resources(self, type_: str) -> Iterator[dict[str, Value]]:
         """The resources that are stored for a type, by id, shard by shard.
@@ -85,18 +90,22 @@ class OpaStore:
         """
         return self._pushes.push(type_, resources, told)
 
-    def restore(self, type_: str, collect: Callable[[], Mapping[bytes, bytes]], *, patience: float) -> None:
+    def restore(
+        self, type_: str, collect: Callable[[], Mapping[bytes, bytes]], *, patience: float, limits: Limits
+    ) -> None:
         """Push resources where there are none, unless somebody else is about to: then wait for that.
 
         Args:
             type_: The resource type.
             collect: Gives the resources, by id in canonical text; asked by the one who pushes.
             patience: How many seconds another's push may give no sign of life before this one takes its place.
+            limits: Until when it may go on.
 
         Raises:
+            SeveralStores: Another OPA answers to what is read than to what is written.
             EngineFault: OPA cannot be reached, or refuses.
         """
-        self._pushes.restore(type_, collect, patience=patience)
+        self._pushes.restore(type_, collect, patience=patience, limits=limits)
 
     def change(self, type_: str, upserts: Mapping[bytes, bytes], removals: Iterable[bytes]) -> Changed:
         """Store some resources, and remove others, in one patch with all that the index has of them.

@@ -1,0 +1,212 @@
+"""One run that brings back what an OPA has lost: it looks what is missing, brings that, and looks again.
+
+See docs/decisions/restoring.md.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from contextlib import suppress
+from copy import copy
+from enum import StrEnum
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from bridge.decision import Request
+from bridge.engines.restoring_sources import SourceFailed, collected
+from bridge.errors import (
+    EngineFault,
+    EngineTooOld,
+    LayoutDiffers,
+    OpaRefused,
+    ResourcesLost,
+    RulesDiffer,
+    RulesNotInstalled,
+    SeveralStores,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bridge.engines.opa import OpaEngine
+    from bridge.engines.restoring_sources import Source
+    from bridge.opa.limited import Limits
+    from bridge.resources.prepared import Prepared
+
+_ANYTHING: Final = Request(claims=None, type=None)
+_LASTING: Final = (EngineTooOld, LayoutDiffers, RulesDiffer, SeveralStores)
+_FIRST_PAUSE: Final = 0.1
+_MOST_PAUSE: Final = 5.0
+
+
+class State(StrEnum):
+    """What a restoration does at a moment, in words for an error."""
+
+    IDLE = "nothing is under way"
+    LOOKING = "it looks for what is missing"
+    INSTALLING = "it installs the rules"
+    PUSHING = "it pushes resources, or waits for another process that does"
+    COLLECTING = "it asks a source for resources"
+    PAUSING = "it pauses before the next try"
+    RESTING = "it failed, and rests"
+    CLOSED = "the engine is closed"
+
+
+class Run:
+    """What one run does, and who is told when it ends.
+
+    Args:
+        limits: Until when it may go on.
+
+    Attributes:
+        limits: Until when it may go on.
+        state: What it does now.
+        failure: What went wrong last, in any of its tries; once it has ended, what ended it, or None.
+        thread: Where it is done.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.state = State.LOOKING
+        self.failure: EngineFault | None = None
+        self.thread: threading.Thread | None = None
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._wakers: set[Callable[[], object]] = set()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing will be done any more."""
+        return self._ended.is_set()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until it has ended, so many seconds at most."""
+        self._ended.wait(max(0.0, seconds))
+
+    def call_at_end(self, wake: Callable[[], object]) -> bool:
+        """Call this when it ends, in its thread; gives whether that is still to come."""
+        with self._lock:
+            if self.has_ended:
+                return False
+            self._wakers.add(wake)
+            return True
+
+    def forget(self, wake: Callable[[], object]) -> None:
+        """Do not call this any more; returns when nobody does."""
+        with self._lock:
+            self._wakers.discard(wake)
+
+    def end(self, failure: EngineFault | None) -> None:
+        """Tell all that it has ended."""
+        with self._lock:
+            self.failure = failure
+            self._ended.set()
+            for wake in self._wakers:
+                with suppress(RuntimeError):  # its event loop is closed
+                    wake()
+            self._wakers.clear()
+
+    def bring_back(self, engine: OpaEngine, sources: Mapping[str, Source], *, tries: int, patience: float) -> None:
+        """Bring back all that is missing, and leave alone what is there.
+
+        Args:
+            engine: Makes its requests within the limits, and has no sources itself.
+            sources: Where the resources of each type come from.
+            tries: How often something may be brought.
+            patience: How many seconds another process's push may give no sign of life before this one takes its place.
+
+        Raises:
+            SourceFailed: A source cannot be read, or has resources that are refused.
+            EngineFault: It cannot be done, within the limits.
+        """
+        for tried in range(tries + 1):
+            try:
+                self.state = State.LOOKING
+                are_rules_missing, types = _missing(engine, sources)
+                if not are_rules_missing and not types:
+                    return
+                if tried == tries:
+                    break
+                self._pause(tried)
+                self._bring(engine, {type_: sources[type_] for type_ in types}, patience, rules=are_rules_missing)
+            except EngineFault as fault:
+                if self.limits.is_over:
+                    raise self._over() from fault
+                self.failure = copy(fault)  # whose traceback does not hold the resources
+                if _lasts(fault) or tried == tries:
+                    raise
+        raise _lost_again(are_rules_missing, types, tries, self.failure)
+
+    def _pause(self, tried: int) -> None:
+        """Wait longer each time; not all processes as long, or they would get into each other's way each time."""
+        if tried:
+            self.state = State.PAUSING
+            longest = min(_MOST_PAUSE, _FIRST_PAUSE * 2**tried)
+            self.limits.pause(random.uniform(longest / 2, longest))  # noqa: S311 - no secret
+
+    def _bring(self, engine: OpaEngine, sources: Mapping[str, Source], patience: float, *, rules: bool) -> None:
+        unseen = None
+        if rules:
+            self.state = State.INSTALLING
+            try:
+                engine.install()
+            except RulesNotInstalled:  # the resources tell more about an OPA that does not read what it was given
+                unseen = RulesNotInstalled(
+                    "OPA took the rules, and has none when it is asked: it lost them at once, or several OPAs answer "
+                    "at this address, and other ones to questions than to writes; ask one of them"
+                )
+        for type_, source in sources.items():
+            self.state = State.PUSHING
+            collect = partial(self._collected, type_, source)
+            engine.store.restore(type_, collect, patience=patience, limits=self.limits)
+        if unseen is not None:
+            raise unseen
+
+    def _collected(self, type_: str, source: Source) -> Prepared:
+        self.state = State.COLLECTING
+        found = collected(type_, source)
+        self.state = State.PUSHING
+        return found
+
+    def _over(self) -> EngineFault:
+        """Why it may not go on, and what went wrong before that."""
+        fault = self.limits.fault()
+        return fault if self.failure is None else type(fault)(f"{fault}; the last fault was: {self.failure}")
+
+
+def _missing(engine: OpaEngine, sources: Mapping[str, Source]) -> tuple[bool, list[str]]:
+    """Whether the rules are missing, and the types with a source of which nothing is current."""
+    are_rules_missing = False
+    try:
+        engine.decide([_ANYTHING])
+    except RulesNotInstalled:
+        are_rules_missing = True
+    states = {type_: engine.store.look(type_) for type_ in sources}
+    return are_rules_missing, [type_ for type_, state in states.items() if state is None or state.current is None]
+
+
+def _lasts(fault: EngineFault) -> bool:
+    """Whether another try at once would end in the same way."""
+    if isinstance(fault, OpaRefused):
+        # Others, 400 too, may be no more than that it forgot in between what a module needs.
+        return fault.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+    return isinstance(fault, _LASTING)
+
+
+def _lost_again(rules: bool, types: list[str], tries: int, failure: EngineFault | None) -> EngineFault:  # noqa: FBT001
+    what = " and ".join([*(["the rules"] if rules else []), *(f"the resources of `{type_}`" for type_ in types)])
+    text = f"OPA has lost {what} again, {tries} times in a row: see why it restarts, or who removes them"
+    if failure is not None:
+        text += f"; the last fault was: {failure}"
+    return RulesNotInstalled(text) if rules else ResourcesLost(text)
+
+
+def failure_of(error: BaseException) -> EngineFault:
+    """What ended a run, as the fault that questions are told: without a traceback, which would hold the resources."""
+    if isinstance(error, EngineFault):
+        return copy(error)
+    if isinstance(error, SourceFailed):
+        return ResourcesLost(str(error))
+    return EngineFault(f"bringing back what OPA lost ended by {type(error).__name__}: {error}")

@@ -1,0 +1,60 @@
+"""Where the resources come from that an OPA has lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from bridge.errors import InvalidSetting
+from bridge.resources import Collected, from_lines, from_objects
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from bridge.resources.prepared import Prepared
+
+Source: TypeAlias = Path | Callable[[], Iterable[object] | Collected]
+"""Where the resources of a type come from: a file of JSON Lines, or a callable that gives them as `push` takes them."""
+
+
+class SourceFailed(Exception):
+    """A source cannot be read, or has resources that are refused."""
+
+
+def checked_sources(sources: Mapping[str, Source], types: Collection[str]) -> dict[str, Source]:
+    """Sources that can be asked.
+
+    Raises:
+        InvalidSetting: A source is neither a path nor a callable, or is for no resource type of the rule set.
+    """
+    for type_, source in sources.items():
+        if type_ not in types:
+            raise InvalidSetting(f"`sources` has one for `{type_}`, which is no resource type of the rule set")
+        if not isinstance(source, Path) and not callable(source):
+            raise InvalidSetting(f"the source of `{type_}` must be the path of a file, or a callable")
+    return dict(sources)
+
+
+def collected(type_: str, source: Source) -> Prepared:
+    """The resources that a source gives, all of them or none.
+
+    Raises:
+        SourceFailed: It cannot be read, or has resources that are refused.
+    """
+    try:
+        if isinstance(source, Path):
+            with source.open("rb") as lines:
+                found = from_lines(lines)
+        else:
+            given = source()
+            found = given if isinstance(given, Collected) else from_objects(given)
+    except (Exception, SystemExit) as error:  # whatever an application's own source may raise
+        raise SourceFailed(f"OPA lost the resources of `{type_}`, and their source failed: {error}") from error
+    if found.refusals:
+        # What was pushed once is pushed whole again or not at all: nobody is there to read a report.
+        raise SourceFailed(
+            f"OPA lost the resources of `{type_}`, and {len(found.refusals)} of {found.read} in their source "
+            f"are refused: {found.refusals[0]}"
+        )
+    return found.resources

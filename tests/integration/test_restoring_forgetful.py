@@ -1,0 +1,252 @@
+"""An OPA that forgets at every moment of a restoring: all is brought back, or each question ends with its error."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager
+from threading import Lock
+
+import pytest
+import restoring_caller
+from fault_server import FaultServer
+from relay import relayed
+from restorer import CLAIMS, RESOURCES
+
+from bridge import OpaClient, OpaEngine, PolicyBridge, Reason, RuleSet
+from bridge.errors import EngineFault, OpaRefused, ResourcesLost, RulesNotInstalled
+from bridge.rendering import render
+
+DEADLINE = 60
+SAFETY = 120
+ROOT = ("jwt_policy_data",)
+TYPE = (*ROOT, "devices")
+MODULES = [module.path for module in reversed(render(RuleSet()))]
+ANSWERING = next(module.path for module in render(RuleSet()) if "\nanswer" in module.text)
+FORGOTTEN = 200
+
+
+@pytest.fixture
+def opa(start_opa):
+    """An OPA of the test's own, with nothing in it."""
+    opa = start_opa()
+    yield opa
+    opa.kill()
+
+
+@pytest.fixture
+def direct(opa):
+    """A client that nobody stands in between."""
+    with OpaClient(opa.url, deadline=DEADLINE) as client:
+        yield client
+
+
+@contextmanager
+def bridge_to(url, sources=None, **settings):
+    engine = OpaEngine(OpaClient(url, deadline=DEADLINE), sources=sources or {"devices": lambda: RESOURCES})
+    with PolicyBridge(engine, **settings) as opened:
+        yield opened
+
+
+def forget_rules(client):
+    for path in MODULES:
+        client.delete_policy(path)
+
+
+def forget_data(client):
+    client.delete_data(ROOT)
+
+
+def forget_both(client):
+    forget_rules(client)
+    forget_data(client)
+
+
+FORGET = {"rules": forget_rules, "data": forget_data, "both": forget_both}
+
+
+def asked(bridge):
+    return bridge.check(CLAIMS, "devices", "d1").reason, bridge.check(CLAIMS, "devices", "d2").reason
+
+
+WELL = (Reason.MATCHED, Reason.CONSTRAINT_FAILED)
+
+
+def requests_of_a_restoring(direct, url, what="both"):
+    """How many requests a question makes that finds this lost, when nothing else goes wrong."""
+    with relayed(url) as (through, relay), bridge_to(through) as bridge:
+        bridge.engine.restore()
+        del relay.lines[:]
+        FORGET[what](direct)
+        assert bridge.check(CLAIMS, "devices", "d1").reason is Reason.MATCHED
+        return len(relay.lines)
+
+
+@pytest.mark.parametrize("what", FORGET)
+def test_it_forgets_before_one_request_whichever(opa, direct, what):
+    """What it forgets before the run has looked for the last time is brought back by the same run."""
+    usual = requests_of_a_restoring(direct, opa.url, what)
+    assert 8 < usual < 40
+    raised = {}
+    for number in range(usual):
+        FORGET[what](direct)
+
+        def at(now, _, moment, number=number):
+            if now == number and moment == "before":
+                FORGET[what](direct)
+
+        with relayed(opa.url, at) as (through, relay), bridge_to(through) as bridge:
+            try:
+                assert bridge.check(CLAIMS, "devices", "d1").reason is Reason.MATCHED
+            except (ResourcesLost, RulesNotInstalled) as lost:
+                raised[number] = str(lost)
+            assert len(relay.lines) <= 3 * usual, "it makes requests without a bound"
+            bridge.engine.restore()
+            assert asked(bridge) == WELL
+    repetition, look = usual - 1, usual - 2
+    assert set(raised) == ({look, repetition} if what == "rules" else {repetition})
+    assert all("all that has a source was brought back before" in text for text in raised.values())
+
+
+def test_it_is_restarted_before_one_request_whichever(opa, direct, start_opa):
+    usual = requests_of_a_restoring(direct, opa.url)
+    with ExitStack() as running:
+        for number in range(usual):
+            forget_both(direct)
+
+            def at(now, _, moment, number=number):
+                nonlocal opa
+                if now == number and moment == "before":
+                    opa.kill()
+                    opa = start_opa(port=opa.port)
+                    running.callback(opa.kill)
+
+            with relayed(opa.url, at) as (through, relay), bridge_to(through) as bridge:
+                try:
+                    assert bridge.check(CLAIMS, "devices", "d1").reason is Reason.MATCHED
+                except (ResourcesLost, RulesNotInstalled):
+                    assert number == usual - 1
+                assert len(relay.lines) <= 3 * usual, "it makes requests without a bound"
+                bridge.engine.restore()
+                assert asked(bridge) == WELL
+
+
+@pytest.mark.parametrize("what", FORGET)
+def test_it_forgets_before_all_requests(opa, direct, what):
+    """A bounded number of requests, no answer, and the state in the error; afterwards all comes back."""
+    forgets = True
+
+    def at(_, __, moment):
+        if forgets and moment == "before":
+            FORGET[what](direct)
+
+    with relayed(opa.url, at) as (through, relay), bridge_to(through) as bridge:
+        with pytest.raises((ResourcesLost, RulesNotInstalled), match="could not be brought back"):
+            bridge.check(CLAIMS, "devices", "d1")
+        assert len(relay.lines) < 400
+        forgets = False
+        bridge.engine.restore()
+        assert asked(bridge) == WELL
+
+
+def called(settings):
+    return subprocess.Popen(
+        [sys.executable, restoring_caller.__file__, json.dumps(settings)], stdout=subprocess.PIPE, text=True
+    )
+
+
+def outcome(process):
+    with process:
+        try:
+            out, _ = process.communicate(timeout=SAFETY)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    found = json.loads(out)
+    assert found["late"] < SAFETY / 2, "a question did not end by its deadline"
+    return found["outcomes"]
+
+
+@pytest.mark.parametrize("kind", ["raise", "deny", "await"])
+def test_it_forgets_the_rules_between_their_install_and_its_check(opa, direct, kind):
+    """The check was a question once, which waited for what it was part of: no deadline ended that."""
+    moments = iter(["install", "check"])
+    awaited = next(moments)
+
+    def at(_, line, moment):
+        nonlocal awaited
+        if moment != "before":
+            return
+        if awaited == "install" and line.startswith("PUT /v1/policies"):
+            awaited = next(moments)
+        elif awaited == "check" and line.startswith("POST"):
+            awaited = next(moments, None)
+            forget_rules(direct)
+
+    with relayed(opa.url, at) as (through, _):
+        asked = outcome(called({"url": through, "kind": kind, "deadline": 60.0, "until": True}))
+    assert awaited is None
+    assert set(asked) == {"d1 matched", "d2 constraint_failed", "d1 listed"}
+
+
+@pytest.mark.parametrize("what", FORGET)
+def test_many_ask_one_that_forgets_before_each_of_200_requests(opa, direct, what):
+    """Two processes, in each of which four threads and four tasks ask until all is well."""
+    together = Lock()
+    count = 0
+
+    def forget():
+        if what != "data":
+            direct.delete_policy(ANSWERING)
+        if what != "rules":
+            direct.delete_data(ROOT)
+
+    def at(_, line, moment):
+        nonlocal count
+        if moment != "before":
+            return
+        with together:
+            if count < FORGOTTEN:
+                count += not line.startswith("POST")  # a question is no request of a restoring
+                forget()
+
+    with relayed(opa.url, at) as (through, _):
+        settings = {"url": through, "kind": "all", "deadline": 3.0, "until": True}
+        running = [called(settings) for _ in range(2)]
+        found = [outcome(process) for process in running]
+    assert count == FORGOTTEN
+    for asked in found:
+        answers = {name: times for name, times in asked.items() if name.partition(" ")[2][0].islower()}
+        assert set(answers) == {"d1 matched", "d2 constraint_failed", "d1 listed"}, "an answer from nothing"
+        errors = {name.partition(" ")[2] for name in set(asked) - set(answers)}
+        assert errors, "it forgot, and nobody was told"
+        assert all(issubclass(getattr(sys.modules["bridge.errors"], error), EngineFault) for error in errors)
+
+
+def test_rules_that_are_there_are_not_uploaded_again(opa):
+    """They may come from a bundle, which owns them: then nobody else can."""
+    with relayed(opa.url) as (through, relay), bridge_to(through) as bridge:
+        bridge.engine.install()
+        del relay.lines[:]
+        assert bridge.check(CLAIMS, "devices", "d1").reason is Reason.MATCHED
+        assert not [line for line in relay.lines if "/v1/policies" in line]
+
+
+def test_what_may_not_be_written_is_not_tried_again(opa):
+    """By a client without that right; the error says so."""
+    with relayed(opa.url) as (_, relay):
+
+        def answer(exchange):
+            if exchange.line.startswith("PUT"):
+                exchange.reply(b'{"code":"unauthorized","message":"no"}', "403 Forbidden")
+                exchange.close()
+            else:
+                relay.answer(exchange)
+
+        with FaultServer(answer) as server, bridge_to(server.url) as bridge:
+            with pytest.raises(RulesNotInstalled, match=r"could not be brought back: .*403"):
+                bridge.check(CLAIMS, "devices", "d1")
+            assert sum(line.startswith("PUT") for line in server.lines) == 1
+            with pytest.raises(OpaRefused):
+                bridge.engine.restore()

@@ -1,0 +1,72 @@
+"""Bridges with sources, for tests of what becomes of them."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+
+from restorer import CLAIMS, RESOURCES
+
+from bridge import OpaClient, OpaEngine, PolicyBridge
+
+DEADLINE = 60
+SAFETY = 60
+TYPE = ("jwt_policy_data", "devices")
+
+
+def engine_to(url, source=lambda: RESOURCES, *, deadline=DEADLINE, **settings):
+    return OpaEngine(OpaClient(url, deadline=deadline), sources={"devices": source}, **settings)
+
+
+@contextmanager
+def bridge_to(url, source=lambda: RESOURCES, *, on_error="raise", **settings):
+    with PolicyBridge(engine_to(url, source, **settings), on_error=on_error) as opened:
+        yield opened
+
+
+def check(bridge, id_="d1"):
+    return bridge.check(CLAIMS, "devices", id_)
+
+
+class Clock:
+    """Goes on when it is told to."""
+
+    def __init__(self):
+        self.now = 1_000.0
+
+    def __call__(self):
+        return self.now
+
+
+def with_clock(bridge):
+    clock = bridge.engine.restoration.clock = Clock()
+    return clock
+
+
+class Source:
+    def __init__(self):
+        self.asked = 0
+
+    def __call__(self):
+        self.asked += 1
+        return RESOURCES
+
+
+class Blocking:
+    """A source that gives nothing until it may."""
+
+    def __init__(self):
+        self.asked = 0
+        self.begun, self.may = threading.Event(), threading.Event()
+
+    def __call__(self):
+        self.asked += 1
+        self.begun.set()
+        assert self.may.wait(SAFETY)
+        return RESOURCES
+
+
+def let_it_end(source, restoration):
+    source.may.set()
+    restoration.last.thread.join(SAFETY)
+    assert restoration.last.has_ended

@@ -1,0 +1,395 @@
+"""The state machine that brings back what an OPA lost: its states, its bounds, and how long a question waits."""
+
+from __future__ import annotations
+
+import threading
+from itertools import chain, pairwise, repeat
+from types import SimpleNamespace
+
+import pytest
+
+from bridge import OpaClient
+from bridge.engines.restoring import Restoration
+from bridge.engines.restoring_wait import Wait
+from bridge.engines.restoring_run import Run, State
+from bridge.engines.restoring_sources import SourceFailed
+from bridge.errors import (
+    BadAnswer,
+    DeadlineExceeded,
+    EngineFault,
+    EngineTooOld,
+    EngineUnreachable,
+    LayoutDiffers,
+    OpaRefused,
+    PushOvertaken,
+    ResourcesLost,
+    RulesDiffer,
+    RulesNotInstalled,
+    SeveralStores,
+)
+from bridge.opa.limited import LimitedClient, Limits
+
+SAFETY = 60
+MISSING = RulesNotInstalled("no rules")
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1_000.0
+
+    def __call__(self):
+        return self.now
+
+
+def limits(seconds=300.0, clock=None):
+    return Limits(seconds, name="the run", setting="run_timeout", clock=clock or Clock())
+
+
+@pytest.fixture
+def no_pauses(monkeypatch):
+    """Pauses take no time; gives how long they would have been."""
+    pauses = []
+    monkeypatch.setattr(Limits, "pause", lambda _, seconds: pauses.append(seconds))
+    return pauses
+
+
+class Engine:
+    """One whose OPA is as the script says: at each look, whether the rules are missing and whether the devices are.
+
+    Args:
+        script: What each look finds, or raises.
+        on_bring: What installing or pushing raises, each time.
+    """
+
+    def __init__(self, *script, on_bring=()):
+        self._script = iter(script)
+        self._on_bring = chain(on_bring, repeat(None))
+        self._devices_missing = False
+        self.run = Run(limits())
+        self.seen = []
+        self.store = SimpleNamespace(look=self._look, restore=self._restore)
+
+    def decide(self, _):
+        self.seen.append(self.run.state)
+        found = next(self._script)
+        if isinstance(found, Exception):
+            raise found
+        are_rules_missing, self._devices_missing = found
+        if are_rules_missing:
+            raise MISSING
+
+    def _look(self, _):
+        return None if self._devices_missing else SimpleNamespace(current=object())
+
+    def _bring(self):
+        self.seen.append(self.run.state)
+        error = next(self._on_bring)
+        if error is not None:
+            raise error
+
+    def install(self):
+        self._bring()
+
+    def _restore(self, _, collect, *, patience, limits):
+        assert (patience, limits) == (30.0, self.run.limits)
+        self._bring()
+        collect()
+        self.seen.append(self.run.state)
+
+    def bring_back(self, source=list, tries=5):
+        def asked():
+            self.seen.append(self.run.state)
+            return source()
+
+        self.run.bring_back(self, {"devices": asked}, tries=tries, patience=30.0)
+        return self.seen
+
+
+L, I, P, C = State.LOOKING, State.INSTALLING, State.PUSHING, State.COLLECTING  # noqa: E741
+WELL, RULES, DEVICES, BOTH = (False, False), (True, False), (False, True), (True, True)
+
+
+@pytest.mark.parametrize(
+    ("script", "states"),
+    [
+        ([WELL], [L]),
+        ([RULES, WELL], [L, I, L]),
+        ([DEVICES, WELL], [L, P, C, P, L]),
+        ([BOTH, WELL], [L, I, P, C, P, L]),
+        ([RULES, DEVICES, WELL], [L, I, L, P, C, P, L]),
+        ([DEVICES, BOTH, RULES, WELL], [L, P, C, P, L, I, P, C, P, L, I, L]),
+    ],
+)
+def test_it_brings_what_is_missing_until_nothing_is(no_pauses, script, states):
+    engine = Engine(*script)
+    assert engine.bring_back() == states
+    assert len(no_pauses) == max(0, len(script) - 2), "before the second try and later ones"
+
+
+@pytest.mark.parametrize("tries", [1, 2, 5])
+def test_what_is_lost_again_and_again_ends_it(no_pauses, tries):
+    engine = Engine(*repeat(BOTH, 20))
+    with pytest.raises(RulesNotInstalled, match=f"lost the rules and the resources of `devices` again, {tries} times"):
+        engine.bring_back(tries=tries)
+    assert engine.seen.count(L) == tries + 1
+    assert engine.seen.count(I) == tries
+    assert len(no_pauses) == tries - 1
+    for earlier, later in pairwise(no_pauses):
+        assert earlier <= later * 1.000001, "they grow"
+
+
+def test_resources_that_are_lost_again_and_again(no_pauses):
+    with pytest.raises(ResourcesLost, match="lost the resources of `devices` again, 2 times"):
+        Engine(*repeat(DEVICES, 20)).bring_back(tries=2)
+    assert len(no_pauses) == 1
+
+
+PASSING = [
+    EngineUnreachable("down"),
+    DeadlineExceeded("slow"),
+    BadAnswer("odd"),
+    PushOvertaken("overtaken"),
+    ResourcesLost("lost in the middle"),
+    OpaRefused("compile error", status=400),
+    OpaRefused("broken", status=500),
+]
+LASTING = [
+    EngineTooOld("old"),
+    LayoutDiffers("layout"),
+    RulesDiffer("other rules"),
+    SeveralStores("two"),
+    OpaRefused("who are you", status=401),
+    OpaRefused("you may not", status=403),
+]
+
+
+@pytest.mark.parametrize("fault", PASSING, ids=str)
+def test_a_fault_that_may_pass_is_tried_again(no_pauses, fault):
+    assert Engine(RULES, RULES, WELL, on_bring=[fault]).bring_back() == [L, I, L, I, L]
+    assert Engine(fault, RULES, WELL).bring_back() == [L, L, I, L]
+    assert len(no_pauses) == 2
+    engine = Engine(*repeat(RULES, 20), on_bring=repeat(fault, 20))
+    with pytest.raises(EngineFault, match=f"last fault was: {fault}"):
+        engine.bring_back(tries=3)
+    assert engine.seen.count(I) == 3
+
+
+@pytest.mark.parametrize("fault", LASTING, ids=str)
+def test_a_fault_that_lasts_ends_it(no_pauses, fault):
+    for engine in (Engine(fault), Engine(RULES, on_bring=[fault])):
+        with pytest.raises(type(fault), match=str(fault)):
+            engine.bring_back()
+        assert engine.seen[-1] in (L, I)
+    assert no_pauses == []
+
+
+def test_rules_that_cannot_be_read_do_not_hide_what_the_resources_tell(no_pauses):
+    engine = Engine(BOTH, on_bring=[MISSING, SeveralStores("two")])
+    with pytest.raises(SeveralStores):
+        engine.bring_back()
+    engine = Engine(*repeat(RULES, 20), on_bring=repeat(MISSING, 20))
+    with pytest.raises(RulesNotInstalled, match="or several OPAs answer at this address"):
+        engine.bring_back(tries=2)
+    assert len(no_pauses) == 1
+
+
+def test_a_source_that_fails_ends_it(no_pauses):
+    with pytest.raises(SourceFailed, match="lost the resources of `devices`, and their source failed: no"):
+        Engine(DEVICES).bring_back(source=lambda: (_ for _ in ()).throw(OSError("no")))
+    assert no_pauses == []
+
+
+def test_a_run_whose_time_is_over_tells_what_went_wrong_before():
+    engine = Engine(RULES, RULES, on_bring=[EngineUnreachable("down"), EngineUnreachable("later")])
+    engine.run.limits.clock.now += 299.99  # the pause is no longer than what is left
+
+    def install(install=engine.install):
+        if engine.seen.count(I):
+            engine.run.limits.clock.now += 1
+        install()
+
+    engine.install = install
+    with pytest.raises(DeadlineExceeded, match=r"did not end within 300 s: raise `run_timeout`; .* was: down$"):
+        engine.bring_back()
+
+
+# --- limits
+
+
+def test_requests_within_limits():
+    clock = Clock()
+    bounds = limits(10.0, clock)
+    assert bounds.within(5.0) == 5.0
+    clock.now += 8
+    assert bounds.within(5.0) == 2.0
+    clock.now += 2
+    assert bounds.is_over
+    with pytest.raises(DeadlineExceeded, match="the run did not end within 10 s: raise `run_timeout`"):
+        bounds.within(5.0)
+    assert [bounds.within(seconds) for seconds in (5.0, 5.0, 0.5)] == [1.0, 1.0, 0.5], "to take away what is half done"
+    for _ in range(3):
+        with pytest.raises(DeadlineExceeded):
+            bounds.within(5.0)
+
+
+def test_limits_that_are_stopped():
+    bounds = limits()
+    paused = threading.Thread(target=bounds.pause, args=(SAFETY,))
+    paused.start()
+    bounds.stop()
+    paused.join(SAFETY)
+    assert not paused.is_alive()
+    assert bounds.is_over
+    with pytest.raises(EngineFault, match="was stopped, for the engine was closed"):
+        bounds.within(1.0)
+
+
+def test_no_pause_is_longer_than_what_is_left():
+    bounds = limits(10.0)
+    bounds.clock.now += 11
+    bounds.pause(1_000_000.0)
+
+
+def test_a_limited_client_asks_by_the_other_one():
+    asked = []
+
+    class Client(OpaClient):
+        def _call(self, *_, **__):
+            asked.append(_[3])
+            return SimpleNamespace(status=204)
+
+    clock = Clock()
+    limited = LimitedClient(Client("http://127.0.0.1:1", deadline=5.0), limits(8.0, clock))
+    limited.put_data(("a",), b"1")
+    limited.put_data(("a",), b"1", deadline=6.0)
+    clock.now += 7
+    limited.put_data(("a",), b"1")
+    assert asked == [5.0, 6.0, 1.0]
+    clock.now += 2
+    with pytest.raises(DeadlineExceeded):
+        limited.put_data(("a",), b"1")
+    assert len(asked) == 3
+
+
+# --- questions
+
+
+class Idle(Restoration):
+    """One whose runs do nothing by themselves."""
+
+    def __init__(self, clock):
+        super().__init__(lambda _: None, OpaClient("http://127.0.0.1:1"), {}, (), clock=clock)
+
+    def _begin(self, process):
+        process.run = Run(limits(300.0, self.clock))
+        return process.run
+
+    def end(self, failure=None):
+        with self._process.lock:
+            self._ended(self._process, self._process.run, failure)
+
+
+LOST = ResourcesLost("nothing there")
+
+
+def test_a_question_waits_for_what_is_left_of_its_deadline():
+    clock = Clock()
+    restoration = Idle(clock)
+    question = Wait(restoration, 5.0)
+    clock.now += 2
+    run, seconds = question.waits_for(LOST)
+    assert seconds == 3.0
+    clock.now += 1
+    restoration.end()
+    assert run.has_ended
+    assert question.again(LOST) == 2.0, "its repetition gets what is left"
+
+
+def test_a_question_whose_deadline_has_passed():
+    clock = Clock()
+    restoration = Idle(clock)
+    question = Wait(restoration, 5.0)
+    question.waits_for(LOST)
+    clock.now += 5
+    with pytest.raises(ResourcesLost, match=r"nothing there; it is being brought back for 5\.0 s now: it looks"):
+        question.again(LOST)
+    restoration.end()
+    with pytest.raises(ResourcesLost):
+        question.again(LOST)
+    late = Wait(restoration, 5.0)
+    clock.now += 6
+    assert late.waits_for(LOST)[1] == 0.0, "it begins a run, and does not wait"
+
+
+def test_a_question_waits_no_longer_than_the_run_may_last():
+    clock = Clock()
+    restoration = Idle(clock)
+    restoration.wanted(None)
+    clock.now += 298
+    assert Wait(restoration, 5.0).waits_for(LOST)[1] == 2.0
+    clock.now += 3
+    assert Wait(restoration, 5.0).waits_for(LOST)[1] == 0.0, "nobody waits for one that hangs"
+
+
+def test_a_run_that_ended_since_the_question_began_is_no_reason_for_another():
+    clock = Clock()
+    restoration = Idle(clock)
+    first, second = Wait(restoration, 5.0), Wait(restoration, 5.0)
+    run, _ = first.waits_for(LOST)
+    restoration.end()
+    assert second.waits_for(LOST)[0] is run
+    assert Wait(restoration, 5.0).waits_for(LOST)[0] is not run
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        (SeveralStores("two OPAs"), SeveralStores),
+        (EngineUnreachable("down"), ResourcesLost),
+        (RulesNotInstalled("gone"), ResourcesLost),
+    ],
+)
+def test_what_a_question_says_after_a_failure(failure, kind):
+    restoration = Idle(Clock())
+    question = Wait(restoration, 5.0)
+    question.waits_for(LOST)
+    restoration.end(failure)
+    assert question.again(LOST) == 5.0, "something may be back"
+    again = f"nothing there; it could not be brought back: {failure}; a question 0.1 s from now begins another try"
+    still = question.still(LOST)
+    assert type(still) is kind
+    assert str(still) == again
+    with pytest.raises(kind) as at_once:
+        Wait(restoration, 5.0).waits_for(LOST)
+    assert str(at_once.value) == again
+
+
+def test_an_answer_ends_the_row_of_failures():
+    clock = Clock()
+    restoration = Idle(clock)
+    for _ in range(4):
+        restoration.wanted(None)
+        restoration.end(EngineUnreachable("down"))
+    assert restoration.rests_for == pytest.approx(0.8)
+    restoration.helped()
+    restoration.wanted(None)
+    restoration.end(EngineUnreachable("down"))
+    assert restoration.rests_for == pytest.approx(0.1)
+
+
+def test_who_is_told_of_the_end():
+    run = Run(limits())
+    told = []
+
+    def closed():
+        raise RuntimeError("Event loop is closed")
+
+    def other():
+        told.append("other")
+
+    assert all(run.call_at_end(wake) for wake in (closed, other, told.clear))
+    run.forget(told.clear)
+    run.end(None)
+    assert told == ["other"]
+    assert run.has_ended
+    assert not run.call_at_end(other)
