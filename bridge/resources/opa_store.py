@@ -65,6 +65,16 @@ class OpaStore:
         """
         return self._documents.look(type_)
 
+    def is_pushed(self, type_: str) -> bool:
+        """Whether a push of the type has ever ended; one of no resources counts.
+
+        Raises:
+            LayoutDiffers: Its state is of a later layout.
+            EngineFault: OPA cannot be reached, or refuses, or what it has is no such document.
+        """
+        state = self.look(type_)
+        return state is not None and state.current is not None
+
     def replace(
         self, type_: str, resources: Mapping[bytes, bytes], *, told: Callable[[int], None] = lambda _: None
     ) -> str:
