@@ -47,6 +47,7 @@ def doctor(
             root = tuple(rule_set.data_root.split("."))
             client.require_version((*root, chosen[0], "state"))
             store = OpaStore(client, root, rule_set.policy.types)
+            store.require_one()
             pushed = [type_ for type_ in rule_set.policy.types if store.is_pushed(type_)]
             for type_ in chosen:
                 if pushed and type_ not in pushed:

@@ -12,7 +12,7 @@ from bridge.rendering import fingerprint
 from bridge.strict_json import ABSENT, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bridge.decision import Decision, Request
     from bridge.engines.piece import Piece, PieceRequest
@@ -106,6 +106,14 @@ class Dialogue:
             EngineFault: The reply has nothing that may be believed.
         """
         return read_own(self._result(reply), fingerprint=self._fingerprint, engine=OPA_NAME)
+
+    def note(self, current: Mapping[str, Value]) -> None:
+        """Note the stores that are read by other ways than questions.
+
+        Raises:
+            SeveralStores: Another OPA has answered meanwhile.
+        """
+        self._memory.note(current)
 
     def _result(self, reply: QueryReply) -> Value:
         if reply.result is ABSENT:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from bridge.decision import Request
 from bridge.engines.dialogue import OPA_BATCH_BYTES, OPA_NAME, Dialogue, body
 from bridge.engines.restoring import PATIENCE, Restoration
-from bridge.errors import EngineFault, Misuse, OpaRefused, ResourcesLost, RulesNotInstalled
+from bridge.errors import EngineFault, Misuse, OpaRefused, ResourcesLost, RulesNotInstalled, SeveralStores
 from bridge.opa import OpaClient
 from bridge.rendering import RuleSet, module_paths, render
 from bridge.resources import OpaStore
@@ -57,7 +57,7 @@ class OpaEngine:
         self._dialogue = Dialogue(self.rule_set)
         self._path = self._dialogue.path
         root = tuple(self.rule_set.data_root.split("."))
-        self._store = OpaStore(self.opa, root, self.rule_set.policy.types, self._held)
+        self._store = OpaStore(self.opa, root, self.rule_set.policy.types, self._held, self._dialogue.note)
         self._restoration = None
         if sources is not None:
             self._restoration = Restoration(self.install, self._store, sources, patience=patience)
@@ -161,13 +161,17 @@ class OpaEngine:
             deadline: Seconds for each call, in place of the client's.
 
         Raises:
+            SeveralStores: Several OPAs answer at this address; nothing was changed.
             EngineFault: OPA could not be reached, or refused; something may be left.
         """
         modules = [module.path for module in reversed(render(self.rule_set))]
         paths = [*modules, *(module_paths(self.rule_set) - set(modules))]
         fault = None
         try:
+            self._store.require_one()
             self.opa.delete_data(tuple(self.rule_set.data_root.split(".")), deadline=deadline)
+        except SeveralStores:
+            raise
         except EngineFault as error:
             fault = error
         for path in paths:
@@ -192,6 +196,6 @@ class OpaEngine:
         self._restoration.run()
         return ask()
 
-    def _held(self, question: bytes) -> dict[str, Value]:
-        reply = self.opa.query(self._dialogue.held_path, body(question), provenance=True)
+    def _held(self, question: bytes, *, fresh: bool) -> dict[str, Value]:
+        reply = self.opa.query(self._dialogue.held_path, body(question), provenance=True, fresh=fresh)
         return self._dialogue.held(reply)

@@ -116,7 +116,13 @@ class OpaClient:
         self._transport.close()
 
     def query(
-        self, path: Sequence[str], body: bytes, *, provenance: bool = False, deadline: float | None = None
+        self,
+        path: Sequence[str],
+        body: bytes,
+        *,
+        provenance: bool = False,
+        deadline: float | None = None,
+        fresh: bool = False,
     ) -> QueryReply:
         """Ask for a document, by POST: what `data.NAME.NAME...` is for an input.
 
@@ -125,23 +131,25 @@ class OpaClient:
             body: JSON, an object with the member `input`.
             provenance: Ask for OPA's version and its bundles' revisions as well, and refuse an OPA that is too old.
             deadline: Seconds.
+            fresh: Ask on a new connection, so that whoever spreads connections over several OPAs chooses anew.
 
         Raises:
             EngineTooOld: Provenance was asked for, and OPA is older than 1.20.1.
         """
         target = self._queries.target(path, provenance=provenance)
-        answer = self._call("POST", target, body, deadline, is_read=True)
+        answer = self._call("POST", target, body, deadline, is_read=True, fresh=fresh)
         return self._queries.reply(answer, target, provenance=provenance)
 
-    def get_data(self, path: Sequence[str], *, deadline: float | None = None) -> Value | Absent:
+    def get_data(self, path: Sequence[str], *, deadline: float | None = None, fresh: bool = False) -> Value | Absent:
         """A document, rules evaluated without an input, or `ABSENT`.
 
         Args:
             path: The names from the root down; none for all documents.
             deadline: Seconds.
+            fresh: Ask on a new connection, as for `query`.
         """
         target = data_path(path, root=True)
-        answer = self._read("GET", target, None, deadline)
+        answer = self._read("GET", target, None, deadline, fresh=fresh)
         return _result(answer, target)
 
     def get_data_text(self, path: Sequence[str], *, deadline: float | None = None) -> str | Absent:
@@ -339,13 +347,19 @@ class OpaClient:
         *,
         is_read: bool,
         if_absent: bool = False,
+        fresh: bool = False,
     ) -> Answer:
         body = sendable(body)
         seconds = self.deadline if deadline is None else checked_deadline(deadline)
-        return self._transport.call(method, target, body, seconds=seconds, is_read=is_read, if_absent=if_absent)
+        return self._transport.call(
+            method, target, body, seconds=seconds, is_read=is_read, if_absent=if_absent, fresh=fresh
+        )
 
-    def _read(self, method: str, target: str, body: bytes | None, deadline: float | None) -> Answer:
-        return read(self._call(method, target, body, deadline, is_read=True), f"{method} {target}", self._token)
+    def _read(
+        self, method: str, target: str, body: bytes | None, deadline: float | None, *, fresh: bool = False
+    ) -> Answer:
+        answer = self._call(method, target, body, deadline, is_read=True, fresh=fresh)
+        return read(answer, f"{method} {target}", self._token)
 
     def _write(self, method: str, target: str, body: bytes | None, deadline: float | None) -> None:
         answer = self._call(method, target, body, deadline, is_read=False)

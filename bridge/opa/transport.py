@@ -59,6 +59,7 @@ class Transport:
         seconds: float,
         is_read: bool,
         if_absent: bool = False,
+        fresh: bool = False,
     ) -> Answer:
         """Ask, and give the answer, whatever its status.
 
@@ -69,6 +70,8 @@ class Transport:
             seconds: For everything together.
             is_read: It changes nothing in OPA, so it may be repeated when a connection breaks.
             if_absent: Only where there is nothing yet.
+            fresh: On a new connection, in place of the last one that was used: whoever spreads connections over
+                several servers chooses anew.
 
         Raises:
             EngineUnreachable: No connection, or it broke.
@@ -85,8 +88,11 @@ class Transport:
         head = self._head(method, target, body, if_absent=if_absent)
         while True:
             fault = None
+            if fresh:
+                _close_last(idle)
             try:
-                answer = self._exchange(self._connection(idle, attempts.end, is_read=is_read), idle, method, head, body)
+                connection = self._connection(deque() if fresh else idle, attempts.end, is_read=is_read)
+                answer = self._exchange(connection, idle, method, head, body)
             except FOREIGN as error:
                 fault, pause = attempts.after(error)
             if fault is None:
@@ -145,9 +151,14 @@ class Transport:
 
 
 def _close_all(idle: deque[Connection]) -> None:
-    while True:
-        try:
-            connection = idle.pop()
-        except IndexError:
-            return
-        connection.close()
+    while _close_last(idle):
+        pass
+
+
+def _close_last(idle: deque[Connection]) -> bool:
+    try:
+        connection = idle.pop()
+    except IndexError:
+        return False
+    connection.close()
+    return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left, insort
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from bridge.errors import Misuse, ResourcesLost
 from bridge.resources import layout
@@ -83,6 +83,10 @@ class MemoryStore:
     def __init__(self, types: Sequence[str]) -> None:
         self._lock = threading.Lock()
         self._held = {encode(type_): _NOTHING for type_ in types}
+
+    def operation(self) -> Self:
+        """Itself: it is always the same one."""
+        return self
 
     def find(self, request: Request) -> tuple[bytes | None, str | None]:
         """The stored resource that a request by id is about, in canonical text, and the revision it is of.
