@@ -10,6 +10,7 @@ from bridge.engines.dialogue import OPA_BATCH_BYTES, OPA_NAME, Dialogue, body
 from bridge.engines.opa import OpaEngine
 from bridge.engines.restoring import PATIENCE
 from bridge.errors import ResourcesLost, RulesNotInstalled
+from bridge.process_bound import ProcessBound
 from bridge.rendering import RuleSet
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _Answer = TypeVar("_Answer")
 
 
-class AsyncOpaEngine:
+class AsyncOpaEngine(ProcessBound):
     """Decides on an OPA server that has the rule set installed.
 
     Args:

@@ -10,6 +10,7 @@ from bridge.engines.dialogue import OPA_BATCH_BYTES, OPA_NAME, Dialogue, body
 from bridge.engines.restoring import PATIENCE, Restoration
 from bridge.errors import EngineFault, Misuse, OpaRefused, ResourcesLost, RulesNotInstalled, SeveralStores
 from bridge.opa import OpaClient
+from bridge.process_bound import ProcessBound
 from bridge.rendering import RuleSet, module_paths, render
 from bridge.resources import OpaStore
 
@@ -25,7 +26,7 @@ _Answer = TypeVar("_Answer")
 _ANYTHING: Final = Request(claims=None, type=None)
 
 
-class OpaEngine:
+class OpaEngine(ProcessBound):
     """Decides on an OPA server that has the rule set installed.
 
     Args:

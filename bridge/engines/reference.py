@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from bridge import reference
 from bridge.engines.in_process import piece_of, refuse_never_pushed
+from bridge.process_bound import ProcessBound
 from bridge.rendering import RuleSet
 from bridge.resources import MemoryStore
 from bridge.strict_json import Repeated, parse_canonical
@@ -23,7 +24,7 @@ _parsed: Final = Repeated(parse_canonical)
 """Types come again and again. Nothing changes what was parsed."""
 
 
-class ReferenceEngine:
+class ReferenceEngine(ProcessBound):
     """Decides in plain Python, by the definition itself: for tests, and to compare with.
 
     Args:

@@ -22,6 +22,7 @@ from bridge.engines import wasm_call
 from bridge.engines.answer import input_for, read_answer
 from bridge.engines.in_process import piece_of, refuse_never_pushed
 from bridge.errors import BadAnswer, DeadlineExceeded, EngineFault, InvalidSetting
+from bridge.process_bound import ProcessBound
 from bridge.rendering import RuleSet, default_wasm, entrypoints, fingerprint
 from bridge.resources import MemoryStore
 from bridge.strict_json import Repeated, parse
@@ -48,7 +49,7 @@ _NO_DATA: Final = b"{}"
 _ANY: Final = Request(claims=None, type=None)
 
 
-class WasmEngine:
+class WasmEngine(ProcessBound):
     """Decides with the Wasm build of the rules: no server, the default.
 
     Threads may share one; each evaluation has an instance of its own. A forked child makes its own as well.

@@ -16,6 +16,7 @@ from bridge.opa.replies import CompileReply, Health, Memory, QueryReply, StoredP
 from bridge.opa.settings import DEADLINE, MAX_ANSWER, OpaSettings, checked_deadline
 from bridge.opa.transport import Transport
 from bridge.opa.version import require
+from bridge.process_bound import ProcessBound
 from bridge.strict_json import ABSENT, Absent, scan_leniently, sorted_text
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _DECODER: Final = json.JSONDecoder()  # it only tells where a value ends
 _NO_INPUT: Final = b'{"input":{}}'
 
 
-class OpaClient:
+class OpaClient(ProcessBound):
     """Speaks to one OPA; threads and forked children may share it.
 
     Every call may be given a `deadline` of its own: seconds for the whole of it, from the connection to the last

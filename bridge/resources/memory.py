@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
 from bridge.errors import Misuse, ResourcesLost
+from bridge.process_bound import ProcessBound
 from bridge.resources import layout
 from bridge.resources.prepared import Prepared, custom_data_of, prepare
 from bridge.resources.store import Changed, Difference, next_revision
@@ -74,7 +75,7 @@ class Held:
 _NOTHING: Final = Held(None, Prepared())
 
 
-class MemoryStore:
+class MemoryStore(ProcessBound):
     """Keeps resources in canonical text by type and id; threads may share it.
 
     Types and ids are looked up by their canonical JSON text, which is the same for equal strings and for no others.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from copy import copy
 from typing import TYPE_CHECKING, Self
 
+from bridge.process_bound import ProcessBound
 from bridge.resources import layout, opa_compare
 from bridge.resources.opa_change import Changes
 from bridge.resources.opa_documents import Documents
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bridge.strict_json import Value
 
 
-class OpaStore:
+class OpaStore(ProcessBound):
     """Keeps the resources of each type in generations, one of which is current.
 
     Args:
@@ -51,8 +51,9 @@ class OpaStore:
         By itself, each call is an operation. Before one writes, it looks for the stores of all types on two new
         connections.
         """
-        found = copy(self)
+        found = type(self).__new__(type(self))
         found._documents = self._documents.operation()  # noqa: SLF001 - its own
+        found._held = self._held  # noqa: SLF001
         return found
 
     def require_one(self) -> None:
