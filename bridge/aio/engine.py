@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
 from bridge.aio.client import AsyncOpaClient
-from bridge.engines.dialogue import OPA_BATCH_BYTES, OPA_NAME, Dialogue, body
+from bridge.engines.dialogue import OPA_BATCH_BYTES, OPA_NAME, body
 from bridge.engines.opa import OpaEngine
 from bridge.engines.restoring import PATIENCE
 from bridge.errors import ResourcesLost, RulesNotInstalled
@@ -54,8 +54,8 @@ class AsyncOpaEngine(ProcessBound):
     ) -> None:
         self.rule_set = rule_set or RuleSet()
         self.opa = AsyncOpaClient(opa) if isinstance(opa, str) else opa
-        self._dialogue = Dialogue(self.rule_set)
         self.waiting = OpaEngine(self.opa.waiting(), self.rule_set, sources=sources, patience=patience)
+        self._dialogue = self.waiting._dialogue  # noqa: SLF001 - which OPAs answered, both must know
         self._restoring: asyncio.Future[None] | None = None
 
     async def decide(self, requests: Sequence[Request]) -> list[Decision]:

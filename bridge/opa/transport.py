@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from http import HTTPStatus
+from itertools import count
 from time import sleep
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +34,7 @@ class Transport:
         self._address = settings.address
         self._fields = "".join(f"{name}: {value}\r\n" for name, value in settings.fields.items())
         self._closed = False
+        self._turns = count()
         self._open()
 
     def _open(self) -> deque[Connection]:
@@ -71,7 +73,7 @@ class Transport:
             is_read: It changes nothing in OPA, so it may be repeated when a connection breaks.
             if_absent: Only where there is nothing yet.
             fresh: On a new connection, in place of the last one that was used: whoever spreads connections over
-                several servers chooses anew.
+                several servers chooses anew. Where the host's name has several addresses, it is each one's turn.
 
         Raises:
             EngineUnreachable: No connection, or it broke.
@@ -91,7 +93,8 @@ class Transport:
             if fresh:
                 _close_last(idle)
             try:
-                connection = self._connection(deque() if fresh else idle, attempts.end, is_read=is_read)
+                turn = next(self._turns) if fresh else None
+                connection = self._connection(deque() if fresh else idle, attempts.end, is_read=is_read, turn=turn)
                 answer = self._exchange(connection, idle, method, head, body)
             except FOREIGN as error:
                 fault, pause = attempts.after(error)
@@ -136,12 +139,12 @@ class Transport:
                 _close_all(idle)
         return None if found is None else Answer(response.status, found)
 
-    def _connection(self, idle: deque[Connection], end: float, *, is_read: bool) -> Connection:
+    def _connection(self, idle: deque[Connection], end: float, *, is_read: bool, turn: int | None = None) -> Connection:
         while True:
             try:
                 connection = idle.pop()
             except IndexError:
-                connection = Connection(self._address.host, self._address.port, self._settings.tls)
+                connection = Connection(self._address.host, self._address.port, self._settings.tls, turn=turn)
             if connection.serve(end) and (is_read or not connection.is_for_reads):
                 return connection
             connection.close()

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import socket
+from itertools import count
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 from balancer import by_connection, by_request, in_turn
@@ -14,6 +17,7 @@ from stored import recounted
 
 from bridge import EngineFault, OpaClient, OpaEngine, PolicyBridge, ResourcesLost, SeveralStores
 from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge
+from bridge.opa import lookup
 from bridge.resources import from_objects, generation
 
 if TYPE_CHECKING:
@@ -216,6 +220,44 @@ def test_what_a_write_has_seen_is_known_to_those_who_read(urls):
                 ask()
         with pytest.raises(SeveralStores):
             bridge.push("devices", [device("a", n=1)], force=True)
+
+
+def test_what_an_awaited_write_has_seen_is_known_to_those_who_read(urls):
+    filled(urls[:2], "devices")
+    chosen = [urls[0]]
+
+    async def awaited(url):
+        async with AsyncPolicyBridge(AsyncOpaEngine(AsyncOpaClient(url, deadline=60))) as bridge:
+            assert await bridge.check(GRANTED, "devices", "a")
+            chosen[0] = urls[1]
+            await bridge.push("devices", [device("a", n=2)], force=True)
+            chosen[0] = urls[0]
+            with pytest.raises(SeveralStores):
+                await bridge.check(GRANTED, "devices", "a")
+
+    with by_request(lambda *_: chosen[0]) as (url, _):
+        asyncio.run(awaited(url))
+
+
+@pytest.mark.parametrize("rotates", [False, True])
+def test_a_name_with_several_addresses(urls, monkeypatch, rotates):
+    """As a service of many pods has it: whoever connects to the first of them would never see the others."""
+    addresses = [("127.0.0.1", urlsplit(url).port) for url in urls]
+    filled(urls, *TYPES)
+    before = documents(urls)
+    turns = count()
+
+    def looked_up(*_):
+        turn = next(turns) if rotates else 0  # some name services take turns, and some do not
+        order = addresses[turn % 3 :] + addresses[: turn % 3]
+        return [(socket.AF_INET, address) for address in order]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lookup, "_look_up", looked_up)
+        for name in (*WRITES, *READS):
+            with bridge_to("http://opa.invalid:8181") as bridge, pytest.raises(SeveralStores):
+                (WRITES | READS)[name](bridge)
+    assert documents(urls) == before
 
 
 def requests_of(urls, call):
