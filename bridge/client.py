@@ -10,6 +10,7 @@ from bridge.errors import EngineFault, Misuse, PushRefused
 from bridge.explaining import Explanation, explanation
 from bridge.freshness import refuse_stale, revision_number
 from bridge.listing import LIMIT, Listing, listing
+from bridge.process_bound import ProcessBound
 from bridge.resources import Collected, from_objects, push, sync
 from bridge.strict_json import ABSENT, encode
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from bridge.tokens import TokenVerifier
 
 
-class PolicyBridge:
+class PolicyBridge(ProcessBound):
     """Asks an engine what a token's policy claim lets its bearer access.
 
     Safe to share between threads. Fails closed: a fault raises, or, on demand, denies.

@@ -65,6 +65,9 @@ class _Nothing(dict[str, str]):
     def _refuse(self, *_args: object, **_kwargs: object) -> NoReturn:
         raise TypeError("a decision cannot be changed")
 
+    def __reduce__(self) -> str:
+        return "NO_BUNDLES"  # whoever is unpickled or copied shares it as well
+
     __setitem__ = __ior__ = setdefault = update = _refuse
 
 

@@ -95,7 +95,8 @@ class MalformedInput(BridgeError):
         return ": ".join([*parts, f"{self.cause} ({self.rule})"])
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild_malformed, (self.cause, self.rule, self.what, self.line, self.column, self.pointer))
+        arguments = (self.cause, self.rule, self.what, self.line, self.column, self.pointer)
+        return (_rebuild_malformed, arguments, vars(self))
 
     def named(self, what: str) -> MalformedInput:
         """The same error, saying that it is about `what`."""
@@ -219,7 +220,7 @@ class OpaRefused(EngineFault):
 
     def __reduce__(self) -> tuple[object, ...]:
         # Its arguments go by keyword, which pickle cannot know.
-        return (_rebuild_refused, (str(self), self.status, self.opa_code, self.opa_message))
+        return (_rebuild_refused, (str(self), self.status, self.opa_code, self.opa_message), vars(self))
 
 
 def _rebuild_refused(message: str, status: int, opa_code: str, opa_message: str) -> OpaRefused:
@@ -291,7 +292,7 @@ class PartialAnswer(EngineFault):
         self.decisions = list(decisions)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (PartialAnswer, (self.fault, tuple(self.decisions)))
+        return (PartialAnswer, (self.fault, tuple(self.decisions)), vars(self))
 
 
 class Misuse(BridgeError):
@@ -320,7 +321,7 @@ class PushRefused(BridgeError):
         self.refusals = refusals
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (PushRefused, (str(self), self.refusals))
+        return (PushRefused, (str(self), self.refusals), vars(self))
 
 
 class ListChanged(BridgeError):

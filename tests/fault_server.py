@@ -31,6 +31,7 @@ def ends_by_deadline(seconds: float) -> Iterator[None]:
         yield
     assert seconds <= time.monotonic() - start < _NEVER
 
+
 NONCE = "the nonce of the question"
 """Where it stands in the body of a reply, the reply echoes the nonce, as the rules do."""
 

@@ -11,6 +11,7 @@ from bridge.errors import EngineFault
 from bridge.explaining import Explanation, explanation
 from bridge.freshness import refuse_stale, revision_number
 from bridge.listing import LIMIT, Listing, listing
+from bridge.process_bound import ProcessBound
 from bridge.strict_json import ABSENT
 from bridge.tokens import JwkSet, StaticKey, TokenVerifier
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 
-class AsyncPolicyBridge:
+class AsyncPolicyBridge(ProcessBound):
     """Asks an OPA server what a token's policy claim lets its bearer access.
 
     To be shared by all tasks of one event loop; use it in `async with`, or `await bridge.close()`. Whatever

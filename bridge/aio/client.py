@@ -8,6 +8,7 @@ from bridge.aio.transport import AsyncTransport
 from bridge.opa import OpaClient
 from bridge.opa.queries import Queries, sendable
 from bridge.opa.settings import DEADLINE, MAX_ANSWER, OpaSettings, checked_deadline
+from bridge.process_bound import ProcessBound
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from bridge.opa.question import Question
 
 
-class AsyncOpaClient:
+class AsyncOpaClient(ProcessBound):
     """Asks one OPA; for all tasks of one event loop. Settings and errors are those of `OpaClient`.
 
     Args:

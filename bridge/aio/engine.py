@@ -8,11 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from bridge.aio.client import AsyncOpaClient
-from bridge.engines.dialogue import OPA_BATCH_BYTES, OPA_NAME, Dialogue
+from bridge.engines.dialogue import OPA_BATCH_BYTES, OPA_NAME
 from bridge.engines.opa import LOST, OpaEngine
 from bridge.engines.restoring import PATIENCE, RESTORE_TIMEOUT, RESTORE_TRIES
 from bridge.engines.restoring_wait import Wait
 from bridge.opa.question import Question
+from bridge.process_bound import ProcessBound
 from bridge.rendering import RuleSet
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _Answer = TypeVar("_Answer")
 
 
-class AsyncOpaEngine:
+class AsyncOpaEngine(ProcessBound):
     """Decides on an OPA server that has the rule set installed.
 
     Args:
@@ -61,7 +62,6 @@ class AsyncOpaEngine:
     ) -> None:
         self.rule_set = rule_set or RuleSet()
         self.opa = AsyncOpaClient(opa) if isinstance(opa, str) else opa
-        self._dialogue = Dialogue(self.rule_set)
         self.waiting = OpaEngine(
             self.opa.waiting(),
             self.rule_set,
@@ -70,6 +70,7 @@ class AsyncOpaEngine:
             restore_timeout=restore_timeout,
             restore_tries=restore_tries,
         )
+        self._dialogue = self.waiting._dialogue  # noqa: SLF001 - which OPAs answered, both must know
 
     async def decide(self, requests: Sequence[Request]) -> list[Decision]:
         """Exactly one decision for each request, in the same order.

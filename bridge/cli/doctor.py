@@ -28,8 +28,10 @@ def doctor(
 
     `jwt-bridge push` mends what is found.
 
-    Exit status: 0 when all is well, 1 when something is not, 2 for misuse, 3 when OPA failed or has lost the
-    resources, or they changed meanwhile.
+    A type that nothing was ever pushed for has "none pushed"; that is no fault while OPA has resources of another one.
+
+    Exit status: 0 when all is well, 1 when something is not, 2 for misuse, 3 when OPA failed or has no resources of
+    any type, or they changed meanwhile.
 
     Examples:
       jwt-bridge doctor --opa-url http://127.0.0.1:8181
@@ -45,7 +47,12 @@ def doctor(
             root = tuple(rule_set.data_root.split("."))
             client.require_version((*root, chosen[0], "state"))
             store = OpaStore(client, root, rule_set.policy.types)
+            store.require_one()
+            pushed = [type_ for type_ in rule_set.policy.types if store.is_pushed(type_)]
             for type_ in chosen:
+                if pushed and type_ not in pushed:
+                    say(f"{type_}: none pushed")
+                    continue
                 try:
                     with sending(None) as told:
                         found = store.recount(type_, told=told)

@@ -14,7 +14,7 @@ from bridge.rendering import fingerprint
 from bridge.strict_json import ABSENT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bridge.decision import Decision, Request
     from bridge.engines.piece import Piece, PieceRequest
@@ -115,6 +115,14 @@ class Dialogue:
         """
         result = self._result(reply)
         return read_own(result, _HELD, fingerprint=self._fingerprint, engine=OPA_NAME, nonce=reply.nonce)[0]
+
+    def note(self, current: Mapping[str, Value]) -> None:
+        """Note the stores that are read by other ways than questions.
+
+        Raises:
+            SeveralStores: Another OPA has answered meanwhile.
+        """
+        self._memory.note(current)
 
     def _result(self, reply: QueryReply) -> Value:
         if reply.result is ABSENT:

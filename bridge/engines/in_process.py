@@ -1,4 +1,4 @@
-"""Lists of resources that are held in this process."""
+"""Questions about resources that are held in this process: lists, and what has no answer before a push."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.decision import Reason, Request
 from bridge.engines.piece import SCANNED, Piece
+from bridge.errors import ResourcesLost
 from bridge.policy import Policy, parse_policy
 from bridge.resources.layout import PAGE, posting_texts
 from bridge.strict_json import ABSENT, encode, parse
@@ -36,11 +37,16 @@ def piece_of(
         decide: The engine's own.
         store: The resources.
         settings: What the engine decides by.
+
+    Raises:
+        ResourcesLost: Nothing was ever pushed for the type.
     """
     (probe,) = decide([Request(request.claims, request.type, _PROBE)])
     if probe.reason in _FOR_ALL:
         return Piece(decision=probe)
     held = store.held(request.type)
+    if held.revision is None:
+        raise _never_pushed(request.type)
     description = _description(request, settings)
     if description is None or (description.id is ABSENT and not description.custom_data):
         ids, everything = held.all_ids(), True
@@ -52,6 +58,30 @@ def piece_of(
     if not everything:
         found = [_allowed(page, request, decide, held) for page in found]
     return Piece(None, everything, [[str(parse(id_)) for id_ in page] for page in found], length, held.revision)
+
+
+def refuse_never_pushed(request: Request, decision: Decision, revision: str | None) -> None:
+    """Refuse a denial by id that says no more than that nothing was ever pushed for the type (R2).
+
+    Args:
+        request: What was asked.
+        decision: What was decided.
+        revision: The revision of the resources that were asked, or None where there are none.
+
+    Raises:
+        ResourcesLost: There is no decision.
+    """
+    # R1 and malformed input come first, and then the decision has their reason.
+    if revision is None and decision.reason is Reason.UNKNOWN_RESOURCE and request.is_by_id:
+        assert request.type is not None
+        raise _never_pushed(request.type)
+
+
+def _never_pushed(type_: bytes) -> ResourcesLost:
+    return ResourcesLost(
+        f"no resources of `{parse(type_)}` were ever pushed to this engine, which keeps them in its own process: "
+        "push them in each process, even if there are none, before it asks by id or lists"
+    )
 
 
 def _description(request: PieceRequest, settings: PolicySettings) -> Description | None:

@@ -9,9 +9,10 @@ from bridge.decision import Request
 from bridge.engines.dialogue import OPA_BATCH_BYTES, OPA_NAME, Dialogue
 from bridge.engines.restoring import PATIENCE, RESTORE_TIMEOUT, RESTORE_TRIES, Restoration
 from bridge.engines.restoring_wait import Wait
-from bridge.errors import EngineFault, Misuse, OpaRefused, ResourcesLost, RulesNotInstalled
+from bridge.errors import EngineFault, Misuse, OpaRefused, ResourcesLost, RulesNotInstalled, SeveralStores
 from bridge.opa import OpaClient
 from bridge.opa.question import Question
+from bridge.process_bound import ProcessBound
 from bridge.rendering import RuleSet, module_paths, render
 from bridge.resources import OpaStore
 
@@ -30,7 +31,7 @@ LOST: Final = (ResourcesLost, RulesNotInstalled)
 """What is brought back where there are sources."""
 
 
-class OpaEngine:
+class OpaEngine(ProcessBound):
     """Decides on an OPA server that has the rule set installed.
 
     Args:
@@ -68,7 +69,7 @@ class OpaEngine:
         self._dialogue = Dialogue(self.rule_set)
         self._path = self._dialogue.path
         root = tuple(self.rule_set.data_root.split("."))
-        self._store = OpaStore(self.opa, root, self.rule_set.policy.types, self._held)
+        self._store = OpaStore(self.opa, root, self.rule_set.policy.types, self._held, self._dialogue.note)
         self._restoration = None
         if sources is not None:
             self._restoration = Restoration(
@@ -186,13 +187,17 @@ class OpaEngine:
             deadline: Seconds for each call, in place of the client's.
 
         Raises:
+            SeveralStores: Several OPAs answer at this address; nothing was changed.
             EngineFault: OPA could not be reached, or refused; something may be left.
         """
         modules = [module.path for module in reversed(render(self.rule_set))]
         paths = [*modules, *(module_paths(self.rule_set) - set(modules))]
         fault = None
         try:
+            self._store.require_one()
             self.opa.delete_data(tuple(self.rule_set.data_root.split(".")), deadline=deadline)
+        except SeveralStores:
+            raise
         except EngineFault as error:
             fault = error
         for path in paths:
@@ -238,6 +243,6 @@ class OpaEngine:
         engine.store.share_revisions(self._store)
         return engine
 
-    def _held(self, question: bytes) -> dict[str, Value]:
-        reply = self.opa.query(self._dialogue.held_path, Question(question), provenance=True)
+    def _held(self, question: bytes, *, fresh: bool) -> dict[str, Value]:
+        reply = self.opa.query(self._dialogue.held_path, Question(question), provenance=True, fresh=fresh)
         return self._dialogue.held(reply)

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bridge import reference
-from bridge.engines.in_process import piece_of
+from bridge.engines.in_process import piece_of, refuse_never_pushed
+from bridge.process_bound import ProcessBound
 from bridge.rendering import RuleSet
 from bridge.resources import MemoryStore
 from bridge.strict_json import Repeated, parse_canonical
@@ -23,7 +24,7 @@ _parsed: Final = Repeated(parse_canonical)
 """Types come again and again. Nothing changes what was parsed."""
 
 
-class ReferenceEngine:
+class ReferenceEngine(ProcessBound):
     """Decides in plain Python, by the definition itself: for tests, and to compare with.
 
     Args:
@@ -48,15 +49,27 @@ class ReferenceEngine:
         return self._store
 
     def decide(self, requests: Sequence[Request]) -> list[Decision]:
-        """Exactly one decision for each request, in the same order."""
+        """Exactly one decision for each request, in the same order.
+
+        Raises:
+            ResourcesLost: One of them is by id, and nothing was ever pushed for its type.
+        """
         return [self._decided(request)[0] for request in requests]
 
     def explain(self, request: Request) -> tuple[Decision, bytes | None]:
-        """The decision, and the stored resource it is about, in canonical text, where it was asked by id and known."""
+        """The decision, and the stored resource it is about, in canonical text, where it was asked by id and known.
+
+        Raises:
+            ResourcesLost: It is asked by id, and nothing was ever pushed for its type.
+        """
         return self._decided(request)
 
     def piece(self, request: PieceRequest) -> Piece:
-        """A piece of a list."""
+        """A piece of a list.
+
+        Raises:
+            ResourcesLost: Nothing was ever pushed for the type.
+        """
         return piece_of(request, self.decide, self._store, self.rule_set.policy)
 
     def install(self) -> None:
@@ -79,6 +92,7 @@ class ReferenceEngine:
         found, revision = self._store.find(request)
         stored = {} if found is None else {str(value["type"]): {str(value["id"]): parse_canonical(found)}}
         decision = reference.decide(value, self.rule_set.policy, stored, policy)
+        refuse_never_pushed(request, decision, revision)
         return decision if revision is None else replace(decision, revision=revision), found
 
     def _claims_in(self, text: bytes) -> tuple[Value, Policy | Decision | None]:

@@ -20,8 +20,9 @@ import wasmtime
 from bridge.decision import Request
 from bridge.engines import wasm_call
 from bridge.engines.answer import input_for, read_answer
-from bridge.engines.in_process import piece_of
+from bridge.engines.in_process import piece_of, refuse_never_pushed
 from bridge.errors import BadAnswer, DeadlineExceeded, EngineFault, InvalidSetting
+from bridge.process_bound import ProcessBound
 from bridge.rendering import RuleSet, default_wasm, entrypoints, fingerprint
 from bridge.resources import MemoryStore
 from bridge.strict_json import Repeated, parse
@@ -48,7 +49,7 @@ _NO_DATA: Final = b"{}"
 _ANY: Final = Request(claims=None, type=None)
 
 
-class WasmEngine:
+class WasmEngine(ProcessBound):
     """Decides with the Wasm build of the rules: no server, the default.
 
     Threads may share one; each evaluation has an instance of its own. A forked child makes its own as well.
@@ -103,6 +104,7 @@ class WasmEngine:
         """Exactly one decision for each request, in the same order.
 
         Raises:
+            ResourcesLost: One of them is by id, and nothing was ever pushed for its type.
             EngineFault: There is no decision for any of them.
         """
         if len(requests) == 1:
@@ -112,12 +114,15 @@ class WasmEngine:
         found = [self._store.find(request) for request in requests]
         asked = [_asked(request, text) for request, (text, _) in zip(requests, found, strict=True)]
         decisions = self._read(self._policy.reply(self._answer, input_for(asked)), len(asked))
+        for request, decision, (_, revision) in zip(requests, decisions, found, strict=True):
+            refuse_never_pushed(request, decision, revision)
         return [_of(decision, revision) for decision, (_, revision) in zip(decisions, found, strict=True)]
 
     def explain(self, request: Request) -> tuple[Decision, bytes | None]:
         """The decision, and the stored resource it is about, in canonical text, where it was asked by id and known.
 
         Raises:
+            ResourcesLost: It is asked by id, and nothing was ever pushed for its type.
             EngineFault: There is no decision.
         """
         text, revision = self._store.find(request)
@@ -125,12 +130,14 @@ class WasmEngine:
         decision = self._decisions(reply)
         if decision is None:
             [decision] = self._read(reply, 1)
+        refuse_never_pushed(request, decision, revision)
         return _of(decision, revision), text
 
     def piece(self, request: PieceRequest) -> Piece:
         """A piece of a list.
 
         Raises:
+            ResourcesLost: Nothing was ever pushed for the type.
             EngineFault: There is no list.
         """
         return piece_of(request, self.decide, self._store, self.rule_set.policy)

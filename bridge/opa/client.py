@@ -16,6 +16,7 @@ from bridge.opa.replies import CompileReply, Health, Memory, QueryReply, StoredP
 from bridge.opa.settings import DEADLINE, MAX_ANSWER, OpaSettings, checked_deadline
 from bridge.opa.transport import Transport
 from bridge.opa.version import require
+from bridge.process_bound import ProcessBound
 from bridge.strict_json import ABSENT, Absent, scan_leniently, sorted_text
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _DECODER: Final = json.JSONDecoder()  # it only tells where a value ends
 _NO_INPUT: Final = b'{"input":{}}'
 
 
-class OpaClient:
+class OpaClient(ProcessBound):
     """Speaks to one OPA; threads and forked children may share it.
 
     Every call may be given a `deadline` of its own: seconds for the whole of it, from the connection to the last
@@ -117,7 +118,13 @@ class OpaClient:
         self._transport.close()
 
     def query(
-        self, path: Sequence[str], body: bytes | Question, *, provenance: bool = False, deadline: float | None = None
+        self,
+        path: Sequence[str],
+        body: bytes | Question,
+        *,
+        provenance: bool = False,
+        deadline: float | None = None,
+        fresh: bool = False,
     ) -> QueryReply:
         """Ask for a document, by POST: what `data.NAME.NAME...` is for an input.
 
@@ -126,23 +133,25 @@ class OpaClient:
             body: JSON, an object with the member `input`; or a question, whose nonce the reply tells.
             provenance: Ask for OPA's version and its bundles' revisions as well, and refuse an OPA that is too old.
             deadline: Seconds.
+            fresh: Ask on a new connection, so that whoever spreads connections over several OPAs chooses anew.
 
         Raises:
             EngineTooOld: Provenance was asked for, and OPA is older than 1.20.1.
         """
         target = self._queries.target(path, provenance=provenance)
-        answer = self._call("POST", target, body, deadline, is_read=True)
+        answer = self._call("POST", target, body, deadline, is_read=True, fresh=fresh)
         return self._queries.reply(answer, target, provenance=provenance)
 
-    def get_data(self, path: Sequence[str], *, deadline: float | None = None) -> Value | Absent:
+    def get_data(self, path: Sequence[str], *, deadline: float | None = None, fresh: bool = False) -> Value | Absent:
         """A document, rules evaluated without an input, or `ABSENT`.
 
         Args:
             path: The names from the root down; none for all documents.
             deadline: Seconds.
+            fresh: Ask on a new connection, as for `query`.
         """
         target = data_path(path, root=True)
-        answer = self._read("GET", target, None, deadline)
+        answer = self._read("GET", target, None, deadline, fresh=fresh)
         return _result(answer, target)
 
     def get_data_text(self, path: Sequence[str], *, deadline: float | None = None) -> str | Absent:
@@ -340,13 +349,19 @@ class OpaClient:
         *,
         is_read: bool,
         if_absent: bool = False,
+        fresh: bool = False,
     ) -> Answer:
         sent = sendable(body)
         seconds = self.deadline if deadline is None else checked_deadline(deadline)
-        return self._transport.call(method, target, sent, seconds=seconds, is_read=is_read, if_absent=if_absent)
+        return self._transport.call(
+            method, target, sent, seconds=seconds, is_read=is_read, if_absent=if_absent, fresh=fresh
+        )
 
-    def _read(self, method: str, target: str, body: bytes | None, deadline: float | None) -> Answer:
-        return read(self._call(method, target, body, deadline, is_read=True), f"{method} {target}", self._token)
+    def _read(
+        self, method: str, target: str, body: bytes | None, deadline: float | None, *, fresh: bool = False
+    ) -> Answer:
+        answer = self._call(method, target, body, deadline, is_read=True, fresh=fresh)
+        return read(answer, f"{method} {target}", self._token)
 
     def _write(self, method: str, target: str, body: bytes | None, deadline: float | None) -> None:
         answer = self._call(method, target, body, deadline, is_read=False)

@@ -24,15 +24,17 @@ class Connection(HTTPConnection):
         host: Name or IP address.
         port: The port.
         tls: Settings for TLS, or None for none.
+        turn: Which of the name's addresses is tried first, counted over; None: as the name service has them.
 
     Attributes:
         end: The deadline of the call that it serves now.
         is_for_reads: No write may come next.
     """
 
-    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None, *, turn: int | None = None) -> None:
         super().__init__(host, port)
         self._tls = tls
+        self._turn = turn
         self.end = 0.0
         self.is_for_reads = False
 
@@ -45,7 +47,7 @@ class Connection(HTTPConnection):
         Raises:
             OSError: It cannot be done, or not in time.
         """
-        sock: TimedSocket | TimedTlsSocket = _connected(self.host, self.port, self.end)
+        sock: TimedSocket | TimedTlsSocket = _connected(self.host, self.port, self.end, self._turn)
         if self._tls is not None:
             plain = sock
             try:
@@ -102,8 +104,11 @@ class Connection(HTTPConnection):
         return True
 
 
-def _connected(host: str, port: int, end: float) -> TimedSocket:
+def _connected(host: str, port: int, end: float, turn: int | None) -> TimedSocket:
     found = addresses(host, port, end=end)
+    if turn is not None:
+        found.sort()  # a name service may take turns as well, and both together would none
+        found = found[turn % len(found) :] + found[: turn % len(found)]
     failure = OSError("no address")
     for position, (family, address) in enumerate(found):
         sock = TimedSocket(family, socket.SOCK_STREAM)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bridge.opa.answer import Answer
+    from bridge.opa.question import Question
 
 _LAST_REQUESTS: Final = 3
 _LAST_SECONDS: Final = 1.0
@@ -96,6 +97,8 @@ class LimitedClient(OpaClient):
         self._client = client
         self._limits = limits
 
-    def _call(self, method: str, target: str, body: bytes | None, deadline: float | None, **settings: Any) -> Answer:
+    def _call(
+        self, method: str, target: str, body: bytes | Question | None, deadline: float | None, **settings: Any
+    ) -> Answer:
         seconds = self._limits.within(self.deadline if deadline is None else deadline)
         return self._client._call(method, target, body, seconds, **settings)  # noqa: SLF001 - of its own class

@@ -16,6 +16,7 @@ from bridge.opa.client import OpaClient
 from bridge.opa.executable import find_opa, opa_environment
 from bridge.opa.listening import can_tell, ports_of
 from bridge.opa.replies import Health
+from bridge.process_bound import ProcessBound
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +41,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
-class ManagedOpa:
+class ManagedOpa(ProcessBound):
     """`opa run --server` on this machine's loopback address, started here and ready when the constructor returns.
 
     It neither phones home nor takes flags from the environment. It ends with `stop`, with the `with` block, when

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Self
 from bridge.errors import InvalidSetting, Misuse
 from bridge.opa.address import Address, parse_address
 from bridge.opa.tls import tls_context
+from bridge.process_bound import ProcessBound
 
 if TYPE_CHECKING:
     import ssl
@@ -22,7 +23,7 @@ MAX_ANSWER: Final = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class OpaSettings:
+class OpaSettings(ProcessBound):
     """Settings that were found usable, made by `checked`.
 
     Attributes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from http import HTTPStatus
+from itertools import count
 from time import sleep
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +35,7 @@ class Transport:
         self._address = settings.address
         self._fields = "".join(f"{name}: {value}\r\n" for name, value in settings.fields.items())
         self._closed = False
+        self._turns = count()
         self._open()
 
     def _open(self) -> deque[Connection]:
@@ -60,6 +62,7 @@ class Transport:
         seconds: float,
         is_read: bool,
         if_absent: bool = False,
+        fresh: bool = False,
     ) -> Answer:
         """Ask, and give the answer, whatever its status.
 
@@ -70,6 +73,8 @@ class Transport:
             seconds: For everything together.
             is_read: It changes nothing in OPA, so it may be repeated when a connection breaks.
             if_absent: Only where there is nothing yet.
+            fresh: On a new connection, in place of the last one that was used: whoever spreads connections over
+                several servers chooses anew. Where the host's name has several addresses, it is each one's turn.
 
         Raises:
             EngineUnreachable: No connection, or it broke.
@@ -87,8 +92,11 @@ class Transport:
             fault = None
             sent, nonce = body.fresh() if isinstance(body, Question) else (body, None)
             head = self._head(method, target, sent, if_absent=if_absent)
+            if fresh:
+                _close_last(idle)
             try:
-                connection = self._connection(idle, attempts.end, is_read=is_read)
+                turn = next(self._turns) if fresh else None
+                connection = self._connection(deque() if fresh else idle, attempts.end, is_read=is_read, turn=turn)
                 answer = self._exchange(connection, idle, method, head, sent, nonce)
             except FOREIGN as error:
                 fault, pause = attempts.after(error)
@@ -144,12 +152,12 @@ class Transport:
                 _close_all(idle)
         return None if found is None else Answer(response.status, found, nonce)
 
-    def _connection(self, idle: deque[Connection], end: float, *, is_read: bool) -> Connection:
+    def _connection(self, idle: deque[Connection], end: float, *, is_read: bool, turn: int | None = None) -> Connection:
         while True:
             try:
                 connection = idle.pop()
             except IndexError:
-                connection = Connection(self._address.host, self._address.port, self._settings.tls)
+                connection = Connection(self._address.host, self._address.port, self._settings.tls, turn=turn)
             if connection.serve(end) and (is_read or not connection.is_for_reads):
                 return connection
             connection.close()
@@ -159,9 +167,14 @@ class Transport:
 
 
 def _close_all(idle: deque[Connection]) -> None:
-    while True:
-        try:
-            connection = idle.pop()
-        except IndexError:
-            return
-        connection.close()
+    while _close_last(idle):
+        pass
+
+
+def _close_last(idle: deque[Connection]) -> bool:
+    try:
+        connection = idle.pop()
+    except IndexError:
+        return False
+    connection.close()
+    return True

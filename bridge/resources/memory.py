@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left, insort
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from bridge.errors import Misuse, ResourcesLost
+from bridge.process_bound import ProcessBound
 from bridge.resources import layout
 from bridge.resources.prepared import Prepared, custom_data_of, prepare
 from bridge.resources.store import Changed, Difference, next_revision
@@ -74,7 +75,7 @@ class Held:
 _NOTHING: Final = Held(None, Prepared())
 
 
-class MemoryStore:
+class MemoryStore(ProcessBound):
     """Keeps resources in canonical text by type and id; threads may share it.
 
     Types and ids are looked up by their canonical JSON text, which is the same for equal strings and for no others.
@@ -83,6 +84,10 @@ class MemoryStore:
     def __init__(self, types: Sequence[str]) -> None:
         self._lock = threading.Lock()
         self._held = {encode(type_): _NOTHING for type_ in types}
+
+    def operation(self) -> Self:
+        """Itself: it is always the same one."""
+        return self
 
     def find(self, request: Request) -> tuple[bytes | None, str | None]:
         """The stored resource that a request by id is about, in canonical text, and the revision it is of.

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from bridge.errors import BadAnswer, EngineFault, Misuse, OpaRefused, PushOvertaken, PushRefused, ResourcesLost
 from bridge.resources.change import Change, FirstsMissing
+from bridge.resources.one_store import written_elsewhere
 from bridge.resources.patch import Patch, add, remove
-from bridge.resources.prepared import prepare
+from bridge.resources.prepared import Prepared, prepare
 from bridge.resources.state import Current, current
 from bridge.strict_json import ABSENT, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from bridge.resources.opa_documents import Documents
     from bridge.resources.store import Changed
@@ -27,15 +28,23 @@ _TRIES: Final = 5
 _MOST_OPERATIONS: Final = 1_000
 
 
+class Held(Protocol):
+    """Asks the installed rules what they are told by `held`."""
+
+    def __call__(self, question: bytes, *, fresh: bool) -> dict[str, Value]:
+        """Their answer to a question, on a new connection or on any."""
+        ...
+
+
 class Changes:
     """Changes some resources of a type.
 
     Args:
-        documents: Where to.
-        held: Asks the installed rules what they are told by `held`.
+        documents: Where to, within one operation.
+        held: Asks the installed rules; without it, nothing can be changed.
     """
 
-    def __init__(self, documents: Documents, held: Callable[[bytes], dict[str, Value]] | None) -> None:
+    def __init__(self, documents: Documents, held: Held | None) -> None:
         self._documents = documents
         self._held = held
 
@@ -44,8 +53,10 @@ class Changes:
         path = self._documents.path(type_)
         prepared = prepare(upserts)
         change = Change(prepared, [id_ for id_ in dict.fromkeys(removals) if id_ not in prepared])
-        for _ in range(_TRIES):
-            about, view = self._view(type_, change.question(type_))
+        seen = set()
+        for number in range(_TRIES):
+            about, view = self._view(type_, change.question(type_), again=number > 0)
+            seen.add(about.revision)
             worked_out = self._worked_out(path, about, view, change)
             if worked_out is None:
                 continue
@@ -78,18 +89,53 @@ class Changes:
                     raise
             self._documents.note(type_, revision)
             return replace(changed, revision=revision)
+        if len(seen) == 1:
+            self._require_written(type_, about)
         raise PushOvertaken(f"others changed `{type_}` {_TRIES} times in between: nothing was changed")
 
-    def _view(self, type_: str, question: bytes) -> tuple[Current, Value]:
+    def _view(self, type_: str, question: bytes, *, again: bool) -> tuple[Current, Value]:
+        """What is current, and what must be known of it; before the first write two new connections are asked."""
         if self._held is None:
             raise Misuse("a store without rules cannot be changed but as a whole")
-        found = self._held(question)
-        about = found["current"]
-        known = about.get(type_) if isinstance(about, dict) else None
+        is_known = self._documents.one_store.has_agreed(type_)
+        if not is_known:
+            self._known(type_, self._held(_nothing(type_), fresh=True))
+        found = self._held(question, fresh=again or not is_known)
+        known = self._known(type_, found)
+        self._documents.one_store.agree(type_, (known.store, known.store))
+        return known, found.get("view")
+
+    def _known(self, type_: str, found: dict[str, Value]) -> Current:
+        """What is current of a type."""
+        about = found.get("current")
+        current = about if isinstance(about, dict) else {}
+        self._documents.one_store.saw_all(current)
+        known = current.get(type_)
         if not isinstance(known, dict) or "revision" not in known:
-            self._documents.look(type_)  # it may be of a later layout
+            self._documents.agreed(type_)  # it may be of a later layout, or there for another connection
             raise ResourcesLost(f"OPA has no pushed resources of `{type_}`: push all of them, before some can change")
-        return Current.read(known), found.get("view")
+        return Current.read(known)
+
+    def _require_written(self, type_: str, about: Current) -> None:
+        """Make sure that what is read is what is written, where patches fail and nobody has changed anything.
+
+        Raises:
+            SeveralStores: It is not.
+            BadAnswer: It is; so what was pushed is not whole.
+        """
+        self._documents.one_store.doubt(type_)
+        name = f"r{about.revision}"
+        as_it_is = Patch([remove("state", "revisions", name), add("state", "revisions", name, value=b"true")])
+        try:
+            self._documents.send(self._documents.path(type_), as_it_is)
+        except OpaRefused as refused:
+            if refused.status != HTTPStatus.NOT_FOUND:
+                raise
+            state = self._documents.look(type_, fresh=True)
+            if state is not None and state.revision == about.revision:
+                raise written_elsewhere(type_) from None
+            return
+        raise BadAnswer(f"what OPA has of `{type_}` is not whole, and cannot be changed: push all of it again")
 
     def _worked_out(
         self, path: tuple[str, ...], about: Current, view: Value, change: Change
@@ -107,3 +153,8 @@ class Changes:
                     raise BadAnswer("what OPA has as the first ids of pages are no arrays of them") from None
                 firsts[name] = [encode(id_) for block in found if isinstance(block, list) for id_ in block]
             return change.patch(view, firsts)
+
+
+def _nothing(type_: str) -> bytes:
+    """The question about no change: its answer is what is current."""
+    return Change(Prepared(), ()).question(type_)

@@ -42,14 +42,14 @@ class Counted:
 
 def difference(documents: Documents, type_: str, prepared: Prepared, most: int | None) -> Difference | None:
     """As `OpaStore.difference`."""
-    for _ in range(_TRIES):
-        state = documents.look(type_)
+    for number in range(_TRIES):
+        state = documents.look(type_, fresh=True) if number else documents.agreed(type_)
         if state is None or state.current is None:
             return None
         try:
             found = _difference(documents, type_, state.current, prepared, most)
         except BadAnswer:
-            if _is_still(documents, type_, state):
+            if _is_still(documents, type_, state, fresh=True):
                 raise
         else:
             if _is_still(documents, type_, state):
@@ -88,15 +88,15 @@ def _text(ids: Iterable[bytes], prepared: Prepared) -> str:
     return layout.object_([(id_, prepared[id_]) for id_ in sorted(ids, key=layout.raw)]).decode("utf-8")
 
 
-def _is_still(documents: Documents, type_: str, state: State) -> bool:
+def _is_still(documents: Documents, type_: str, state: State, *, fresh: bool = False) -> bool:
     """Whether nobody has changed anything since."""
-    now = documents.look(type_)
+    now = documents.look(type_, fresh=fresh)
     return now is not None and (now.store, now.revision) == (state.store, state.revision)
 
 
 def recount(documents: Documents, type_: str, told: Callable[[int], None]) -> Counted:
     """As `OpaStore.recount`."""
-    state = documents.look(type_)
+    state = documents.agreed(type_)
     if state is None or state.current is None:
         raise ResourcesLost(f"OPA has no pushed resources of `{type_}`")
     path = (*documents.path(type_), "generations", state.current.generation)
@@ -114,7 +114,9 @@ def recount(documents: Documents, type_: str, told: Callable[[int], None]) -> Co
     else:
         if count.resources != state.current.count:
             findings.append(f"there are {count.resources:,} resources, and not {state.current.count:,} as is said")
-    if not _is_still(documents, type_, state):
+    if findings:  # of which another OPA may be the cause
+        documents.one_store.doubt(type_)
+    if not _is_still(documents, type_, state, fresh=True):
         raise ResourcesStale(f"`{type_}` changed while it was counted: count again")
     return Counted(tuple(findings), count.resources, state.current.revision)
 

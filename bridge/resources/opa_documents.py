@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bridge.errors import BadAnswer, EngineFault, Misuse
+from bridge.errors import BadAnswer, EngineFault, Misuse, OpaRefused
+from bridge.resources.one_store import OneStore, store_of
 from bridge.resources.state import State
 from bridge.resources.store import next_revision
 from bridge.strict_json import ABSENT, Absent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bridge.opa import OpaClient
     from bridge.resources.patch import Patch
@@ -28,13 +29,38 @@ class Documents:
         opa: The server.
         root: The data root, as names.
         types: The resource types.
+        note: Told each store that an answer names, by type, as `current` of the rules' answers has them; may raise
+            `SeveralStores`.
     """
 
-    def __init__(self, opa: OpaClient, root: tuple[str, ...], types: Sequence[str]) -> None:
+    def __init__(
+        self,
+        opa: OpaClient,
+        root: tuple[str, ...],
+        types: Sequence[str],
+        note: Callable[[Mapping[str, Value]], None] = lambda _: None,
+    ) -> None:
         self.opa = opa
         self._root = root
-        self._types = frozenset(types)
+        self._types = tuple(types)
+        self._note = note
         self._revisions: dict[str, str] = {}
+        self._operation: OneStore | None = None
+
+    def operation(self) -> Documents:
+        """The same documents for one operation, whose answers must all come from one store."""
+        if self._operation is not None:
+            return self
+        found = Documents(self.opa, self._root, self._types, self._note)
+        found._revisions = self._revisions
+        found._operation = OneStore(found._store)
+        return found
+
+    @property
+    def one_store(self) -> OneStore:
+        """What the answers of this operation have named."""
+        assert self._operation is not None, "no operation has begun"
+        return self._operation
 
     def path(self, type_: str) -> tuple[str, ...]:
         """The names of a type's document from the root down.
@@ -46,15 +72,62 @@ class Documents:
             raise Misuse(f"`{type_}` is not one of the resource types")
         return (*self._root, type_)
 
-    def look(self, type_: str) -> State | None:
+    def look(self, type_: str, *, fresh: bool = False) -> State | None:
         """The state of a type; None where nothing was ever pushed.
+
+        Args:
+            type_: The resource type.
+            fresh: Look on a new connection.
 
         Raises:
             LayoutDiffers: It is of a later layout.
+            SeveralStores: Several OPAs have answered, now and earlier.
             EngineFault: OPA cannot be reached, or refuses, or what it has is no such document.
         """
-        found = self.opa.get_data((*self.path(type_), "state"))
-        return None if found is ABSENT else State.read(type_, found)
+        state = self._look(type_, fresh=fresh)
+        if self._operation is not None:
+            self._operation.saw(type_, None if state is None else state.store)
+        return state
+
+    def agreed(self, type_: str) -> State | None:
+        """The state of a type, before an operation writes it: two fresh connections must find one store of each type.
+
+        Raises:
+            SeveralStores: They find several.
+            EngineFault: As for `look`.
+        """
+        if self.one_store.has_agreed(type_):
+            return self.look(type_, fresh=True)
+        self.agree_on_all(but=type_)
+        first, state = self._look(type_, fresh=True), self._look(type_, fresh=True)
+        self.one_store.agree(type_, (None if first is None else first.store, None if state is None else state.store))
+        return state
+
+    def agree_on_all(self, *, but: str | None = None) -> None:
+        """Make sure that two fresh connections find the same stores, of all types but perhaps one.
+
+        Raises:
+            SeveralStores: They find several.
+            EngineFault: OPA cannot be reached.
+        """
+        for type_ in self._types:
+            if type_ != but and not self.one_store.has_agreed(type_):
+                try:
+                    found = self._store(type_), self._store(type_)
+                except OpaRefused:  # whoever may write one type need not be allowed to read another
+                    continue
+                self.one_store.agree(type_, found)
+
+    def _look(self, type_: str, *, fresh: bool) -> State | None:
+        found = self.opa.get_data((*self.path(type_), "state"), fresh=fresh)
+        state = None if found is ABSENT else State.read(type_, found)
+        if state is not None and state.current is not None:  # else the rules name none either
+            self._note({type_: {"store": state.store}})
+        return state
+
+    def _store(self, type_: str) -> str | None:
+        """The name of a type's store, whatever its layout, as a fresh connection finds it."""
+        return store_of(self.opa.get_data((*self.path(type_), "state"), fresh=True))
 
     def get(self, path: tuple[str, ...]) -> Value | Absent:
         """A document that may be large, or `ABSENT`."""

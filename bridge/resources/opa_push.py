@@ -11,9 +11,10 @@ from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from bridge.errors import BadAnswer, EngineFault, OpaRefused, PushOvertaken, ResourcesLost, SeveralStores
+from bridge.errors import EngineFault, OpaRefused, PushOvertaken, ResourcesLost
 from bridge.resources import layout
 from bridge.resources.generation import parts
+from bridge.resources.one_store import written_elsewhere
 from bridge.resources.patch import Patch, add, remove
 from bridge.resources.prepared import prepare
 from bridge.resources.state import Mark, State, current, first_state
@@ -61,14 +62,19 @@ class Pushes:
         for number in range(_TRIES):
             limits.pause(_POLL * 2**number if number else 0.0)
             state = self._without_others(type_, patience, limits)
-            if state is not None and state.current is not None:
-                return
-            mark = self._take(type_, state) if state is not None else (new := Mark.new())
             if state is None:
+                mark: Mark | None = (new := Mark.new())
                 state = self._first(type_, new)
+            elif not self._is_one(type_):
+                continue  # it was restarted just then
+            elif state.current is not None:
+                return  # it is back, and on one OPA alone
+            else:
+                mark = self._take(type_, state)
             if state is None or mark is None:
                 continue  # somebody else came first, or OPA has lost it again
             try:
+                self._require_mark(type_, state, mark)
                 with self._beating(path, mark, limits):
                     resources = prepare(collect())
                 self._push(type_, state, mark, resources, lambda _: None)
@@ -95,31 +101,11 @@ class Pushes:
             pause = min(2 * pause or _POLL, _MOST_POLL, patience / 10)
             limits.pause(pause)
 
-    def _first(self, type_: str, mark: Mark) -> State | None:
-        """Make the type's document with the mark of a push, in place of anything that is none; None to look again."""
-        path = self._documents.path(type_)
-        if self._documents.opa.create_data(path, first_state(mark)):
-            state = self._documents.look(type_)
-            return None if state is None or mark.name not in state.marks else state
-        # What is there and cannot be read is not removed: another OPA may have it, with all resources.
-        if self._documents.look(type_) is None and self._is_readable(path):
-            self._documents.opa.delete_data(path)  # it is none of a bridge's
-        return None
-
-    def _is_readable(self, path: tuple[str, ...]) -> bool:
-        try:
-            return self._documents.get(path) is not ABSENT
-        except BadAnswer:
-            return True
-
     def _unseen(self, type_: str) -> EngineFault:
         """Why nothing that was written could be read, time and again."""
         path = self._documents.path(type_)
-        if not self._documents.opa.create_data(path, first_state()) and not self._is_readable(path):
-            return SeveralStores(
-                f"several OPAs answer at this address: what is written to `{type_}` is there for the next write, and "
-                "is not when it is read; ask one of them, or feed all of them by one bundle"
-            )
+        if not self._documents.opa.create_data(path, first_state()) and self._documents.get(path) is ABSENT:
+            return written_elsewhere(type_)
         return ResourcesLost(
             f"OPA loses what is written to `{type_}` at once, {_TRIES} times in a row: see why it restarts, who "
             "removes it, or whether several OPAs answer at this address"
@@ -127,12 +113,17 @@ class Pushes:
 
     def _begin(self, type_: str) -> tuple[State, Mark]:
         """Mark that a push has begun, make its generation, and remove what others have left."""
+        unseen = 0
         for _ in range(_TRIES):
-            state = self._documents.look(type_)
+            state = self._documents.agreed(type_)
             if state is None:
+                unseen += 1
                 self._create(type_)
             elif (mark := self._take(type_, state)) is not None:
+                self._require_mark(type_, state, mark)
                 return state, mark
+        if unseen == _TRIES:
+            raise written_elsewhere(type_)
         raise PushOvertaken(f"other pushes of `{type_}` came first, {_TRIES} times in a row: nothing was pushed")
 
     def _take(self, type_: str, state: State) -> Mark | None:
@@ -155,10 +146,56 @@ class Pushes:
             _LOG.warning("removed what %d pushes of `%s` that never ended had left", len(state.marks), type_)
         return mark
 
+    def _first(self, type_: str, mark: Mark) -> State | None:
+        """The state of a type whose document was made with the mark of its first push; None where it was not."""
+        path = self._documents.path(type_)
+        if not self._is_one(type_):
+            return None
+        if not self._documents.opa.create_data(path, first_state(mark)):
+            self._remove_foreign(type_)
+            return None
+        state = self._documents.look(type_, fresh=True)
+        return None if state is None or mark.name not in state.marks else state
+
+    def _is_one(self, type_: str) -> bool:
+        """Whether new connections find one OPA; not where it is restarted just then.
+
+        Raises:
+            SeveralStores: They find several.
+        """
+        try:
+            self._documents.operation().agreed(type_)
+        except ResourcesLost:
+            return False
+        return True
+
+    def _require_mark(self, type_: str, before: State, mark: Mark) -> None:
+        """Make sure that the mark of a push is read where it was written.
+
+        Raises:
+            SeveralStores: It is not.
+            PushOvertaken: Another push has removed it already.
+            ResourcesLost: OPA was restarted.
+        """
+        now = self._same_store(type_, before)
+        if mark.name in now.marks:
+            return
+        self._abandon(self._documents.path(type_), mark)
+        if now.revision_name == before.revision_name and now.marks.keys() <= before.marks.keys():
+            raise written_elsewhere(type_)  # nobody else has done anything
+        raise _overtaken(type_)
+
     def _create(self, type_: str) -> None:
         """Make the type's document, in place of anything that is none."""
+        if self._documents.opa.create_data(self._documents.path(type_), first_state()):
+            self._documents.one_store.made(type_)
+        else:
+            self._remove_foreign(type_)
+
+    def _remove_foreign(self, type_: str) -> None:
+        """Remove a document that is none of a bridge's; but none that is there for who writes and not for who reads."""
         path = self._documents.path(type_)
-        if not self._documents.opa.create_data(path, first_state()) and self._documents.look(type_) is None:
+        if self._documents.look(type_, fresh=True) is None and self._documents.opa.get_data(path) is not ABSENT:
             self._documents.opa.delete_data(path)
 
     def _push(self, type_: str, state: State, mark: Mark, prepared: Prepared, told: Callable[[int], None]) -> str:
@@ -171,9 +208,9 @@ class Pushes:
                 told(part.resources)
             return self._swap(type_, state, mark, len(prepared))
         except BaseException as error:
-            self._abandon(path, mark)
+            was_there = self._abandon(path, mark)
             if isinstance(error, OpaRefused) and error.status == HTTPStatus.NOT_FOUND:
-                raise self._lost(type_, state) from None
+                raise self._lost(type_, state, is_written=was_there) from None
             raise
 
     def _swap(self, type_: str, state: State, mark: Mark, count: int) -> str:
@@ -202,21 +239,47 @@ class Pushes:
         self._documents.note(type_, revision)
         return revision
 
-    def _abandon(self, path: tuple[str, ...], mark: Mark) -> None:
-        """Take away what the push has left, as far as that can be done; the next push does otherwise."""
-        with suppress(EngineFault):
+    def _abandon(self, path: tuple[str, ...], mark: Mark) -> bool:
+        """Take away what the push has left, as far as that can be done; the next push does otherwise.
+
+        Gives whether it was there.
+        """
+        try:
             self._documents.send(
                 path, Patch([remove("state", "marks", mark.name), remove("generations", mark.generation)])
             )
+        except EngineFault:
+            return False
+        return True
 
-    def _lost(self, type_: str, before: State) -> EngineFault:
-        """Why a patch of a push did not find what it changes."""
-        state = self._documents.look(type_)
-        if state is None or state.store != before.store:
-            return ResourcesLost(
-                f"OPA lost the resources of `{type_}` during the push: it was restarted, or somebody removed them"
-            )
-        return PushOvertaken(f"another push of `{type_}` came in between: nothing of this one was kept")
+    def _lost(self, type_: str, before: State, *, is_written: bool) -> EngineFault:
+        """Why a patch of a push did not find what it changes.
+
+        Args:
+            type_: The resource type.
+            before: The state that the push began with.
+            is_written: The mark of the push was there for who writes.
+
+        Raises:
+            EngineFault: Another OPA answers, or none.
+        """
+        state = self._same_store(type_, before)
+        if is_written and state.revision_name == before.revision_name:
+            return written_elsewhere(type_)
+        return _overtaken(type_)
+
+    def _same_store(self, type_: str, before: State) -> State:
+        """The state of the store that the push began with, as a new connection finds it.
+
+        Raises:
+            SeveralStores: Another OPA answers as well.
+            ResourcesLost: The store is there no more.
+        """
+        here = self._documents.operation()
+        here.one_store.saw(type_, before.store)
+        state = here.look(type_, fresh=True)
+        assert state is not None  # or `look` has raised
+        return state
 
     @contextmanager
     def _beating(self, path: tuple[str, ...], mark: Mark, limits: Limits) -> Iterator[None]:
@@ -258,3 +321,7 @@ class Pushes:
                     type_,
                     *(f"{bytes_ // 1_000_000:,}" for bytes_ in (size * _MEMORY_A_BYTE, memory.used, memory.limit)),
                 )
+
+
+def _overtaken(type_: str) -> PushOvertaken:
+    return PushOvertaken(f"another push of `{type_}` came in between: nothing of this one was kept")

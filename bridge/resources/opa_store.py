@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
+from bridge.process_bound import ProcessBound
 from bridge.resources import layout, opa_compare
 from bridge.resources.opa_change import Changes
 from bridge.resources.opa_documents import Documents
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from bridge.opa import OpaClient
     from bridge.opa.limited import Limits
+    from bridge.resources.opa_change import Held
     from bridge.resources.opa_compare import Counted
     from bridge.resources.prepared import Prepared
     from bridge.resources.state import State
@@ -21,15 +23,16 @@ if TYPE_CHECKING:
     from bridge.strict_json import Value
 
 
-class OpaStore:
+class OpaStore(ProcessBound):
     """Keeps the resources of each type in generations, one of which is current.
 
     Args:
         opa: The server.
         root: The data root, as names.
         types: The resource types.
-        held: Asks the installed rules what they are told by `held`, for `change`; without it, nothing can be changed
-            but as a whole.
+        held: Asks the installed rules what they are told by `held`, for `change`, on a new connection where it is told
+            so; without it, nothing can be changed but as a whole.
+        note: Told each store that an answer names, as `Documents` is.
     """
 
     def __init__(
@@ -37,11 +40,31 @@ class OpaStore:
         opa: OpaClient,
         root: tuple[str, ...],
         types: Sequence[str],
-        held: Callable[[bytes], dict[str, Value]] | None = None,
+        held: Held | None = None,
+        note: Callable[[Mapping[str, Value]], None] = lambda _: None,
     ) -> None:
-        self._documents = Documents(opa, root, types)
-        self._pushes = Pushes(self._documents)
-        self._changes = Changes(self._documents, held)
+        self._documents = Documents(opa, root, types, note)
+        self._held = held
+
+    def operation(self) -> Self:
+        """The same store for one operation of several calls: it ends once two answers name different stores.
+
+        By itself, each call is an operation. Before one writes, it looks for the stores of all types on two new
+        connections.
+        """
+        found = type(self).__new__(type(self))
+        found._documents = self._documents.operation()  # noqa: SLF001 - its own
+        found._held = self._held  # noqa: SLF001
+        return found
+
+    def require_one(self) -> None:
+        """Make sure that one OPA answers, as far as two new connections tell, whatever is stored there.
+
+        Raises:
+            SeveralStores: Several do.
+            EngineFault: OPA cannot be reached.
+        """
+        self._documents.operation().agree_on_all()
 
     def share_revisions(self, other: OpaStore) -> None:
         """Remember the same revisions as another store, so that none is made twice by the two."""
@@ -53,13 +76,12 @@ class OpaStore:
         Raises:
             EngineFault: OPA cannot be reached, or refuses, or what it has is no such document.
         """
-        state = self.look(type_)
+        documents = self._documents.operation()
+        state = documents.agreed(type_)
         if state is None or state.current is None:
             return
         for shard in layout.SHARDS:
-            yield self._documents.shard(
-                (*self._documents.path(type_), "generations", state.current.generation, "resources", shard)
-            )
+            yield documents.shard((*documents.path(type_), "generations", state.current.generation, "resources", shard))
 
     def look(self, type_: str) -> State | None:
         """The state of a type; None where nothing was ever pushed.
@@ -69,6 +91,16 @@ class OpaStore:
             EngineFault: OPA cannot be reached, or refuses, or what it has is no such document.
         """
         return self._documents.look(type_)
+
+    def is_pushed(self, type_: str) -> bool:
+        """Whether a push of the type has ever ended; one of no resources counts.
+
+        Raises:
+            LayoutDiffers: Its state is of a later layout.
+            EngineFault: OPA cannot be reached, or refuses, or what it has is no such document.
+        """
+        state = self.look(type_)
+        return state is not None and state.current is not None
 
     def replace(
         self, type_: str, resources: Mapping[bytes, bytes], *, told: Callable[[int], None] = lambda _: None
@@ -88,7 +120,7 @@ class OpaStore:
             ResourcesLost: OPA was restarted meanwhile.
             EngineFault: OPA cannot be reached, or refuses.
         """
-        return self._pushes.push(type_, resources, told)
+        return Pushes(self._documents.operation()).push(type_, resources, told)
 
     def restore(
         self, type_: str, collect: Callable[[], Mapping[bytes, bytes]], *, patience: float, limits: Limits
@@ -105,7 +137,7 @@ class OpaStore:
             SeveralStores: Another OPA answers to what is read than to what is written.
             EngineFault: OPA cannot be reached, or refuses.
         """
-        self._pushes.restore(type_, collect, patience=patience, limits=limits)
+        Pushes(self._documents).restore(type_, collect, patience=patience, limits=limits)
 
     def change(self, type_: str, upserts: Mapping[bytes, bytes], removals: Iterable[bytes]) -> Changed:
         """Store some resources, and remove others, in one patch with all that the index has of them.
@@ -122,7 +154,7 @@ class OpaStore:
             RulesNotInstalled: The rules, which know what is there, are not installed.
             EngineFault: OPA cannot be reached, or refuses.
         """
-        return self._changes.change(type_, upserts, removals)
+        return Changes(self._documents.operation(), self._held).change(type_, upserts, removals)
 
     def difference(self, type_: str, prepared: Prepared, most: int | None) -> Difference | None:
         """What differs between what is stored and what should be, read no further than where the digests differ.
@@ -133,7 +165,7 @@ class OpaStore:
             PushOvertaken: Others changed the resources each time while they were read.
             EngineFault: OPA cannot be reached, or refuses, or what it has is no such document.
         """
-        return opa_compare.difference(self._documents, type_, prepared, most)
+        return opa_compare.difference(self._documents.operation(), type_, prepared, most)
 
     def recount(self, type_: str, *, told: Callable[[int], None] = lambda _: None) -> Counted:
         """Count all anew that was derived from the resources of a type: digests, index, their number.
@@ -147,4 +179,4 @@ class OpaStore:
             ResourcesStale: The resources have changed meanwhile; count again.
             EngineFault: OPA cannot be reached, or refuses, or what it has is no such document.
         """
-        return opa_compare.recount(self._documents, type_, told)
+        return opa_compare.recount(self._documents.operation(), type_, told)

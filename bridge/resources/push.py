@@ -66,9 +66,11 @@ def push(
 
     Raises:
         PushRefused: Nothing was pushed, because of what `strict` or `force` speak of.
+        SeveralStores: Several OPAs answer at its address; nothing was pushed.
         EngineFault: The store could not be read or written.
     """
     refuse_mistakes(collected, strict=strict, force=force)
+    store = store.operation()
     found = _difference(store, type_, collected.resources, force=force)
     refuse_removals(type_, found.before, len(found.removals), collected.refusals, force=force)
     revision = store.replace(type_, collected.resources, told=told)

@@ -74,6 +74,10 @@ class Difference:
 class Store(Protocol):
     """Keeps the pushed resources of each type, whole or not at all."""
 
+    def operation(self) -> Self:
+        """The same store for one operation of several calls, which ends where not all of them reach one store."""
+        ...
+
     def replace(
         self, type_: str, resources: Mapping[bytes, bytes], *, told: Callable[[int], None] = lambda _: None
     ) -> str:

@@ -70,9 +70,11 @@ def sync(
     Raises:
         PushRefused: Nothing was changed, because of what `strict` or `force` speak of.
         PushOvertaken: Others change the resources too; what was changed so far is whole, and the rest is not.
+        SeveralStores: Several OPAs answer at its address; nothing was changed, or what was changed so far is whole.
         EngineFault: The store could not be read or written.
     """
     refuse_mistakes(collected, strict=strict, force=force)
+    store = store.operation()
     difference = store.difference(type_, collected.resources, MOST_CHANGES)
     if difference is not None:
         refuse_removals(type_, difference.before, len(difference.removals), collected.refusals, force=force)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import InvalidSetting, UnknownKey
+from bridge.process_bound import ProcessBound
 from bridge.tokens.algorithms import KeyRefused
 from bridge.tokens.jwk import document_from, key_from_jwk
 from bridge.tokens.keys import VerificationKey
@@ -109,7 +110,7 @@ def _key_or_reason(jwk: Jwk, no_secrets: str) -> VerificationKey | str:
         return str(refused)
 
 
-class JwkSet:
+class JwkSet(ProcessBound):
     """A fixed set of keys: a token is verified with the one that its `kid` names.
 
     `oct` keys (HMAC secrets) are used only if the set holds nothing else: a set with public keys is made to be

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import KeysUnavailable
+from bridge.process_bound import ProcessBound
 from bridge.tokens.algorithms import KeyRefused
 from bridge.tokens.jwk import document_from
 from bridge.tokens.jwk_set import KeySet
@@ -32,7 +33,7 @@ class _Read:
     at: float
 
 
-class JwksFile:
+class JwksFile(ProcessBound):
     """A set of keys in a file, read when first needed and again when the file has changed.
 
     A change is seen by the file's identity, size and times, at each token; a change that leaves all of these alone is

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
 
 from bridge.errors import InvalidSetting, KeysUnavailable
+from bridge.process_bound import ProcessBound
 from bridge.tokens import fetch
 from bridge.tokens.algorithms import SYMMETRIC, KeyRefused
 from bridge.tokens.jwk import document_from
@@ -50,7 +51,7 @@ class _State:
     fault: str = ""
 
 
-class JwksUrl:
+class JwksUrl(ProcessBound):
     """A set of keys behind a URL, fetched when first needed and kept for `lifetime`.
 
     A `kid` that the kept set does not name is a reason to fetch once more, as keys rotate; but whatever the reason,

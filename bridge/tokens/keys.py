@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key, lo
 from jwt.algorithms import HMACAlgorithm
 from jwt.exceptions import InvalidKeyError
 
+from bridge.process_bound import ProcessBound
 from bridge.tokens.algorithms import KeyRefused, fitting
 from bridge.tokens.wording import quoted
 
@@ -27,7 +28,7 @@ _SSH: Final = re.compile(rb"(?:ssh-|ecdsa-sha2-)[a-z0-9-]+(?:@openssh\.com)?[ \t
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class VerificationKey:
+class VerificationKey(ProcessBound):
     """A key that was found strong enough, made by `of`.
 
     Attributes:

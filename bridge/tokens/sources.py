@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 from bridge.errors import InvalidSetting
+from bridge.process_bound import ProcessBound
 from bridge.tokens.algorithms import KeyRefused
 from bridge.tokens.jwk import document_from, key_from_jwk
 from bridge.tokens.keys import VerificationKey, material_from_pem
@@ -41,7 +42,7 @@ class KeySource(Protocol):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class StaticKey:
+class StaticKey(ProcessBound):
     """One fixed key, whatever the token's `kid`; made by one of the `from_` constructors.
 
     Attributes:

@@ -12,6 +12,7 @@ import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from bridge.errors import AlgorithmRefused, InvalidSetting, InvalidSignature, Misuse
+from bridge.process_bound import ProcessBound
 from bridge.tokens import claims as claim_checks
 from bridge.tokens.algorithms import configured
 from bridge.tokens.compact import take_apart
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, init=False, eq=False)
-class TokenVerifier:
+class TokenVerifier(ProcessBound):
     """Verifies tokens as SEMANTICS, "Tokens", says; immutable and safe to use from many threads.
 
     Args:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import jwt
 import pytest
-from fault_server import Exchange, FaultServer, NONCE, ends_by_deadline
+from fault_server import NONCE, Exchange, FaultServer, ends_by_deadline
 from loopback_certificates import Authority
 
 from bridge import (

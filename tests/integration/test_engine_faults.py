@@ -10,7 +10,7 @@ import threading
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from fault_server import FaultServer, NONCE, ends_by_deadline
+from fault_server import NONCE, FaultServer, ends_by_deadline
 
 from bridge import (
     BadAnswer,

@@ -83,6 +83,7 @@ def test_a_decision_for_claims_and_a_resource(policy_bridge):
     ids=lambda value: str(value)[:20],
 )
 def test_odd_questions_are_denied(policy_bridge, claims, type_, resource, reason):
+    policy_bridge.push("devices", [], force=True)
     assert policy_bridge.check(claims, type_, resource).as_dict() == {"allow": False, "reason": reason}
 
 

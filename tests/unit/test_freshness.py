@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge import Misuse, PolicyBridge, ReferenceEngine, WasmEngine
-from bridge.errors import EngineFault, ResourcesStale
+from bridge.errors import EngineFault, ResourcesLost, ResourcesStale
 from bridge.freshness import refuse_stale_revision, revision_number
 
 CLAIMS = {"policy": {"version": 2, "devices": {}}}
@@ -80,9 +80,14 @@ def test_inline_resources_and_unknown_types_have_no_age(policy_bridge):
     assert policy_bridge.list_allowed({"policy": {"version": 2}}, "devices", at_least=newest).decision is not None
 
 
-def test_what_was_never_pushed_is_older_than_anything(policy_bridge):
-    with pytest.raises(ResourcesStale, match="of revision none"):
-        policy_bridge.check(CLAIMS, "devices", "a", at_least="0")
+def test_what_was_never_pushed_has_no_revision_that_could_be_too_old(policy_bridge):
+    for ask in (
+        lambda: policy_bridge.check(CLAIMS, "devices", "a", at_least="0"),
+        lambda: policy_bridge.check_many(CLAIMS, "devices", ["a"], at_least="0"),
+        lambda: policy_bridge.list_allowed(CLAIMS, "devices", at_least="0"),
+    ):
+        with pytest.raises(ResourcesLost, match="ever pushed"):
+            ask()
 
 
 @pytest.mark.parametrize("engine", [ReferenceEngine, WasmEngine])

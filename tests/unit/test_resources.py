@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge import MalformedInput, Misuse, PolicyBridge, PushRefused, ReferenceEngine, WasmEngine
+from bridge import MalformedInput, Misuse, PolicyBridge, PushRefused, ReferenceEngine, ResourcesLost, WasmEngine
 from bridge.decision import Request
 from bridge.resources import MemoryStore, from_lines, from_objects, push
 from bridge.resources.store import next_revision
@@ -184,7 +184,8 @@ def test_a_revision_never_goes_backwards():
 def test_what_is_pushed_is_what_is_asked(engine):
     bridge = PolicyBridge(engine())
     claims = {"policy": {"version": 2, "devices": {"custom_data": {"n": 1}}}}
-    assert bridge.check(claims, "devices", "a").reason == "unknown_resource"
+    with pytest.raises(ResourcesLost):
+        bridge.check(claims, "devices", "a")
     report = bridge.push("devices", [{"id": "a", "custom_data": {"n": 1.0}}, {"id": "b"}])
     decisions = bridge.check_many(claims, "devices", ["a", "b", "c", "", {"id": "x", "custom_data": {"n": 1}}])
     assert [str(decision.reason) for decision in decisions] == [

@@ -10,9 +10,9 @@ import pytest
 
 from bridge import OpaClient
 from bridge.engines.restoring import Restoration
-from bridge.engines.restoring_wait import Wait
 from bridge.engines.restoring_run import Run, State
 from bridge.engines.restoring_sources import SourceFailed
+from bridge.engines.restoring_wait import Wait
 from bridge.errors import (
     BadAnswer,
     DeadlineExceeded,

@@ -1,0 +1,28 @@
+"""What belongs to the process that made it: neither pickled nor copied, and an error that says what to do instead."""
+
+from __future__ import annotations
+
+from typing import NoReturn, SupportsIndex
+
+from bridge.errors import Misuse
+
+
+class ProcessBound:
+    """A class whose objects hold connections, threads, keys or resources of one process.
+
+    They cross no process boundary, and have no second copy: a pickle would also write down secrets of their settings.
+    """
+
+    __slots__ = ()
+
+    def __reduce_ex__(self, _protocol: SupportsIndex) -> NoReturn:
+        """Refuse `pickle`, `copy.copy` and `copy.deepcopy`.
+
+        Raises:
+            Misuse: Always; it says what to do in a worker process.
+        """
+        raise Misuse(
+            f"`{type(self).__name__}` belongs to the process that made it, and may hold secrets: it can be "
+            "neither pickled nor copied; make one in each process, for instance in the initializer of a process pool, "
+            "and hand over what it is made from"
+        )
