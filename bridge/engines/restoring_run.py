@@ -126,6 +126,7 @@ class Run:
                 self.state = State.LOOKING
                 are_rules_missing, types = _missing(engine, sources)
                 if not are_rules_missing and not types:
+                    engine.store.require_one()  # what is back on one of several OPAs is not back
                     return
                 if tried == tries:
                     break
