@@ -66,6 +66,14 @@ def forget_both(client):
 FORGET = {"rules": forget_rules, "data": forget_data, "both": forget_both}
 
 
+def lose(client, what):
+    """What is enough for a question to find it lost; each module that is deleted compiles all others anew."""
+    if what != "data":
+        client.delete_policy(ANSWERING)
+    if what != "rules":
+        forget_data(client)
+
+
 def asked(bridge):
     return bridge.check(CLAIMS, "devices", "d1").reason, bridge.check(CLAIMS, "devices", "d2").reason
 
@@ -78,7 +86,7 @@ def requests_of_a_restoring(direct, url, what="both"):
     with relayed(url) as (through, relay), bridge_to(through) as bridge:
         bridge.engine.restore()
         del relay.lines[:]
-        FORGET[what](direct)
+        lose(direct, what)
         assert bridge.check(CLAIMS, "devices", "d1").reason is Reason.MATCHED
         return len(relay.lines)
 
@@ -90,7 +98,7 @@ def test_it_forgets_before_one_request_whichever(opa, direct, what):
     assert 8 < usual < 40
     raised = {}
     for number in range(usual):
-        FORGET[what](direct)
+        lose(direct, what)
 
         def at(now, _, moment, number=number):
             if now == number and moment == "before":
@@ -113,7 +121,7 @@ def test_it_is_restarted_before_one_request_whichever(opa, direct, start_opa):
     usual = requests_of_a_restoring(direct, opa.url)
     with ExitStack() as running:
         for number in range(usual):
-            forget_both(direct)
+            lose(direct, "both")
 
             def at(now, _, moment, number=number):
                 nonlocal opa
@@ -196,12 +204,6 @@ def test_many_ask_one_that_forgets_before_each_of_200_requests(opa, direct, what
     together = Lock()
     count = 0
 
-    def forget():
-        if what != "data":
-            direct.delete_policy(ANSWERING)
-        if what != "rules":
-            direct.delete_data(ROOT)
-
     def at(_, line, moment):
         nonlocal count
         if moment != "before":
@@ -209,7 +211,7 @@ def test_many_ask_one_that_forgets_before_each_of_200_requests(opa, direct, what
         with together:
             if count < FORGOTTEN:
                 count += not line.startswith("POST")  # a question is no request of a restoring
-                forget()
+                lose(direct, what)
 
     with relayed(opa.url, at) as (through, _):
         settings = {"url": through, "kind": "all", "deadline": 3.0, "until": True}
