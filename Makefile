@@ -23,7 +23,7 @@ else
 VENV := .venv
 PY := $(VENV)/bin/python
 REGO := rego/jwt_policy
-DECIDERS := bridge/reference.py,bridge/policy.py,bridge/resource.py,bridge/decision.py,bridge/strict_json/*,bridge/engines/answer.py
+DECIDERS := bridge/reference.py,bridge/policy.py,bridge/resource.py,bridge/decision.py,bridge/strict_json/*,bridge/engines/answer.py,bridge/engines/details.py,bridge/engines/stored.py
 OPA_SOURCE := $(PY) tests/opa_source.py
 PYTHONS := $(or $(PYTHON),python3 python python3.14 python3.13 python3.12 python3.11)
 

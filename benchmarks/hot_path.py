@@ -39,7 +39,8 @@ def sent_by(bridge: PolicyBridge) -> tuple[str, bytes]:
     transport.call = lambda *args, **settings: (seen.append(args), call(*args, **settings))[1]
     bridge.check(CLAIMS, "devices", DEVICE)
     del transport.call
-    return seen[0][1:]
+    target, question = seen[0][1:]
+    return target, question.fresh()[0]
 
 
 def ways_of(opa: ManagedOpa, bridge: PolicyBridge, threads: int) -> dict[str, Callable[[], object]]:
