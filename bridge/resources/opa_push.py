@@ -22,7 +22,7 @@ from bridge.resources.state import Mark, State, current, first_state
 from bridge.strict_json import ABSENT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from bridge.resources.opa_documents import Documents
     from bridge.resources.prepared import Prepared
@@ -57,13 +57,12 @@ class Pushes:
         path = self._documents.path(type_)
         seen: object = None
         since = 0.0
-        unseen = 0
+        tried: list[State | None] = []
         while True:
+            _refuse_standstill(type_, tried)
             state = self._documents.look(type_)
             if state is None:
-                if unseen == _TRIES:
-                    raise written_elsewhere(type_)
-                unseen += 1
+                tried.append(state)
                 mark = Mark.new()
                 state = self._first(type_, mark)
                 if state is None:
@@ -79,6 +78,7 @@ class Pushes:
                 if state.marks and time.monotonic() - since < patience:
                     time.sleep(_POLL)
                     continue
+                tried.append(state)
                 taken = self._take(type_, state) if self._is_one(type_) else None
                 if taken is None:
                     continue
@@ -94,17 +94,16 @@ class Pushes:
 
     def _begin(self, type_: str) -> tuple[State, Mark]:
         """Mark that a push has begun, make its generation, and remove what others have left."""
-        unseen = 0
+        tried: list[State | None] = []
         for _ in range(_TRIES):
             state = self._documents.agreed(type_)
+            tried.append(state)
             if state is None:
-                unseen += 1
                 self._create(type_)
             elif (mark := self._take(type_, state)) is not None:
                 self._require_mark(type_, state, mark)
                 return state, mark
-        if unseen == _TRIES:
-            raise written_elsewhere(type_)
+        _refuse_standstill(type_, tried)
         raise PushOvertaken(f"other pushes of `{type_}` came first, {_TRIES} times in a row: nothing was pushed")
 
     def _take(self, type_: str, state: State) -> Mark | None:
@@ -176,7 +175,7 @@ class Pushes:
     def _remove_foreign(self, type_: str) -> None:
         """Remove a document that is none of a bridge's; but none that is there for who writes and not for who reads."""
         path = self._documents.path(type_)
-        if self._documents.look(type_, fresh=True) is None and self._documents.opa.get_data(path) is not ABSENT:
+        if self._documents.look(type_, fresh=True) is None and self._documents.opa.get_data_text(path) is not ABSENT:
             self._documents.opa.delete_data(path)
 
     def _push(self, type_: str, state: State, mark: Mark, prepared: Prepared, told: Callable[[int], None]) -> str:
@@ -299,6 +298,17 @@ class Pushes:
                     type_,
                     *(f"{bytes_ // 1_000_000:,}" for bytes_ in (size * _MEMORY_A_BYTE, memory.used, memory.limit)),
                 )
+
+
+def _refuse_standstill(type_: str, tried: Sequence[State | None]) -> None:
+    """Refuse to go on where writes are in vain, though what is read is as it was before them.
+
+    Raises:
+        SeveralStores: It is, after several tries: another OPA is written to.
+    """
+    last = [None if state is None else (state.revision_name, sorted(state.marks)) for state in tried[-_TRIES:]]
+    if len(last) == _TRIES and all(state == last[0] for state in last):
+        raise written_elsewhere(type_)
 
 
 def _overtaken(type_: str) -> PushOvertaken:
