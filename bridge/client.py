@@ -153,6 +153,7 @@ class PolicyBridge(ProcessBound):
 
         Raises:
             PushRefused: Nothing was pushed, because of what `strict` or `force` speak of.
+            SeveralStores: Several OPAs answer at the engine's address; nothing has changed.
             EngineFault: The engine's store could not be read or written.
             Misuse: The type is not one of the known ones.
         """
@@ -185,6 +186,7 @@ class PolicyBridge(ProcessBound):
             PushRefused: A resource is malformed, or an id comes twice, or they are too many for one change: nothing
                 has changed.
             ResourcesLost: Nothing was ever pushed, or it is there no more.
+            SeveralStores: Several OPAs answer at the engine's address; nothing has changed.
             EngineFault: The engine's store could not be read or written.
             Misuse: The type is not one of the known ones.
         """
@@ -207,6 +209,7 @@ class PolicyBridge(ProcessBound):
         Raises:
             PushRefused: They are too many for one change.
             ResourcesLost: Nothing was ever pushed, or it is there no more.
+            SeveralStores: Several OPAs answer at the engine's address; nothing has changed.
             EngineFault: The engine's store could not be read or written.
             Misuse: The type is not one of the known ones, or an id is no string.
         """

@@ -21,7 +21,7 @@ from bridge.resources.state import Mark, State, current, first_state
 from bridge.strict_json import ABSENT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from bridge.opa.limited import Limits
     from bridge.resources.opa_documents import Documents
@@ -59,9 +59,11 @@ class Pushes:
         """As `OpaStore.restore`."""
         path = self._documents.path(type_)
         overtaken = None
+        tried: list[State | None] = []
         for number in range(_TRIES):
             limits.pause(_POLL * 2**number if number else 0.0)
             state = self._without_others(type_, patience, limits)
+            tried.append(state)
             if state is None:
                 mark: Mark | None = (new := Mark.new())
                 state = self._first(type_, new)
@@ -82,6 +84,8 @@ class Pushes:
                 overtaken = error
             else:
                 return
+        if any(tried):
+            _refuse_standstill(type_, tried)
         raise overtaken or self._unseen(type_)
 
     def _without_others(self, type_: str, patience: float, limits: Limits) -> State | None:
@@ -94,6 +98,7 @@ class Pushes:
                 return state
             if state.beats != seen:
                 seen, since = state.beats, limits.clock()
+                self._is_one(type_)  # or two OPAs in turn would look as if a push went on
             elif limits.clock() - since >= patience:
                 return state
             if limits.is_over:
@@ -113,17 +118,16 @@ class Pushes:
 
     def _begin(self, type_: str) -> tuple[State, Mark]:
         """Mark that a push has begun, make its generation, and remove what others have left."""
-        unseen = 0
+        tried: list[State | None] = []
         for _ in range(_TRIES):
             state = self._documents.agreed(type_)
+            tried.append(state)
             if state is None:
-                unseen += 1
                 self._create(type_)
             elif (mark := self._take(type_, state)) is not None:
                 self._require_mark(type_, state, mark)
                 return state, mark
-        if unseen == _TRIES:
-            raise written_elsewhere(type_)
+        _refuse_standstill(type_, tried)
         raise PushOvertaken(f"other pushes of `{type_}` came first, {_TRIES} times in a row: nothing was pushed")
 
     def _take(self, type_: str, state: State) -> Mark | None:
@@ -195,7 +199,7 @@ class Pushes:
     def _remove_foreign(self, type_: str) -> None:
         """Remove a document that is none of a bridge's; but none that is there for who writes and not for who reads."""
         path = self._documents.path(type_)
-        if self._documents.look(type_, fresh=True) is None and self._documents.opa.get_data(path) is not ABSENT:
+        if self._documents.look(type_, fresh=True) is None and self._documents.opa.get_data_text(path) is not ABSENT:
             self._documents.opa.delete_data(path)
 
     def _push(self, type_: str, state: State, mark: Mark, prepared: Prepared, told: Callable[[int], None]) -> str:
@@ -321,6 +325,17 @@ class Pushes:
                     type_,
                     *(f"{bytes_ // 1_000_000:,}" for bytes_ in (size * _MEMORY_A_BYTE, memory.used, memory.limit)),
                 )
+
+
+def _refuse_standstill(type_: str, tried: Sequence[State | None]) -> None:
+    """Refuse to go on where writes are in vain, though what is read is as it was before them.
+
+    Raises:
+        SeveralStores: It is, after several tries: another OPA is written to.
+    """
+    last = [None if state is None else (state.revision_name, sorted(state.marks)) for state in tried[-_TRIES:]]
+    if len(last) == _TRIES and all(state == last[0] for state in last):
+        raise written_elsewhere(type_)
 
 
 def _overtaken(type_: str) -> PushOvertaken:

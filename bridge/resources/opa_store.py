@@ -118,6 +118,7 @@ class OpaStore(ProcessBound):
         Raises:
             PushOvertaken: Another push came in between; nothing has changed.
             ResourcesLost: OPA was restarted meanwhile.
+            SeveralStores: Several OPAs answer; nothing has become current.
             EngineFault: OPA cannot be reached, or refuses.
         """
         return Pushes(self._documents.operation()).push(type_, resources, told)
@@ -152,6 +153,7 @@ class OpaStore(ProcessBound):
             PushRefused: It would take more operations than OPA does in good time; nothing has changed.
             PushOvertaken: Others changed the resources each time in between; nothing of this has.
             RulesNotInstalled: The rules, which know what is there, are not installed.
+            SeveralStores: Several OPAs answer; nothing has changed.
             EngineFault: OPA cannot be reached, or refuses.
         """
         return Changes(self._documents.operation(), self._held).change(type_, upserts, removals)
@@ -177,6 +179,7 @@ class OpaStore(ProcessBound):
         Raises:
             ResourcesLost: Nothing was ever pushed, or it is there no more.
             ResourcesStale: The resources have changed meanwhile; count again.
+            SeveralStores: Several OPAs answer.
             EngineFault: OPA cannot be reached, or refuses, or what it has is no such document.
         """
         return opa_compare.recount(self._documents.operation(), type_, told)

@@ -217,3 +217,30 @@ def test_the_connections_of_a_client_that_nobody_closed_end_with_it() -> None:
         del client
         gc.collect()
         assert ended.wait(60)
+
+
+def test_a_fresh_connection_takes_the_place_of_the_last_one() -> None:
+    with serving(sending(b"HTTP/1.1 200 OK\r\n" + LENGTH + b"\r\n" + ANSWER)) as (server, client):
+        for number in range(1, 4):
+            assert client.query(("x",), INPUT, fresh=True).result is True
+            assert client.get_data(("x",)) is True
+            assert server.connections == number
+        idle = client._transport._owned[1]
+        assert len(idle) == 1
+        first = idle[0]
+        assert client.get_data(("x",), fresh=True) is True
+        assert first.sock is None
+        assert idle[0] is not first
+
+
+def test_a_fresh_connection_that_breaks_is_followed_by_another_one() -> None:
+    def answer(exchange: Exchange) -> None:
+        if exchange.number in (1, 2):
+            exchange.close()
+        else:
+            exchange.reply(ANSWER)
+
+    with serving(answer) as (server, client):
+        assert client.get_data(("x",)) is True
+        assert client.get_data(("x",), fresh=True) is True
+        assert (server.connections, len(server.exchanges)) == (4, 4)
