@@ -22,4 +22,4 @@ require_policy := false
 # METADATA
 # title: The fingerprint of these settings and of the rules
 # description: A bridge whose own fingerprint is another one refuses to decide with these rules.
-fingerprint := "54044db051d012812f65f034eb5272c7b2f3b8b9c287bff5ef1a937da0f3d97f"
+fingerprint := "a35f0669044f3401faa6131ae88e65c2bc2dd7615fd5bb31c84fda85ae0c6c53"
