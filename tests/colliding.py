@@ -1,7 +1,7 @@
 """Member names that OPA's Wasm puts into one bucket of an object.
 
-It hashes a name by FNV-1 of 32 bits without a seed, and a table has a power of two of buckets, so that only the low bits
-count; and the low bits of a hash depend on the low bits of the one before alone. So short texts that lead from one
+It hashes a name by FNV-1 of 32 bits without a seed, and a table has a power of two of buckets, so that only the low
+bits count; and the low bits of a hash depend on the low bits of the one before alone. So short texts that lead from one
 state to the same next one can be found by trying, and any of them may follow any of those for the state before.
 """
 

@@ -8,6 +8,7 @@ look at, and where even that is heavy, the reference decides. See docs/decisions
 from __future__ import annotations
 
 import sys
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from bridge import reference
@@ -23,11 +24,19 @@ if TYPE_CHECKING:
 LIGHT_BYTES: Final = 4_096
 """How long a light text is at most."""
 
-LIGHT_NAMES: Final = 100
+LIGHT_NAMES: Final = 48
 """How many member names a light text has at most, wherever in it they stand."""
 
-TINY_BYTES: Final = 500
+TINY_BYTES: Final = 5 * LIGHT_NAMES
 """A text of so many bytes has no room for more names than that: each takes five bytes with its value (`"":1,`)."""
+
+MOST_DETAILS: Final = 24
+"""How many constraints many questions may be about in Wasm; where there are more, the reference is the faster one."""
+
+_FEW_VALUES: Final = 512
+_FEW_DECIMALS: Final = 64  # such a number takes 2 us to write
+
+_HEAVY: Final = b" " * (LIGHT_BYTES + 1)
 
 _NONE_OF_IT: Final = 0
 """A scalar that is neither a resource, an id, `custom_data` nor claims, and stands for what is none either."""
@@ -62,7 +71,7 @@ class Trimming:
         value: Value = None
         if resource is not None and not is_light(resource):
             value = parse_canonical(resource) if resource.startswith(b"{") else _NONE_OF_IT
-            resource = _trimmed(value, self._demanded(claims, type_))
+            resource = _written(_trimmed(value, self._demanded(claims, type_)))
         if claims is not None and not is_light(claims):
             claims = self._claims(claims).text
         if all(text is None or is_light(text) for text in (claims, type_, resource, id_)):
@@ -72,25 +81,25 @@ class Trimming:
     def apart(self, requests: Sequence[Request]) -> tuple[list[Request], dict[int, Decision], int]:
         """Many questions: those for Wasm, in their order, and the decisions on the others, by their places.
 
-        The number says how many constraints, or violations that differ, a decision by Wasm may list at most.
+        The number says how many constraints, or violations that differ, a decision by Wasm may list.
         """
         light: list[Request] = []
         decided: dict[int, Decision] = {}
         subjects: set[tuple[bytes | None, bytes | None]] = set()
         claims = type_ = None
         for place, request in enumerate(requests):
-            # Most are about tiny resources, and share claims and type with the one before, which were light.
+            # Most share claims and type with the one before, which were light.
             resource = request[2]
             if (
                 request[0] is claims is not None
                 and request[1] is type_
                 and request[3] is None
                 and resource is not None
-                and len(resource) <= TINY_BYTES
+                and (len(resource) <= TINY_BYTES or is_light(resource))
             ):
                 light.append(request)
                 continue
-            one = self.light(request)
+            one = self.light(request) if len(self._demanded(*request[:2])) < MOST_DETAILS else self._decided(request)
             if isinstance(one, Decision):
                 decided[place] = one
                 continue
@@ -100,9 +109,10 @@ class Trimming:
         return light, decided, self._details(subjects)
 
     def _details(self, subjects: set[tuple[bytes | None, bytes | None]]) -> int:
+        """How many constraints, or violations that differ, decisions on these may list; all of one have the same."""
         if len(subjects) > 1:
             return max((claims.count(b'":') for claims, _ in subjects if claims is not None), default=0)
-        return sum(len(self._demanded(*subject)) + 1 for subject in subjects)  # all have the same violations
+        return sum(len(self._demanded(*subject)) + 1 for subject in subjects)
 
     def _demanded(self, claims: bytes | None, type_: bytes | None) -> Mapping[str, Value]:
         """The members of `custom_data` that are demanded; none where the policy is not such that anything is."""
@@ -113,7 +123,7 @@ class Trimming:
             found = found.get(name) if isinstance(found, dict) and isinstance(name, str) else None
         return found if isinstance(found, dict) else {}
 
-    def _decided(self, request: Request, resource: Value) -> Decision:
+    def _decided(self, request: Request, resource: Value = None) -> Decision:
         """The reference's decision; nothing is stored for it, as nothing is for Wasm.
 
         Args:
@@ -145,7 +155,7 @@ class _Claims:
 
     def __init__(self, text: bytes, name: str) -> None:
         self.value = parse_canonical(text)
-        self.text = text if is_light(text) else encode(_only(self.value, name), max_bytes=sys.maxsize)
+        self.text = text if is_light(text) else _written(_only(self.value, name))
         self._policy: Policy | Decision | None = None
 
     def policy(self, settings: PolicySettings) -> Policy | Decision | None:
@@ -162,20 +172,33 @@ def _only(claims: Value, name: str) -> Value:
     return {name: claims[name]} if name in claims else {}
 
 
-def _trimmed(resource: Value, demanded: Mapping[str, Value]) -> bytes:
-    """The resource with `id` and the demanded members of `custom_data` alone, in canonical text.
+def _trimmed(resource: Value, demanded: Mapping[str, Value]) -> Value:
+    """The resource with `id` and the demanded members of `custom_data` alone.
 
     It is a resource (R12.8) if and only if the whole one is: what is there with a wrong type stays there with one.
     """
-    trimmed: Value = _NONE_OF_IT
-    if isinstance(resource, dict):
-        trimmed = {}
-        if "id" in resource:
-            id_ = resource["id"]
-            trimmed["id"] = id_ if isinstance(id_, str) else _NONE_OF_IT
-        if "custom_data" in resource:
-            have = resource["custom_data"]
-            trimmed["custom_data"] = (
-                {name: have[name] for name in demanded if name in have} if isinstance(have, dict) else _NONE_OF_IT
-            )
-    return encode(trimmed, max_bytes=sys.maxsize)
+    if not isinstance(resource, dict):
+        return _NONE_OF_IT
+    trimmed: dict[str, Value] = {}
+    if "id" in resource:
+        id_ = resource["id"]
+        trimmed["id"] = id_ if isinstance(id_, str) else _NONE_OF_IT
+    if "custom_data" in resource:
+        have = resource["custom_data"]
+        trimmed["custom_data"] = (
+            {name: have[name] for name in demanded if name in have} if isinstance(have, dict) else _NONE_OF_IT
+        )
+    return trimmed
+
+
+def _written(value: Value) -> bytes:
+    """The canonical text of a value, or, where writing it would cost too much, one that is not light."""
+    values, decimals = [value], 0
+    for one in values:
+        if isinstance(one, (dict, list)):
+            if len(values) + len(one) > _FEW_VALUES:
+                return _HEAVY
+            values += one.values() if isinstance(one, dict) else one
+        elif isinstance(one, Decimal):
+            decimals += 1
+    return _HEAVY if decimals > _FEW_DECIMALS else encode(value, max_bytes=sys.maxsize)
