@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bridge.decision import Decision, Reason, Request
-from bridge.errors import EngineFault, MalformedInput, Misuse, PartialAnswer
+from bridge.errors import EngineFault, MalformedInput, Misuse, PartialAnswer, ResourcesStale
+from bridge.freshness import refuse_stale
 from bridge.strict_json import CLAIMS_BYTES, RESOURCE_BYTES, encode, encode_repeated
 from bridge.tokens import TokenVerifier
 
@@ -89,17 +90,29 @@ class Several:
         values: Resources or ids; a malformed one is denied here, with `malformed_input`, and not asked.
         engine: The name of the engine, for denials.
         denies: A fault denies what it left unanswered; otherwise it ends the whole.
+        oldest: The oldest revision to answer from, for what an engine answered beside a fault.
 
     Raises:
         MalformedInput: The type breaks R12.
         Misuse: It is not several.
     """
 
-    def __init__(self, subject: Subject, type_: object, values: Iterable[object], *, engine: str, denies: bool) -> None:
+    def __init__(
+        self,
+        subject: Subject,
+        type_: object,
+        values: Iterable[object],
+        *,
+        engine: str,
+        denies: bool,
+        oldest: int | None = None,
+    ) -> None:
         if isinstance(values, (str, bytes, dict)) or not isinstance(values, Iterable):
             raise Misuse("check_many takes several resources or ids; `check` takes one")
         self._engine = engine
         self._denies = denies
+        self._oldest = oldest
+        self._left: EngineFault | None = None
         self._decisions: list[Decision | None] = []
         self._places: list[int] = []
         self._requests: list[Request] = []
@@ -126,13 +139,15 @@ class Several:
             self._decisions[place] = decision
 
     def failed(self, places: Sequence[int], fault: EngineFault) -> None:
-        """Take the fault in place of a part's decisions.
+        """Take the fault in place of a part's decisions, or of those that a `PartialAnswer` leaves open.
 
         Raises:
             PartialAnswer: It is not to deny, and other parts have been answered.
             EngineFault: It is not to deny: the fault.
         """
-        if self._denies:
+        if isinstance(fault, PartialAnswer):
+            self._partly(places, fault)
+        elif self._denies:
             self.answered(places, [denial(self._engine, fault)] * len(places))
         elif any(decision is not None for decision in self._decisions):
             raise PartialAnswer(fault, tuple(self._decisions)) from fault
@@ -140,8 +155,29 @@ class Several:
             raise fault
 
     def decisions(self) -> list[Decision]:
-        """All decisions, in the order of the questions."""
+        """All decisions, in the order of the questions.
+
+        Raises:
+            PartialAnswer: The engine left some questions of a part open.
+        """
+        if self._left is not None:
+            raise PartialAnswer(self._left, tuple(self._decisions)) from self._left
         return [decision for decision in self._decisions if decision is not None]
+
+    def _partly(self, places: Sequence[int], partial: PartialAnswer) -> None:
+        """Take a part that was answered in part; the other parts are still asked."""
+        request_at = dict(zip(self._places, self._requests, strict=True))
+        known = {place: one for place, one in zip(places, partial.decisions, strict=True) if one is not None}
+        try:
+            refuse_stale([request_at[place] for place in known], list(known.values()), self._oldest)
+        except ResourcesStale as stale:
+            self.failed(places, stale)
+            return
+        self.answered(list(known), list(known.values()))
+        if self._denies:
+            self.failed([place for place in places if place not in known], partial.fault)
+        else:
+            self._left = self._left or partial.fault
 
 
 def checked_on_error(on_error: str) -> bool:

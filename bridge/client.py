@@ -109,11 +109,11 @@ class PolicyBridge(ProcessBound):
         `on_error="deny"`, each query that failed denies for its part.
 
         Raises:
-            PartialAnswer: The engine could not decide, with `on_error="raise"`, after some were decided; it has those.
+            PartialAnswer: The engine could not decide all, with `on_error="raise"`; it has the decisions on the others.
         """
         oldest = revision_number(at_least)
         subject = self._subject(token_or_claims)
-        several = Several(subject, type_, resources_or_ids, engine=self.engine.name, denies=self._denies)
+        several = Several(subject, type_, resources_or_ids, engine=self.engine.name, denies=self._denies, oldest=oldest)
         for places, requests in several.parts(self.engine.batch_bytes):
             try:
                 decisions = self.engine.decide(requests)

@@ -28,7 +28,7 @@ A denial is a value (`bridge.Decision`); an error is raised when there is no dec
     │   ├── SeveralStores         several OPAs with other data answer at one address
     │   ├── LayoutDiffers         a newer bridge has written the pushed resources
     │   ├── PushOvertaken         another push took this one's place; nothing of this one is there
-    │   └── PartialAnswer         a fault after some of many were decided; has the decisions until then
+    │   └── PartialAnswer         a fault left some of many undecided; has the decisions on the others
     ├── Misuse                a call that makes no sense, whatever the data
     │   └── InvalidSetting        a setting that cannot be used
     ├── PushRefused           resources that must not be pushed as they are
@@ -276,10 +276,10 @@ class PushOvertaken(EngineFault):
 
 
 class PartialAnswer(EngineFault):
-    """A fault after some of many questions were decided; about the others nothing is known.
+    """A fault left some of many questions undecided; about these nothing is known.
 
     Attributes:
-        fault: What ended it.
+        fault: The first fault.
         decisions: In the order of the questions: the decision, or None where there is none.
     """
 

@@ -90,7 +90,7 @@ class AsyncPolicyBridge(ProcessBound):
         """The decision for each resource or id, in the same order; as `PolicyBridge.check_many`."""
         oldest = revision_number(at_least)
         subject = await self._subject(token_or_claims)
-        several = Several(subject, type_, resources_or_ids, engine=self.engine.name, denies=self._denies)
+        several = Several(subject, type_, resources_or_ids, engine=self.engine.name, denies=self._denies, oldest=oldest)
         for places, requests in several.parts(self.engine.batch_bytes):
             try:
                 decisions = await self.engine.decide(requests)

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from bridge.engines.wasm import _Compiled, _Instance
+from bridge.engines.wasm_pool import Compiled
 from bridge.opa import run_opa
 from bridge.policy import PolicySettings
 from bridge.rendering import (
@@ -207,8 +207,8 @@ def names(path):
 
 @pytest.mark.parametrize("rule_set", WITHOUT_TOKENS.values(), ids=WITHOUT_TOKENS)
 def test_the_wasm_build_needs_its_host_for_stored_resources_only(rule_set, opa_executable):
-    compiled = _Compiled(build_wasm(rule_set, executable=opa_executable))
-    names = set(_Instance(compiled)._entrypoints)
+    compiled = Compiled(build_wasm(rule_set, executable=opa_executable))
+    names = set(compiled.instance()._entrypoints)
     assert names == set(entrypoints(rule_set))
     assert len(names) == 4
 

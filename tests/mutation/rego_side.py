@@ -21,7 +21,7 @@ from mutation.mutants import Mutant, Verdict
 from mutation.rego_mutants import functions_of, mutants, sets_of
 from mutation.rego_text import bare, module_text
 
-from bridge.engines.wasm import _Policy
+from bridge.engines.wasm_pool import Pool
 from bridge.errors import BridgeError
 from bridge.policy import PolicySettings
 from bridge.resources import layout
@@ -188,7 +188,7 @@ class RegoSide:
         with tarfile.open(bundle) as members:
             file = members.extractfile("/policy.wasm")
             assert file is not None
-            policy = _Policy(file.read(), _SECONDS)
+            policy = Pool(file.read(), _SECONDS)
         try:
             return all(
                 shown(policy.evaluate(f"jwt_policy/{name}", text)) == wanted

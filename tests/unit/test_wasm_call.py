@@ -14,7 +14,8 @@ from wasmtime import _bindings
 
 from bridge import BadAnswer, EngineFault, PolicyBridge, WasmEngine
 from bridge.decision import Request
-from bridge.engines import wasm, wasm_call
+from bridge.engines import wasm, wasm_call, wasm_pool
+from bridge.engines.wasm_pool import result_of
 from bridge.strict_json import encode
 
 CLAIMS = {"policy": {"version": 2, "devices": {"custom_data": {"user": "u1"}}}}
@@ -159,14 +160,15 @@ def test_where_the_unchecked_call_is_not_as_expected_the_public_one_decides(monk
 
 
 def test_the_memory_is_seen_as_it_is_after_it_has_grown():
-    engine = WasmEngine()
-    claims = encode(CLAIMS)
-    small = Request(claims, b'"devices"', encode(DEVICE))
-    other = Request(claims, b'"devices"', encode({"id": "d1", "custom_data": {"user": "u" * 900_000}}))
+    pool = WasmEngine()._policy
+    small = Request(encode(CLAIMS), b'"devices"', encode(DEVICE)).text
+    other = Request(encode(CLAIMS), b'"devices"', encode({"id": "d1", "custom_data": {"user": "u" * 900_000}})).text
+    instance = pool._compiled.idle.pop()
     for _ in range(3):
-        assert engine.decide([small])[0].allow
-        assert [one.allow for one in engine.decide([other, small, other, small])] == [False, True, False, True]
-    instance = engine._policy._compiled.idle[0]
+        allowed = [
+            result_of(instance.evaluate("jwt_policy/decision", text, 60))["allow"] for text in (other, small, other)
+        ]
+        assert allowed == [False, True, False]
     assert instance.bytes == instance._memory.data_len(instance._store) > 1_000_000
 
 
@@ -174,12 +176,34 @@ def test_an_instance_that_has_grown_large_is_not_kept(monkeypatch):
     engine = WasmEngine()
     compiled = engine._policy._compiled
     assert len(compiled.idle) == 1
-    monkeypatch.setattr(wasm, "_KEPT_BYTES", compiled.idle[0].bytes)
+    monkeypatch.setattr(wasm_pool, "KEPT_BYTES", compiled.idle[0].bytes)
     assert engine.decide([Request(encode(CLAIMS), b'"devices"', encode(DEVICE))])[0].allow
     assert len(compiled.idle) == 1
-    monkeypatch.setattr(wasm, "_KEPT_BYTES", compiled.idle[0].bytes - 1)
+    monkeypatch.setattr(wasm_pool, "KEPT_BYTES", compiled.idle[0].bytes - 1)
     assert engine.decide([Request(encode(CLAIMS), b'"devices"', encode(DEVICE))])[0].allow
     assert len(compiled.idle) == 0
+
+
+def test_idle_instances_are_bounded_in_number_and_in_bytes(monkeypatch):
+    """A burst of 12 threads once left 12 instances of 27 MiB behind."""
+    monkeypatch.setattr(wasm_pool, "MOST_IDLE", 3)
+    pool = WasmEngine()._policy
+    inside, evaluate = threading.Barrier(12), wasm_pool.Instance.evaluate
+
+    def together(*arguments):
+        inside.wait(60)
+        return evaluate(*arguments)
+
+    monkeypatch.setattr(wasm_pool.Instance, "evaluate", together)
+    text = Request(encode(CLAIMS), b'"devices"', encode(DEVICE)).text
+    threads = [threading.Thread(target=pool.reply, args=("jwt_policy/answer", text)) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert inside.n_waiting == 0
+    assert len(pool._compiled.idle) == 3
+    assert sum(instance.bytes for instance in pool._compiled.idle) <= 3 * wasm_pool.KEPT_BYTES
 
 
 def test_a_text_that_does_not_end_is_a_fault():

@@ -22,4 +22,4 @@ require_policy := false
 # METADATA
 # title: The fingerprint of these settings and of the rules
 # description: A bridge whose own fingerprint is another one refuses to decide with these rules.
-fingerprint := "415a972acf9b15148a78aaf1441d38fc6e97fed19663b6d83a196c69087a756a"
+fingerprint := "e2e9214084d1ff7f42680632202213818682ca22b04c875065af32b54f2998db"

@@ -1,0 +1,416 @@
+"""What of a question goes to Wasm: never more than little, and always enough for the same answer as the whole gets."""
+
+from __future__ import annotations
+
+import itertools
+from decimal import Decimal
+
+import pytest
+from colliding import colliding, plain
+from hostile import MOST, demanding, device, shapes
+from metered import Meter
+
+from bridge import PolicyBridge, ReferenceEngine, WasmEngine, reference
+from bridge.decision import Request
+from bridge.engines import wasm as wasm_engine
+from bridge.engines import wasm_trimming
+from bridge.engines.answer import input_for
+from bridge.engines.wasm_trimming import LIGHT_BYTES, LIGHT_NAMES, MOST_DETAILS, TINY_BYTES, Trimming, is_light
+from bridge.policy import PolicySettings
+from bridge.strict_json import encode, parse
+
+LONG = "x" * 5_000
+MANY = dict.fromkeys(plain(60), 1)
+CLAIMS = {"policy": {"version": 2, "devices": {"custom_data": {"user_id": "u1"}}}}
+DEVICE = {"id": "d1", "custom_data": {"user_id": "u1"}}
+MOST_SENT = 2 * LIGHT_BYTES + 200
+"""Claims and a resource, and the names around them."""
+
+
+class Spy:
+    """An engine, and what it sends to Wasm."""
+
+    def __init__(self, monkeypatch, engine):
+        self.engine = engine
+        self.bridge = PolicyBridge(self.engine)
+        self.sent = []
+        reply = self.engine._policy.reply
+
+        def spied(entrypoint, text, *deadline):
+            self.sent.append(text)
+            return reply(entrypoint, text, *deadline)
+
+        monkeypatch.setattr(self.engine._policy, "reply", spied)
+
+    def of(self, claims, type_, resource):
+        """The decision, by whom it was made, and the one text that was sent, if any."""
+        self.sent.clear()
+        [decision] = self.engine.decide([asked(claims, type_, resource)])
+        assert len(self.sent) == (decision.engine == "wasm")
+        return decision.as_dict(), decision.engine, parse(self.sent[0]) if self.sent else None
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return holding(WasmEngine())
+
+
+def holding(engine):
+    """The engine, to which a push of nothing was made."""
+    engine.store.replace("devices", {})
+    return engine
+
+
+@pytest.fixture
+def spy(engine, monkeypatch):
+    return Spy(monkeypatch, engine)
+
+
+def asked(claims, type_, resource):
+    return Request(encode(claims), encode(type_, max_bytes=1 << 30), encode(resource))
+
+
+# R2 is decided the same, whatever is wrong with a resource, and whatever is large in it.
+
+RESOURCES = {
+    "an array": [LONG],
+    "an array of a resource": [{**DEVICE, "more": LONG}],
+    "an array of many names": [MANY],
+    "a string": LONG,
+    "a short string": "x",
+    "a number": 7,
+    "true": True,
+    "null": None,
+    "empty": {},
+    "without an id": {"custom_data": {"user_id": "u1"}, "more": LONG},
+    "with nothing of a resource": {"more": LONG},
+    **{
+        f"the id {id_!r}": {**DEVICE, "id": id_, "more": LONG}
+        for id_ in (None, True, False, 0, 7, Decimal("1.5"), "", [], {}, ["d1"], {"id": "d1"})
+    },
+    "an id that is a large array": {**DEVICE, "id": [LONG]},
+    "an id that is a large object": {**DEVICE, "id": MANY},
+    "a large id": {**DEVICE, "id": LONG},
+    **{
+        f"the custom_data {data!r}": {"id": "d1", "custom_data": data, "more": LONG}
+        for data in (None, True, False, 0, 7, "", "u1", [], [["user_id", "u1"]], {})
+    },
+    "custom_data that is a large array": {"id": "d1", "custom_data": [LONG]},
+    "custom_data that is a large array of objects": {"id": "d1", "custom_data": [MANY]},
+    "custom_data that is a large string": {"id": "d1", "custom_data": LONG},
+    "without custom_data": {"id": "d1", "more": LONG},
+    "large beside both": {**DEVICE, "more": LONG},
+    "many names beside both": {**DEVICE, **MANY},
+    "large in custom_data": {"id": "d1", "custom_data": {"user_id": "u1", "more": LONG}},
+    "many names in custom_data": {"id": "d1", "custom_data": {**MANY, "user_id": "u1"}},
+    "large where it is demanded": {"id": "d1", "custom_data": {"user_id": LONG}},
+    "many names where it is demanded": {"id": "d1", "custom_data": {"user_id": MANY}},
+    "large, and another value": {"id": "d2", "custom_data": {"user_id": "u2", "more": LONG}},
+    "large, and a name that is nearly the one": {"id": "d1", "custom_data": {"user_id ": "u1", "more": LONG}},
+    "the demanded member outside": {"id": "d1", "user_id": "u1", "custom_data": {"more": LONG}},
+    "two whole resources in one": {"id": "d1", "more": DEVICE, "custom_data": {"custom_data": DEVICE, "more": LONG}},
+}
+POLICIES = {
+    "none": {},
+    "null": {"policy": None},
+    "misspelt": {"Policy": CLAIMS["policy"]},
+    "no object": {"policy": [2]},
+    "another type": {"policy": {"version": 2, "sessions": {}}},
+    "nothing demanded": {"policy": {"version": 2, "devices": {}}},
+    "empty custom_data": {"policy": {"version": 2, "devices": {"custom_data": {}}}},
+    "a member": CLAIMS,
+    "an id": {"policy": {"version": 2, "devices": {"id": "d1"}}},
+    "both": {"policy": {"version": 2, "devices": {"id": "d1", "custom_data": {"user_id": "u1"}}, "sessions": {}}},
+    "two members": {"policy": {"version": 2, "devices": {"custom_data": {"user_id": "u1", "id": "d1"}}}},
+    "null demanded": {"policy": {"version": 2, "devices": {"custom_data": {"user_id": None}}}},
+    "the many demanded": {"policy": {"version": 2, "devices": {"custom_data": {"user_id": MANY}}}},
+    "a description that is none": {"policy": {"version": 2, "devices": ["user_id"]}},
+    "custom_data that is none": {"policy": {"version": 2, "devices": {"custom_data": ["user_id"]}}},
+    "an id that is none": {"policy": {"version": 2, "devices": {"id": 1, "custom_data": {"user_id": "u1"}}}},
+    "version 1": {"policy": {"version": 1, "devices": {"user_id": "u1"}}},
+    "no version": {"policy": {"devices": {"custom_data": {"user_id": "u1"}}}},
+    "a field too many": {"policy": {"version": 2, "devices": {"custom_data": {"user_id": "u1"}, "role": "x"}}},
+    "many violations": {"policy": {"version": 2, **MANY}},
+    "large and invalid": {"policy": {"version": 2, "devices": {}, LONG: {}}},
+}
+CLAIM_VALUES = {
+    **POLICIES,
+    **{f"{name}, beside a large claim": {"other": LONG, **claims} for name, claims in POLICIES.items()},
+    **{f"{name}, beside many claims": {**MANY, **claims} for name, claims in POLICIES.items()},
+    "an array": [CLAIMS],
+    "a large array": [CLAIMS, LONG],
+    "a large string": LONG,
+    "null claims": None,
+}
+
+
+@pytest.mark.parametrize("claims", CLAIM_VALUES.values(), ids=CLAIM_VALUES)
+def test_the_trimmed_question_gets_the_answer_of_the_whole_one(spy, claims):
+    few = [RESOURCES[name] for name in ("an array", "without an id", "large in custom_data")]
+    others = ("sessions", "policy", "version", 1, None, {"devices": LONG}, LONG)
+    for type_, resource in [*(("devices", value) for value in RESOURCES.values()), *itertools.product(others, few)]:
+        request = asked(claims, type_, resource)
+        given, _, sent = spy.of(claims, type_, resource)
+        whole = spy.engine.query("decision", request.text)
+        wanted = reference.decide({"claims": parse(request.claims), "type": type_, "resource": parse(request.resource)})
+        assert given == whole == wanted.as_dict(), (type_, resource)
+        assert sent is None or len(encode(sent)) <= MOST_SENT, (type_, resource)
+
+
+@pytest.mark.parametrize("claims", CLAIM_VALUES.values(), ids=CLAIM_VALUES)
+def test_many_questions_get_the_answers_of_each(engine, claims):
+    requests = [asked(claims, "devices", resource) for resource in RESOURCES.values()]
+    each = [engine.decide([request])[0].as_dict() for request in requests]
+    assert [decision.as_dict() for decision in engine.decide(requests)] == each
+
+
+@pytest.mark.parametrize(
+    ("whole", "trimmed"),
+    [
+        (LONG, 0),
+        ([LONG], 0),
+        ({"more": LONG}, {}),
+        ({"id": MANY}, {"id": 0}),
+        ({"id": [LONG], "custom_data": [LONG]}, {"id": 0, "custom_data": 0}),
+        ({"id": "", "custom_data": LONG}, {"id": "", "custom_data": 0}),
+        ({"id": None, "custom_data": None, "more": LONG}, {"id": 0, "custom_data": 0}),
+        ({"more": LONG, "custom_data": {"more": LONG}, "id": "d1"}, {"id": "d1", "custom_data": {}}),
+        ({**DEVICE, "more": LONG}, DEVICE),
+        ({"id": "d1", "more": LONG}, {"id": "d1"}),
+    ],
+)
+def test_what_is_left_of_a_resource(spy, whole, trimmed):
+    assert spy.of(CLAIMS, "devices", whole)[2]["resource"] == trimmed
+
+
+@pytest.mark.parametrize(
+    ("whole", "trimmed"),
+    [
+        ([LONG], 0),
+        (LONG, 0),
+        ({"other": LONG}, {}),
+        ({"other": LONG, "policy": None}, {"policy": None}),
+        ({"other": LONG, **CLAIMS, **MANY}, CLAIMS),
+    ],
+)
+def test_what_is_left_of_claims(spy, whole, trimmed):
+    assert spy.of(whole, "devices", DEVICE)[2]["claims"] == trimmed
+
+
+def test_the_policy_is_the_claim_that_the_settings_name():
+    settings = PolicySettings(claim="https://acme.example/policy", types=("doors",))
+    claims = {"policy": {"version": 2, "doors": {}}, "https://acme.example/policy": CLAIMS["policy"], "other": LONG}
+    claims["https://acme.example/policy"] = {"version": 2, "doors": {"custom_data": {"a": 1}}}
+    light = Trimming(settings).light(asked(claims, "doors", {"id": "d1", "custom_data": {"a": 1, "b": LONG}}))
+    assert parse(light.claims) == {"https://acme.example/policy": claims["https://acme.example/policy"]}
+    assert parse(light.resource) == {"id": "d1", "custom_data": {"a": 1}}
+
+
+def test_what_is_left_is_written_as_it_stood():
+    """Never through floats, and never as `\\u` escapes (SEMANTICS, "What OPA does to numbers and strings")."""
+    values = [
+        *(2**53 + 1, 10**40 - 1, -(10**39), 0, Decimal("0.12345678901234567"), Decimal("120.82399798385188e220")),
+        *(Decimal("15e49"), Decimal("5e-324"), Decimal("1.7976931348623157e308"), Decimal("1e-7"), 1.5, -0.0, 1e22),
+        *("\U00020000", "\ufffd", "e\u0301", '"\\\n\x00\x7f\u2028', True, False, None, [], {}, {"b": 1, "a": [2]}),
+    ]
+    claims = demanding({"v": values})
+    resource = {"more": LONG, "custom_data": {"v": values, "w": 1}, "id": "\U00010000"}
+    request = asked(claims, "devices", resource)
+    light = Trimming(PolicySettings()).light(request)
+    assert light.claims == request.claims
+    assert light.resource == encode({"id": "\U00010000", "custom_data": {"v": values}})
+    assert encode(values) in request.resource
+    assert encode(values) in light.resource
+
+
+# What Wasm is never asked.
+
+
+@pytest.mark.parametrize(
+    ("claims", "type_", "resource"),
+    [
+        (demanding(dict.fromkeys(plain(201), 1)), "devices", device()),
+        (demanding(dict.fromkeys(plain(4_000), 1)), "devices", device()),
+        (demanding({"x": MANY}), "devices", device({"x": MANY})),
+        (demanding({LONG: 1}), "devices", device()),
+        ({"policy": {"version": 2, **dict.fromkeys(colliding(3_000), 1)}}, "devices", device()),
+        ({"policy": {"version": 2, "devices": dict.fromkeys(colliding(3_000), 1)}}, "devices", device()),
+        (CLAIMS, "devices", {"id": LONG}),
+        (CLAIMS, "devices", device({"user_id": LONG})),
+        (CLAIMS, "devices", device({"user_id": dict.fromkeys(colliding(30_000), 1)})),
+        (CLAIMS, "devices", device({"user_id": [1] * 3_000})),
+        (CLAIMS, "devices", device({"user_id": [1.5] * 1_100})),
+        (CLAIMS, LONG, device()),
+        (CLAIMS, MANY, device()),
+    ],
+)
+def test_the_reference_decides_what_is_heavy_even_trimmed(spy, claims, type_, resource):
+    given, engine, sent = spy.of(claims, type_, resource)
+    assert (engine, sent) == ("reference", None)
+    [wanted] = ReferenceEngine().decide([asked(claims, type_, resource)])
+    assert given == wanted.as_dict()
+
+
+def test_a_large_id_that_is_asked_by_is_looked_for_here(spy):
+    spy.bridge.push("devices", [DEVICE, {"id": LONG}])
+    assert spy.bridge.check({}, "devices", LONG).reason == "unrestricted"
+    decision = spy.bridge.check({}, "devices", LONG + "x")
+    assert (decision.reason, decision.engine) == ("unknown_resource", "reference")
+    assert not any(LONG.encode() in text for text in spy.sent)
+
+
+def test_an_id_beside_a_resource_is_not_looked_at(spy):
+    request = asked(CLAIMS, "devices", DEVICE)._replace(id=encode([LONG]), token=encode(LONG))
+    assert spy.engine.decide([request])[0].allow
+    assert [one.allow for one in spy.engine.decide([request, request])] == [True, True]
+    assert all(len(text) < 1_000 for text in spy.sent)
+
+
+def test_absent_members_stay_absent(spy):
+    spy.engine.store.replace("devices", {})
+    large = encode({**DEVICE, "more": LONG})
+    wanted = {
+        Request(None, b'"devices"', large): "malformed_input",
+        Request(encode(CLAIMS), None, large): "malformed_input",
+        Request(encode({**CLAIMS, "other": LONG}), b'"devices"'): "invalid_resource",
+        Request(encode({"other": LONG}), b'"devices"', None, encode(MANY)): "unknown_resource",
+        Request(None, None, large, encode(MANY)): "malformed_input",
+        Request(None, None, None, encode(MANY)): "malformed_input",
+        Request(None, encode(MANY)): "malformed_input",
+    }
+    assert [spy.engine.decide([request])[0].reason for request in wanted] == list(wanted.values())
+    assert [decision.reason for decision in spy.engine.decide(list(wanted))] == list(wanted.values())
+
+
+# What is small takes the short way.
+
+
+def test_a_small_question_is_sent_as_it_is(spy, monkeypatch):
+    monkeypatch.setattr(wasm_engine, "Trimming", None)
+    request = asked(CLAIMS, "devices", DEVICE)
+    spy.engine.decide([request])
+    padded = asked({**CLAIMS, "other": "x" * 1_000}, "devices", {**DEVICE, "more": "x" * 1_000})
+    spy.engine.decide([padded])
+    assert spy.sent == [request.text, padded.text]
+
+
+def test_small_questions_go_together_as_they_are(spy):
+    requests = [asked(CLAIMS, "devices", {**DEVICE, "id": f"d{number}"}) for number in range(500)]
+    spy.engine.decide(requests)
+    [sent] = spy.sent
+    assert sent.endswith(b'"resources":[' + b",".join([request.resource for request in requests]) + b"]}")
+
+
+def test_what_is_light_has_few_names_wherever_they_stand():
+    names = {chr(0x100 + number): 0 for number in range(LIGHT_NAMES)}
+    assert is_light(encode(names))
+    assert not is_light(encode({**names, "more": 0}))
+    assert not is_light(encode([[{"": 0}] * 60, "x" * 100]))
+    assert is_light(b'"' + b"x" * (LIGHT_BYTES - 2) + b'"')
+    assert not is_light(b'"' + b"x" * (LIGHT_BYTES - 1) + b'"')
+    smallest = b"[" + b",".join([b'{"":0}'] * (LIGHT_NAMES + 1)) + b"]"
+    assert len(smallest) > TINY_BYTES, "a tiny text has no room for more names"
+    assert len(b'{"":0,' * (LIGHT_NAMES + 1)) > TINY_BYTES
+
+
+# All ways that lead to the engine.
+
+
+def test_an_explanation_shows_the_whole_resource(spy):
+    resource = {"id": "d1", "custom_data": {"user_id": "u2", "more": LONG}, "beside": MANY}
+    found = spy.bridge.explain(CLAIMS, "devices", resource)
+    assert found.resource == resource
+    assert [(demand.wanted, demand.found) for demand in found.demands] == [("u1", "u2")]
+    spy.bridge.push("devices", [resource])
+    assert spy.bridge.explain(CLAIMS, "devices", "d1").resource == resource
+    assert all(len(text) <= MOST_SENT for text in spy.sent)
+    large = device({"user_id": LONG})
+    found = spy.bridge.explain(CLAIMS, "devices", large)
+    assert (found.decision.engine, found.resource) == ("reference", large)
+    assert [(demand.wanted, demand.found) for demand in found.demands] == [("u1", LONG)]
+
+
+def test_a_stored_resource_is_decided_with_its_revision(spy):
+    report = spy.bridge.push(
+        "devices", [{**DEVICE, "more": LONG}, device({"user_id": LONG}) | {"id": "d2"}, {"id": "d3"}]
+    )
+    found = spy.bridge.check_many(CLAIMS, "devices", ["d1", "d2", "d3"])
+    assert found == [spy.bridge.check(CLAIMS, "devices", id_) for id_ in ("d1", "d2", "d3")]
+    assert [(one.reason, one.engine) for one in found] == [
+        ("matched", "wasm"),
+        ("constraint_failed", "reference"),
+        ("constraint_failed", "wasm"),
+    ]
+    assert {one.revision for one in found} == {report.revision}
+
+
+def test_one_resource_of_colliding_names_among_300_others(spy):
+    """450 KB of `custom_data`, which end users can often write: it raised for all of them, in 10 s."""
+    bad = device({"user_id": "u1", **dict.fromkeys(colliding(30_000), 1)})
+    resources = [{**DEVICE, "id": f"d{number}"} for number in range(300)]
+    decisions = spy.bridge.check_many(CLAIMS, "devices", [*resources[:150], {**bad, "id": "bad"}, *resources[150:]])
+    assert [decision.reason for decision in decisions] == ["matched"] * 301
+    assert len(spy.sent) == 1
+    assert len(spy.sent[0]) < 301 * 60
+    spy.sent.clear()
+    spy.bridge.push("devices", [*resources, {**bad, "id": "bad"}])
+    listing = spy.bridge.list_allowed(CLAIMS, "devices", limit=1_000)
+    assert sorted(listing.ids) == sorted(["bad", *(one["id"] for one in resources)])
+    assert sum(map(len, spy.sent)) < 301 * 60 + 1_000
+
+
+def test_many_questions_about_many_constraints_are_for_the_reference(spy):
+    """Wasm takes some 10 us for each, ten times as long as the reference."""
+    for count, engine in ((MOST_DETAILS - 1, "wasm"), (MOST_DETAILS, "reference")):
+        claims = demanding(dict.fromkeys(plain(count), 1))
+        requests = [asked(claims, "devices", device({})) for _ in range(3)]
+        assert {decision.engine for decision in spy.engine.decide(requests)} == {engine}
+        assert {decision.engine for decision in spy.engine.decide(requests[:1])} == {"wasm"}
+
+
+def test_claims_that_many_share_are_parsed_once(spy, monkeypatch):
+    parsed = []
+    parse_canonical = wasm_trimming.parse_canonical
+    monkeypatch.setattr(
+        wasm_trimming, "parse_canonical", lambda text: (parsed.append(len(text)), parse_canonical(text))[1]
+    )
+    claims = demanding(dict.fromkeys(plain(3_000), 1))
+    requests = [asked(claims, "devices", {**DEVICE, "more": LONG})._replace(claims=encode(claims)) for _ in range(50)]
+    assert len(spy.engine.decide(requests)) == 50
+    assert parsed.count(len(requests[0].claims)) == 1
+
+
+# What Wasm does with what it is sent, in instructions.
+
+
+@pytest.fixture(scope="module")
+def meter():
+    with pytest.MonkeyPatch.context() as patch:
+        yield Meter(patch)
+
+
+@pytest.mark.parametrize("shape", shapes(), ids=lambda shape: shape.name)
+def test_a_question_made_to_be_costly_takes_no_more_than_50_times_a_plain_one(spy, meter, shape):
+    made, plainly = shape.requests(), shape.plain()
+    given = spy.engine.decide(made)
+    assert [one.as_dict() for one in given] == [one.as_dict() for one in holding(ReferenceEngine()).decide(made)]
+    assert sum(map(meter.instructions, spy.sent)) <= MOST * meter.instructions(input_for(plainly))
+
+
+def test_pointers_are_escaped_in_linear_time(meter):
+    """60,000 `~` took 3 s."""
+    for character in ("~", "/", "~/", "a"):
+        short, long = (
+            meter.instructions(asked(demanding({character * count: 1}), "devices", device()).text, "decision")
+            for count in (1_000, 16_000)
+        )
+        assert long < 20 * short, character
+
+
+def test_names_of_one_hash_cost_their_square_where_nothing_is_trimmed(meter):
+    """That the names are what they are said to be: what all of this is about."""
+    bad, good = (
+        meter.instructions(asked({}, "devices", device(dict.fromkeys(names, 1))).text)
+        for names in (colliding(30_000)[:3_000], plain(3_000, 15))
+    )
+    assert bad > 50 * good
