@@ -57,6 +57,11 @@ class AsyncOpaEngine:
         self.waiting = OpaEngine(self.opa.waiting(), self.rule_set, sources=sources, patience=patience)
         self._restoring: asyncio.Future[None] | None = None
 
+    @property
+    def deadline(self) -> float:
+        """Seconds that one call to OPA may last at most."""
+        return self.opa.deadline
+
     async def decide(self, requests: Sequence[Request]) -> list[Decision]:
         """Exactly one decision for each request, in the same order.
 

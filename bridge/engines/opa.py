@@ -68,6 +68,11 @@ class OpaEngine:
         return self._store
 
     @property
+    def deadline(self) -> float:
+        """Seconds that one call to OPA may last at most."""
+        return self.opa.deadline
+
+    @property
     def restores(self) -> bool:
         """Whether it has sources to bring back from what OPA loses."""
         return self._restoration is not None
