@@ -60,7 +60,7 @@ class RawTokens:
     def may_go(self, verified: Verified, verifier: TokenVerifier) -> bool:
         """Whether a token may go to OPA as it is now.
 
-        OPA must read it as the bridge does, and it must hold without leeway from now until the deadline of the call.
-        OPA goes by its own clock: it may still say `invalid_token` where that differs.
+        OPA must read it as the bridge does, and it must hold without leeway from now until the deadline of the call,
+        also by a clock of OPA that differs by the verifier's leeway. If it differs more, OPA may say `invalid_token`.
         """
         return self._deadline is not None and verified.may_be_sent_raw and verifier.outlasts(verified, self._deadline)

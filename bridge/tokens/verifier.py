@@ -192,7 +192,9 @@ class TokenVerifier:
         return verified
 
     def outlasts(self, verified: Verified, seconds: float) -> bool:
-        """Whether a verified token holds without leeway as well, from now until so many seconds from now.
+        """Whether a verified token holds for others too, who have no leeway, from now until so many seconds from now.
+
+        Their clocks may differ from this one's by as much as the leeway.
 
         Args:
             verified: What `verified` gave.
@@ -200,7 +202,7 @@ class TokenVerifier:
         """
         now = self._now()
         try:
-            for moment in (now, now + Fraction(seconds)):
+            for moment in (now - self.leeway, now + Fraction(seconds) + self.leeway):
                 claim_checks.check_time(verified.times, now=moment, leeway=Fraction(0))
         except InvalidToken:
             return False
