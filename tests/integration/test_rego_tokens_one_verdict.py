@@ -10,12 +10,14 @@ import asyncio
 import base64
 import contextlib
 import functools
+import itertools
 import json
 import time
 from typing import NamedTuple
 
 import jwt
 import pytest
+import requests
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -39,7 +41,7 @@ from bridge import (
 )
 from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge
 from bridge.rendering import RuleSet, TokenChecks, render
-from bridge.strict_json import encode
+from bridge.strict_json import encode, numbers
 
 NOW = int(time.time())
 HOUR = 3600
@@ -453,18 +455,40 @@ def test_an_exp_that_is_no_number_of_r12_is_no_time_for_the_rules(rules, exp):
     assert_one_verdict(Ways(rules(), verifier()), token, MalformedToken)
 
 
-@pytest.mark.parametrize("number", ["1e39", "-1e39", "10e38"])
+@pytest.mark.parametrize("number", ["1e39", "-1e39", "10e38", "1e20", "1e-7", "-12e-8"])
 @pytest.mark.parametrize("spaces", [0, 1_000])
 def test_the_size_of_claims_counts_as_in_canonical_text(rules, number, spaces):
     mine = rules()
+    canonical = numbers.write(numbers.read(number))
+    many = 60_000 // (len(canonical) + 1)
+    claims = json.dumps(CLAIMS, separators=(",", ":"))[:-1] + ',"x":[' + ",".join([number] * many) + "],"
+    size = len(claims) + many * (len(canonical) - len(number)) + len('"y":""}')
     for much, reason in ((-1, "matched"), (0, "matched"), (1, "invalid_token")):
-        claims = ',"x":[' + ",".join([number] * 1_500) + "]," + " " * spaces + '"y":"'
-        whole = json.dumps(CLAIMS, separators=(",", ":"))[:-1] + claims + '"}'
-        canonical = len(whole) - spaces + 1_500 * (40 + number.count("-") - len(number))
-        token = signed('{"alg":"RS256"}', whole[:-2] + "y" * (65_536 - canonical + much) + '"}')
+        token = signed('{"alg":"RS256"}', claims + " " * spaces + '"y":"' + "y" * (65_536 - size + much) + '"}')
         assert asked(*mine, token) == reason
         if reason == "matched":
             verifier().verify(token)
         else:
             with pytest.raises(InvalidToken):
                 verifier().verify(token)
+
+
+def test_the_rules_know_how_long_a_number_is_in_canonical_text(rules):
+    digits = ("0", "1", "10", "12", "120", "12345678901234567", "1" * 40, "1" + "0" * 39)
+    fractions = ("", ".0", ".5", ".50", ".000000012", ".0000000")
+    exponents = ("", "e0", "e1", "e-1", "E+5", "e-7", "e-8", "e10", "e-10", "e39", "e50", "e-50", "e99", "e007", "e289")
+    known = {}
+    for text in map("".join, itertools.product(("", "-"), digits, fractions, exponents)):
+        with contextlib.suppress(numbers.NumberRefused):
+            known[text] = len(numbers.write(numbers.read(text)))
+    query = f"x = [n | some t in {json.dumps(list(known))}; n := data.jwt_policy.token._canonical_length(t)]"
+    reply = requests.post(f"{rules().url}/v1/query", json={"query": query}, timeout=60)
+    assert reply.json()["result"][0]["x"] == list(known.values())
+    assert len(known) > 700
+
+
+def test_claims_with_many_numbers_are_not_too_long(rules):
+    ways = Ways(rules(), verifier())
+    for number in ("1.5", "1e99", "7", "0.1"):
+        assert_one_verdict(ways, made(CLAIMS, ',"x":[' + ",".join([number] * 8_000) + "]"), Reason.MATCHED)
+    assert set(ways.sent) == {"token"}
