@@ -235,6 +235,8 @@ class TokenVerifier:
 
     def _taken_apart(self, token: str) -> Compact:
         parts = take_apart(token)
+        if parts.alg.lower() == "none":
+            raise AlgorithmRefused("the token is not signed (its `alg` is `none`), and such a token proves nothing")
         if parts.alg not in self.algorithms:
             accepted = ", ".join(self.algorithms)
             raise AlgorithmRefused(f"the token's algorithm {quoted(parts.alg)} is not accepted here, only {accepted}")
@@ -245,7 +247,11 @@ class TokenVerifier:
             self._jws.decode_complete(token, key.material, algorithms=[alg])
         except (jwt.PyJWTError, UnsupportedAlgorithm, ValueError, TypeError):
             # without the cause: its text could quote the token
-            raise InvalidSignature("the token's signature is not right for the key") from None
+            secret = key.material if isinstance(key.material, bytes) else b""
+            blank = "; the secret has white space around it: is that a part of it?" if secret.strip() != secret else ""
+            raise InvalidSignature(
+                f"the token's signature is not right for the key: another key has signed it, or it was changed{blank}"
+            ) from None
 
     def _now(self) -> Fraction:
         try:
