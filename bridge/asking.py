@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from bridge.decision import Decision, Reason, Request
@@ -14,17 +15,27 @@ from bridge.strict_json import CLAIMS_BYTES, RESOURCE_BYTES, encode, encode_repe
 from bridge.tokens import TokenVerifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    from bridge.raw_tokens import RawTokens
+    from bridge.tokens.verified import Verified
 
 _BATCH_ITEMS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whose access is asked about, in canonical text: claims, and the token where it may speak for itself."""
+    """Whose access is asked about, in canonical text: claims, and the token where it may speak for itself.
+
+    Attributes:
+        claims: The claims.
+        token: The token, where it may go to OPA as it is.
+        is_still_raw: Whether it still may.
+    """
 
     claims: bytes
     token: bytes | None = None
+    is_still_raw: Callable[[], bool] = bool
 
     @classmethod
     def of_claims(cls, claims: object) -> Subject:
@@ -36,13 +47,13 @@ class Subject:
         return cls(encode_repeated(claims, max_bytes=CLAIMS_BYTES, what="claims"))
 
     @classmethod
-    def of_token(cls, token: str, verifier: TokenVerifier, *, sends_raw: bool) -> Subject:
+    def of_token(cls, token: str, verifier: TokenVerifier, raw: RawTokens | None) -> Subject:
         """From a token, once it is verified.
 
         Args:
             token: The token.
             verifier: What verifies it.
-            sends_raw: The rules verify tokens, and get those that they read as the bridge does.
+            raw: What becomes of tokens where the rules verify them too.
 
         Raises:
             InvalidToken: It is not valid.
@@ -50,8 +61,26 @@ class Subject:
         """
         if type(verifier) is not TokenVerifier:
             return cls.of_claims(verifier.verify(token))  # whoever derives a verifier adds demands to `verify`
-        verified = verifier.verified(token)
-        return cls(verified.text, encode(token, what="token") if sends_raw and verified.may_be_sent_raw else None)
+        return cls.of_verified(verifier.verified(token), verifier, raw)
+
+    @classmethod
+    def of_verified(cls, verified: Verified, verifier: TokenVerifier, raw: RawTokens | None) -> Subject:
+        """From a token that is verified; arguments as for `of_token`.
+
+        Raises:
+            InvalidToken: The rules verify tokens too, and refuse it.
+        """
+        if raw is None:
+            return cls(verified.text)
+        raw.refuse(verified, verifier)
+        is_raw = partial(raw.may_go, verified, verifier)
+        return cls(verified.text, encode(verified.token, what="token"), is_raw) if is_raw() else cls(verified.text)
+
+    def in_time(self, requests: Sequence[Request]) -> Sequence[Request]:
+        """Requests of this subject as they may go now: with the claims, where the token may no longer go as it is."""
+        if self.token is None or self.is_still_raw():
+            return requests
+        return [request._replace(claims=self.claims, token=None) for request in requests]
 
     def request(self, type_: bytes, value: object, number: str = "") -> Request:
         """The request for a resource, or for the id of one.
@@ -109,6 +138,7 @@ class Several:
     ) -> None:
         if isinstance(values, (str, bytes, dict)) or not isinstance(values, Iterable):
             raise Misuse("check_many takes several resources or ids; `check` takes one")
+        self._subject = subject
         self._engine = engine
         self._denies = denies
         self._oldest = oldest
@@ -130,7 +160,7 @@ class Several:
         """What to ask together: the places of the questions, and the requests."""
         start = 0
         for batch in batches(self._requests, most_bytes):
-            yield self._places[start : start + len(batch)], batch
+            yield self._places[start : start + len(batch)], self._subject.in_time(batch)
             start += len(batch)
 
     def answered(self, places: Sequence[int], decisions: Sequence[Decision]) -> None:

@@ -11,6 +11,7 @@ from bridge.explaining import Explanation, explanation
 from bridge.freshness import refuse_stale, revision_number
 from bridge.listing import LIMIT, Listing, listing
 from bridge.process_bound import ProcessBound
+from bridge.raw_tokens import RawTokens
 from bridge.resources import Collected, from_objects, push, sync
 from bridge.strict_json import ABSENT, encode
 
@@ -47,6 +48,7 @@ class PolicyBridge(ProcessBound):
         self._denies = checked_on_error(on_error)
         self.engine: Engine = WasmEngine() if engine is None else engine
         self.verifier = verifier
+        self._raw = RawTokens.of(self.engine.rule_set, self.engine)
 
     def verify(self, token: str) -> dict[str, Value]:
         """The claims of a token that is valid (SEMANTICS, "Tokens").
@@ -290,5 +292,4 @@ class PolicyBridge(ProcessBound):
     def _subject(self, token_or_claims: object) -> Subject:
         if not isinstance(token_or_claims, str):
             return Subject.of_claims(token_or_claims)
-        sends_raw = self.engine.rule_set.token is not None
-        return Subject.of_token(token_or_claims, needed(self.verifier), sends_raw=sends_raw)
+        return Subject.of_token(token_or_claims, needed(self.verifier), self._raw)

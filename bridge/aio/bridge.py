@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Literal, Self
 
+from bridge.aio.keys import AsyncKeys
 from bridge.asking import Several, Subject, checked_on_error, denial, needed, type_text
 from bridge.client import PolicyBridge
 from bridge.errors import EngineFault
@@ -12,20 +13,18 @@ from bridge.explaining import Explanation, explanation
 from bridge.freshness import refuse_stale, revision_number
 from bridge.listing import LIMIT, Listing, listing
 from bridge.process_bound import ProcessBound
+from bridge.raw_tokens import RawTokens
 from bridge.strict_json import ABSENT
-from bridge.tokens import JwkSet, StaticKey, TokenVerifier
+from bridge.tokens import TokenVerifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from types import TracebackType
-    from typing import TypeVar
 
     from bridge.aio.engine import AsyncOpaEngine
     from bridge.decision import Decision
     from bridge.resources import Changed, Collected, PushReport, SyncReport
     from bridge.strict_json import Value
-
-    T = TypeVar("T")
 
 
 class AsyncPolicyBridge(ProcessBound):
@@ -33,8 +32,11 @@ class AsyncPolicyBridge(ProcessBound):
 
     To be shared by all tasks of one event loop; use it in `async with`, or `await bridge.close()`. Whatever
     `PolicyBridge` says of arguments, decisions and errors holds here. A question that is cancelled leaves nothing
-    behind. What changes rules or resources is done in a thread, which goes on to its end whatever is cancelled; where
-    keys may have to be fetched or read, a token is verified in one.
+    behind. What changes rules or resources is done in a thread, which goes on to its end whatever is cancelled.
+
+    A token whose key is at hand is verified at once, in the event loop. Threads of the bridge's own, 16 at most, do
+    what may wait for others: they fetch keys (`JwksUrl`), look at a key file (`JwksFile`, for each token), and ask a
+    source or a verifier of the application's own. A slow key server holds up only the tokens that need its answer.
 
     Args:
         engine: What decides.
@@ -53,11 +55,12 @@ class AsyncPolicyBridge(ProcessBound):
         self.engine = engine
         self.verifier = verifier
         self._waiting = PolicyBridge(engine.waiting)
+        self._raw = RawTokens.of(engine.rule_set, engine)
+        self._keys = AsyncKeys()
 
     async def verify(self, token: str) -> dict[str, Value]:
         """The claims of a token that is valid; as `PolicyBridge.verify`."""
-        verifier = needed(self.verifier)
-        return await _verifying(verifier, lambda: verifier.verify(token))
+        return await self._keys.verify(needed(self.verifier), token)
 
     async def check(
         self,
@@ -160,7 +163,8 @@ class AsyncPolicyBridge(ProcessBound):
         await asyncio.to_thread(self._waiting.install)
 
     async def close(self) -> None:
-        """Close the engine's connections."""
+        """Close the engine's connections, and find no more keys; a fetch that has begun holds up nothing."""
+        self._keys.close()
         await self.engine.close()
 
     async def __aenter__(self) -> Self:
@@ -175,12 +179,6 @@ class AsyncPolicyBridge(ProcessBound):
         if not isinstance(token_or_claims, str):
             return Subject.of_claims(token_or_claims)
         verifier = needed(self.verifier)
-        sends_raw = self.engine.rule_set.token is not None
-        return await _verifying(verifier, lambda: Subject.of_token(token_or_claims, verifier, sends_raw=sends_raw))
-
-
-async def _verifying(verifier: TokenVerifier, verify: Callable[[], T]) -> T:
-    """The outcome, from a thread unless it is sure that nothing is fetched or read."""
-    if type(verifier) is TokenVerifier and type(verifier.source) in (StaticKey, JwkSet):
-        return verify()
-    return await asyncio.to_thread(verify)
+        if type(verifier) is not TokenVerifier:
+            return Subject.of_claims(await self._keys.verify(verifier, token_or_claims))
+        return Subject.of_verified(await self._keys.verified(verifier, token_or_claims), verifier, self._raw)

@@ -72,6 +72,11 @@ class AsyncOpaEngine(ProcessBound):
         )
         self._dialogue = self.waiting._dialogue  # noqa: SLF001 - which OPAs answered, both must know
 
+    @property
+    def deadline(self) -> float:
+        """Seconds that one call to OPA may last at most."""
+        return self.opa.deadline
+
     async def decide(self, requests: Sequence[Request]) -> list[Decision]:
         """Exactly one decision for each request, in the same order.
 

@@ -11,6 +11,7 @@ from bridge.cli.lines import LONGEST
 from bridge.decision import Decision, Request
 from bridge.errors import MalformedInput
 from bridge.strict_json import CLAIMS_BYTES, MAX_DEPTH, RESOURCE_BYTES, encode, parse, scan_leniently
+from bridge.strict_json.encodings import encoding_fault
 
 if TYPE_CHECKING:
     from bridge.strict_json import Value
@@ -44,7 +45,7 @@ class Malformed:
         line: The number of the line, from 1.
         case: The text to copy to the answer, or None.
         error: What is wrong.
-        is_object: Whether the line is an object at least.
+        is_object: Whether the line is an object at least, as far as its encoding lets that be seen.
     """
 
     line: int
@@ -115,7 +116,7 @@ def _members(value: Value) -> tuple[str | None, dict[str, Value], str, Value]:
 
 def _malformed(number: int, value: Value, line: bytes, error: str) -> Malformed:
     members = _members_at_least(value, line)
-    return Malformed(number, _case_of(members), error, is_object=members is not None)
+    return Malformed(number, _case_of(members), error, is_object=members is not None or bool(encoding_fault(line)))
 
 
 def _members_at_least(value: Value, line: bytes) -> dict[str, Value] | None:

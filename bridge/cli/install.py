@@ -29,4 +29,5 @@ def install(*, opa: OpaOptions, rules: RuleSetOptions, tokens: TokenOptions) -> 
         say(f"  data         {rule_set.data_root}")
         say(f"  fingerprint  {fingerprint(rule_set)[:12]}")
         for name in entrypoints(rule_set):
-            say(f"  entrypoint   /v1/data/{name}")
+            if not name.endswith("/answer"):  # the bridge's own, which is no public contract
+                say(f"  entrypoint   /v1/data/{name}")

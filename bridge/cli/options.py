@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -9,16 +10,18 @@ from typing import Annotated, Final
 
 import typer
 
-from bridge.errors import Misuse
+from bridge.errors import InvalidSetting, Misuse
 from bridge.opa import OpaClient
 from bridge.policy import RESOURCE_TYPES, PolicySettings
 from bridge.rendering import RuleSet, TokenChecks
+from bridge.strict_json.encodings import encoding_fault
 from bridge.tokens import JwksFile, JwksUrl, StaticKey, TokenVerifier
 
 _OPA: Final = "An OPA server"
 _RULES: Final = "The rule set"
 _TOKENS: Final = "Tokens"
 _MOST_TEXT: Final = 1_048_576
+_TEXT: Final = bytes((*b"\t\n\r", *range(0x20, 0x7F)))
 
 
 class EngineName(StrEnum):
@@ -329,7 +332,13 @@ def read_text(path: Path) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        raise Misuse(f"`{path}`: not UTF-8") from None
+        raise Misuse(f"`{path}`: not UTF-8{because(data)}") from None
+
+
+def because(data: bytes) -> str:
+    """Why bytes are no UTF-8, where that is recognised, as the end of an error's text."""
+    fault = encoding_fault(data)
+    return f": {fault}" if fault else ""
 
 
 def _is_url(text: str) -> bool:
@@ -337,6 +346,25 @@ def _is_url(text: str) -> bool:
 
 
 def _secret(data: bytes) -> bytes:
-    """Without the line feed that an editor puts behind a text; random bytes stay as they are."""
+    """Without the line feed that an editor puts behind a text; random bytes stay as they are.
+
+    Raises:
+        InvalidSetting: It is a text in another encoding, or with more around it than that: what of it is the secret?
+    """
+    if not _is_text(data):
+        if _is_text(data.removeprefix(BOM_UTF8)) or _is_text(data.decode("utf-16", "replace").encode("utf-8")):
+            raise InvalidSetting(f"secret file: {encoding_fault(data)}")
+        return data
     line = data.removesuffix(b"\n").removesuffix(b"\r")
-    return line if line.isascii() and line.decode("ascii").isprintable() else data
+    is_more = line != line.strip() or b"\n" in line or b"\r" in line
+    if is_more and not line.startswith(b"-----BEGIN "):  # a key is refused by its own name
+        raise InvalidSetting(
+            "secret file: white space around the secret, or several lines; the file must hold the secret, and one line"
+            " feed behind it at most: take the rest off (`StaticKey.from_secret` takes a secret that has them)"
+        )
+    return line
+
+
+def _is_text(data: bytes) -> bool:
+    """Whether bytes are ASCII text, lines and tabs included."""
+    return bool(data) and not data.translate(None, _TEXT)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 import typer
 
 from bridge.cli.ending import Exit
-from bridge.cli.options import given_options, is_from, read_text, require_one
+from bridge.cli.options import because, given_options, is_from, read_text, require_one
 from bridge.cli.sources import open_stdin
 from bridge.cli.terminal import complain
-from bridge.errors import AlgorithmRefused, AudienceRefused, IssuerRefused, MalformedToken, Misuse
+from bridge.errors import AlgorithmRefused, AudienceRefused, InvalidSignature, IssuerRefused, MalformedToken, Misuse
 from bridge.strict_json import parse
 
 if TYPE_CHECKING:
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 _MOST_INPUT: Final = 64 * 1024 * 1024
 _SUBJECT: Final = "Whose access"
 _HINTS: Final = {
-    AlgorithmRefused.code: "--alg says which algorithms are accepted",
+    AlgorithmRefused.code: "--alg says which algorithms are accepted; HS256, HS384 and HS512 need --secret-file",
     AudienceRefused.code: "--audience says whom tokens must be for",
+    InvalidSignature.code: "is it the key of the token's issuer? With --secret-file, the secret is the file's text "
+    "as it stands: decode it where it is written in base64 or hex, and leave out quotes and names",
     IssuerRefused.code: "--issuer says whom tokens must be from",
 }
 
@@ -131,4 +133,4 @@ def _decoded(data: bytes) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        raise Misuse("the token is not UTF-8") from None
+        raise Misuse(f"the token is not UTF-8{because(data)}") from None

@@ -92,6 +92,11 @@ class OpaEngine(ProcessBound):
         """What brings back what OPA loses; None without sources."""
         return self._restoration
 
+    @property
+    def deadline(self) -> float:
+        """Seconds that one call to OPA may last at most."""
+        return self.opa.deadline
+
     def decide(self, requests: Sequence[Request]) -> list[Decision]:
         """Exactly one decision for each request, in the same order.
 

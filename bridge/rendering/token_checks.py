@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from bridge.errors import InvalidSetting
+from bridge.errors import InvalidSetting, UnknownKey
 from bridge.strict_json.scanner import SURROGATE
 from bridge.tokens import StaticKey, VerificationKey
 from bridge.tokens.algorithms import KeyRefused
 from bridge.tokens.jwk import document_from
-from bridge.tokens.jwk_set import KeySet
-from bridge.tokens.wording import setting
+from bridge.tokens.jwk_set import KeySet, kid_of
+from bridge.tokens.wording import quoted, setting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from bridge.tokens import TokenVerifier
 
 ALGORITHMS: Final = frozenset(
     ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
@@ -71,27 +73,65 @@ class TokenChecks:
         Each of the latter has its PEM (`cert`) and the `algorithms` that are both allowed and its own: OPA would verify
         with a JWK by any algorithm of its family, whatever its `alg` says.
         """
+        found = self._keys()
+        if isinstance(found, StaticKey):
+            return _pem(found.key), {}
+        return "", {
+            kid: {"algorithms": [name for name in self.algorithms if name in key.algorithms], "cert": _pem(key)}
+            for kid, key in found.items()
+        }
+
+    def verifier(self, like: TokenVerifier) -> TokenVerifier:
+        """A verifier that demands what the rules demand, but has the clock and the leeway of another one."""
+        found = self._keys()
+        return like.alike(
+            found if isinstance(found, StaticKey) else _KeysOfRules(found),
+            algorithms=self.algorithms,
+            audience=self.audience,
+            issuer=self.issuer,
+            required=self.required,
+        )
+
+    def _keys(self) -> StaticKey | Mapping[str, VerificationKey]:
+        """The key of a PEM, or those keys of a JWKS that the rules hold, by `kid`."""
         text = self.keys.strip()
         if not text.startswith("{"):
             static = StaticKey.from_pem(text)
             static.check(self.algorithms)
             if not _is_for_opa(static.key):
                 raise InvalidSetting(f"the key is an {static.key.kind} key, which OPA cannot verify with")
-            return _pem(static.key), {}
+            return static
         try:
             found = KeySet.of(document_from(text), published=True).keys
         except KeyRefused as refused:
             raise InvalidSetting(f"the keys: {refused}") from None
-        keys: dict[str, Mapping[str, object]] = {}
-        for kid, key in found.items():
-            if isinstance(key, VerificationKey) and _is_for_opa(key):
-                algorithms = [name for name in self.algorithms if name in key.algorithms]
-                if algorithms:
-                    keys[kid] = {"algorithms": algorithms, "cert": _pem(key)}
+        keys = {
+            kid: key
+            for kid, key in found.items()
+            if isinstance(key, VerificationKey)
+            and _is_for_opa(key)
+            and any(name in key.algorithms for name in self.algorithms)
+        }
         if not keys:
             why = "; ".join(f"`{kid}`: {key}" for kid, key in found.items() if isinstance(key, str))
             raise InvalidSetting("the JWKS has no key with a `kid` for these algorithms" + (f" ({why})" if why else ""))
-        return "", keys
+        return keys
+
+
+@dataclass(frozen=True, slots=True)
+class _KeysOfRules:
+    """The keys that the rules hold, as a source."""
+
+    keys: Mapping[str, VerificationKey]
+
+    def check(self, algorithms: Sequence[str]) -> None:
+        """Nothing to refuse: each key is for one of them at least."""
+
+    def key_for(self, kid: str | None) -> VerificationKey:
+        name = kid_of(kid)
+        if name not in self.keys:
+            raise UnknownKey(f"they hold no key for the `kid` {quoted(name)}")
+        return self.keys[name]
 
 
 def _is_for_opa(key: VerificationKey) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from bridge.errors import MalformedInput
 from bridge.strict_json import numbers
+from bridge.strict_json.encodings import encoding_fault
 from bridge.strict_json.scanner import SURROGATE, scan
 from bridge.strict_json.values import MAX_DEPTH
 
@@ -69,7 +70,7 @@ def _decoded(data: bytes) -> str:
     except UnicodeDecodeError as error:
         before = data[: error.start].decode("utf-8")
         raise MalformedInput(
-            f"invalid UTF-8: byte 0x{data[error.start]:02x}",
+            encoding_fault(data) or f"invalid UTF-8: byte 0x{data[error.start]:02x}",
             rule="R12.1",
             line=before.count("\n") + 1,
             column=len(before) - before.rfind("\n"),

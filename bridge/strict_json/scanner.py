@@ -57,7 +57,7 @@ class _Scanner:
 
     def document(self) -> Value:
         if self.text.startswith("\ufeff"):
-            raise self.refusal("a byte order mark", "R12.1", 0)
+            raise self.refusal("a byte order mark: save the text as UTF-8 without one", "R12.1", 0)
         value = self.value()
         self.space()
         if self.at < len(self.text):

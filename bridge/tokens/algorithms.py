@@ -28,6 +28,12 @@ _RSA: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _CURVES: Final = {"secp256r1": ("P-256", "ES256"), "secp384r1": ("P-384", "ES384"), "secp521r1": ("P-521", "ES512")}
 _HASH_BYTES: Final = {"HS256": 32, "HS384": 48, "HS512": 64}
 
+PRIVATE_KEY: Final = (
+    "a private key, which has no business where tokens are only verified; "
+    "give its public key (`openssl pkey -in FILE -pubout`)"
+)
+"""Why a private key is refused."""
+
 SYMMETRIC: Final = frozenset(_HASH_BYTES)
 """The algorithms whose key is a secret."""
 
@@ -49,7 +55,9 @@ def fitting(material: object) -> tuple[str, tuple[str, ...]]:
         names = tuple(name for name, size in _HASH_BYTES.items() if len(material) >= size)
         if not names:
             shortest = min(_HASH_BYTES.values())
-            raise KeyRefused(f"an HMAC secret under {shortest} bytes, which is shorter than its hash")
+            raise KeyRefused(
+                f"an HMAC secret under {shortest} bytes, which is shorter than its hash; give one that is longer"
+            )
         return "HMAC secret", names
     if isinstance(material, RSAPublicKey):
         return _fitting_rsa(material)
@@ -63,13 +71,13 @@ def fitting(material: object) -> tuple[str, tuple[str, ...]]:
     if isinstance(material, Ed448PublicKey):
         return "Ed448", ("EdDSA",)
     if hasattr(material, "private_bytes"):
-        raise KeyRefused("a private key, which has no business where tokens are only verified; give its public key")
+        raise KeyRefused(PRIVATE_KEY)
     raise KeyRefused(f"no key that a supported algorithm has: {quoted(type(material).__name__)}")
 
 
 def _fitting_rsa(key: RSAPublicKey) -> tuple[str, tuple[str, ...]]:
     if key.key_size < MIN_RSA_BITS:
-        raise KeyRefused(f"an RSA key of {key.key_size} bits, under {MIN_RSA_BITS}")
+        raise KeyRefused(f"an RSA key of {key.key_size} bits, under {MIN_RSA_BITS}; sign with a longer one")
     if key.key_size > _MAX_RSA_BITS:
         raise KeyRefused(f"an RSA key of {key.key_size} bits, over {_MAX_RSA_BITS}")
     return f"RSA {key.key_size} bits", _RSA

@@ -25,10 +25,21 @@ def decode(text: str) -> bytes:
             are not zero.
     """
     if not _ALPHABET.fullmatch(text):
-        raise NotBase64url("a character that base64url does not have")
+        raise NotBase64url(f"a character that base64url does not have{_why(text)}")
     if len(text) % 4 == 1:
-        raise NotBase64url("a length that base64url never has")
+        raise NotBase64url("a length that base64url never has; is something cut off?")
     data = base64.urlsafe_b64decode(text + "==")
     if base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii") != text:
-        raise NotBase64url("unused bits at the end that are not zero")
+        raise NotBase64url("unused bits at the end that are not zero; is something cut off or changed?")
     return data
+
+
+def _why(text: str) -> str:
+    """What is told of a foreign character; no more, for the text may be a secret."""
+    if "+" in text or "/" in text:
+        return ": `+` and `/` are of standard base64, and base64url has `-` and `_` in their place"
+    if text.endswith("="):
+        return ": `=` is padding, take it off"
+    if not text.isascii():
+        return ", for it is not ASCII; was something copied along?"
+    return ""

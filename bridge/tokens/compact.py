@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from bridge.errors import MalformedInput, MalformedToken, Misuse
 from bridge.strict_json import parse
 from bridge.tokens import base64url
+from bridge.tokens.mistaken import instead_of_token
 
 MAX_BYTES: Final = 65_536
 """The longest token that is looked at. Base64url is ASCII, so a character is a byte, or the token is no token."""
 
 _NAMES: Final = ("header", "payload", "signature")
+_OF_ENCRYPTED: Final = 5
 _SCHEME: Final = "bearer "
+_CHARACTERS: Final = re.compile(r"[A-Za-z0-9_.-]*")
+_HEADER: Final = re.compile(r"e[w-z0-9_-]")
+"""How base64url of `{` begins, and of no other character."""
 _CHANGES_MEANING: Final = ("crit", "b64", "zip")
 
 
@@ -50,11 +57,29 @@ def take_apart(token: str) -> Compact:
         raise MalformedToken(f"the token is longer than {MAX_BYTES:,} bytes")
     _refuse_what_was_copied_along(token)
     if dots := token.count(".") - (len(_NAMES) - 1):
-        found = dots + len(_NAMES)
-        raise MalformedToken(f"the token has {found} segment{'' if found == 1 else 's'}, not {len(_NAMES)}")
+        raise MalformedToken(_of_segments(dots + len(_NAMES)))
+    if not _HEADER.match(token):
+        _refuse_what_is_no_header(token.partition(".")[0])
     header, payload, _ = (_decoded(name, segment) for name, segment in zip(_NAMES, token.split("."), strict=True))
     alg, kid = _read_header(header)
     return Compact(alg, kid, payload)
+
+
+def _of_segments(found: int) -> str:
+    text = f"the token has {found} segment{'' if found == 1 else 's'}, not {len(_NAMES)}"
+    if found == _OF_ENCRYPTED:
+        return (
+            f"{text}: an encrypted token (JWE) has so many, and only signed ones (JWS) are verified; decrypt it first"
+        )
+    return f"{text} with dots between them; is it a whole token?"
+
+
+def _refuse_what_is_no_header(segment: str) -> None:
+    """Say of a text that merely has two dots that it is no token, rather than what is wrong with its base64url."""
+    with suppress(base64url.NotBase64url):
+        if base64url.decode(segment).lstrip(b" \t\r\n")[:1] == b"{":
+            return  # white space before the header's JSON is unusual, and allowed
+    raise MalformedToken("it is no token: its first segment is no JSON object in base64url, as `eyJ...` is")
 
 
 def _refuse_what_was_copied_along(token: str) -> None:
@@ -71,6 +96,8 @@ def _refuse_what_was_copied_along(token: str) -> None:
         raise MalformedToken(
             "the token begins with `Bearer `, which is a part of the HTTP header and not of the token: take it off"
         )
+    if not _CHARACTERS.fullmatch(token) and (found := instead_of_token(token)):
+        raise MalformedToken(f"no token: {found}")
 
 
 def _decoded(name: str, segment: str) -> bytes:

@@ -20,6 +20,7 @@ from bridge.strict_json import encode, parse
 from bridge.tokens import base64url
 from bridge.tokens.algorithms import KeyRefused
 from bridge.tokens.keys import VerificationKey
+from bridge.tokens.mistaken import instead_of_jwks
 from bridge.tokens.wording import quoted
 
 if TYPE_CHECKING:
@@ -37,6 +38,14 @@ _OKP: Final[dict[str, Callable[[bytes], object]]] = {
 }
 
 
+_BROKEN: Final = {
+    "R12.2": ": an object has two members of one name",
+    "R12.3": ": a string has an unpaired surrogate",
+    "R12.4": ": it is nested too deep",
+    "R12.5": ": a number has too many digits, or is too large or too small",
+}
+
+
 def document_from(jwk: str | bytes | Mapping[str, object]) -> Value:
     """A JWK or a set of them, given as JSON text or as an object, as a strict JSON value (R12).
 
@@ -46,8 +55,12 @@ def document_from(jwk: str | bytes | Mapping[str, object]) -> Value:
     try:
         return parse(jwk if isinstance(jwk, str | bytes) else encode(jwk))
     except MalformedInput as error:
+        data = jwk.encode("utf-8", "surrogatepass") if isinstance(jwk, str) else jwk
+        if isinstance(data, bytes) and (found := instead_of_jwks(data)):
+            raise KeyRefused(f"no JSON: {found}") from None
         place = f", line {error.line}, column {error.column}" if error.line is not None else ""
-        raise KeyRefused(f"the JSON is not well-formed ({error.rule}{place})") from None
+        why = _BROKEN.get(error.rule, "")
+        raise KeyRefused(f"the JSON is not well-formed ({error.rule}{place}){why}") from None
 
 
 def key_from_jwk(jwk: Value) -> VerificationKey:

@@ -10,6 +10,7 @@ from bridge.process_bound import ProcessBound
 from bridge.tokens.algorithms import KeyRefused
 from bridge.tokens.jwk import document_from, key_from_jwk
 from bridge.tokens.keys import VerificationKey
+from bridge.tokens.mistaken import instead_of_set
 from bridge.tokens.wording import quoted
 
 if TYPE_CHECKING:
@@ -33,9 +34,11 @@ class KeySet:
 
     Attributes:
         keys: By `kid`: the key, or why there is none to use.
+        unnamed: How many keys have no `kid`.
     """
 
     keys: Mapping[str, VerificationKey | str]
+    unnamed: int = 0
 
     @classmethod
     def of(cls, document: Value, *, published: bool) -> KeySet:
@@ -52,7 +55,8 @@ class KeySet:
         """
         members = document.get("keys") if isinstance(document, dict) else None
         if not isinstance(members, list):
-            raise KeyRefused("no JWK set: there is no array `keys`")
+            found = instead_of_set(document)
+            raise KeyRefused(f"no JWK set: there is no array `keys`{'; ' if found else ''}{found}")
         jwks: list[Jwk] = []
         for member in members:
             if not isinstance(member, dict):
@@ -68,7 +72,7 @@ class KeySet:
             kid = jwk.get("kid")
             if isinstance(kid, str):
                 keys[kid] = _TWICE if kid in keys else _key_or_reason(jwk, no_secrets)
-        return cls(keys)
+        return cls(keys, sum(not isinstance(jwk.get("kid"), str) for jwk in jwks))
 
     def __contains__(self, kid: object) -> bool:
         """Whether the set names `kid`, be the key usable or not."""
@@ -81,10 +85,17 @@ class KeySet:
             UnknownKey: No `kid`, no key of it, more than one, or one that must not be used.
         """
         name = kid_of(kid)
-        found = self.keys.get(name, "the set has no key of it")
+        found = self.keys.get(name) or self._none()
         if isinstance(found, str):
             raise UnknownKey(f"no key for the `kid` {quoted(name)}: {found}")
         return found
+
+    def _none(self) -> str:
+        if not self.keys and not self.unnamed:
+            return "the set has no keys at all"
+        if self.unnamed:
+            return f"the set has no key of it, and {self.unnamed:,} without a `kid`, which no token can name"
+        return "the set has no key of it"
 
 
 def kid_of(kid: str | None) -> str:

@@ -125,20 +125,39 @@ class JwksUrl(ProcessBound):
             UnknownKey: No `kid`, no key of it, more than one, or one that must not be used.
             KeysUnavailable: There is no set that is still good, and none can be fetched now.
         """
-        name = kid_of(kid)  # first, so that a token without one is no reason to fetch
-        keys = self._good(self._state)
-        if keys is None or name not in keys:
+        key = self.known_key(kid)
+        if key is None:
             with self._lock:
-                keys = self._good(self._state)  # another thread may have fetched meanwhile
-                if (keys is None or name not in keys) and self._clock() - self._state.tried >= self._interval:
+                key = self.known_key(kid)  # another thread may have fetched meanwhile
+                if key is None:
                     self._state = self._fetched()
-                    keys = self._good(self._state)
+                    key = self._kept_key(kid)
+        return key
+
+    def known_key(self, kid: str | None) -> VerificationKey | None:
+        """The same without waiting for anything; None where a fetch may bring the key, which `key_for` waits for.
+
+        Raises:
+            UnknownKey: No `kid`, more than one key of it, one that must not be used, or none, and it is too early to
+                fetch again.
+            KeysUnavailable: There is no set that is still good, and it is too early to fetch again.
+        """
+        name = kid_of(kid)  # first, so that a token without one is no reason to fetch
+        state = self._state
+        keys = self._good(state)
+        if (keys is None or name not in keys) and self._clock() - state.tried >= self._interval:
+            return None
+        return self._kept_key(kid)
+
+    def _kept_key(self, kid: str | None) -> VerificationKey:
+        state = self._state
+        keys = self._good(state)
         if keys is None:
             raise KeysUnavailable(
                 f"the keys at {setting(_without_query(self._url))} cannot be had:"
-                f" {self._state.fault or 'those that were fetched have expired'}"
+                f" {state.fault or 'those that were fetched have expired'}"
             )
-        return keys.key_for(name)
+        return keys.key_for(kid)
 
     def _good(self, state: _State) -> KeySet | None:
         return state.keys if 0 <= self._clock() - state.born < self._lifetime else None

@@ -8,14 +8,14 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 
-from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt.algorithms import HMACAlgorithm
 from jwt.exceptions import InvalidKeyError
 
 from bridge.process_bound import ProcessBound
-from bridge.tokens.algorithms import KeyRefused, fitting
+from bridge.tokens.algorithms import PRIVATE_KEY, KeyRefused, fitting
+from bridge.tokens.mistaken import SSH, der_kind, instead_of_pem
 from bridge.tokens.wording import quoted
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 _PEM_LABEL: Final = re.compile(r"-----BEGIN ([^-\r\n]+)-----")
 _PUBLIC_LABELS: Final = ("PUBLIC KEY", "RSA PUBLIC KEY")
 _ARMOURED: Final = re.compile(rb"---- ?BEGIN ")
-_SSH: Final = re.compile(rb"(?:ssh-|ecdsa-sha2-)[a-z0-9-]+(?:@openssh\.com)?[ \t]+AAAA")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,34 +70,51 @@ def material_from_pem(text: str | bytes) -> object:
     Raises:
         KeyRefused: The text is not exactly one PEM public key.
     """
+    given = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
     try:
         text = text.decode("ascii") if isinstance(text, bytes) else text
         data = text.encode("ascii")
     except UnicodeError:
-        raise KeyRefused("no PEM text: it is not ASCII") from None
+        raise KeyRefused(f"no PEM text: {instead_of_pem(given) or 'it is not ASCII'}") from None
     labels = _PEM_LABEL.findall(text)
     if any("PRIVATE" in label for label in labels):
-        raise KeyRefused("a private key, which has no business where tokens are only verified; give its public key")
+        raise KeyRefused(PRIVATE_KEY)
     if any("CERTIFICATE" in label for label in labels):
-        raise KeyRefused("a certificate, whose dates nobody would check; give its public key (`openssl x509 -pubkey`)")
-    if len(labels) != 1:
-        raise KeyRefused(f"no PEM text of one public key: {len(labels)} PEM blocks are in it")
+        raise KeyRefused(
+            "a certificate, whose dates nobody would check; "
+            "give its public key (`openssl x509 -in FILE -pubkey -noout`)"
+        )
+    if not labels:
+        found = instead_of_pem(given) or "it has no line `-----BEGIN PUBLIC KEY-----`"
+        raise KeyRefused(f"no PEM text of a public key: {found}")
+    if len(labels) > 1:
+        raise KeyRefused(
+            f"no PEM text of one public key: {len(labels)} PEM blocks are in it;"
+            " leave only that of the public key, or give several keys as a set (JWKS)"
+        )
     if labels[0] not in _PUBLIC_LABELS:
-        raise KeyRefused(f"no PEM text of a public key: it holds a {quoted(labels[0])}")
+        raise KeyRefused(f"no PEM text of a public key: it holds a {quoted(labels[0])}, not a `PUBLIC KEY`")
     try:
         return load_pem_public_key(data)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise KeyRefused("a PEM text that no public key can be read from") from None
+        why = (
+            r"its lines end in `\n`, a backslash and a letter: put line feeds there"
+            if "\\n" in text
+            else "is it whole?"
+        )
+        raise KeyRefused(f"a PEM text that no public key can be read from; {why}") from None
 
 
 def _refuse_public_key_as_secret(secret: bytes) -> None:
     """Refuse what anybody may know; with it as a secret, everybody who can read the public key could sign."""
-    refusal = KeyRefused("an HMAC secret that is the text of a key or a certificate, not a secret")
-    if _ARMOURED.search(secret) or _SSH.search(secret):
+    refusal = KeyRefused(
+        "an HMAC secret that is the text of a key or a certificate, not a secret; give a public key as such"
+    )
+    if _ARMOURED.search(secret) or SSH.search(secret):
         raise refusal
     try:
         # a PEM body on one line, without its armour, is how some issuers show their public key
-        if _is_der(base64.b64decode(b"".join(secret.split()), validate=True)):
+        if der_kind(base64.b64decode(b"".join(secret.split()), validate=True)):
             raise refusal
     except binascii.Error:
         pass
@@ -106,13 +122,3 @@ def _refuse_public_key_as_secret(secret: bytes) -> None:
         HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret)  # knows DER and JWK texts
     except InvalidKeyError:
         raise refusal from None
-
-
-def _is_der(data: bytes) -> bool:
-    for load in (load_der_public_key, x509.load_der_x509_certificate):
-        try:
-            load(data)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            continue
-        return True
-    return False

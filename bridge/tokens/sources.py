@@ -91,7 +91,9 @@ class StaticKey(ProcessBound):
         except OSError as error:
             raise InvalidSetting(f"key file {setting(path)}: {error.strerror or 'it cannot be read'}") from None
         if len(text) > _MAX_PEM_BYTES:
-            raise InvalidSetting(f"key file {setting(path)}: more than {_MAX_PEM_BYTES:,} bytes")
+            raise InvalidSetting(
+                f"key file {setting(path)}: more than {_MAX_PEM_BYTES:,} bytes: no public key is so long"
+            )
         return cls.from_pem(text)
 
     @classmethod

@@ -6,16 +6,16 @@ import time
 from dataclasses import dataclass, field
 from fractions import Fraction
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from bridge.errors import AlgorithmRefused, InvalidSetting, InvalidSignature, Misuse
+from bridge.errors import AlgorithmRefused, InvalidSetting, InvalidSignature, InvalidToken, Misuse
 from bridge.process_bound import ProcessBound
 from bridge.tokens import claims as claim_checks
 from bridge.tokens.algorithms import configured
-from bridge.tokens.compact import take_apart
+from bridge.tokens.compact import Compact, take_apart
 from bridge.tokens.keys import VerificationKey
 from bridge.tokens.seconds import seconds
 from bridge.tokens.sources import KeySource, source_from
@@ -29,6 +29,22 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
     from bridge.strict_json import Value
+
+
+class Opened(NamedTuple):
+    """A token whose key is still to be found.
+
+    Attributes:
+        token: The token.
+        kid: The key that it names, or None.
+        kept: What is known of it, where it was found valid before.
+        parts: Its parts, where it was not.
+    """
+
+    token: str
+    kid: str | None
+    kept: Verified | None
+    parts: Compact | None = None
 
 
 @dataclass(frozen=True, slots=True, init=False, eq=False)
@@ -135,20 +151,32 @@ class TokenVerifier(ProcessBound):
 
     def verified(self, token: str) -> Verified:
         """The same, with the claims in canonical text; arguments and errors as for `verify`."""
+        opened = self.opened(token)
+        return self.verified_by(opened, self.source.key_for(opened.kid))
+
+    def opened(self, token: str) -> Opened:
+        """What there is to know of a token before its key; nothing of it is believed yet.
+
+        Raises:
+            Misuse: The token is no `str`.
+            MalformedToken: It is no compact JWS, or its header breaks R12.
+            AlgorithmRefused: Its algorithm is not configured.
+        """
         kept = self._kept.find(token) if type(token) is str else None
         if kept is not None:
-            # The source is asked anew, and gives the same object only for as long as it means the same key: so one that
-            # was withdrawn, has expired, or cannot be had is noticed as for a token that was never seen.
-            key = self.source.key_for(kept.kid)
-            if key is kept.key:
-                claim_checks.check_time(kept.times, now=self._now(), leeway=self.leeway)
-                return kept
-        parts = take_apart(token)
-        if parts.alg not in self.algorithms:
-            accepted = ", ".join(self.algorithms)
-            raise AlgorithmRefused(f"the token's algorithm {quoted(parts.alg)} is not accepted here, only {accepted}")
-        if kept is None:
-            key = self.source.key_for(parts.kid)
+            return Opened(token, kept.kid, kept)
+        parts = self._taken_apart(token)
+        return Opened(token, parts.kid, None, parts)
+
+    def verified_by(self, opened: Opened, key: VerificationKey) -> Verified:
+        """The verified token, once its source has given the key for its `kid`; errors as for `verify`."""
+        kept = opened.kept
+        # The source is asked anew, and gives the same object only for as long as it means the same key: so one that
+        # was withdrawn, has expired, or cannot be had is noticed as for a token that was never seen.
+        if kept is not None and key is kept.key:
+            claim_checks.check_time(kept.times, now=self._now(), leeway=self.leeway)
+            return kept
+        token, parts = opened.token, opened.parts or self._taken_apart(opened.token)
         if not isinstance(key, VerificationKey):
             raise Misuse("the key source gave something that is no key")
         if parts.alg not in key.algorithms:
@@ -164,12 +192,67 @@ class TokenVerifier(ProcessBound):
         self._kept.keep(verified)
         return verified
 
+    def outlasts(self, verified: Verified, seconds: float) -> bool:
+        """Whether a verified token holds for others too, who have no leeway, from now until so many seconds from now.
+
+        Their clocks may differ from this one's by as much as the leeway.
+
+        Args:
+            verified: What `verified` gave.
+            seconds: 0 or more.
+        """
+        now = self._now()
+        try:
+            for moment in (now - self.leeway, now + Fraction(seconds) + self.leeway):
+                claim_checks.check_time(verified.times, now=moment, leeway=Fraction(0))
+        except InvalidToken:
+            return False
+        return True
+
+    def alike(
+        self,
+        source: KeySource,
+        *,
+        algorithms: Sequence[str],
+        audience: Sequence[str],
+        issuer: str | None,
+        required: Sequence[str],
+    ) -> TokenVerifier:
+        """A verifier with other keys and demands, but with the clock and the leeway of this one.
+
+        Raises:
+            InvalidSetting: A setting that cannot be used.
+        """
+        made = TokenVerifier(
+            source,
+            algorithms=algorithms,
+            audience=tuple(audience) or None,
+            issuer=issuer,
+            required=required,
+            clock=self._clock,
+        )
+        object.__setattr__(made, "leeway", self.leeway)  # exactly
+        return made
+
+    def _taken_apart(self, token: str) -> Compact:
+        parts = take_apart(token)
+        if parts.alg.lower() == "none":
+            raise AlgorithmRefused("the token is not signed (its `alg` is `none`), and such a token proves nothing")
+        if parts.alg not in self.algorithms:
+            accepted = ", ".join(self.algorithms)
+            raise AlgorithmRefused(f"the token's algorithm {quoted(parts.alg)} is not accepted here, only {accepted}")
+        return parts
+
     def _check_signature(self, token: str, alg: str, key: VerificationKey) -> None:
         try:
             self._jws.decode_complete(token, key.material, algorithms=[alg])
         except (jwt.PyJWTError, UnsupportedAlgorithm, ValueError, TypeError):
             # without the cause: its text could quote the token
-            raise InvalidSignature("the token's signature is not right for the key") from None
+            secret = key.material if isinstance(key.material, bytes) else b""
+            blank = "; the secret has white space around it: is that a part of it?" if secret.strip() != secret else ""
+            raise InvalidSignature(
+                f"the token's signature is not right for the key: another key has signed it, or it was changed{blank}"
+            ) from None
 
     def _now(self) -> Fraction:
         try:

@@ -306,7 +306,8 @@ def test_a_text_that_is_no_token(folder) -> None:
     done = run_here(
         "check", "--token", "nonsense", "--key", folder / "public.pem", "--type", "x", "--resource", GOOD, status=2
     )
-    assert done.stderr == "jwt-bridge: invalid token (malformed): the token has 1 segment, not 3\n"
+    told = "the token has 1 segment, not 3 with dots between them; is it a whole token?"
+    assert done.stderr == f"jwt-bridge: invalid token (malformed): {told}\n"
     assert done.stdout == b""
 
 
@@ -315,7 +316,7 @@ def test_a_text_that_is_no_token(folder) -> None:
     [
         (" ", "the token is empty\n"),
         ("Bearer {}", "the token begins with `Bearer `, which is a part of the HTTP header and not of the token: take"),
-        ("public.pem", "not 3\njwt-bridge: hint: the token is the name of a file; --token-file reads it\n"),
+        ("public.pem", "whole token?\njwt-bridge: hint: the token is the name of a file; --token-file reads it\n"),
     ],
 )
 def test_a_token_that_was_given_in_another_way(folder, token, given, expected) -> None:

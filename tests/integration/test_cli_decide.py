@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import signal
 import subprocess
@@ -131,7 +132,10 @@ def test_every_kind_of_line(engine, stored) -> None:
         return text.replace(b'"W"', wanted.encode()).replace(b'"F"', found.encode())
 
     asked: list[tuple[bytes, dict[str, object] | None]] = [
-        (b"\xef\xbb\xbf" + good, malformed("line 1, column 1: a byte order mark (R12.1)")),
+        (
+            b"\xef\xbb\xbf" + good,
+            malformed("line 1, column 1: a byte order mark: save the text as UTF-8 without one (R12.1)"),
+        ),
         (line({"version": 2, "devices": {}}, {"id": "1"}, case="two"), {"case": "two", **YES}),
         (b"", None),
         (b" \t\r", None),
@@ -222,6 +226,10 @@ def test_a_file_and_nothing_at_all(tmp_path) -> None:
         (b"{}", False),
         (b'{"claims":{},"claims":{}}', False),  # an object, though not one that may be read
         (b"[]\n" * 1_001 + line({}, {}), False),
+        (b"\xef\xbb\xbf" + line({}, {}), False),
+        (b"\xef\xbb\xbf[]", False),
+        (line({}, {}).decode().encode("utf-16"), False),
+        (gzip.compress(line({}, {})), False),
     ],
 )
 def test_a_hint_where_no_line_is_an_object(text, hinted) -> None:

@@ -240,7 +240,11 @@ def test_install(opa, public_key) -> None:
     rules = RuleSet(package_root="install_test", data_root="install_test_data")
     text = run("install", *roots, OPA_URL=opa.url).text
     assert fingerprint(rules)[:12] in text
-    assert all(f"/v1/data/{name}\n" in text for name in entrypoints(rules))
+    public = [f"install_test/{name}" for name in ("allow", "decision", "decisions")]
+    assert [line.split()[1] for line in text.splitlines() if "entrypoint" in line] == [
+        f"/v1/data/{name}" for name in public
+    ]
+    assert set(entrypoints(rules)) == {*public, "install_test/answer"}
     with OpaClient(opa.url) as client:
         assert client.query(("install_test", "allow"), b'{"input":{}}').result is False
         installed = {policy.id: policy.text for policy in client.list_policies()}

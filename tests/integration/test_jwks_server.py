@@ -411,11 +411,12 @@ def test_no_thread_can_be_had(serve, clock, monkeypatch):
 @pytest.mark.parametrize(
     ("body", "status", "headers", "cause"),
     [
-        (b"", 200, {}, "not well-formed"),
-        (b"<html>", 200, {}, "not well-formed"),
+        (b"", 200, {}, "no JSON: it is empty"),
+        (b"<html>", 200, {}, "no JSON: it is a page of HTML or XML"),
+        (b"nonsense", 200, {}, "not well-formed"),
         (b'{"keys":[', 200, {}, "not well-formed"),
         (b'{"keys":[],"keys":[]}', 200, {}, "R12.2"),
-        (b'\xef\xbb\xbf{"keys":[]}', 200, {}, "R12.1"),
+        (b'\xef\xbb\xbf{"keys":[]}', 200, {}, "byte order mark"),
         (b'{"keys":[NaN]}', 200, {}, "not well-formed"),
         (b'{"keys":' + b"[" * 100_000, 200, {}, "R12.4"),
         (b"{}", 200, {}, "no JWK set"),

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from bridge.client import PolicyBridge
 from bridge.decision import Failure, Reason
 from bridge.engines import OpaEngine
-from bridge.errors import InvalidSetting, InvalidToken
+from bridge.errors import InvalidSetting, InvalidSignature, InvalidToken
 from bridge.policy import PolicySettings
 from bridge.rendering import RuleSet, TokenChecks, render
 from bridge.resources import layout
@@ -1023,10 +1023,12 @@ def test_the_bridge_takes_claims_that_are_verified_already(bridge):
 
 
 def test_a_token_decides_even_when_it_is_opa_that_verifies_it(bridge, rules):
-    """The decision is made from the token: rules with another key refuse the one that the bridge has accepted."""
+    """Rules with another key refuse the token that the bridge's verifier accepts; the bridge knows it beforehand."""
     others = rules(pem("rsa-other"), audience=("https://cobrowse.io",), issuer="license")
+    assert others.decision(number_token("15"), device(15)) == INVALID
     misconfigured = PolicyBridge(OpaEngine(others.url, others.rule_set), verifier=bridge.verifier)
-    assert misconfigured.check(number_token("15"), "devices", device(15)).reason is Reason.INVALID_TOKEN
+    with pytest.raises(InvalidSignature, match="the rules on OPA verify tokens too, and refuse this one"):
+        misconfigured.check(number_token("15"), "devices", device(15))
 
 
 def test_an_invalid_token_raises_before_opa_is_asked(bridge):

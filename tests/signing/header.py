@@ -164,6 +164,7 @@ def header() -> File:
     case("header-64-deep", token(header='{"alg":"RS256","x":' + "[" * 63 + "]" * 63 + "}"), rules="R12.4")
     case("header-65-deep", token(header='{"alg":"RS256","x":' + "[" * 64 + "]" * 64 + "}"), "malformed", rules="R12.4")
     case("header-number-of-40-digits", token(header='{"alg":"RS256","x":' + "1" * 40 + "}"), rules="R12.5")
+    case("header-number-of-60-digits", token(header='{"alg":"RS256","x":' + "1" * 60 + "}"), "malformed", rules="R12.5")
     case("header-number-beyond-doubles", token(header='{"alg":"RS256","x":1e400}'), "malformed", rules="R12.5")
 
     # What plays no part.

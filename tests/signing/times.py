@@ -56,6 +56,7 @@ def time_() -> File:
     spelling("exp-too-huge", None, with_exp("1e400"), "malformed", "R12.5")
     spelling("exp-of-40-digits", None, with_exp("9" * 40), rules="R12.5")
     spelling("exp-of-41-digits", None, with_exp("9" * 41), "malformed", "R12.5")
+    spelling("exp-of-60-digits", None, with_exp("9" * 60), "malformed", "R12.5")
     spelling("exp-in-milliseconds", None, with_exp(f"{FAR}000"), why="A number like any other, if a far one.")
     spelling("exp-huge-and-negative", None, with_exp("-1e300"), "expired")
     for label, value in {

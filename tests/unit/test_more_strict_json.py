@@ -193,7 +193,7 @@ def test_a_long_integer_is_written_by_the_rules(monkeypatch, value, text):
         ("\x01", "line 1, column 1: expected a JSON value, found U+0001 (R12.1)"),
         ("\u00a0", "line 1, column 1: expected a JSON value, found U+00A0 (R12.1)"),
         ("a" * 50, f"line 1, column 1: expected a JSON value, found `{'a' * 40}` (R12.1)"),
-        ("\ufeff1", "line 1, column 1: a byte order mark (R12.1)"),
+        ("\ufeff1", "line 1, column 1: a byte order mark: save the text as UTF-8 without one (R12.1)"),
         ('"abc', "line 1, column 1: unterminated string (R12.1)"),
         ('"\t"', "line 1, column 2: invalid control character (R12.1)"),
         ('"\\x"', "line 1, column 2: invalid \\escape (R12.1)"),

@@ -54,6 +54,7 @@ from bridge.tokens import (
     jwks_file,
     jwks_url,
     keys,
+    mistaken,
     seconds,
     sources,
     wording,
@@ -89,7 +90,7 @@ def test_a_key_is_for_these_algorithms(key, found):
 @pytest.mark.parametrize(
     ("key", "cause"),
     [
-        (b"x" * 31, "an HMAC secret under 32 bytes, which is shorter than its hash"),
+        (b"x" * 31, "an HMAC secret under 32 bytes, which is shorter than its hash; give one that is longer"),
         (
             ec.generate_private_key(ec.SECP256K1()).public_key(),
             "an elliptic curve that no supported algorithm has: `secp256k1`",
@@ -148,9 +149,12 @@ def refusal_of(token):
         ("a" * MAX_BYTES, "the token has 1 segment, not 3"),
         ("a.b", "the token has 2 segments, not 3"),
         ("a.b.c.d", "the token has 4 segments, not 3"),
-        ("=.AA.AA", "the token's header has a character that base64url does not have"),
-        ("AA.A.AA", "the token's payload has a length that base64url never has"),
-        ("AA.AA.AB", "the token's signature has unused bits at the end that are not zero"),
+        ("=.AA.AA", "it is no token: its first segment is no JSON object in base64url"),
+        ("AA.AA.AA", "it is no token: its first segment is no JSON object in base64url"),
+        ("ew=.AA.AA", "the token's header has a character that base64url does not have: `=` is padding, take it off"),
+        ("e30.A.AA", "the token's payload has a length that base64url never has; is something cut off?"),
+        ("e30.AA.AB", "the token's signature has unused bits at the end that are not zero; is something cut off"),
+        (f"{b64(b' {}')}.AA.AA", "token header: `alg` is not there or no string"),
         (
             f"{b64(b'{')}.AA.AA",
             "token header: line 1, column 2: expected a member name in double quotes, found the end of",
@@ -388,7 +392,11 @@ X, Y = EC.x.to_bytes(32, "big"), EC.y.to_bytes(32, "big")
         ),
         ({"kty": "OKP", "crv": "Ed25519", "x": b64(b"x" * 31)}, "its numbers are no key"),
         ({"kty": "EC", "crv": "P-256", "x": b64(Y), "y": b64(X)}, "its numbers are no key"),
-        ({"kty": "oct", "k": "="}, "its `k` is no base64url: a character that base64url does not have"),
+        (
+            {"kty": "oct", "k": "="},
+            "its `k` is no base64url: a character that base64url does not have: `=` is padding, take it off",
+        ),
+        ({"kty": "oct", "k": "s$cret"}, "its `k` is no base64url: a character that base64url does not have"),
     ],
 )
 def test_a_jwk_that_is_refused_says_why(document, cause):
@@ -732,7 +740,7 @@ def test_what_only_resembles_the_text_of_a_key_is_a_secret(secret):
 
 
 def test_what_cannot_be_read_is_no_der():
-    assert keys._is_der(b"x") is False
+    assert mistaken.der_kind(b"x") == ""
 
 
 @pytest.mark.parametrize(
@@ -750,7 +758,8 @@ def test_what_cannot_be_read_is_no_der():
 def test_a_pem_block_begins_with_a_label_between_five_dashes(text, count):
     with pytest.raises(KeyRefused) as refusal:
         keys.material_from_pem(text)
-    assert str(refusal.value) == f"no PEM text of one public key: {count} PEM blocks are in it"
+    several = f"no PEM text of one public key: {count} PEM blocks are in it; leave only that of the public key"
+    assert str(refusal.value).startswith(several if count else "no PEM text of a public key: it has no line")
 
 
 def test_a_key_for_another_algorithm_names_it():
@@ -764,12 +773,12 @@ def test_whatever_openssl_cannot_read_is_no_key(monkeypatch, error):
     def failing(_):
         raise error("cause")
 
-    for name in ("load_pem_public_key", "load_der_public_key"):
-        monkeypatch.setattr(keys, name, failing)
-    monkeypatch.setattr(keys.x509, "load_der_x509_certificate", failing)
+    monkeypatch.setattr(keys, "load_pem_public_key", failing)
+    monkeypatch.setattr(mistaken, "load_der_public_key", failing)
+    monkeypatch.setattr(mistaken.x509, "load_der_x509_certificate", failing)
     with pytest.raises(KeyRefused, match="that no public key can be read from"):
         keys.material_from_pem("-----BEGIN PUBLIC KEY-----")
-    assert keys._is_der(DER) is False
+    assert mistaken.der_kind(DER) == ""
 
 
 @pytest.mark.parametrize("value", [Decimal("Infinity"), Decimal("NaN"), float("inf"), float("nan")])
@@ -817,7 +826,7 @@ def test_a_file_of_a_key_is_read_as_far_as_its_bound(tmp_path, monkeypatch):
     path.write_bytes(PEM.ljust(65_537, b"\n"))
     with pytest.raises(InvalidSetting) as refusal:
         StaticKey.from_pem_file(path)
-    assert str(refusal.value) == f"key file `{shown}`: more than 65,536 bytes"
+    assert str(refusal.value) == f"key file `{shown}`: more than 65,536 bytes: no public key is so long"
 
     sizes = []
 
@@ -885,7 +894,10 @@ def test_whatever_goes_wrong_with_a_signature_is_an_invalid_signature(monkeypatc
 
     monkeypatch.setattr(jwt.PyJWS, "decode_complete", failing)
     header = b64(b'{"alg":"ES256"}')
-    with pytest.raises(InvalidSignature, match=r"\Athe token's signature is not right for the key\Z"):
+    with pytest.raises(
+        InvalidSignature,
+        match=r"\Athe token's signature is not right for the key: another key has signed it, or it was changed\Z",
+    ):
         TokenVerifier(PEM, algorithms=["ES256"]).verify(f"{header}.e30.AAAA")
 
 

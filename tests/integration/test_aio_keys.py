@@ -1,0 +1,484 @@
+"""Keys for a bridge that awaits, from a key server that answers only when the test lets it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import functools
+import json
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from bridge import (
+    InvalidSignature,
+    JwkSet,
+    JwksFile,
+    JwksUrl,
+    KeysUnavailable,
+    MalformedToken,
+    Misuse,
+    OpaEngine,
+    PolicyBridge,
+    StaticKey,
+    TokenVerifier,
+    UnknownKey,
+)
+from bridge.aio import AsyncOpaEngine, AsyncPolicyBridge
+from bridge.aio.threads import Threads
+from bridge.tokens import fetch
+
+LONG = 60  # seconds: a net under a test that is broken
+MADE_UP = 60
+CLAIMS = {"exp": int(time.time()) + 3600, "policy": {"version": 2, "devices": {"id": "d1"}}}
+NOBODY = "http://127.0.0.1:9"
+OURS = "jwt-bridge-keys"
+
+
+@functools.cache
+def private(name):
+    del name
+    return rsa.generate_private_key(65537, 2048)
+
+
+def jwk(kid):
+    return {**jwt.algorithms.RSAAlgorithm.to_jwk(private(kid).public_key(), as_dict=True), "kid": kid, "key_ops": None}
+
+
+def document(*kids):
+    keys = [{name: value for name, value in jwk(kid).items() if value is not None} for kid in kids]
+    return json.dumps({"keys": keys})
+
+
+def made(kid, *, key=None, **claims):
+    def b64(data):
+        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+    message = b64(json.dumps({"alg": "RS256", "kid": kid}).encode()) + "." + b64(json.dumps(CLAIMS | claims).encode())
+    signer = jwt.algorithms.get_default_algorithms()["RS256"]
+    return f"{message}.{b64(signer.sign(message.encode(), private(key or kid)))}"
+
+
+class GatedServer:
+    """A key server that keeps each request until the test says what to answer."""
+
+    def __init__(self):
+        self.asked = threading.Semaphore(0)
+        self.count = 0
+        self._answers = []
+        self._told = threading.Semaphore(0)
+        self._ended = False
+        owner = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                owner.count += 1
+                owner.asked.release()
+                assert owner._told.acquire(timeout=LONG)
+                if owner._ended:
+                    return
+                status, body = owner._answers.pop(0)
+                with contextlib.suppress(OSError):
+                    self.send_response(status)
+                    self.send_header("Content-Length", str(len(body)))
+                    self.end_headers()
+                    self.wfile.write(body.encode())
+
+            def log_message(self, *_):
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}/keys.json"
+
+    def tell(self, body, status=200):
+        """Answer the next request, one that waits or one that is to come."""
+        self._answers.append((status, body))
+        self._told.release()
+
+    async def await_request(self):
+        assert await asyncio.to_thread(self.asked.acquire, timeout=LONG)
+
+    def stop(self):
+        self._ended = True
+        self._told.release(1_000)
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class Clock:
+    """A clock that only the test moves."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def server():
+    server = GatedServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def bridge_of(server, clock, url=NOBODY):
+    source = JwksUrl(server.url, deadline=LONG, lifetime=10 * LONG, interval=30, clock=clock)
+    return AsyncPolicyBridge(AsyncOpaEngine(url), verifier=TokenVerifier(source))
+
+
+def awaited(test):
+    """Run a test's coroutine; nothing that it began may be left behind."""
+
+    @functools.wraps(test)
+    def run(*args, **settings):
+        async def alone():
+            await asyncio.wait_for(test(*args, **settings), 2 * LONG)
+            await asyncio.sleep(0)
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+
+        asyncio.run(alone())
+
+    return run
+
+
+def begun(*tokens, bridge):
+    return [asyncio.ensure_future(bridge.verify(token)) for token in tokens]
+
+
+async def outcomes(tasks):
+    return [type(outcome) for outcome in await asyncio.gather(*tasks, return_exceptions=True)]
+
+
+async def turned():
+    """Let every task run until it waits for something outside of the event loop."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+@awaited
+async def test_a_flood_of_made_up_kids_and_a_server_that_does_not_answer_hold_up_no_known_key(server, clock, opa_url):
+    with PolicyBridge(OpaEngine(opa_url)) as waits:
+        waits.install()
+    async with bridge_of(server, clock, opa_url) as bridge:
+        server.tell(document("a"))
+        known = made("a")
+        await bridge.verify(known)
+        await server.await_request()
+        clock.now += 30
+
+        flood = begun(*[made(f"made-up-{number}", key="b") for number in range(MADE_UP)], bridge=bridge)
+        await server.await_request()
+        await turned()
+        # The server keeps the fetch, and nothing ends until the test lets it.
+        assert (await bridge.check(known, "devices", {"id": "d1"})).allow is True
+        assert (await bridge.verify(made("a", sub="never seen")))["sub"] == "never seen"
+        with pytest.raises(InvalidSignature):
+            await bridge.verify(made("a", key="b"))
+        assert not any(task.done() for task in flood)
+        assert [thread.name for thread in threading.enumerate()].count(OURS) == 1
+        assert server.count == 2
+
+        server.tell(document("a"))
+        assert await outcomes(flood) == [UnknownKey] * MADE_UP
+        assert server.count == 2
+
+
+@awaited
+async def test_known_keys_are_used_in_the_event_loop(server, clock, monkeypatch, tmp_path):
+    del tmp_path
+    async with bridge_of(server, clock) as bridge:
+        server.tell(document("a"))
+        await bridge.verify(made("a"))
+        monkeypatch.setattr(Threads, "run", None)
+        await bridge.verify(made("a"))
+        await bridge.verify(made("a", sub="never seen"))
+        with pytest.raises(UnknownKey):
+            await bridge.verify(made("made-up", key="b"))  # too early to fetch again
+        with pytest.raises(MalformedToken):
+            await bridge.verify("not.a.token")
+    for source in (StaticKey.from_public_key(private("a").public_key()), JwkSet(document("a"))):
+        async with AsyncPolicyBridge(AsyncOpaEngine(NOBODY), verifier=TokenVerifier(source)) as bridge:
+            await bridge.verify(made("a"))
+
+
+@awaited
+async def test_a_fetch_does_not_need_the_default_executor(server, clock):
+    gate = threading.Event()
+    loop = asyncio.get_running_loop()
+    filled = [loop.run_in_executor(None, gate.wait, LONG) for _ in range(100)]
+    try:
+        async with bridge_of(server, clock) as bridge:
+            server.tell(document("a"))
+            await bridge.verify(made("a"))
+    finally:
+        gate.set()
+        await asyncio.gather(*filled)
+
+
+@awaited
+async def test_tasks_that_want_different_keys_share_one_fetch(server, clock):
+    async with bridge_of(server, clock) as bridge:
+        tasks = begun(made("a"), made("b"), made("c"), made("b"), bridge=bridge)
+        await server.await_request()
+        await turned()
+        server.tell(document("a", "b"))
+        assert await outcomes(tasks) == [dict, dict, UnknownKey, dict]
+        assert server.count == 1
+
+
+@awaited
+async def test_a_fetch_that_fails_is_the_answer_for_all_who_waited(server, clock):
+    async with bridge_of(server, clock) as bridge:
+        tasks = begun(made("a"), made("b"), made("a"), bridge=bridge)
+        await server.await_request()
+        await turned()
+        server.tell("", status=503)
+        assert await outcomes(tasks) == [KeysUnavailable] * 3
+        assert server.count == 1
+
+
+@awaited
+async def test_a_task_that_is_cancelled_takes_the_fetch_from_no_other(server, clock):
+    async with bridge_of(server, clock) as bridge:
+        first, second, third = begun(made("a"), made("a"), made("b"), bridge=bridge)
+        await server.await_request()
+        await turned()
+        first.cancel()
+        third.cancel()
+        await turned()
+        server.tell(document("a"))
+        assert await outcomes([first, second, third]) == [asyncio.CancelledError, dict, asyncio.CancelledError]
+        assert server.count == 1
+
+
+@awaited
+async def test_where_all_who_waited_are_cancelled_a_failing_fetch_disturbs_nobody(server, clock):
+    loop = asyncio.get_running_loop()
+    complaints = []
+    loop.set_exception_handler(lambda _, context: complaints.append(context))
+    async with bridge_of(server, clock) as bridge:
+        tasks = begun(made("a"), made("b"), bridge=bridge)
+        await server.await_request()
+        await turned()
+        for task in tasks:
+            task.cancel()
+        await outcomes(tasks)
+        [fetching] = bridge._keys._fetches.values()
+        server.tell("", status=503)
+        await asyncio.wait([fetching])
+        await turned()
+        assert not bridge._keys._fetches
+        with pytest.raises(KeysUnavailable, match="503"):
+            await bridge.verify(made("a"))
+    assert not complaints
+
+
+@awaited
+async def test_a_key_that_comes_by_rotation_is_fetched_while_known_ones_are_used(server, clock):
+    async with bridge_of(server, clock) as bridge:
+        server.tell(document("a"))
+        await bridge.verify(made("a"))
+        await server.await_request()
+        clock.now += 30
+        [rotated] = begun(made("b"), bridge=bridge)
+        await server.await_request()
+        await bridge.verify(made("a"))
+        server.tell(document("b"))
+        await rotated
+        with pytest.raises(UnknownKey):
+            await bridge.verify(made("a"))
+
+
+@awaited
+async def test_expired_keys_are_not_used_while_new_ones_are_fetched(server, clock):
+    async with bridge_of(server, clock) as bridge:
+        server.tell(document("a"))
+        await bridge.verify(made("a"))
+        await server.await_request()
+        clock.now += 10 * LONG
+        [task] = begun(made("a"), bridge=bridge)
+        await server.await_request()
+        await turned()
+        assert not task.done()
+        server.tell(document("b"))
+        assert await outcomes([task]) == [UnknownKey]
+
+
+# --- what runs in a thread
+
+
+class Own:
+    """A source of the application's own."""
+
+    def __init__(self):
+        self.key = StaticKey.from_public_key(private("a").public_key()).key
+        self.threads = []
+
+    def check(self, algorithms):
+        pass
+
+    def key_for(self, kid):
+        del kid
+        self.threads.append(threading.current_thread().name)
+        return self.key
+
+
+class OwnVerifier(TokenVerifier):
+    def verify(self, token):
+        threads.append(threading.current_thread().name)
+        return super().verify(token)
+
+
+class OwnUrl(JwksUrl):
+    def key_for(self, kid):
+        threads.append(threading.current_thread().name)
+        return StaticKey.from_public_key(private(kid).public_key()).key
+
+
+threads = []
+
+
+@awaited
+async def test_what_is_the_applications_own_runs_in_a_thread_of_the_bridge(opa_url):
+    with PolicyBridge(OpaEngine(opa_url)) as waits:
+        waits.install()
+    source = Own()
+    static = StaticKey.from_public_key(private("a").public_key())
+    for verifier in (TokenVerifier(source), OwnVerifier(static), TokenVerifier(OwnUrl("https://localhost/"))):
+        threads.clear()
+        async with AsyncPolicyBridge(AsyncOpaEngine(opa_url), verifier=verifier) as bridge:
+            assert await bridge.verify(made("a")) == CLAIMS
+            assert (await bridge.check(made("a"), "devices", {"id": "d1"})).allow is True
+        assert (threads or source.threads) == [OURS, OURS]
+
+
+@awaited
+async def test_a_key_file_is_looked_at_in_a_thread_for_each_token(tmp_path, monkeypatch):
+    path = tmp_path / "keys.json"
+    path.write_text(document("a"))
+    looked = []
+    original = JwksFile.key_for
+    monkeypatch.setattr(
+        JwksFile, "key_for", lambda self, kid: (looked.append(threading.current_thread().name), original(self, kid))[1]
+    )
+    async with AsyncPolicyBridge(AsyncOpaEngine(NOBODY), verifier=TokenVerifier(JwksFile(path))) as bridge:
+        await bridge.verify(made("a"))
+        await bridge.verify(made("a"))
+        path.write_text(document("b") + " ")
+        with pytest.raises(UnknownKey):
+            await bridge.verify(made("a"))
+    assert looked == [OURS] * 3
+
+
+# --- the end
+
+
+@awaited
+async def test_a_closed_bridge_finds_no_keys(server, clock):
+    bridge = bridge_of(server, clock)
+    tasks = begun(made("a"), bridge=bridge)
+    await server.await_request()
+    await bridge.close()
+    server.tell(document("a"))
+    assert await outcomes(tasks) == [dict]  # what had begun ended as usual
+    clock.now += 30
+    with pytest.raises(Misuse, match="this bridge is closed"):
+        await bridge.verify(made("b"))
+
+
+def test_a_source_that_hangs_holds_up_neither_the_loop_nor_the_end_of_the_process():
+    program = """
+import asyncio, threading
+from bridge import TokenVerifier
+from bridge.aio import AsyncOpaEngine, AsyncPolicyBridge
+
+hangs = threading.Event()
+
+class Hanging:
+    def check(self, algorithms):
+        pass
+    def key_for(self, kid):
+        hangs.set()
+        threading.Event().wait()
+
+async def main(token):
+    bridge = AsyncPolicyBridge(AsyncOpaEngine("http://127.0.0.1:9"), verifier=TokenVerifier(Hanging()))
+    task = asyncio.ensure_future(bridge.verify(token))
+    await asyncio.to_thread(hangs.wait)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await bridge.close()
+
+import sys
+asyncio.run(main(sys.argv[1]))
+print("ended")
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program, made("a")], capture_output=True, text=True, timeout=LONG, check=False
+    )
+    assert (ended.stdout, ended.stderr) == ("ended\n", "")
+
+
+# --- the bridge that waits
+
+
+def test_a_verifier_that_waits_for_an_unknown_kid_holds_up_no_thread_whose_key_is_known(server, clock):
+    verifier = TokenVerifier(JwksUrl(server.url, deadline=LONG, lifetime=10 * LONG, interval=30, clock=clock))
+    server.tell(document("a"))
+    verifier.verify(made("a"))
+    assert server.asked.acquire(timeout=LONG)
+    clock.now += 30
+    ends = []
+
+    def ask(kid):
+        try:
+            verifier.verify(made(kid, key="b"))
+        except UnknownKey as error:
+            ends.append(error)
+
+    asking = [threading.Thread(target=ask, args=(f"made-up-{number}",), daemon=True) for number in range(10)]
+    for thread in asking:
+        thread.start()
+    assert server.asked.acquire(timeout=LONG)
+    verifier.verify(made("a"))
+    verifier.verify(made("a", sub="never seen"))
+    assert verifier.source.known_key("a") is verifier.source.key_for("a")
+    assert verifier.source.known_key("made-up") is None
+    assert not ends
+    server.tell(document("a"))
+    for thread in asking:
+        thread.join(LONG)
+    assert len(ends) == 10
+    assert server.count == 2
+
+
+def test_known_keys_need_no_fetch(server, clock, monkeypatch):
+    source = JwksUrl(server.url, lifetime=300, interval=30, clock=clock)
+    assert source.known_key("a") is None
+    with pytest.raises(UnknownKey, match="no `kid`"):
+        source.known_key(None)
+    server.tell("", status=503)
+    with pytest.raises(KeysUnavailable, match="503"):
+        source.key_for("a")
+    monkeypatch.setattr(fetch, "get", None)
+    with pytest.raises(KeysUnavailable, match="503"):
+        source.known_key("a")
+    clock.now += 30
+    assert source.known_key("a") is None

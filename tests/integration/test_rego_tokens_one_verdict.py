@@ -1,0 +1,494 @@
+"""Rules that verify tokens, and a bridge that does too: one verdict, whatever way a token takes.
+
+The bridge gives such rules the token itself or, where they could read it otherwise, its verified claims. A number such
+as `1.0` anywhere in the claims decides which; a list is always made from the claims.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import functools
+import itertools
+import json
+import time
+from typing import NamedTuple
+
+import jwt
+import pytest
+import requests
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from bridge import (
+    AlgorithmRefused,
+    AudienceRefused,
+    InvalidSignature,
+    InvalidToken,
+    IssuerRefused,
+    JwkSet,
+    MalformedToken,
+    MissingClaim,
+    OpaClient,
+    OpaEngine,
+    PolicyBridge,
+    Reason,
+    TokenExpired,
+    TokenNotYetValid,
+    TokenVerifier,
+    UnknownKey,
+)
+from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge
+from bridge.rendering import RuleSet, TokenChecks, render
+from bridge.strict_json import encode, numbers
+
+NOW = int(time.time())
+HOUR = 3600
+DEADLINE = 30
+DEVICE = {"id": "d1", "custom_data": {"user": "u1"}}
+OTHER = {"id": "d2", "custom_data": {"user": "u2"}}
+POLICY = {"version": 2, "devices": {"custom_data": {"user": "u1"}}}
+AUDIENCE, ISSUER = "https://cobrowse.io", "license"
+CLAIMS = {"exp": NOW + HOUR, "aud": AUDIENCE, "iss": ISSUER, "sub": "agent", "policy": POLICY}
+SPELLINGS = {"as OPA reads it": "", "with a number that OPA does not": ',"odd":1.0'}
+
+
+@functools.cache
+def private(name):
+    makers = {
+        "P-256": lambda: ec.generate_private_key(ec.SECP256R1()),
+        "Ed448": ed448.Ed448PrivateKey.generate,
+    }
+    return makers.get(name, lambda: rsa.generate_private_key(65537, 2048))()
+
+
+def pem(name="rsa"):
+    return private(name).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def jwks(**names):
+    makers = {"P-256": jwt.algorithms.ECAlgorithm, "Ed448": jwt.algorithms.OKPAlgorithm}
+    keys = []
+    for kid, name in names.items():
+        maker = makers.get(name, jwt.algorithms.RSAAlgorithm)
+        key = maker.to_jwk(private(name).public_key(), as_dict=True)
+        key.pop("key_ops", None)
+        keys.append({**key, "kid": kid})
+    return json.dumps({"keys": keys})
+
+
+def b64(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def signed(header, claims, *, key="rsa", alg="RS256"):
+    """A token of these texts."""
+    message = f"{b64(header.encode())}.{b64(claims.encode())}"
+    signer = jwt.algorithms.get_default_algorithms()[alg]
+    return f"{message}.{b64(signer.sign(message.encode(), private(key)))}"
+
+
+def made(claims, odd="", *, key="rsa", alg="RS256", **header):
+    """A token with these claims, and this text as a further member of them."""
+    return signed(json.dumps({"alg": alg, **header}), json.dumps(claims)[:-1] + odd + "}", key=key, alg=alg)
+
+
+@pytest.fixture(scope="module")
+def rules(start_opa, tmp_path_factory):
+    """An OPA with rules for these checks and two devices; each has its own, for one with many compiles all of them."""
+    running = {}
+
+    def of(**checks):
+        rule_set = RuleSet(token=TokenChecks(**{"keys": pem(), "audience": (AUDIENCE,), "issuer": ISSUER} | checks))
+        if repr(checks) not in running:
+            folder = tmp_path_factory.mktemp("rules")
+            for module in render(rule_set):
+                path = folder / module.path
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(module.text, encoding="utf-8")
+            running[repr(checks)] = opa = start_opa([folder])
+            with PolicyBridge(OpaEngine(opa.url, rule_set)) as bridge:
+                bridge.push("devices", [DEVICE, OTHER])
+        return Rules(running[repr(checks)].url, rule_set)
+
+    yield of
+    for opa in running.values():
+        opa.stop()
+
+
+class Rules(NamedTuple):
+    url: str
+    rule_set: RuleSet
+
+
+class Ways:
+    """Asks the same in every way there is, and notes what OPA was given."""
+
+    def __init__(self, rules, verifier):
+        self.url, self.rule_set = rules
+        self.verifier = verifier
+        self.sent = []
+
+    def verdicts(self, token):
+        """The verdict on the device for each way: a reason, or the kind of the error."""
+        with PolicyBridge(
+            OpaEngine(OpaClient(self.url, deadline=DEADLINE), self.rule_set), verifier=self.verifier
+        ) as it:
+            self._watch(it.engine)
+            found = {name: _outcome(functools.partial(way, it, token)) for name, way in WAYS.items()}
+        return found | {f"{name}, awaited": outcome for name, outcome in asyncio.run(self._awaited(token)).items()}
+
+    async def _awaited(self, token):
+        engine = AsyncOpaEngine(AsyncOpaClient(self.url, deadline=DEADLINE), self.rule_set)
+        async with AsyncPolicyBridge(engine, verifier=self.verifier) as it:
+            self._watch(engine)
+            found = {}
+            for name, way in AWAITED.items():
+                try:
+                    found[name] = await way(it, token)
+                except InvalidToken as error:
+                    found[name] = type(error)
+            return found
+
+    def _watch(self, engine):
+        for name in ("decide", "explain"):
+            asked = getattr(engine, name)
+
+            def watched(requests, *, asked=asked):
+                several = requests if isinstance(requests, list) else [requests]
+                self.sent += ["claims" if request.token is None else "token" for request in several]
+                return asked(requests)
+
+            setattr(engine, name, watched)
+
+
+def _outcome(way):
+    try:
+        return way()
+    except InvalidToken as error:
+        return type(error)
+
+
+def _listed(listing):
+    if listing.decision is not None:
+        return listing.decision.reason
+    return Reason.MATCHED if listing.ids == ("d1",) else Reason.CONSTRAINT_FAILED
+
+
+WAYS = {
+    "check": lambda it, token: it.check(token, "devices", DEVICE).reason,
+    "check by id": lambda it, token: it.check(token, "devices", "d1").reason,
+    "check_many": lambda it, token: it.check_many(token, "devices", [DEVICE])[0].reason,
+    "check_many by id": lambda it, token: it.check_many(token, "devices", ["d1", "d1"])[1].reason,
+    "explain": lambda it, token: it.explain(token, "devices", DEVICE).decision.reason,
+    "list_allowed": lambda it, token: _listed(it.list_allowed(token, "devices")),
+}
+
+
+async def _check(it, token):
+    return (await it.check(token, "devices", DEVICE)).reason
+
+
+async def _check_many(it, token):
+    return (await it.check_many(token, "devices", [DEVICE, "d1"]))[1].reason
+
+
+async def _explain(it, token):
+    return (await it.explain(token, "devices", "d1")).decision.reason
+
+
+async def _list(it, token):
+    return _listed(await it.list_allowed(token, "devices"))
+
+
+AWAITED = {"check": _check, "check_many": _check_many, "explain": _explain, "list_allowed": _list}
+
+
+def verifier(key=None, **settings):
+    settings = {"audience": AUDIENCE, "issuer": ISSUER} | settings
+    key = pem() if key is None else key
+    return TokenVerifier(JwkSet(key) if key.startswith("{") else key, **settings)
+
+
+def assert_one_verdict(ways, token, verdict):
+    found = ways.verdicts(token)
+    assert set(found.values()) == {verdict}, found
+
+
+# --- time
+
+
+@pytest.mark.parametrize("odd", SPELLINGS.values(), ids=SPELLINGS)
+@pytest.mark.parametrize(
+    ("times", "leeway", "verdict", "sent"),
+    [
+        ({}, 0, Reason.MATCHED, "token"),
+        ({"nbf": NOW - HOUR, "iat": NOW - HOUR}, 60, Reason.MATCHED, "token"),
+        ({"exp": NOW - 30}, 1_000, Reason.MATCHED, "claims"),
+        ({"exp": NOW + 500}, 1_000, Reason.MATCHED, "claims"),
+        ({"nbf": NOW + 900}, 1_000, Reason.MATCHED, "claims"),
+        ({"iat": NOW + 900}, 1_000, Reason.MATCHED, "claims"),
+        ({"iat": NOW - 1}, 1_000, Reason.MATCHED, "claims"),
+        ({"exp": NOW - 30}, 0, TokenExpired, None),
+        ({"exp": NOW - 3_000}, 1_000, TokenExpired, None),
+        ({"nbf": NOW + 3_000}, 1_000, TokenNotYetValid, None),
+        ({"iat": NOW + 3_000}, 1_000, TokenNotYetValid, None),
+    ],
+)
+def test_times_and_leeway(rules, odd, times, leeway, verdict, sent):
+    ways = Ways(rules(), verifier(leeway=leeway))
+    assert_one_verdict(ways, made(CLAIMS | times, odd), verdict)
+    assert set(ways.sent) == ({"claims" if odd else sent} if sent else set())
+
+
+@pytest.mark.parametrize("odd", SPELLINGS.values(), ids=SPELLINGS)
+def test_a_token_that_expires_before_the_deadline_is_decided_by_its_claims(rules, odd):
+    """OPA may come to it when it has expired: what it says must not depend on how quick it is."""
+    clock = [NOW]
+    ways = Ways(rules(), verifier(clock=lambda: clock[0]))
+    token = made(CLAIMS, odd)
+    for left, sent in ((DEADLINE, "claims"), (DEADLINE + 1, "token")):
+        clock[0] = CLAIMS["exp"] - left
+        ways.sent.clear()
+        assert_one_verdict(ways, token, Reason.MATCHED)
+        assert set(ways.sent) == {"claims" if odd else sent}
+
+
+def test_each_query_of_many_looks_at_the_time_anew(rules):
+    clock = [NOW]
+    engine = OpaEngine(OpaClient(rules().url, deadline=DEADLINE), rules().rule_set)
+    engine.batch_bytes = 1
+    asked = engine.decide
+    sent = []
+
+    def decide(requests):
+        sent.extend("claims" if request.token is None else "token" for request in requests)
+        decisions = asked(requests)
+        clock[0] += HOUR // 3
+        return decisions
+
+    engine.decide = decide
+    with PolicyBridge(engine, verifier=verifier(clock=lambda: clock[0])) as bridge:
+        decisions = bridge.check_many(made(CLAIMS), "devices", [DEVICE, "d1", OTHER, "d1"])
+    assert [decision.reason for decision in decisions] == ["matched", "matched", "constraint_failed", "matched"]
+    assert sent == ["token", "token", "token", "claims"]
+
+
+def test_an_engine_that_tells_no_deadline_is_given_claims(rules):
+    class Own(OpaEngine):
+        deadline = None
+
+    with PolicyBridge(Own(*rules()), verifier=verifier()) as bridge:
+        assert bridge._subject(made(CLAIMS)).token is None
+        assert bridge.check(made(CLAIMS), "devices", DEVICE).allow is True
+
+
+# --- what the rules demand, and the bridge's verifier does not
+
+
+@pytest.mark.parametrize("odd", SPELLINGS.values(), ids=SPELLINGS)
+@pytest.mark.parametrize(
+    ("checks", "settings", "token", "error"),
+    [
+        ({"keys": pem("other")}, {}, {}, InvalidSignature),
+        ({"keys": pem("P-256"), "algorithms": ("ES256",)}, {}, {}, AlgorithmRefused),
+        ({"algorithms": ("PS256",)}, {"algorithms": ("RS256", "PS256")}, {}, AlgorithmRefused),
+        ({"audience": ("https://other.example",)}, {}, {}, AudienceRefused),
+        ({"audience": ()}, {}, {}, AudienceRefused),
+        ({"issuer": "other"}, {}, {}, IssuerRefused),
+        ({"required": ("sub", "jti")}, {}, {}, MissingClaim),
+        ({"keys": jwks(a="other")}, {}, {"kid": "a"}, InvalidSignature),
+        ({"keys": jwks(b="rsa")}, {}, {"kid": "a"}, UnknownKey),
+        ({"keys": jwks(b="rsa")}, {}, {}, UnknownKey),
+        ({"keys": jwks(b="rsa")}, {"key": jwks(a="rsa", b="rsa")}, {"kid": "a"}, UnknownKey),
+        (
+            {"keys": jwks(a="Ed448", b="rsa"), "algorithms": ("RS256", "EdDSA")},
+            {"key": jwks(a="Ed448"), "algorithms": ("EdDSA",)},
+            {"kid": "a", "key": "Ed448", "alg": "EdDSA"},
+            UnknownKey,
+        ),
+    ],
+)
+def test_what_the_rules_refuse_is_refused_in_every_way(rules, odd, checks, settings, token, error):
+    ways = Ways(rules(**checks), verifier(**settings))
+    assert_one_verdict(ways, made(CLAIMS, odd, **token), error)
+    assert not ways.sent
+    with (
+        PolicyBridge(OpaEngine(ways.url, ways.rule_set), verifier=ways.verifier) as bridge,
+        pytest.raises(error, match=r"the rules on OPA verify tokens too, and refuse this one: .*install them again"),
+    ):
+        bridge.check(made(CLAIMS, odd, **token), "devices", DEVICE)
+
+
+@pytest.mark.parametrize("odd", SPELLINGS.values(), ids=SPELLINGS)
+@pytest.mark.parametrize(
+    ("checks", "settings", "token"),
+    [
+        ({}, {}, {}),
+        ({}, {}, {"kid": "any", "typ": "at+jwt"}),
+        ({"audience": ("x", AUDIENCE)}, {"audience": (AUDIENCE, "y")}, {}),
+        ({"issuer": None, "required": ("sub",)}, {"required": ("iss",)}, {}),
+        ({"algorithms": ("RS256", "PS256")}, {"algorithms": ("PS256",)}, {"alg": "PS256"}),
+        ({"keys": jwks(a="rsa", b="other")}, {}, {"kid": "a"}),
+        ({"keys": jwks(a="rsa", b="other")}, {"key": jwks(b="other")}, {"kid": "b", "key": "other"}),
+    ],
+)
+def test_what_both_accept_is_decided_in_every_way(rules, odd, checks, settings, token):
+    ways = Ways(rules(**checks), verifier(**settings))
+    assert_one_verdict(ways, made(CLAIMS, odd, **token), Reason.MATCHED)
+    assert set(ways.sent) == {"claims" if odd else "token"}
+
+
+def test_a_verifier_that_is_replaced_is_the_one_that_counts(rules):
+    with PolicyBridge(OpaEngine(*rules()), verifier=verifier()) as bridge:
+        token = made(CLAIMS | {"exp": NOW - 30})
+        with pytest.raises(TokenExpired):
+            bridge.check(token, "devices", DEVICE)
+        bridge.verifier = verifier(leeway=1_000)
+        assert bridge.check(token, "devices", DEVICE).allow is True
+
+
+@pytest.mark.parametrize("odd", SPELLINGS.values(), ids=SPELLINGS)
+def test_a_derived_verifier_alone_decides_what_is_valid(rules, odd):
+    class Lax(TokenVerifier):
+        def verify(self, token):
+            with contextlib.suppress(TokenExpired):
+                return super().verify(token)
+            return CLAIMS
+
+    ways = Ways(rules(), Lax(pem(), audience=AUDIENCE, issuer=ISSUER))
+    assert_one_verdict(ways, made(CLAIMS | {"exp": NOW - HOUR}, odd), Reason.MATCHED)
+    assert set(ways.sent) == {"claims"}
+
+
+# --- R12.5 and R12.6, by the rules alone
+
+
+def asked(url, rule_set, token, resource=DEVICE):
+    engine = OpaEngine(url, rule_set)
+    try:
+        return engine.query("decision", encode({"token": token, "type": "devices", "resource": resource}))["reason"]
+    finally:
+        engine.close()
+
+
+REFUSED = [
+    "1e400",
+    "-1e400",
+    "1e309",
+    "1.80000000000001e308",
+    "18000000000000001e292",
+    "3.9e-324",
+    "4e-325",
+    "0.123456789012345678",
+    "1" * 41,
+    "-" + "9" * 60,
+    "1" * 41 + ".0",
+    "1" * 40 + ".5",
+    "1234567890123456789e30",
+    "0." + "0" * 999,
+    "1" + "0" * 1_000,
+    "1e999",
+    "1e1000",
+]
+ALLOWED = [
+    "0",
+    "-0",
+    "0.0",
+    "0e999",
+    "1.8e308",
+    "18e307",
+    "0.00000018e315",
+    "-1.7976931348623157E+308",
+    "4e-324",
+    "40e-325",
+    "12345678901234567",
+    "0.12345678901234567",
+    "12345678901234567e200",
+    "1" * 40,
+    "-" + "1" * 40,
+    "1" * 40 + ".000",
+    "1" * 30 + "e10",
+    "1" * 39 + "0e-1",
+    "1e39",
+    "1e40",
+    "0." + "0" * 998,
+    "1" + "0" * 308,
+    "100.00",
+    "1e+05",
+    "1E-00005",
+]
+
+
+@pytest.mark.parametrize("number", REFUSED)
+def test_numbers_that_r12_refuses_are_refused_by_the_rules(rules, number):
+    mine = rules()
+    for claims, header in ((f',"x":[{number}]', "{}"), (f',"x":{{"a":{number}}}', "{}"), ("", f'{{"x":{number}}}')):
+        token = spelled(claims, header)
+        with pytest.raises(InvalidToken):
+            verifier().verify(token)
+        assert asked(*mine, token) == "invalid_token"
+
+
+@pytest.mark.parametrize("number", ALLOWED)
+def test_numbers_that_r12_allows_are_allowed_by_the_rules(rules, number):
+    mine = rules()
+    for claims, header in ((f',"x":[{number}, "{number}"]', "{}"), (f',"x":"{"9" * 60}"', f'{{"x": {number} }}')):
+        token = spelled(claims, header)
+        verifier().verify(token)
+        assert asked(*mine, token) == "matched"
+        assert asked(*mine, token, OTHER) == "constraint_failed"
+
+
+def spelled(claims, header):
+    """A token with these texts as further members of its claims and of its header."""
+    head = '{"alg":"RS256"' + ("," if header != "{}" else "") + header[1:]
+    return signed(head, json.dumps(CLAIMS)[:-1] + claims + "}")
+
+
+@pytest.mark.parametrize("exp", ["1e400", "1e309", "9" * 41, "9" * 60, "1" + "0" * 400])
+def test_an_exp_that_is_no_number_of_r12_is_no_time_for_the_rules(rules, exp):
+    """OPA 1.20.2 reads such an `exp` as infinite: the token would never expire."""
+    token = signed('{"alg":"RS256"}', json.dumps(CLAIMS).replace(str(CLAIMS["exp"]), exp))
+    assert asked(*rules(), token) == "invalid_token"
+    assert_one_verdict(Ways(rules(), verifier()), token, MalformedToken)
+
+
+@pytest.mark.parametrize("number", ["1e39", "-1e39", "10e38", "1e20", "1e-7", "-12e-8"])
+@pytest.mark.parametrize("spaces", [0, 1_000])
+def test_the_size_of_claims_counts_as_in_canonical_text(rules, number, spaces):
+    mine = rules()
+    canonical = numbers.write(numbers.read(number))
+    many = 60_000 // (len(canonical) + 1)
+    claims = json.dumps(CLAIMS, separators=(",", ":"))[:-1] + ',"x":[' + ",".join([number] * many) + "],"
+    size = len(claims) + many * (len(canonical) - len(number)) + len('"y":""}')
+    for much, reason in ((-1, "matched"), (0, "matched"), (1, "invalid_token")):
+        token = signed('{"alg":"RS256"}', claims + " " * spaces + '"y":"' + "y" * (65_536 - size + much) + '"}')
+        assert asked(*mine, token) == reason
+        if reason == "matched":
+            verifier().verify(token)
+        else:
+            with pytest.raises(InvalidToken):
+                verifier().verify(token)
+
+
+def test_the_rules_know_how_long_a_number_is_in_canonical_text(rules):
+    digits = ("0", "1", "10", "12", "120", "12345678901234567", "1" * 40, "1" + "0" * 39)
+    fractions = ("", ".0", ".5", ".50", ".000000012", ".0000000")
+    exponents = ("", "e0", "e1", "e-1", "E+5", "e-7", "e-8", "e10", "e-10", "e39", "e50", "e-50", "e99", "e007", "e289")
+    known = {}
+    for text in map("".join, itertools.product(("", "-"), digits, fractions, exponents)):
+        with contextlib.suppress(numbers.NumberRefused):
+            known[text] = len(numbers.write(numbers.read(text)))
+    query = f"x = [n | some t in {json.dumps(list(known))}; n := data.jwt_policy.token._canonical_length(t)]"
+    reply = requests.post(f"{rules().url}/v1/query", json={"query": query}, timeout=60)
+    assert reply.json()["result"][0]["x"] == list(known.values())
+    assert len(known) > 700
+
+
+def test_claims_with_many_numbers_are_not_too_long(rules):
+    ways = Ways(rules(), verifier())
+    for number in ("1.5", "1e99", "7", "0.1"):
+        assert_one_verdict(ways, made(CLAIMS, ',"x":[' + ",".join([number] * 8_000) + "]"), Reason.MATCHED)
+    assert set(ways.sent) == {"token"}

@@ -1,0 +1,308 @@
+"""What is given by mistake in place of a token, a key, a set of keys or a text: the error names it, and what to do."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import functools
+import gzip
+import json
+
+import jwt
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from bridge import (
+    InvalidSetting,
+    InvalidToken,
+    JwkSet,
+    JwksFile,
+    KeysUnavailable,
+    MalformedInput,
+    StaticKey,
+    TokenVerifier,
+)
+from bridge.cli.options import _secret
+from bridge.strict_json import parse
+from bridge.strict_json.encodings import encoding_fault
+
+BOM = b"\xef\xbb\xbf"
+SECRET = b"a secret of more than thirty-two bytes"
+NOW = 1_700_000_000
+NO_MARK = "byte order mark: save it as UTF-8 without one"
+
+
+@functools.cache
+def private():
+    return rsa.generate_private_key(65537, 2048)
+
+
+@functools.cache
+def certificate():
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "x")])
+    begin, end = (dt.datetime(year, 1, 1, tzinfo=dt.UTC) for year in (2020, 2050))
+    builder = x509.CertificateBuilder(name, name, private().public_key(), 1)
+    return builder.not_valid_before(begin).not_valid_after(end).sign(private(), hashes.SHA256())
+
+
+def public(encoding=Encoding.PEM, form=PublicFormat.SubjectPublicKeyInfo):
+    return private().public_key().public_bytes(encoding, form)
+
+
+PEM = public()
+JWK = {
+    name: value
+    for name, value in jwt.algorithms.RSAAlgorithm.to_jwk(private().public_key(), as_dict=True).items()
+    if name != "key_ops"
+}
+JWKS = json.dumps({"keys": [{**JWK, "kid": "a"}]})
+TOKEN = jwt.encode({"exp": NOW + 1}, private(), "RS256", headers={"kid": "a"})
+HEAD, BODY, TAIL = TOKEN.split(".")
+
+
+def verifier(key=PEM, **settings):
+    return TokenVerifier(key, clock=lambda: NOW, **settings)
+
+
+# --- tokens
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "told"),
+    [
+        ("not.a.jwt", "malformed", "it is no token: its first segment is no JSON object in base64url, as `eyJ...` is"),
+        ("a.b.c", "malformed", "it is no token"),
+        ("e.b.c", "malformed", "it is no token"),
+        ("..", "malformed", "it is no token"),
+        ("nonsense", "malformed", "1 segment, not 3 with dots between them; is it a whole token?"),
+        (f"{HEAD}.{BODY}", "malformed", "2 segments, not 3"),
+        (f"{HEAD}.{BODY}.{TAIL}.{TAIL}", "malformed", "4 segments, not 3"),
+        ("eyJlbmMiOiJBMjU2R0NNIn0.a.b.c.d", "malformed", "an encrypted token (JWE) has so many"),
+        (f"Bearer {TOKEN}", "malformed", "a part of the HTTP header and not of the token: take it off"),
+        (f"Authorization: Bearer {TOKEN}", "malformed", "it begins with `Authorization:`"),
+        (f'"{TOKEN}"', "malformed", "it stands in quotes, which are no part of it: take them off"),
+        (f"'{TOKEN}'", "malformed", "it stands in quotes"),
+        (f"{TOKEN[:40]}\n{TOKEN[40:]}", "malformed", "it has white space inside, such as a line break: take it out"),
+        (f"{HEAD}. {BODY}.{TAIL}", "malformed", "it has white space inside"),
+        (f"{TOKEN}\n", "malformed", "white space at its end"),
+        (f"\ufeff{TOKEN}", "malformed", NO_MARK),
+        (f"{HEAD}==.{BODY}.{TAIL}", "malformed", "`=` is padding, take it off"),
+        (f"{HEAD}.{BODY}.AA+/", "malformed", "`+` and `/` are of standard base64"),
+        (f"{TOKEN}\u200b", "malformed", "it is not ASCII; was something copied along?"),
+        (f"{HEAD}.{BODY}.A", "malformed", "the token's signature has a length that base64url never has; is something"),
+        (f"{HEAD}.{BODY}.AB", "malformed", "the token's signature has unused bits at the end that are not zero; is"),
+        (TOKEN.replace(".", "%2E"), "malformed", "it is percent-encoded, as in a URL: decode it first"),
+        ('{"sub": "agent"}', "malformed", "it is JSON, not a token; verified claims are given as an object"),
+        (json.dumps({"token": TOKEN}), "malformed", "it is JSON, not a token"),
+        (PEM.decode(), "malformed", "white space at its end"),
+        (PEM.decode().strip(), "malformed", "it is a PEM text, such as a key, not a token"),
+        ("<html>", "malformed", "it is a page of HTML or XML, not a token"),
+        ("", "malformed", "the token is empty"),
+        (f"eyJhbGciOiJub25lIn0.{BODY}.", "algorithm", "the token is not signed (its `alg` is `none`)"),
+        (jwt.encode({"exp": NOW + 1}, SECRET, "HS256"), "algorithm", "`HS256` is not accepted here, only RS256"),
+        (f"{HEAD}.{BODY}.{TAIL[:-8]}AAAAAAAA", "signature", "another key has signed it, or it was changed"),
+    ],
+    ids=range(31),
+)
+def test_a_text_that_is_no_valid_token(text, code, told):
+    with pytest.raises(InvalidToken) as refused:
+        verifier().verify(text)
+    assert refused.value.code == code
+    assert told in str(refused.value)
+    assert BODY not in str(refused.value)
+    assert TAIL[:20] not in str(refused.value)
+
+
+def test_a_header_may_begin_with_white_space():
+    head = base64.urlsafe_b64encode(b' {"alg":"RS256"}').rstrip(b"=").decode()
+    signature = jwt.algorithms.get_default_algorithms()["RS256"].sign(f"{head}.{BODY}".encode(), private())
+    token = f"{head}.{BODY}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+    assert verifier().verify(token) == {"exp": NOW + 1}
+
+
+@pytest.mark.parametrize(("secret", "told"), [(SECRET + b"\n", True), (b" " + SECRET, True), (b"x" + SECRET, False)])
+def test_white_space_around_a_secret_is_told_of_where_the_signature_is_not_right(secret, told):
+    with pytest.raises(InvalidToken, match="another key has signed it") as refused:
+        verifier(StaticKey.from_secret(secret), algorithms=["HS256"]).verify(
+            jwt.encode({"exp": NOW + 1}, SECRET, "HS256")
+        )
+    assert ("the secret has white space around it" in str(refused.value)) is told
+
+
+# --- one key
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            private().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+            "a private key, which has no business where tokens are only verified; give its public key (`openssl pkey",
+        ),
+        (certificate().public_bytes(Encoding.PEM), "a certificate, whose dates nobody would check; give its public"),
+        (
+            certificate().public_bytes(Encoding.DER),
+            "a certificate in binary (DER): turn it into PEM with `openssl x509",
+        ),
+        (public(Encoding.DER), "a public key in binary (DER): turn it into PEM with `openssl pkey -pubin -inform DER"),
+        (public(Encoding.OpenSSH, PublicFormat.OpenSSH), "an OpenSSH public key: turn it into PEM with `ssh-keygen"),
+        (b"---- BEGIN SSH2 PUBLIC KEY ----\nAAAA\n---- END SSH2 PUBLIC KEY ----\n", "an OpenSSH public key"),
+        (json.dumps(JWK).encode(), "it is a JWK, not PEM: `StaticKey.from_jwk` takes it"),
+        (JWKS.encode(), "it is a set of keys (JWKS), not PEM: `JwkSet`, `JwksFile` and --jwks take it"),
+        (b"", "it is empty"),
+        (b"\n \n", "it is empty"),
+        (BOM + PEM, NO_MARK),
+        (PEM.decode().encode("utf-16"), "it is UTF-16, not UTF-8"),
+        (PEM.decode().encode("utf-16-le"), "it is UTF-16, not UTF-8"),
+        (gzip.compress(PEM), "it is compressed (gzip): decompress it first"),
+        (PEM.replace(b"\n", b"\\n"), "its lines end in `\\n`, a backslash and a letter: put line feeds there"),
+        (b"".join(PEM.split(b"\n")[1:-2]), "the base64 of a public key without the lines around it"),
+        (PEM[:200], "no public key can be read from; is it whole?"),
+        (PEM + PEM, "2 PEM blocks are in it; leave only that of the public key, or give several keys as a set"),
+        (b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n", "it holds a `PGP PUBLIC KEY BLOCK`, not a `PUBLIC KEY`"),
+        (TOKEN.encode(), "it is a token, not a key"),
+        (b"<html>", "it is a page of HTML or XML"),
+        (b'{"a": 1}', "it has no line `-----BEGIN PUBLIC KEY-----`"),
+        (SECRET, "it has no line `-----BEGIN PUBLIC KEY-----`"),
+        ("schlüssel", "it is not ASCII"),
+        ("\ud800", "it is not ASCII"),
+        ("\ufeff" + PEM.decode(), NO_MARK),
+    ],
+    ids=range(26),
+)
+def test_what_is_no_pem_text_of_a_public_key(text, told):
+    with pytest.raises(InvalidSetting) as refused:
+        StaticKey.from_pem(text)
+    assert told in str(refused.value)
+
+
+# --- a set of keys
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (BOM + JWKS.encode(), NO_MARK),
+        (JWKS.encode("utf-16"), "it is UTF-16, not UTF-8: save it as UTF-8"),
+        (JWKS.encode("utf-16-be"), "it is UTF-16, not UTF-8: save it as UTF-8"),
+        (gzip.compress(JWKS.encode()), "it is compressed (gzip)"),
+        (b"", "no JSON: it is empty"),
+        (PEM, "it is a PEM text, not JSON: give it as one key"),
+        (b"<html>", "it is a page of HTML or XML"),
+        (json.dumps(JWK).encode(), 'it is one key (JWK): write {"keys": [...]} around it'),
+        (json.dumps([JWK]).encode(), 'it is an array: write {"keys": ...} around it'),
+        (b'{"issuer": "x", "jwks_uri": "https://x"}', "it is an OpenID configuration, whose `jwks_uri` says where"),
+        (b'{"a": "x"}', "no JWK set: there is no array `keys`"),
+        (b"5", "no JWK set: there is no array `keys`"),
+        (b'{"keys": [], "keys": []}', "(R12.2, line 1, column 14): an object has two members of one name"),
+        (b'{"keys": ["\\ud800"]}', "a string has an unpaired surrogate"),
+        (b'{"keys": [1e999]}', "a number has too many digits, or is too large or too small"),
+        (b"[" * 65 + b"]" * 65, "it is nested too deep"),
+        (JWKS.encode() + b"x", "not well-formed (R12.1, line 1"),
+    ],
+    ids=range(17),
+)
+def test_what_is_no_set_of_keys(tmp_path, data, told):
+    path = tmp_path / "keys.json"
+    path.write_bytes(data)
+    with pytest.raises(KeysUnavailable) as refused:
+        JwksFile(path).key_for("a")
+    assert told in str(refused.value)
+    with pytest.raises(InvalidSetting) as refused:
+        JwkSet(data)
+    assert told in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        ({"keys": []}, "the set has no keys at all"),
+        ({"keys": [JWK]}, "the set has no key of it, and 1 without a `kid`, which no token can name"),
+        ({"keys": [{**JWK, "kid": 1}, {**JWK, "kid": "b"}]}, "the set has no key of it, and 1 without a `kid`"),
+        ({"keys": [{**JWK, "kid": "b"}]}, "the set has no key of it"),
+        ({"keys": [{**JWK, "kid": "a", "n": JWK["n"] + "=="}]}, "its `n` is no base64url: a character that base64url"),
+    ],
+)
+def test_a_set_without_the_key_says_why(document, told):
+    with pytest.raises(InvalidToken, match="no key for the `kid` `a`: ") as refused:
+        JwkSet(document).key_for("a")
+    assert told in str(refused.value)
+
+
+# --- a secret in a file
+
+
+@pytest.mark.parametrize(
+    ("data", "secret"),
+    [
+        (SECRET, SECRET),
+        (SECRET + b"\n", SECRET),
+        (SECRET + b"\r\n", SECRET),
+        (b"", b""),
+        (b"\n", b""),
+        (bytes(range(64)), bytes(range(64))),
+        (b"\xff" * 32 + b"\n\n", b"\xff" * 32 + b"\n\n"),
+        (b"\x00" * 32 + b"\n", b"\x00" * 32 + b"\n"),
+        (PEM, PEM[:-1]),  # refused by its own name afterwards
+    ],
+    ids=range(9),
+)
+def test_a_secret_in_a_file(data, secret):
+    assert _secret(data) == secret
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (SECRET + b"\n\n", "one line feed behind it at most: take the rest off"),
+        (SECRET + b"\r\n\r\n", "one line feed"),
+        (SECRET + b" ", "white space around the secret"),
+        (SECRET + b"\t\n", "white space around the secret"),
+        (b" " + SECRET, "white space around the secret"),
+        (b"\n" + SECRET, "white space around the secret"),
+        (SECRET + b"\n" + SECRET, "several lines"),
+        (SECRET + b"\r" + SECRET, "several lines"),
+        (BOM + SECRET, NO_MARK),
+        (BOM + SECRET + b"\n", NO_MARK),
+        (SECRET.decode().encode("utf-16"), "it is UTF-16"),
+        (SECRET.decode().encode("utf-16-le"), "it is UTF-16"),
+    ],
+    ids=range(12),
+)
+def test_a_file_of_which_nobody_can_tell_what_is_the_secret(data, told):
+    with pytest.raises(InvalidSetting) as refused:
+        _secret(data)
+    assert told in str(refused.value)
+    assert SECRET.decode() not in str(refused.value)
+
+
+# --- any text
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (BOM + b"{}", "a byte order mark: save the text as UTF-8 without one"),
+        ("{}".encode("utf-16"), "it is UTF-16, not UTF-8: save it as UTF-8"),
+        (b"\xfe\xff\x00{", "it is UTF-16, not UTF-8: save it as UTF-8"),
+        (gzip.compress(b"{}"), "it is compressed (gzip): decompress it first"),
+        (b"\x28\xb5\x2f\xfd\xff", "it is compressed (zstd): decompress it first"),
+        (b"PK\x03\x04\xff", "it is a zip archive: unpack it first"),
+        (b'{"\xff": 1}', "invalid UTF-8: byte 0xff"),
+        (bytes(range(256)), "invalid UTF-8: byte 0x80"),
+        (b"", "expected a JSON value, found the end of the text"),
+    ],
+)
+def test_bytes_that_are_no_json(data, told):
+    with pytest.raises(MalformedInput) as refused:
+        parse(data)
+    assert refused.value.rule == "R12.1"
+    assert told in str(refused.value)
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"\0", b"\0\0\0\0", b"a\0", b"a\0\0\0", b"\x1f", b"\xef\xbb", b"PK"])
+def test_what_is_not_recognised_is_not_guessed_at(data):
+    assert encoding_fault(data) == ""
