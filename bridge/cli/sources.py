@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import stat
-import sys
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from bridge.cli.lines import LONGEST
+from bridge.cli.named import STDIN, open_stdin
 from bridge.cli.progress import reading
 from bridge.cli.terminal import complain
 from bridge.errors import Misuse
@@ -16,10 +15,10 @@ from bridge.resources import from_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from bridge.resources import Collected
 
-_STDIN: Final = Path("-")
 _TOLD_AT_ONCE: Final = 256
 _MOST_TOLD: Final = 20
 
@@ -45,21 +44,10 @@ def tell_refusals(refusals: Iterable[object], *, everything: bool) -> None:
         complain(f"and {len(told) - len(kept):,} more; --verbose tells all of them")
 
 
-def open_stdin() -> IO[bytes]:
-    """Standard input, as bytes.
-
-    Raises:
-        Misuse: It is closed.
-    """
-    if sys.stdin is None:
-        raise Misuse("standard input is closed")
-    return sys.stdin.buffer
-
-
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[IO[bytes], int | None]]:
     """The file and its size, where it has one."""
-    if path == _STDIN:
+    if path == STDIN:
         yield open_stdin(), None
         return
     with path.open("rb") as file:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 import typer
 
 from bridge.cli.ending import Exit
-from bridge.cli.options import given_options, is_from, read_text, require_one
-from bridge.cli.sources import open_stdin
+from bridge.cli.named import read_input, read_text
+from bridge.cli.options import given_options, is_from, require_one
 from bridge.cli.terminal import complain
 from bridge.errors import AlgorithmRefused, AudienceRefused, IssuerRefused, MalformedToken, Misuse
+from bridge.files import SETTING_BYTES
 from bridge.strict_json import parse
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from bridge.errors import InvalidToken
     from bridge.tokens import TokenVerifier
 
-_MOST_INPUT: Final = 64 * 1024 * 1024
 _SUBJECT: Final = "Whose access"
 _HINTS: Final = {
     AlgorithmRefused.code: "--alg says which algorithms are accepted",
@@ -89,11 +89,10 @@ class SubjectOptions:
         )
         if self.claims is None:
             if self.token_file is not None:
-                is_file = self.token_file != Path("-")
-                token = read_text(self.token_file) if is_file else _decoded(read_input(self.token_file))
+                token = read_text(self.token_file, "a token", limit=SETTING_BYTES)
             assert token is not None
             return token.strip(), tokens.verifier()
-        value = parse(read_input(self.claims), what="claims")
+        value = parse(read_input(self.claims, "claims"), what="claims")
         # A string would be taken for a token; claims it is as little as null is.
         return None if isinstance(value, str) else value, None
 
@@ -108,27 +107,8 @@ class SubjectOptions:
         raise typer.Exit(Exit.MISUSE)
 
 
-def read_input(path: Path) -> bytes:
-    """The bytes of a file, or of standard input (`-`).
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    if path == Path("-"):
-        return open_stdin().read(_MOST_INPUT)
-    with path.open("rb") as file:
-        return file.read(_MOST_INPUT)
-
-
 def _is_file(text: str) -> bool:
     try:
         return Path(text).is_file()
     except (OSError, ValueError):
         return False
-
-
-def _decoded(data: bytes) -> str:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        raise Misuse("the token is not UTF-8") from None

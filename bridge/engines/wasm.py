@@ -21,7 +21,8 @@ from bridge.decision import Request
 from bridge.engines import wasm_call
 from bridge.engines.answer import input_for, read_answer
 from bridge.engines.in_process import piece_of
-from bridge.errors import BadAnswer, DeadlineExceeded, EngineFault, InvalidSetting
+from bridge.errors import BadAnswer, DeadlineExceeded, EngineFault, InvalidSetting, Misuse
+from bridge.files import INPUT_BYTES, read_file
 from bridge.rendering import RuleSet, default_wasm, entrypoints, fingerprint
 from bridge.resources import MemoryStore
 from bridge.strict_json import Repeated, parse
@@ -89,9 +90,11 @@ class WasmEngine:
         self._decisions = Repeated(lambda reply: self._read(reply, 1)[0])
         path = wasm or default_wasm()
         try:
-            self._policy = _Policy(path.read_bytes(), deadline)
+            self._policy = _Policy(read_file(path, limit=INPUT_BYTES, what="a Wasm build"), deadline)
         except OSError as error:
             raise InvalidSetting(f"the Wasm file `{path}` cannot be read: {(error.strerror or '').lower()}") from None
+        except Misuse as error:
+            raise InvalidSetting(str(error)) from None
         self.install()
 
     @property

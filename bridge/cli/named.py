@@ -1,0 +1,56 @@
+"""What an option names: a file, or standard input, read to its end and never beyond a limit."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import IO, Final
+
+from bridge.errors import Misuse
+from bridge.files import INPUT_BYTES, SETTING_BYTES, read_file, read_stream
+
+STDIN: Final = Path("-")
+STDIN_NAME: Final = "standard input"
+
+
+def open_stdin() -> IO[bytes]:
+    """Standard input, as bytes.
+
+    Raises:
+        Misuse: It is closed.
+    """
+    if sys.stdin is None:
+        raise Misuse("standard input is closed")
+    return sys.stdin.buffer
+
+
+def read_input(path: Path, what: str, *, limit: int = INPUT_BYTES) -> bytes:
+    """The bytes of a file, or of standard input (`-`).
+
+    Args:
+        path: The file.
+        what: What it holds, for the error, such as `a token`.
+        limit: The most bytes that it may have.
+
+    Raises:
+        Misuse: It has more bytes.
+        OSError: It cannot be read.
+    """
+    if path == STDIN:
+        return read_stream(open_stdin(), limit=limit, what=what, name=STDIN_NAME)
+    return read_file(path, limit=limit, what=what)
+
+
+def read_text(path: Path, what: str, *, limit: int = SETTING_BYTES) -> str:
+    """The text of a file, or of standard input (`-`); otherwise as `read_input`.
+
+    Raises:
+        Misuse: It is not UTF-8, or has more bytes than the limit.
+        OSError: It cannot be read.
+    """
+    data = read_input(path, what, limit=limit)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        name = STDIN_NAME if path == STDIN else f"`{path}`"
+        raise Misuse(f"{name}: not UTF-8, as {what} must be: write it anew in that encoding") from None
