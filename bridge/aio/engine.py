@@ -13,12 +13,12 @@ from bridge.errors import ResourcesLost, RulesNotInstalled
 from bridge.rendering import RuleSet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from bridge.decision import Decision, Request
     from bridge.engines.piece import Piece, PieceRequest
-    from bridge.engines.restoring import Source
     from bridge.opa import QueryReply
+    from bridge.resources import Source
 
 _Answer = TypeVar("_Answer")
 
@@ -31,13 +31,14 @@ class AsyncOpaEngine:
         rule_set: The settings of the installed rules.
         sources: As for `OpaEngine`: with these, an OPA that has lost the rules or the resources gets both anew, in a
             thread, while all tasks wait that asked.
+        omit: As for `OpaEngine`.
         patience: As for `OpaEngine`.
 
     Attributes:
         waiting: The engine that does not await, for the same OPA.
 
     Raises:
-        InvalidSetting: The URL or a source cannot be used.
+        InvalidSetting: The URL, a source or `omit` cannot be used.
     """
 
     name = OPA_NAME
@@ -49,12 +50,13 @@ class AsyncOpaEngine:
         rule_set: RuleSet | None = None,
         *,
         sources: Mapping[str, Source] | None = None,
+        omit: Iterable[str] = (),
         patience: float = PATIENCE,
     ) -> None:
         self.rule_set = rule_set or RuleSet()
         self.opa = AsyncOpaClient(opa) if isinstance(opa, str) else opa
         self._dialogue = Dialogue(self.rule_set)
-        self.waiting = OpaEngine(self.opa.waiting(), self.rule_set, sources=sources, patience=patience)
+        self.waiting = OpaEngine(self.opa.waiting(), self.rule_set, sources=sources, omit=omit, patience=patience)
         self._restoring: asyncio.Future[None] | None = None
 
     async def decide(self, requests: Sequence[Request]) -> list[Decision]:

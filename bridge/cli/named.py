@@ -14,14 +14,15 @@ STDIN_NAME: Final = "standard input"
 
 
 def open_stdin() -> IO[bytes]:
-    """Standard input, as bytes.
+    """Standard input, as bytes, without a buffer: in the middle of what a buffer reads at once no Ctrl-C is heeded.
 
     Raises:
         Misuse: It is closed.
     """
     if sys.stdin is None:
         raise Misuse("standard input is closed")
-    return sys.stdin.buffer
+    buffer: IO[bytes] = sys.stdin.buffer
+    return getattr(buffer, "raw", buffer)
 
 
 def read_input(path: Path, what: str, *, limit: int = INPUT_BYTES) -> bytes:

@@ -11,14 +11,14 @@ from bridge.engines.restoring import PATIENCE, Restoration
 from bridge.errors import EngineFault, Misuse, OpaRefused, ResourcesLost, RulesNotInstalled
 from bridge.opa import OpaClient
 from bridge.rendering import RuleSet, module_paths, render
-from bridge.resources import OpaStore
+from bridge.resources import OpaStore, with_omission
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from bridge.decision import Decision
     from bridge.engines.piece import Piece, PieceRequest
-    from bridge.engines.restoring import Source
+    from bridge.resources import Source
     from bridge.strict_json import Absent, Value
 
 _Answer = TypeVar("_Answer")
@@ -31,14 +31,16 @@ class OpaEngine:
     Args:
         opa: The server's URL, or a client for it, with its token, its TLS settings and its deadline.
         rule_set: The settings of the installed rules.
-        sources: Where the resources of each type come from: the path of a file of JSON Lines, or a callable that gives
-            them. With these, an OPA that has lost them, or the rules, gets both anew, from one thread of one process
-            while all others wait; a question is then asked once more. Without, that is an error.
+        sources: Where the resources of each type come from: the path of a file of JSON Lines or of one JSON array, or a
+            callable that gives them; all of them are good, or none is stored. With these, an OPA that has lost them, or
+            the rules, gets both anew, from one thread of one process while all others wait; a question is then asked
+            once more. Without, that is an error.
+        omit: Members that are left out of what the sources have, as for `PolicyBridge.push`.
         patience: How many seconds another process that brings them back may give no sign of life before this one
             takes its place.
 
     Raises:
-        InvalidSetting: The URL or a source cannot be used.
+        InvalidSetting: The URL, a source or `omit` cannot be used.
     """
 
     name = OPA_NAME
@@ -50,6 +52,7 @@ class OpaEngine:
         rule_set: RuleSet | None = None,
         *,
         sources: Mapping[str, Source] | None = None,
+        omit: Iterable[str] = (),
         patience: float = PATIENCE,
     ) -> None:
         self.rule_set = rule_set or RuleSet()
@@ -60,7 +63,7 @@ class OpaEngine:
         self._store = OpaStore(self.opa, root, self.rule_set.policy.types, self._held)
         self._restoration = None
         if sources is not None:
-            self._restoration = Restoration(self.install, self._store, sources, patience=patience)
+            self._restoration = Restoration(self.install, self._store, with_omission(sources, omit), patience=patience)
 
     @property
     def store(self) -> OpaStore:

@@ -6,19 +6,16 @@ import os
 import threading
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from bridge.errors import InvalidSetting, ResourcesLost
-from bridge.resources import Collected, from_lines, from_objects
+from bridge.resources import collect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
-    from bridge.resources import OpaStore
+    from bridge.resources import OpaStore, Source
     from bridge.resources.prepared import Prepared
-
-Source: TypeAlias = "Path | Callable[[], Iterable[object] | Collected]"
-"""Where the resources of a type come from: a file of JSON Lines, or a callable that gives them as `push` takes them."""
 
 PATIENCE: Final = 30.0
 
@@ -76,12 +73,7 @@ class Restoration:
 
 def _collected(type_: str, source: Source) -> Prepared:
     try:
-        if isinstance(source, Path):
-            with source.open("rb") as lines:
-                collected = from_lines(lines)
-        else:
-            given = source()
-            collected = given if isinstance(given, Collected) else from_objects(given)
+        collected = collect(source)
     except Exception as error:  # whatever an application's own source may raise: the question has no answer
         raise ResourcesLost(f"OPA lost the resources of `{type_}`, and their source failed: {error}") from error
     if collected.refusals:

@@ -74,9 +74,9 @@ def test_all_of_a_type_is_replaced_and_other_types_are_left_alone(client, tmp_pa
     assert found["s"]["custom_data"] == {"n": 9007199254740993}
 
 
-def test_what_is_refused_is_told_with_its_line_and_left_out(client) -> None:
+def test_what_is_refused_is_told_with_its_line_and_may_be_left_out(client) -> None:
     data = b'{"id":"a"}\n\n{"id":"b","id":"b"}\n{"id":""}\n{"id":"c"}\n{"id":"d"}\n{"id":"c"}\n[]\n{"id":"\xff"}\n'
-    numbers, complaints = pushed(client, data, status=1)
+    numbers, complaints = pushed(client, data, "--skip-invalid", "--force", status=1)
     assert numbers == [2, 0, 0, 6]
     assert stored(client) == ["a", "d"]
     told = complaints.splitlines()
@@ -92,31 +92,36 @@ def test_what_is_refused_is_told_with_its_line_and_left_out(client) -> None:
 
 def test_twenty_refusals_are_told_and_all_with_verbose(client) -> None:
     data = lines("a") + b"{}\n" * 1_030
-    numbers, complaints = pushed(client, data, status=1)
+    left_out = ["--skip-invalid", "--force"]
+    numbers, complaints = pushed(client, data, *left_out, status=1)
     assert numbers == [1, 0, 0, 1_030]
     told = complaints.splitlines()
     assert len(told) == 21
     assert told[-1] == "jwt-bridge: and 1,010 more; --verbose tells all of them"
-    assert len(pushed(client, data, "--verbose", status=1)[1].splitlines()) == 1_030
+    assert len(pushed(client, data, *left_out, "--verbose", status=1)[1].splitlines()) == 1_030
 
 
 def test_a_file_that_was_cut_off(client, tmp_path) -> None:
     file = tmp_path / "devices.jsonl"
     file.write_bytes(lines("a", "b", "c")[:-5])
-    done = run("push", "--type", "devices", file, "--opa-url", client.url, status=1)
+    done = run("push", "--type", "devices", file, "--opa-url", client.url, status=2)
     assert "line 3: " in done.stderr
     assert "the line has no end: was the source cut off?" in done.stderr
+    assert stored(client) is None
+    run("push", "--type", "devices", file, "--skip-invalid", OPA_URL=client.url, status=1)
     assert stored(client) == ["a", "b"]
-    assert "cut off" in run("push", "--type", "devices", file, "--strict", OPA_URL=client.url, status=2).stderr
 
 
 @pytest.mark.parametrize(
     ("data", "options", "expected"),
     [
-        (lines("a", "b", "c") + b"{}\n", ["--strict"], "nothing was pushed: 1 of 4 resources are refused"),
-        (b"", [], "there is no resource to push"),
-        (b"\n \n", [], "there is no resource to push"),
-        (b"{}\n", [], "all 1 resources are refused"),
+        (lines("a", "b", "c") + b"{}\n", [], "nothing was pushed: 1 of 4 resources in standard input are refused"),
+        (lines("a", "b", "c") + b"{}\n", ["--force"], "push the others with `skip_invalid` (--skip-invalid)"),
+        (lines("a", "b") + b"{}\n" * 3, ["--skip-invalid"], "these are more than half: correct them, or force it"),
+        (b"", [], "standard input is empty, and an empty push would remove all there are"),
+        (b"\n \n", [], "standard input is empty, and an empty push would remove all there are"),
+        (b" [ \n]\n", [], "there is no resource to push"),
+        (b"{}\n", ["--skip-invalid", "--force"], "all 1 resources in standard input are refused"),
         (lines("a"), [], "2 of the 3 `devices` there are would be removed, more than half"),
     ],
 )
@@ -213,12 +218,11 @@ def test_misuse(client, arguments, status, expected) -> None:
     assert stored(client) is None
 
 
-def test_a_source_that_is_no_json_lines_at_all(client, tmp_path) -> None:
+def test_a_source_with_a_line_longer_than_any_resource(client, tmp_path) -> None:
     huge = tmp_path / "huge"
-    with huge.open("wb") as file:
-        file.truncate(70_000_000)
+    huge.write_bytes(b'{"id":"a"}\n' + b"x" * 70_000_000)
     done = run_here("push", "--type", "devices", huge, OPA_URL=client.url, status=2)
-    assert f"`{huge}`: line 1 is longer than 67,108,864 bytes: is it a file of JSON Lines?" in done.stderr
+    assert f"`{huge}`: line 2 is longer than 67,108,864 bytes: is it a file of JSON Lines, or of one" in done.stderr
 
 
 @pytest.mark.parametrize(

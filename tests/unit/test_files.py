@@ -45,7 +45,7 @@ def test_what_has_the_limit_is_read_and_what_has_a_byte_more_is_refused(tmp_path
 @pytest.mark.parametrize("limit", [10, 5 * CHUNK])
 def test_one_byte_more_than_the_limit_is_read_and_no_other(limit):
     endless = Endless()
-    with pytest.raises(Misuse, match="^standard input: more than "):
+    with pytest.raises(Misuse, match=r"\Astandard input: more than "):
         read_stream(endless, limit=limit, what="claims", name="standard input")
     assert endless.taken == limit + 1
 
@@ -131,7 +131,7 @@ def a_client_certificate(file):
     ids=["key", "jwks", "jwks ca", "wasm", "opa ca", "client certificate", "vectors"],
 )
 def test_every_setting_that_names_a_file_refuses_one_that_is_too_long(long_file, error, use):
-    with pytest.raises(error, match="more than [0-9,]+ bytes"):
+    with pytest.raises(error, match=r"more than [0-9,]+ bytes"):
         use(long_file)
 
 
