@@ -48,9 +48,7 @@ def collected_from(resources: Iterable[object] | Collected, omit: Iterable[str] 
     if not isinstance(resources, Collected):
         return from_objects(resources, omit=omission)
     if omission and omission != resources.omitted:
-        raise Misuse(
-            "these resources were collected with another `omit`: give it to what reads them, such as from_file"
-        )
+        raise Misuse("these resources were read with another `omit`: give it to what reads them, such as from_file")
     return resources
 
 

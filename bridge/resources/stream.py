@@ -76,7 +76,7 @@ def _head(chunks: Iterator[bytes], what: str) -> tuple[bytes, bytes]:
         first = first or chunk.lstrip(_SPACE)[:1]
         if len(head) >= _HEAD and first:
             break
-        if len(head) > LONGEST:
+        if len(head) > LONGEST and not first:
             raise Misuse(f"{what}: more than {LONGEST:,} bytes of white space: is it the right file?")
     return bytes(head), first
 
