@@ -141,7 +141,7 @@ class ArrayText:
             raise self._too_long(number)
         passed = self._at
         if not self._more():
-            raise self.broken(f"the text ends inside item {number}: was it cut off?")
+            raise self.broken(f"the text ends inside item {number} (was it cut off?)")
         return at - passed
 
     def _next(self) -> int:
@@ -188,6 +188,6 @@ def _end_of(expression: re.Pattern[bytes], text: bytearray, at: int) -> int:
 
 def _shown(char: int) -> str:
     if char == _END:
-        return "the end of the text: was it cut off?"
+        return "the end of the text (was it cut off?)"
     text = chr(char)
     return f"`{text}`" if text.isascii() and text.isprintable() else f"the byte 0x{char:02x}"

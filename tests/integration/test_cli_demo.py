@@ -112,7 +112,10 @@ def test_files_to_try_the_other_commands_with(tmp_path) -> None:
             "devices: 7 stored now, 7 before, 0 added, 0 changed, 0 removed, 0 refused"
         )
         assert run(*here[here.index("") + 2 :]).text.startswith("allowed: matched\n")
-    for number, type_, id_, verdict in ((1, "devices", "Q4y7vKpXSJ2m-1RkzUa8Dg", "allowed"), (2, "devices", "Q4y7vKpXSJ2m-1RkzUa8Dg", "denied")):
+    for number, type_, id_, verdict in (
+        (1, "devices", "Q4y7vKpXSJ2m-1RkzUa8Dg", "allowed"),
+        (2, "devices", "Q4y7vKpXSJ2m-1RkzUa8Dg", "denied"),
+    ):
         resource = next(
             line for line in (folder / f"{type_}.jsonl").read_text().splitlines() if json.loads(line)["id"] == id_
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import pty
@@ -131,6 +132,100 @@ def test_nothing_is_pushed_unless_forced(client, data, options, expected) -> Non
     assert numbers == []
     assert expected in complaints
     assert stored(client) == ["a", "b", "c"]
+
+
+ARRAY = json.dumps([{"id": id_} for id_ in "abcde"], indent=2).encode()
+
+
+@pytest.mark.parametrize("feed", [b"\n", b"\r\n"])
+def test_an_array_is_pushed_however_it_is_laid_out(client, tmp_path, feed) -> None:
+    file = tmp_path / "devices.json"
+    for text in (
+        ARRAY,
+        b"[" + b",\n".join(lines("a", "b", "c", "d", "e").splitlines()) + b"]",
+        ARRAY.replace(b"\n", b""),
+    ):
+        file.write_bytes(text.replace(b"\n", feed))
+        run_here("push", "--type", "devices", file, OPA_URL=client.url)
+        assert stored(client) == list("abcde")
+        assert pushed(client, text)[0][:2] == [5, 5]
+
+
+@pytest.mark.parametrize("options", [[], ["--skip-invalid", "--force"]])
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (ARRAY[:-2], "standard input: line 16, column 4: expected `,` or `]` behind item 5, found the end of the text"),
+        (ARRAY + b"\n[]", "standard input: line 18, column 1: text after the end of the array"),
+        (
+            ARRAY.replace(b"},", b"}", 1),
+            "standard input: line 5, column 3: expected `,` or `]` behind item 1, found `{`",
+        ),
+        (json.dumps({"id": "x", "custom_data": {"id": "y"}}, indent=1).encode(), "line 1, column 1: no JSON by itself"),
+        (b"\xef\xbb\xbf" + lines("x"), "standard input: line 1, column 1: a byte order mark"),
+        (lines("x").decode().encode("utf-16"), "UTF-16 text"),
+        (gzip.compress(lines("x")), "compressed data (gzip): decompress it first"),
+        (b"id,name\nx,y\n", "CSV, or another table"),
+    ],
+    ids=["cut off", "text behind", "no comma", "object", "bom", "utf-16", "gzip", "csv"],
+)
+def test_what_is_neither_form_changes_nothing_whatever_is_asked(client, data, options, expected) -> None:
+    pushed(client, lines("a", "b", "c"))
+    for command in ("push", "sync"):
+        done = run_here(command, "--type", "devices", "-", *options, OPA_URL=client.url, stdin=data, status=2)
+        assert expected in done.stderr
+        assert done.text == ""
+        assert stored(client) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        lines("a", "c") + b'{"id":"b","custom_data":5}\n',
+        lines("a", "c") + b'\xef\xbb\xbf{"id":"b"}\n',
+        lines("a", "c") + b'{"id":"b","custom',
+        lines("a", "c") + b'{"id":"b"}\n{"id":"b"}\n',
+        b'[{"id":"a"},{"id":"c"},{"id":"b","n":1e999}]',
+    ],
+    ids=["R12.8", "bom", "cut off", "twins", "item"],
+)
+def test_a_bad_resource_does_not_silently_remove_its_earlier_version(client, data) -> None:
+    pushed(client, lines("a", "b", "c"))
+    for options in ([], ["--force"]):
+        numbers, complaints = pushed(client, data, *options, status=2)
+        assert numbers == []
+        assert "push the others with `skip_invalid` (--skip-invalid)" in complaints
+        assert stored(client) == ["a", "b", "c"]
+    numbers, complaints = pushed(client, data, "--skip-invalid", status=1)
+    assert numbers[:3] == [2, 3, 1]
+    assert stored(client) == ["a", "c"]
+    assert 'removed, and what the source has of it may be among the refused: "b"\n' in complaints
+
+
+SECRETS = b"""\
+{"id":"a","notification_token":"s","device":{"platform":"ios","app_id":"x"}}
+{"id":"b","control_token":"s","custom_data":{"n":1}}
+"""
+
+
+def test_members_are_left_out_and_sync_leaves_out_alike(client) -> None:
+    omit = ["--omit", "notification_token", "--omit", "control_token", "--omit", "/device/app_id"]
+    pushed(client, SECRETS, *omit)
+    store = OpaStore(client, (ROOT,), ("devices",))
+    found = {id_: resource for shard in store.resources("devices") for id_, resource in shard.items()}
+    assert found == {"a": {"id": "a", "device": {"platform": "ios"}}, "b": {"id": "b", "custom_data": {"n": 1}}}
+    assert b'"s"' not in json.dumps(client.get_data(())).encode()
+    arguments = ["sync", "--type", "devices", "-"]
+    assert "nothing differed" in run_here(*arguments, *omit, OPA_URL=client.url, stdin=SECRETS).text
+    assert "2 changed" in run_here(*arguments, OPA_URL=client.url, stdin=SECRETS).text
+
+
+@pytest.mark.parametrize("omit", ["id", "/id", "custom_data", "/custom_data/n"])
+def test_what_policies_look_at_is_not_left_out(client, omit) -> None:
+    for command in ("push", "sync"):
+        done = run_here(command, "--type", "devices", "-", "--omit", omit, OPA_URL=client.url, stdin=SECRETS, status=2)
+        assert f"omit: `{omit}` cannot be left out" in done.stderr
+    assert stored(client) is None
 
 
 def test_force(client) -> None:

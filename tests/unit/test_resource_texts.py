@@ -128,8 +128,8 @@ def test_invalid_utf8_in_an_item_is_its_own_mistake():
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ('[{"id":"a"},{"id":"b"', "it: line 1, column 13: the text ends inside item 2: was it cut off?"),
-        ('[{"id":"a"},', "it: line 1, column 13: the text ends inside item 2: was it cut off?"),
+        ('[{"id":"a"},{"id":"b"', "it: line 1, column 13: the text ends inside item 2 (was it cut off?)"),
+        ('[{"id":"a"},', "it: line 1, column 13: the text ends inside item 2 (was it cut off?)"),
         ('[{"id":"a"}', "it: line 1, column 12: expected `,` or `]` behind item 1, found the end of the text"),
         ('[{"id":"a"}\n{"id":"b"}]', "it: line 2, column 1: expected `,` or `]` behind item 1, found `{`"),
         ('[{"id":"a"}]\n[{"id":"b"}]', "it: line 2, column 1: text after the end of the array: `[`"),
