@@ -42,16 +42,33 @@ def read_input(path: Path, what: str, *, limit: int = INPUT_BYTES) -> bytes:
     return read_file(path, limit=limit, what=what)
 
 
-def read_text(path: Path, what: str, *, limit: int = SETTING_BYTES) -> str:
-    """The text of a file, or of standard input (`-`); otherwise as `read_input`.
+def read_token(path: Path) -> str:
+    """The token in a file, or in standard input (`-`), with whatever white space is around it.
 
     Raises:
-        Misuse: It is not UTF-8, or has more bytes than the limit.
+        Misuse: It is not UTF-8, or too long.
         OSError: It cannot be read.
     """
-    data = read_input(path, what, limit=limit)
+    what = "a token"
+    return _text(read_input(path, what, limit=SETTING_BYTES), STDIN_NAME if path == STDIN else f"`{path}`", what)
+
+
+def read_text(path: Path, what: str) -> str:
+    """The text of a file that a setting names.
+
+    Args:
+        path: The file; `-` is a name like others.
+        what: What it holds, for the error, such as `keys`.
+
+    Raises:
+        Misuse: It is not UTF-8, or too long.
+        OSError: It cannot be read.
+    """
+    return _text(read_file(path, limit=SETTING_BYTES, what=what), f"`{path}`", what)
+
+
+def _text(data: bytes, name: str, what: str) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        name = STDIN_NAME if path == STDIN else f"`{path}`"
         raise Misuse(f"{name}: not UTF-8, as {what} must be: write it anew in that encoding") from None

@@ -9,9 +9,9 @@ from typing import Annotated, Final
 
 import typer
 
-from bridge.cli.named import read_input, read_text
+from bridge.cli.named import read_text
 from bridge.errors import Misuse
-from bridge.files import KEY_BYTES
+from bridge.files import KEY_BYTES, read_file
 from bridge.opa import OpaClient
 from bridge.policy import RESOURCE_TYPES, PolicySettings
 from bridge.rendering import RuleSet, TokenChecks
@@ -270,7 +270,7 @@ class VerifierOptions(TokenOptions):
         if self.jwks is not None:
             return JwksUrl(self.jwks) if _is_url(self.jwks) else JwksFile(self.jwks)
         assert self.secret_file is not None
-        return StaticKey.from_secret(_secret(read_input(self.secret_file, "a secret", limit=KEY_BYTES)))
+        return StaticKey.from_secret(_secret(read_file(self.secret_file, limit=KEY_BYTES, what="a secret")))
 
 
 def require_one(question: str, *, or_else: str = "", **options: object) -> None:

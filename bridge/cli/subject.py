@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 import typer
 
 from bridge.cli.ending import Exit
-from bridge.cli.named import read_input, read_text
+from bridge.cli.named import read_input, read_token
 from bridge.cli.options import given_options, is_from, require_one
 from bridge.cli.terminal import complain
 from bridge.errors import AlgorithmRefused, AudienceRefused, IssuerRefused, MalformedToken, Misuse
-from bridge.files import SETTING_BYTES
 from bridge.strict_json import parse
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ class SubjectOptions:
         )
         if self.claims is None:
             if self.token_file is not None:
-                token = read_text(self.token_file, "a token", limit=SETTING_BYTES)
+                token = read_token(self.token_file)
             assert token is not None
             return token.strip(), tokens.verifier()
         value = parse(read_input(self.claims, "claims"), what="claims")

@@ -58,8 +58,9 @@ def is_json(text: bytes) -> bool:
 
 def _end_of_string(text: bytes, at: int) -> int:
     """The offset behind the string whose content begins at `at`; -1 where it has no end, or is no string."""
-    while match := _IN_STRING.match(text, at):
+    while True:
+        match = _IN_STRING.match(text, at)
+        assert match
         if match.end() == at:
-            break
+            return at + 1 if text.startswith(b'"', at) else -1
         at = match.end()
-    return at + 1 if text.startswith(b'"', at) else -1
