@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from bridge.strict_json import Value
 
 _TWINS: Final = 5  # how many of the others a refusal names
-# What a line begins with where an object or an array goes over several lines: the last of them at least does.
+# Where an object or an array goes over several lines, either the first of them ends with one of these, or a later one
+# begins with one of those.
+_OPEN_ENDS: Final = (b":", b"[", b",", b"{")
 _GOING_ON: Final = (b'"', b"}", b"]", b",", b":")
 _SPACE: Final = b" \t\r\n"
 
@@ -90,11 +92,11 @@ def from_lines(lines: Iterable[bytes], *, what: str = "", omit: Iterable[str] | 
         InvalidSetting: `omit` cannot be used.
     """
     collector = Collector(Form.LINES, what, omit)
-    broken = 0
+    broken, is_open = 0, False
     for number, line in enumerate(lines, 1):
         if not line.strip(_SPACE):
             continue
-        if broken and line.lstrip(_SPACE).startswith(_GOING_ON):
+        if broken and (is_open or line.lstrip(_SPACE).startswith(_GOING_ON)):
             raise MalformedInput(
                 f"no JSON by itself, and it seems to go on in line {number}: write each resource on one line, "
                 "or all of them as one JSON array",
@@ -110,8 +112,9 @@ def from_lines(lines: Iterable[bytes], *, what: str = "", omit: Iterable[str] | 
             ended = line.endswith(b"\n")
             cut = "" if ended else "; the line has no end: was the source cut off?"
             collector.refuse_text(number, f"column {error.column}: {error.cause}{cut} ({error.rule})", line, error)
-            if not broken and not is_json(line):
-                broken = number
+            if not is_json(line):
+                is_open = line.rstrip(_SPACE).endswith(_OPEN_ENDS)
+                broken = number if is_open else broken or number
         else:
             collector.add(number, value)
     return collector.collected()
