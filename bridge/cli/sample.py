@@ -1,7 +1,8 @@
 """What the demo decides about: the five examples of the service's documentation, and some devices and sessions.
 
 Devices and sessions have the members that the service's API gives, with made-up values; policies look at `id` and
-`custom_data` only. `notification_token` is a secret: whoever has it can send notifications to the device.
+`custom_data` only. The id of the last example is one of these sessions, in place of the documentation's `12345`.
+`notification_token` is a secret: whoever has it can send notifications to the device.
 """
 
 from __future__ import annotations
