@@ -12,7 +12,7 @@ from bridge.freshness import refuse_stale, revision_number
 from bridge.listing import LIMIT, Listing, listing
 from bridge.process_bound import ProcessBound
 from bridge.raw_tokens import RawTokens
-from bridge.resources import Collected, from_objects, push, sync
+from bridge.resources import collected_from, from_objects, push, sync
 from bridge.strict_json import ABSENT, encode
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from bridge.decision import Decision
     from bridge.engines import Engine
-    from bridge.resources import Changed, PushReport, SyncReport
+    from bridge.resources import Changed, Collected, PushReport, SyncReport
     from bridge.strict_json import Value
     from bridge.tokens import TokenVerifier
 
@@ -142,29 +142,45 @@ class PolicyBridge(ProcessBound):
             return Explanation(denial(self.engine.name, fault), (), ABSENT)
 
     def push(
-        self, type_: str, resources: Iterable[object] | Collected, *, strict: bool = False, force: bool = False
+        self,
+        type_: str,
+        resources: Iterable[object] | Collected,
+        *,
+        omit: Iterable[str] = (),
+        skip_invalid: bool = False,
+        force: bool = False,
     ) -> PushReport:
         """Store resources in place of all that are stored of their type; other types are left alone.
 
         Args:
             type_: The resource type.
-            resources: Resources as Python objects (R12.7), or what `resources.from_lines` read from JSON Lines. Those
-                that are refused are left out, and reported.
-            strict: Push nothing at all where any is refused.
-            force: Push even if more than half of what is there would be removed.
+            resources: Resources as Python objects (R12.7), or what `resources.from_file` read.
+            omit: Members that are not stored, such as secrets that no policy looks at, by top-level name or JSON
+                Pointer (RFC 6901); they are checked like the others. `id` and `custom_data` cannot be left out. What
+                was read already must have been read with the same `omit`.
+            skip_invalid: Push the others where some are refused, and report both those and what was removed so; where
+                more than half are refused, it takes `force` as well.
+            force: Push even if more than half of what is there would be removed, or nothing is to be pushed.
 
         Raises:
-            PushRefused: Nothing was pushed, because of what `strict` or `force` speak of.
+            PushRefused: Nothing was pushed: a resource is refused (its `refusals` has all of them), or what `force`
+                speaks of.
+            InvalidSetting: `omit` cannot be used.
             SeveralStores: Several OPAs answer at the engine's address; nothing has changed.
             EngineFault: The engine's store could not be read or written.
             Misuse: The type is not one of the known ones.
         """
-        self._known(type_)
-        collected = resources if isinstance(resources, Collected) else from_objects(resources)
-        return push(self.engine.store, type_, collected, strict=strict, force=force)
+        collected = collected_from(resources, omit)
+        return push(self.engine.store, self._known(type_), collected, skip_invalid=skip_invalid, force=force)
 
     def sync(
-        self, type_: str, resources: Iterable[object] | Collected, *, strict: bool = False, force: bool = False
+        self,
+        type_: str,
+        resources: Iterable[object] | Collected,
+        *,
+        omit: Iterable[str] = (),
+        skip_invalid: bool = False,
+        force: bool = False,
     ) -> SyncReport:
         """Make the stored resources of a type equal to these, and send no more than what differs.
 
@@ -174,15 +190,16 @@ class PolicyBridge(ProcessBound):
         Raises:
             PushOvertaken: Others change the resources too; what was changed so far is whole, and the rest is not.
         """
-        collected = resources if isinstance(resources, Collected) else from_objects(resources)
-        return sync(self.engine.store, self._known(type_), collected, strict=strict, force=force)
+        collected = collected_from(resources, omit)
+        return sync(self.engine.store, self._known(type_), collected, skip_invalid=skip_invalid, force=force)
 
-    def upsert(self, type_: str, resources: Iterable[object]) -> Changed:
+    def upsert(self, type_: str, resources: Iterable[object], *, omit: Iterable[str] = ()) -> Changed:
         """Store some resources, in place of those of the same ids; all at once, or none.
 
         Args:
             type_: The resource type.
             resources: Resources as Python objects (R12.7).
+            omit: Members that are not stored, as for `push`.
 
         Raises:
             PushRefused: A resource is malformed, or an id comes twice, or they are too many for one change: nothing
@@ -192,7 +209,7 @@ class PolicyBridge(ProcessBound):
             EngineFault: The engine's store could not be read or written.
             Misuse: The type is not one of the known ones.
         """
-        collected = from_objects(resources)
+        collected = from_objects(resources, omit=omit)
         if collected.refusals:
             raise PushRefused(
                 f"nothing was changed: {collected.refusals[0]}"

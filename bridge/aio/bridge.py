@@ -139,20 +139,36 @@ class AsyncPolicyBridge(ProcessBound):
             return listed
 
     async def push(
-        self, type_: str, resources: Iterable[object] | Collected, *, strict: bool = False, force: bool = False
+        self,
+        type_: str,
+        resources: Iterable[object] | Collected,
+        *,
+        omit: Iterable[str] = (),
+        skip_invalid: bool = False,
+        force: bool = False,
     ) -> PushReport:
         """Store resources in place of all that are stored of their type; as `PolicyBridge.push`."""
-        return await asyncio.to_thread(self._waiting.push, type_, resources, strict=strict, force=force)
+        return await asyncio.to_thread(
+            self._waiting.push, type_, resources, omit=omit, skip_invalid=skip_invalid, force=force
+        )
 
     async def sync(
-        self, type_: str, resources: Iterable[object] | Collected, *, strict: bool = False, force: bool = False
+        self,
+        type_: str,
+        resources: Iterable[object] | Collected,
+        *,
+        omit: Iterable[str] = (),
+        skip_invalid: bool = False,
+        force: bool = False,
     ) -> SyncReport:
         """Make the stored resources of a type equal to these; as `PolicyBridge.sync`."""
-        return await asyncio.to_thread(self._waiting.sync, type_, resources, strict=strict, force=force)
+        return await asyncio.to_thread(
+            self._waiting.sync, type_, resources, omit=omit, skip_invalid=skip_invalid, force=force
+        )
 
-    async def upsert(self, type_: str, resources: Iterable[object]) -> Changed:
+    async def upsert(self, type_: str, resources: Iterable[object], *, omit: Iterable[str] = ()) -> Changed:
         """Store some resources, all at once or none; as `PolicyBridge.upsert`."""
-        return await asyncio.to_thread(self._waiting.upsert, type_, resources)
+        return await asyncio.to_thread(self._waiting.upsert, type_, resources, omit=omit)
 
     async def delete(self, type_: str, ids: Iterable[str]) -> Changed:
         """Remove some resources, all at once or none; as `PolicyBridge.delete`."""

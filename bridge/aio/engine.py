@@ -17,13 +17,13 @@ from bridge.process_bound import ProcessBound
 from bridge.rendering import RuleSet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from bridge.decision import Decision, Request
     from bridge.engines.piece import Piece, PieceRequest
     from bridge.engines.restoring_run import Run
-    from bridge.engines.restoring_sources import Source
     from bridge.opa import QueryReply
+    from bridge.resources import Source
 
 _Answer = TypeVar("_Answer")
 
@@ -36,6 +36,7 @@ class AsyncOpaEngine(ProcessBound):
         rule_set: The settings of the installed rules.
         sources: As for `OpaEngine`: with these, an OPA that has lost the rules or the resources gets both anew, in a
             thread of its own, while all tasks wait that asked.
+        omit: As for `OpaEngine`.
         patience: As for `OpaEngine`.
         restore_timeout: As for `OpaEngine`.
         restore_tries: As for `OpaEngine`.
@@ -56,6 +57,7 @@ class AsyncOpaEngine(ProcessBound):
         rule_set: RuleSet | None = None,
         *,
         sources: Mapping[str, Source] | None = None,
+        omit: Iterable[str] = (),
         patience: float = PATIENCE,
         restore_timeout: float = RESTORE_TIMEOUT,
         restore_tries: int = RESTORE_TRIES,
@@ -66,6 +68,7 @@ class AsyncOpaEngine(ProcessBound):
             self.opa.waiting(),
             self.rule_set,
             sources=sources,
+            omit=omit,
             patience=patience,
             restore_timeout=restore_timeout,
             restore_tries=restore_tries,

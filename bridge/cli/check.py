@@ -7,6 +7,7 @@ import typer
 
 from bridge.cli.ending import Exit, told_errors
 from bridge.cli.explained import as_json, error_as_json, tell
+from bridge.cli.named import read_input
 from bridge.cli.options import (
     EngineName,
     EngineOption,
@@ -16,7 +17,7 @@ from bridge.cli.options import (
     refuse_opa_options,
     require_one,
 )
-from bridge.cli.subject import SubjectOptions, read_input
+from bridge.cli.subject import SubjectOptions
 from bridge.cli.written import is_wasm
 from bridge.client import PolicyBridge
 from bridge.engines import OpaEngine, ReferenceEngine, WasmEngine
@@ -87,7 +88,7 @@ def check(
         --type devices --resource device.json
 
       On an OPA that has the rules (`install`) and the sessions (`push`):
-      jwt-bridge check --claims claims.json --type sessions --id 12345 \
+      jwt-bridge check --claims claims.json --type sessions --id nRYFUksL_zZF8m7v-F27eQ \
         --engine opa --opa-url http://127.0.0.1:8181
     """
     with told_errors():
@@ -134,7 +135,7 @@ def _what(resource: str | None, id_: str | None, engine: EngineName) -> "Value":
         return id_
     assert resource is not None
     try:
-        text = resource if resource.lstrip().startswith("{") else read_input(Path(resource))
+        text = resource if resource.lstrip().startswith("{") else read_input(Path(resource), "a resource")
     except FileNotFoundError:
         raise Misuse(f"`{resource}`: no such file or directory; if it is an id, give it by --id") from None
     value = parse(text, what="resource")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -14,9 +14,9 @@ from bridge.cli.cases import Case, Malformed, answer, read_case
 from bridge.cli.ending import Exit, end, told_errors
 from bridge.cli.guest import guest_engine
 from bridge.cli.lines import chunks_of_lines
+from bridge.cli.named import STDIN, open_stdin
 from bridge.cli.options import EngineName, EngineOption, OpaOptions, refuse_opa_options
 from bridge.cli.progress import line_counter
-from bridge.cli.sources import open_stdin
 from bridge.cli.terminal import complain
 from bridge.engines import ReferenceEngine, WasmEngine
 from bridge.errors import EngineFault, Misuse
@@ -173,7 +173,7 @@ class _Stored(_Inline):
 
 @contextmanager
 def _opened(file: Path | None) -> Iterator[int]:
-    if file is None or file == Path("-"):
+    if file is None or file == STDIN:
         yield open_stdin().fileno()
         return
     with file.open("rb", buffering=0) as opened:

@@ -50,10 +50,10 @@ def demo(
 ) -> None:
     """Sign five tokens, and show what each of them lets its bearer access.
 
-    The policies of the tokens are the five examples of the service's documentation. The tokens are signed with a key
-    made on the spot, verified, and decided on by the Wasm build of the rules in this process: neither an OPA nor a
-    network is needed. Where there is an OPA, by OPA_URL, JWT_BRIDGE_OPA or PATH, it is asked as well, in roots of its
-    own that are removed afterwards.
+    The policies of the tokens are the five examples of the service's documentation, the last with a session id as the
+    service makes them. The tokens are signed with a key made on the spot, verified, and decided on by the Wasm build of
+    the rules in this process: neither an OPA nor a network is needed. Where there is an OPA, by OPA_URL, JWT_BRIDGE_OPA
+    or PATH, it is asked as well, in roots of its own that are removed afterwards.
 
     The private key is never written. Files of an earlier run are replaced; a file that is something else is left alone,
     and nothing is written then.

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 _KEY: Final = "public.pem"
 _TOKEN: Final = "agent.jwt"  # noqa: S105 - a file's name
+_DEVICE: Final = "device.json"
 _FILES: Final = {type_: f"{type_}.jsonl" for type_ in RESOURCES}
+_OMIT: Final = "--omit notification_token"
 _OPA: Final = "--opa-url http://127.0.0.1:8181"
 # A PEM text may have anything before its first line; here it tells our key from one that matters.
 _MADE_BY: Final = b"jwt-bridge demo made this key and threw its private half away.\n"
@@ -34,6 +36,7 @@ def files(folder: Path, pem: bytes, token: str, tokens: Iterable[str]) -> dict[P
     """
     found = {_KEY: _MADE_BY + pem, _TOKEN: token.encode()}
     found |= {f"agent-{number}.jwt": text.encode() for number, text in enumerate(tokens, 1)}
+    found[_DEVICE] = _lines([ITS_DEVICE])
     found[_FILES["devices"]] = _lines([ITS_DEVICE, *RESOURCES["devices"]])
     found[_FILES["sessions"]] = _lines(RESOURCES["sessions"])
     return {folder / name: data for name, data in found.items()}
@@ -48,8 +51,8 @@ def is_earlier(there: bytes, new: bytes) -> bool:
 
 def told(folder: Path, *, audience: str, issuer: str, hours: int) -> str:
     """What to try with the files."""
-    key, token, devices, sessions = (
-        shlex.quote(str(folder / name)) for name in (_KEY, _TOKEN, _FILES["devices"], _FILES["sessions"])
+    key, token, device, devices, sessions = (
+        shlex.quote(str(folder / name)) for name in (_KEY, _TOKEN, _DEVICE, _FILES["devices"], _FILES["sessions"])
     )
     check = f"jwt-bridge check --token-file {token} --key {key}"
     wanted = f"--audience {audience} --issuer {issuer}"
@@ -59,18 +62,19 @@ valid for {hours} hours, devices and sessions:
 
   {check} \\
     {wanted} --type devices \\
-    --resource {shlex.quote(json.dumps(ITS_DEVICE))}
+    --resource {device}
 
 An OPA with the rules and all of them, where there is an `opa`:
 
-  jwt-bridge serve --devices {devices} --sessions {sessions}
+  jwt-bridge serve --devices {devices} --sessions {sessions} \\
+    {_OMIT}
 
-And, in another terminal, while it runs:
+And, in another terminal, while it runs (--omit keeps secrets out of the OPA):
 
   jwt-bridge push --type devices {devices} \\
-    {_OPA}
+    {_OMIT} {_OPA}
   {check} \\
-    {wanted} --type devices --id d1 \\
+    {wanted} --type devices --id {ITS_DEVICE["id"]} \\
     --engine opa {_OPA}"""
 
 

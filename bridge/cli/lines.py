@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
+from bridge.errors import Misuse
+from bridge.files import INPUT_BYTES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _READ: Final = 1 << 20
-LONGEST: Final = 64 * 1024 * 1024
+LONGEST: Final = INPUT_BYTES
 """The longest line that is looked at, in bytes; some fifty times what R12.6 lets a request be in canonical text."""
+ENDLESS: Final = 16 * LONGEST
+"""Where a line without an end is given up, in bytes."""
 
 
 def chunks_of_lines(descriptor: int) -> Iterator[list[bytes | None]]:
@@ -18,6 +23,10 @@ def chunks_of_lines(descriptor: int) -> Iterator[list[bytes | None]]:
 
     Only a line feed ends a line. A line longer than `LONGEST` comes as None. A chunk is given as soon as it is read, so
     whoever writes a line to a pipe and waits for the answer gets it.
+
+    Raises:
+        Misuse: A line goes on beyond `ENDLESS`, as `/dev/zero` does.
+        OSError: It cannot be read.
     """
     parts: list[bytes] = []
     size = 0
@@ -35,5 +44,7 @@ def chunks_of_lines(descriptor: int) -> Iterator[list[bytes | None]]:
             parts.clear()
         if lines:
             yield lines
+        if size > ENDLESS:
+            raise Misuse(f"a line of more than {ENDLESS:,} bytes, and no end of it: give JSON Lines, one object a line")
     if size:
         yield [b"".join(parts) if size <= LONGEST else None]

@@ -10,7 +10,9 @@ from typing import Annotated, Final
 
 import typer
 
+from bridge.cli.named import read_text
 from bridge.errors import InvalidSetting, Misuse
+from bridge.files import KEY_BYTES, read_file
 from bridge.opa import OpaClient
 from bridge.policy import RESOURCE_TYPES, PolicySettings
 from bridge.rendering import RuleSet, TokenChecks
@@ -20,7 +22,6 @@ from bridge.tokens import JwksFile, JwksUrl, StaticKey, TokenVerifier
 _OPA: Final = "An OPA server"
 _RULES: Final = "The rule set"
 _TOKENS: Final = "Tokens"
-_MOST_TEXT: Final = 1_048_576
 _TEXT: Final = bytes((*b"\t\n\r", *range(0x20, 0x7F)))
 
 
@@ -95,7 +96,7 @@ class OpaOptions:
             raise Misuse("--opa-certificate and --opa-key go together")
         return OpaClient(
             self.url,
-            token=None if self.token_file is None else read_text(self.token_file).strip(),
+            token=None if self.token_file is None else read_text(self.token_file, "a bearer token").strip(),
             ca=self.ca,
             client_certificate=None if self.certificate is None or self.key is None else (self.certificate, self.key),
             deadline=self.deadline,
@@ -222,7 +223,7 @@ class TokenOptions:
         if self.jwks is not None and _is_url(self.jwks):
             raise Misuse("the rules hold the keys themselves, so --jwks must name a file here")
         return TokenChecks(
-            keys=read_text(self.key if self.key is not None else Path(self.jwks or "")),
+            keys=read_text(self.key if self.key is not None else Path(self.jwks or ""), "keys"),
             algorithms=tuple(self.algorithms) if self.algorithms else ("RS256",),
             audience=tuple(self.audience or ()),
             issuer=self.issuer,
@@ -272,7 +273,7 @@ class VerifierOptions(TokenOptions):
         if self.jwks is not None:
             return JwksUrl(self.jwks) if _is_url(self.jwks) else JwksFile(self.jwks)
         assert self.secret_file is not None
-        return StaticKey.from_secret(_secret(self.secret_file.read_bytes()))
+        return StaticKey.from_secret(_secret(read_file(self.secret_file, limit=KEY_BYTES, what="a secret")))
 
 
 def require_one(question: str, *, or_else: str = "", **options: object) -> None:
@@ -316,29 +317,6 @@ def refuse_opa_options(context: typer.Context, engine: EngineName) -> None:
     """
     if engine is not EngineName.OPA and (names := given_options(context, "opa")):
         raise Misuse(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} for --engine opa")
-
-
-def read_text(path: Path) -> str:
-    """The text of a small file.
-
-    Raises:
-        Misuse: It is not UTF-8, or longer than 1 MiB.
-        OSError: It cannot be read.
-    """
-    with path.open("rb") as file:
-        data = file.read(_MOST_TEXT + 1)
-    if len(data) > _MOST_TEXT:
-        raise Misuse(f"`{path}`: more than {_MOST_TEXT:,} bytes")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        raise Misuse(f"`{path}`: not UTF-8{because(data)}") from None
-
-
-def because(data: bytes) -> str:
-    """Why bytes are no UTF-8, where that is recognised, as the end of an error's text."""
-    fault = encoding_fault(data)
-    return f": {fault}" if fault else ""
 
 
 def _is_url(text: str) -> bool:

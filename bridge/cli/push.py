@@ -1,4 +1,4 @@
-"""`jwt-bridge push`: resources from JSON Lines to an OPA."""
+"""`jwt-bridge push`: resources from a file to an OPA."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,7 @@ import typer
 from bridge.cli.ending import Exit, end, told_errors
 from bridge.cli.options import OpaOptions, RuleSetOptions
 from bridge.cli.progress import sending
-from bridge.cli.sources import collect, tell_refusals
+from bridge.cli.sources import OmitOption, SkipInvalidOption, collect, tell_refusals, tell_removals
 from bridge.cli.terminal import complain, say
 from bridge.errors import EngineFault, Misuse, PushRefused
 from bridge.opa import OpaClient
@@ -18,10 +18,11 @@ from bridge.strict_json import ABSENT
 
 
 def push(
-    file: Annotated[Path, typer.Argument(help="JSON Lines, a resource each; `-` for standard input.")],
+    file: Annotated[Path, typer.Argument(help="JSON Lines, or one JSON array; `-` for standard input.")],
     *,
     type_: Annotated[str, typer.Option("--type", metavar="NAME", help="The resource type, such as devices.")],
-    strict: Annotated[bool, typer.Option("--strict", help="Push nothing at all if any resource is refused.")] = False,
+    omit: OmitOption = None,
+    skip_invalid: SkipInvalidOption = False,
     force: Annotated[
         bool, typer.Option("--force", help="Push even if more than half of what is there would be removed.")
     ] = False,
@@ -31,14 +32,18 @@ def push(
 ) -> None:
     r"""Push all resources of one type to an OPA, in place of those that are there; other types are left alone.
 
-    Each line is an object with an `id` and, optionally, `custom_data`. A resource that is malformed is refused, and
-    told with its line and the cause; so is each one whose id comes twice.
+    The file has an object on each line, or is one array of objects, each with an `id` and, optionally, `custom_data`.
+    A resource that is malformed is refused, and told with its place and the cause; so is each one whose id comes twice.
+    Then nothing is pushed, unless --skip-invalid is given; where more than half are refused, it takes --force as well.
+
+    With --omit a member such as `notification_token`, or `/device/app_id`, is checked like all others and not stored:
+    for secrets that no policy looks at.
 
     Exit status: 0 when all were pushed, 1 when some were left out, 2 when nothing was pushed, 3 when OPA failed.
 
     Examples:
       jwt-bridge push --type devices devices.jsonl \
-        --opa-url http://127.0.0.1:8181
+        --omit notification_token --opa-url http://127.0.0.1:8181
     """
     with told_errors():
         rule_set = rules.rule_set()
@@ -47,12 +52,12 @@ def push(
         root = tuple(rule_set.data_root.split("."))
         with opa.client() as client:
             client.require_version((*root, type_, "state"))
-            collected = collect(file)
+            collected = collect(file, omit or ())
             tell_refusals(collected.refusals, everything=verbose)
             store = OpaStore(client, root, rule_set.policy.types)
             try:
                 with sending(len(collected.resources)) as told:
-                    report = push_to(store, type_, collected, strict=strict, force=force, told=told)
+                    report = push_to(store, type_, collected, skip_invalid=skip_invalid, force=force, told=told)
             except PushRefused as refused:
                 end(str(refused), Exit.MISUSE)
             say(
@@ -60,6 +65,7 @@ def push(
                 f"{report.changed:,} changed, {report.removed:,} removed, {len(report.refusals):,} refused; "
                 f"revision {report.revision}"
             )
+            tell_removals(report.removed_as_refused, everything=verbose)
             if not _has_rules(client, rule_set.package_root):
                 complain(
                     f"the OPA has no rules at `data.{rule_set.package_root}` to decide on them: "

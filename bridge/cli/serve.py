@@ -11,12 +11,12 @@ import typer
 
 from bridge.cli.ending import told_errors
 from bridge.cli.options import RuleSetOptions, TokenOptions
-from bridge.cli.sources import collect, tell_refusals
+from bridge.cli.sources import OmitOption, SkipInvalidOption, collect, tell_refusals
 from bridge.cli.terminal import can_write, say
 from bridge.engines import OpaEngine
 from bridge.errors import EngineUnreachable, Misuse
 from bridge.opa import ManagedOpa, OpaClient, find_opa
-from bridge.resources import push
+from bridge.resources import push, refuse_invalid
 from bridge.strict_json import encode, parse
 
 if TYPE_CHECKING:
@@ -32,14 +32,16 @@ _PUSH_SECONDS = 300.0
 
 def serve(
     *,
-    devices: Annotated[Path | None, typer.Option("--devices", metavar="FILE", help="Devices, in JSON Lines.")] = None,
-    sessions: Annotated[
-        Path | None, typer.Option("--sessions", metavar="FILE", help="Sessions, in JSON Lines.")
+    devices: Annotated[
+        Path | None, typer.Option("--devices", metavar="FILE", help="Devices: JSON Lines, or one JSON array.")
     ] = None,
+    sessions: Annotated[Path | None, typer.Option("--sessions", metavar="FILE", help="Sessions, likewise.")] = None,
     data: Annotated[
         list[str] | None,
-        typer.Option("--data", metavar="TYPE=FILE", help="Resources of any type, in JSON Lines; once for each type."),
+        typer.Option("--data", metavar="TYPE=FILE", help="Resources of any type, likewise; once for each type."),
     ] = None,
+    omit: OmitOption = None,
+    skip_invalid: SkipInvalidOption = False,
     port: Annotated[
         int,
         typer.Option(
@@ -69,7 +71,10 @@ def serve(
     """
     with told_errors():
         rule_set = rules.rule_set(tokens.token_checks())
-        resources = _collected(_files(devices, sessions, data or [], rule_set), verbose=verbose)
+        resources = {
+            type_: collect(path, omit or ()) for type_, path in _files(devices, sessions, data or [], rule_set).items()
+        }
+        _refuse_invalid(resources, skip_invalid=skip_invalid, verbose=verbose)
         executable = find_opa(opa)
         _refuse_taken(port)
         with (
@@ -79,7 +84,7 @@ def serve(
             engine = OpaEngine(client, rule_set)
             engine.install()
             stored = [
-                f"{type_}: {push(engine.store, type_, collected, force=True).stored:,}"
+                f"{type_}: {push(engine.store, type_, collected, skip_invalid=skip_invalid, force=True).stored:,}"
                 for type_, collected in resources.items()
             ]
             with _until_interrupted():
@@ -107,16 +112,12 @@ def _files(devices: Path | None, sessions: Path | None, data: list[str], rule_se
     return files
 
 
-def _collected(files: "Mapping[str, Path]", *, verbose: bool) -> "dict[str, Collected]":
-    found = {type_: collect(path) for type_, path in files.items()}
-    for type_, collected in found.items():
+def _refuse_invalid(resources: "Mapping[str, Collected]", *, skip_invalid: bool, verbose: bool) -> None:
+    """Say what is refused, and stop before anything is started where nothing would be pushed."""
+    for type_, collected in resources.items():
         tell_refusals((f"{type_}: {refusal}" for refusal in collected.refusals), everything=verbose)
-        if collected.read and not collected.resources:
-            raise Misuse(
-                f"`{files[type_]}`: all {collected.read:,} resources are refused; "
-                "a file must have one JSON object a line"
-            )
-    return found
+        # There is nothing yet that an empty file could remove.
+        refuse_invalid(collected, skip_invalid=skip_invalid, force=True)
 
 
 def _refuse_taken(port: int) -> None:

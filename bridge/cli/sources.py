@@ -1,38 +1,64 @@
-"""Resources from files of JSON Lines, and what is said of those that are refused."""
+"""Resources from files and standard input, and what is said of those that are refused."""
 
 from __future__ import annotations
 
 import stat
 import sys
 from contextlib import contextmanager
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Annotated, Final
 
-from bridge.cli.lines import LONGEST
+import typer
+
+from bridge.cli.named import STDIN, STDIN_NAME, open_stdin
 from bridge.cli.progress import reading
 from bridge.cli.terminal import complain
-from bridge.errors import Misuse
-from bridge.resources import from_lines
+from bridge.files import read_chunks
+from bridge.resources import Omission, from_chunks
+from bridge.strict_json import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from bridge.resources import Collected
 
-_STDIN: Final = Path("-")
-_TOLD_AT_ONCE: Final = 256
 _MOST_TOLD: Final = 20
 
 
-def collect(path: Path) -> Collected:
+OmitOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--omit",
+        metavar="MEMBER",
+        help="A member that is not stored, such as a secret, by name or JSON Pointer; once for each.",
+    ),
+]
+SkipInvalidOption = Annotated[
+    bool,
+    typer.Option(
+        "--skip-invalid",
+        help="Store the others where some resources are refused.",
+    ),
+]
+
+
+def collect(path: Path, omit: Iterable[str]) -> Collected:
     """The resources in a file, or in standard input (`-`), with progress.
 
+    Args:
+        path: The file: JSON Lines, or one JSON array.
+        omit: Members to leave out.
+
     Raises:
+        MalformedInput: It is neither.
         Misuse: A line is longer than any resource.
+        InvalidSetting: `omit` cannot be used.
         OSError: The file cannot be read.
     """
+    omission = Omission.of(omit)
+    what = STDIN_NAME if path == STDIN else f"`{path}`"
     with _opened(path) as (file, size), reading(size) as told:
-        return from_lines(_lines(file, path, told))
+        return from_chunks(_told(read_chunks(file), told), what=what, omit=omission)
 
 
 def tell_refusals(refusals: Iterable[object], *, everything: bool) -> None:
@@ -45,37 +71,28 @@ def tell_refusals(refusals: Iterable[object], *, everything: bool) -> None:
         complain(f"and {len(told) - len(kept):,} more; --verbose tells all of them")
 
 
-def open_stdin() -> IO[bytes]:
-    """Standard input, as bytes.
-
-    Raises:
-        Misuse: It is closed.
-    """
-    if sys.stdin is None:
-        raise Misuse("standard input is closed")
-    return sys.stdin.buffer
+def tell_removals(ids: Iterable[str], *, everything: bool) -> None:
+    """Say which stored resources are gone for what came in their place may have been refused, on standard error."""
+    lines = [f"removed, and what the source has of it may be among the refused: {_shown(id_)}" for id_ in ids]
+    tell_refusals(lines, everything=everything)
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[IO[bytes], int | None]]:
     """The file and its size, where it has one."""
-    if path == _STDIN:
+    if path == STDIN:
         yield open_stdin(), None
         return
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:
         state = path.stat()
         yield file, state.st_size if stat.S_ISREG(state.st_mode) else None
 
 
-def _lines(file: IO[bytes], path: Path, told: Callable[[int, int], None]) -> Iterator[bytes]:
-    number = lines = size = 0
-    while line := file.readline(LONGEST + 1):
-        number += 1
-        if len(line) > LONGEST:
-            raise Misuse(f"`{path}`: line {number} is longer than {LONGEST:,} bytes: is it a file of JSON Lines?")
-        yield line
-        lines, size = lines + 1, size + len(line)
-        if lines == _TOLD_AT_ONCE:
-            told(lines, size)
-            lines = size = 0
-    told(lines, size)
+def _told(chunks: Iterable[bytes], told: Callable[[int, int], None]) -> Iterator[bytes]:
+    for chunk in chunks:
+        yield chunk
+        told(chunk.count(b"\n"), len(chunk))
+
+
+def _shown(id_: str) -> str:
+    return encode(id_, max_bytes=sys.maxsize).decode("utf-8")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 import typer
 
 from bridge.cli.ending import Exit
-from bridge.cli.options import because, given_options, is_from, read_text, require_one
-from bridge.cli.sources import open_stdin
+from bridge.cli.named import read_input, read_token
+from bridge.cli.options import given_options, is_from, require_one
 from bridge.cli.terminal import complain
 from bridge.errors import AlgorithmRefused, AudienceRefused, InvalidSignature, IssuerRefused, MalformedToken, Misuse
 from bridge.strict_json import parse
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from bridge.errors import InvalidToken
     from bridge.tokens import TokenVerifier
 
-_MOST_INPUT: Final = 64 * 1024 * 1024
 _SUBJECT: Final = "Whose access"
 _HINTS: Final = {
     AlgorithmRefused.code: "--alg says which algorithms are accepted; HS256, HS384 and HS512 need --secret-file",
@@ -91,11 +90,10 @@ class SubjectOptions:
         )
         if self.claims is None:
             if self.token_file is not None:
-                is_file = self.token_file != Path("-")
-                token = read_text(self.token_file) if is_file else _decoded(read_input(self.token_file))
+                token = read_token(self.token_file)
             assert token is not None
             return token.strip(), tokens.verifier()
-        value = parse(read_input(self.claims), what="claims")
+        value = parse(read_input(self.claims, "claims"), what="claims")
         # A string would be taken for a token; claims it is as little as null is.
         return None if isinstance(value, str) else value, None
 
@@ -110,27 +108,8 @@ class SubjectOptions:
         raise typer.Exit(Exit.MISUSE)
 
 
-def read_input(path: Path) -> bytes:
-    """The bytes of a file, or of standard input (`-`).
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    if path == Path("-"):
-        return open_stdin().read(_MOST_INPUT)
-    with path.open("rb") as file:
-        return file.read(_MOST_INPUT)
-
-
 def _is_file(text: str) -> bool:
     try:
         return Path(text).is_file()
     except (OSError, ValueError):
         return False
-
-
-def _decoded(data: bytes) -> str:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        raise Misuse(f"the token is not UTF-8{because(data)}") from None

@@ -1,4 +1,4 @@
-"""`jwt-bridge sync`: what differs between JSON Lines and an OPA, to the OPA."""
+"""`jwt-bridge sync`: what differs between a file and an OPA, to the OPA."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,7 @@ import typer
 from bridge.cli.ending import Exit, end, told_errors
 from bridge.cli.options import OpaOptions, RuleSetOptions
 from bridge.cli.progress import sending
-from bridge.cli.sources import collect, tell_refusals
+from bridge.cli.sources import OmitOption, SkipInvalidOption, collect, tell_refusals, tell_removals
 from bridge.cli.terminal import say
 from bridge.engines import OpaEngine
 from bridge.errors import Misuse, PushRefused
@@ -16,10 +16,11 @@ from bridge.resources import sync as sync_to
 
 
 def sync(
-    file: Annotated[Path, typer.Argument(help="JSON Lines, a resource each; `-` for standard input.")],
+    file: Annotated[Path, typer.Argument(help="JSON Lines, or one JSON array; `-` for standard input.")],
     *,
     type_: Annotated[str, typer.Option("--type", metavar="NAME", help="The resource type, such as devices.")],
-    strict: Annotated[bool, typer.Option("--strict", help="Change nothing at all if any resource is refused.")] = False,
+    omit: OmitOption = None,
+    skip_invalid: SkipInvalidOption = False,
     force: Annotated[
         bool, typer.Option("--force", help="Go on even if more than half of what is there would be removed.")
     ] = False,
@@ -31,6 +32,7 @@ def sync(
 
     What differs is found by digests. A small difference goes in one or several revisions, each of them whole; a large
     one in a single new generation, as `jwt-bridge push` sends it. The OPA must have the rules: `jwt-bridge install`.
+    What the file may be, and what --skip-invalid and --omit do, `jwt-bridge push --help` says; give the same --omit.
 
     Exit status: 0 when all is as in the file, 1 when some resources were left out, 2 when nothing was changed, 3 when
     OPA failed.
@@ -45,13 +47,12 @@ def sync(
             raise Misuse(f"`{type_}` is not one of the resource types: {', '.join(rule_set.policy.types)}")
         with opa.client() as client:
             client.require_version((*rule_set.data_root.split("."), type_, "state"))
-            collected = collect(file)
+            collected = collect(file, omit or ())
             tell_refusals(collected.refusals, everything=verbose)
             try:
                 with sending(None) as told:
-                    report = sync_to(
-                        OpaEngine(client, rule_set).store, type_, collected, strict=strict, force=force, told=told
-                    )
+                    store = OpaEngine(client, rule_set).store
+                    report = sync_to(store, type_, collected, skip_invalid=skip_invalid, force=force, told=told)
             except PushRefused as refused:
                 end(str(refused), Exit.MISUSE)
         if report.revision is None:
@@ -65,5 +66,6 @@ def sync(
             f"{type_}: {report.stored:,} stored now, {report.added:,} added, {report.changed:,} changed, "
             f"{report.removed:,} removed, {len(report.refusals):,} refused; {how}"
         )
+        tell_removals(report.removed_as_refused, everything=verbose)
         if report.refusals:
             raise typer.Exit(Exit.DENIED)

@@ -19,15 +19,16 @@ if TYPE_CHECKING:
     from bridge.decision import Decision
 
 _WIDTH: Final = 80
-_CELL: Final = 12
+_CELL: Final = 11
 _LABEL: Final = _WIDTH - 1 - _CELL * len(EXAMPLES)
 _MEANINGS: Final = (
     (True, "matched", Reason.MATCHED, "every constraint of the policy holds"),
     (False, "no grant", Reason.TYPE_NOT_GRANTED, "the policy does not describe this type"),
-    (False, "different", Reason.CONSTRAINT_FAILED, "a demanded value is another one here"),
+    (False, "differs", Reason.CONSTRAINT_FAILED, "a demanded value is another one here"),
     (False, "missing", Reason.CONSTRAINT_FAILED, "a demanded value is not here at all"),
 )
 _WORDS: Final[dict[Reason, str]] = {Reason.MATCHED: "matched", Reason.TYPE_NOT_GRANTED: "no grant"}
+_FAILURES: Final = {"different": "differs"}
 
 
 def policies() -> str:
@@ -77,7 +78,9 @@ def _data(resource: Mapping[str, object]) -> str:
 
 
 def _word(decision: Decision) -> str:
-    return decision.failures[0].code if decision.failures else _WORDS.get(decision.reason, str(decision.reason))
+    if decision.failures:
+        return _FAILURES.get(code := decision.failures[0].code, code)
+    return _WORDS.get(decision.reason, str(decision.reason))
 
 
 def _mark(allow: bool, word: str) -> tuple[str, str]:  # noqa: FBT001 - a value, not a switch

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import Misuse
+from bridge.files import INPUT_BYTES, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,7 +34,7 @@ def write_files(files: Mapping[Path, bytes], is_earlier: Callable[[bytes, bytes]
         OSError: A file cannot be read or written.
     """
     for path, data in files.items():
-        if path.exists() and not (is_earlier or _is_earlier)(path.read_bytes(), data):
+        if path.exists() and not (is_earlier or _is_earlier)(_there(path), data):
             raise Misuse(f"`{path}` is there already, and not from an earlier run: nothing was written")
     for path, data in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +47,7 @@ def is_wasm(path: Path) -> bool:
     Raises:
         OSError: It cannot be read.
     """
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:
         return file.read(len(_WASM)) == _WASM
 
 
@@ -57,7 +58,7 @@ def remove_module(path: Path, package: str) -> bool:
         OSError: It cannot be read or removed.
     """
     try:
-        text = path.read_bytes()
+        text = _there(path)
     except (FileNotFoundError, NotADirectoryError):
         return False
     if not text.startswith(_RENDERED) or not _is_earlier(text, f"package {package}".encode()):
@@ -66,6 +67,14 @@ def remove_module(path: Path, package: str) -> bool:
     with contextlib.suppress(OSError):  # somebody else's files are in it
         path.parent.rmdir()
     return True
+
+
+def _there(path: Path) -> bytes:
+    """What is there already; nothing an earlier run would have left where it is longer than any file of ours."""
+    try:
+        return read_file(path, limit=INPUT_BYTES, what="a file of an earlier run")
+    except Misuse:
+        return b""
 
 
 def _is_earlier(there: bytes, new: bytes) -> bool:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from bridge.errors import MalformedInput, Misuse
+from bridge.files import INPUT_BYTES, read_file
 from bridge.strict_json import parse
 
 if TYPE_CHECKING:
@@ -191,7 +192,8 @@ def read_cases(path: Path, read: Callable[[Members, Members], T], *, optional: S
         OSError: It cannot be read.
     """
     try:
-        document = Members.of(parse(path.read_bytes(), max_depth=_FILE_DEPTH), f"`{path}`")
+        text = read_file(path, limit=INPUT_BYTES, what="a file of vectors")
+        document = Members.of(parse(text, max_depth=_FILE_DEPTH), f"`{path}`")
     except MalformedInput as error:
         raise Misuse(f"`{path}`: {error}") from None
     document.only(("cases",), ("$schema", "description", "rules", *optional))

@@ -14,15 +14,15 @@ from bridge.opa import OpaClient
 from bridge.opa.question import Question
 from bridge.process_bound import ProcessBound
 from bridge.rendering import RuleSet, module_paths, render
-from bridge.resources import OpaStore
+from bridge.resources import OpaStore, with_omission
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from bridge.decision import Decision
     from bridge.engines.piece import Piece, PieceRequest
-    from bridge.engines.restoring_sources import Source
     from bridge.opa import QueryReply
+    from bridge.resources import Source
     from bridge.strict_json import Absent, Value
 
 _Answer = TypeVar("_Answer")
@@ -37,10 +37,12 @@ class OpaEngine(ProcessBound):
     Args:
         opa: The server's URL, or a client for it, with its token, its TLS settings and its deadline.
         rule_set: The settings of the installed rules.
-        sources: Where the resources of each type come from: the path of a file of JSON Lines, or a callable that gives
-            them. With these, an OPA that has lost them, or the rules, gets both anew: one process does it, in a thread
-            of its own, in which the callables are called. A question waits for that until the client's deadline, and
-            is then asked once more; the thread goes on without it. Without, that is an error.
+        sources: Where the resources of each type come from: the path of a file of JSON Lines or of one JSON array, or a
+            callable that gives them; all of them are good, or none is stored. With these, an OPA that has lost them, or
+            the rules, gets both again: one process does it, in a thread of its own, in which the callables are called.
+            A question waits for that until the client's deadline, and is then asked once more; the thread goes on
+            without it. Without sources, that is an error.
+        omit: Members that are left out of what the sources have, as for `PolicyBridge.push`.
         patience: How many seconds another process that brings them back may give no sign of life before this one
             takes its place.
         restore_timeout: How many seconds it may take to bring all back.
@@ -60,6 +62,7 @@ class OpaEngine(ProcessBound):
         rule_set: RuleSet | None = None,
         *,
         sources: Mapping[str, Source] | None = None,
+        omit: Iterable[str] = (),
         patience: float = PATIENCE,
         restore_timeout: float = RESTORE_TIMEOUT,
         restore_tries: int = RESTORE_TRIES,
@@ -75,7 +78,7 @@ class OpaEngine(ProcessBound):
             self._restoration = Restoration(
                 self._plain,
                 self.opa,
-                sources,
+                with_omission(sources, omit),
                 self.rule_set.policy.types,
                 patience=patience,
                 timeout=restore_timeout,

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from bridge.engines.opa import OpaEngine
-    from bridge.engines.restoring_sources import Source
     from bridge.opa import OpaClient
+    from bridge.resources import Source
 
 PATIENCE: Final = 30.0
 RESTORE_TIMEOUT: Final = 300.0

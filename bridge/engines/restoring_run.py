@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from bridge.engines.opa import OpaEngine
-    from bridge.engines.restoring_sources import Source
     from bridge.opa.limited import Limits
+    from bridge.resources import Source
     from bridge.resources.prepared import Prepared
 
 _ANYTHING: Final = Request(claims=None, type=None)

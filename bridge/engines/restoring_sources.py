@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from bridge.errors import InvalidSetting
-from bridge.resources import Collected, from_lines, from_objects
+from bridge.resources import collect
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from bridge.resources import Source
     from bridge.resources.prepared import Prepared
-
-Source: TypeAlias = Path | Callable[[], Iterable[object] | Collected]
-"""Where the resources of a type come from: a file of JSON Lines, or a callable that gives them as `push` takes them."""
 
 
 class SourceFailed(Exception):
@@ -43,12 +40,7 @@ def collected(type_: str, source: Source) -> Prepared:
         SourceFailed: It cannot be read, or has resources that are refused.
     """
     try:
-        if isinstance(source, Path):
-            with source.open("rb") as lines:
-                found = from_lines(lines)
-        else:
-            given = source()
-            found = given if isinstance(given, Collected) else from_objects(given)
+        found = collect(source)
     except (Exception, SystemExit) as error:  # whatever an application's own source may raise
         raise SourceFailed(f"OPA lost the resources of `{type_}`, and their source failed: {error}") from error
     if found.refusals:

@@ -14,7 +14,8 @@ from bridge.engines.answer import input_for, read_answer
 from bridge.engines.in_process import piece_of, refuse_never_pushed
 from bridge.engines.wasm_pool import DEADLINE, Pool, result_of
 from bridge.engines.wasm_trimming import TINY_BYTES, Trimming, is_light
-from bridge.errors import InvalidSetting, PartialAnswer
+from bridge.errors import InvalidSetting, Misuse, PartialAnswer
+from bridge.files import INPUT_BYTES, read_file
 from bridge.process_bound import ProcessBound
 from bridge.rendering import RuleSet, default_wasm, entrypoints, fingerprint
 from bridge.resources import MemoryStore
@@ -73,9 +74,11 @@ class WasmEngine(ProcessBound):
         self._decisions = Repeated(lambda reply: self._read(reply, 1)[0])
         path = wasm or default_wasm()
         try:
-            self._policy = Pool(path.read_bytes(), deadline)
+            self._policy = Pool(read_file(path, limit=INPUT_BYTES, what="a Wasm build"), deadline)
         except OSError as error:
             raise InvalidSetting(f"the Wasm file `{path}` cannot be read: {(error.strerror or '').lower()}") from None
+        except Misuse as error:
+            raise InvalidSetting(str(error)) from None
         self.install()
 
     @property

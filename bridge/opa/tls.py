@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from bridge.errors import InvalidSetting
+from bridge.errors import InvalidSetting, Misuse
+from bridge.files import CERTIFICATE_BYTES, refuse_long_file
 from bridge.opa.deadline import TimedTlsSocket
 
 if TYPE_CHECKING:
@@ -32,8 +33,10 @@ def tls_context(
     context.sslsocket_class = TimedTlsSocket
     context.set_alpn_protocols(["http/1.1"])
     try:
+        if ca is not None:
+            refuse_long_file(ca, limit=CERTIFICATE_BYTES, what="certificates in PEM")
         context.load_verify_locations(cafile=DEFAULT_CA_BUNDLE_PATH if ca is None else ca)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, Misuse) as error:
         raise InvalidSetting(f"`ca`: no certificate authorities can be read from `{ca}`: {_why(error)}") from None
     if client_certificate is not None:
         _load_certificate(context, client_certificate)
@@ -45,9 +48,11 @@ def _load_certificate(context: ssl.SSLContext, files: tuple[str | PathLike[str],
         raise InvalidSetting("`client_certificate` must be two files: the certificate and its key")
     certificate, key = files
     try:
+        for file in files:
+            refuse_long_file(file, limit=CERTIFICATE_BYTES, what="a certificate or a key in PEM")
         # A passphrase would be asked for on the terminal, and a service has none.
         context.load_cert_chain(certificate, key, password=_no_passphrase)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, Misuse) as error:
         raise InvalidSetting(
             f"`client_certificate`: `{certificate}` with the key `{key}` cannot be used: {_why(error)}"
         ) from None

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from bridge.errors import EngineFault
+from bridge.files import INPUT_BYTES, read_file
 from bridge.opa.executable import run_opa
 from bridge.rendering.modules import render
 
@@ -44,7 +45,8 @@ def build_wasm(rule_set: RuleSet, *, executable: str | os.PathLike[str] | None =
         run = run_opa(command, executable=executable, folder=folder)
         if run.status != 0:
             raise EngineFault(f"`opa build` refused the rules: {run.stderr.strip()}")
-        with tarfile.open(fileobj=io.BytesIO((folder / _BUNDLE).read_bytes())) as bundle:
+        data = read_file(folder / _BUNDLE, limit=INPUT_BYTES, what="a bundle of `opa build`")
+        with tarfile.open(fileobj=io.BytesIO(data)) as bundle:
             member = bundle.extractfile("/policy.wasm")
             assert member is not None
             return member.read()

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import BadAnswer, PushRefused
+from bridge.resources.source import Form
 from bridge.resources.store import Difference
+from bridge.strict_json import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from bridge.resources.prepared import Prepared
     from bridge.resources.source import Collected, Refusal
@@ -32,6 +34,8 @@ class PushReport:
         removed: How many of those that were there are there no more.
         refusals: What was not pushed, and why.
         revision: The new revision.
+        removed_as_refused: The ids of those removed that the source may have in a version that was refused: whom a
+            refusal names, and, where an id could not be told of what is refused, all that were removed.
     """
 
     type: str
@@ -42,6 +46,7 @@ class PushReport:
     removed: int
     refusals: tuple[Refusal, ...]
     revision: str
+    removed_as_refused: tuple[str, ...] = ()
 
 
 def push(
@@ -49,7 +54,7 @@ def push(
     type_: str,
     collected: Collected,
     *,
-    strict: bool = False,
+    skip_invalid: bool = False,
     force: bool = False,
     told: Callable[[int], None] = lambda _: None,
 ) -> PushReport:
@@ -58,18 +63,18 @@ def push(
     Args:
         store: Where to.
         type_: The resource type; others are left alone.
-        collected: What `from_lines` or `from_objects` gave.
-        strict: Push nothing at all where anything was refused.
+        collected: What `from_file`, `from_lines` or `from_objects` gave.
+        skip_invalid: Push the others where some were refused; where those are more than half, it takes `force` too.
         force: Push even where the source has none, or so few that more than half of what is there would go, or where
             what is there cannot be read: then all that is pushed counts as added.
         told: Told how many more resources have been sent.
 
     Raises:
-        PushRefused: Nothing was pushed, because of what `strict` or `force` speak of.
+        PushRefused: Nothing was pushed: a resource is refused, or what `force` speaks of.
         SeveralStores: Several OPAs answer at its address; nothing was pushed.
         EngineFault: The store could not be read or written.
     """
-    refuse_mistakes(collected, strict=strict, force=force)
+    refuse_invalid(collected, skip_invalid=skip_invalid, force=force)
     store = store.operation()
     found = _difference(store, type_, collected.resources, force=force)
     refuse_removals(type_, found.before, len(found.removals), collected.refusals, force=force)
@@ -83,6 +88,7 @@ def push(
         removed=len(found.removals),
         refusals=collected.refusals,
         revision=revision,
+        removed_as_refused=removed_as_refused(collected, found.removals),
     )
 
 
@@ -98,26 +104,46 @@ def _difference(store: Store, type_: str, resources: Prepared, *, force: bool) -
     return Difference(resources, [], len(resources), 0) if found is None else found
 
 
-def refuse_mistakes(collected: Collected, *, strict: bool, force: bool) -> None:
-    """Refuse what `strict` forbids, and a source without a resource.
+def refuse_invalid(collected: Collected, *, skip_invalid: bool, force: bool) -> None:
+    """Refuse resources of which some were refused, but where the others are to be pushed; and a source without any.
 
     Raises:
         PushRefused: Nothing may be pushed.
     """
-    refusals = collected.refusals
-    if strict and refusals:
-        raise PushRefused(f"nothing was pushed: {len(refusals)} of {collected.read} resources are refused", refusals)
-    if not collected.resources and collected.read:
-        # Not even by force: whoever forces means an empty source, not one that cannot be read.
-        raise PushRefused(
-            f"nothing was pushed: all {collected.read} resources are refused; a file must have one JSON object a line",
-            refusals,
-        )
+    refused, read = len(collected.refusals), collected.read
+    if refused:
+        count = f"{refused:,} of {read:,}" if collected.resources else f"all {read:,}"
+        where = f" in {collected.what}" if collected.what else ""
+        cause = f"nothing was pushed: {count} resources{where} are refused, first {collected.refusals[0]}"
+        if not collected.resources:
+            # Not even by force: whoever forces means an empty source, not one that cannot be read.
+            form = "; a file must have one JSON object a line, or one JSON array of objects"
+            remedy = "; correct them" + (form if collected.form is Form.LINES else "")
+        elif not skip_invalid:
+            remedy = "; correct them, or push the others with `skip_invalid` (--skip-invalid)"
+        elif refused * 2 > read and not force:
+            remedy = "; these are more than half: correct them, or force it if that is meant"
+        else:
+            return
+        raise PushRefused(cause + remedy, collected.refusals)
     if not collected.resources and not force:
+        empty = f"{collected.what} is empty" if collected.form is Form.EMPTY else "there is no resource to push"
         raise PushRefused(
-            "nothing was pushed: there is no resource to push, and an empty push would remove all there are; "
-            "force it if that is meant"
+            f"nothing was pushed: {empty}, and an empty push would remove all there are; force it if that is meant"
         )
+
+
+def removed_as_refused(collected: Collected, removals: Iterable[bytes]) -> tuple[str, ...]:
+    """The ids of removed resources that are there no more for what the source has of them may be refused.
+
+    Args:
+        collected: What is stored instead.
+        removals: The ids of the removed ones, in canonical JSON text.
+    """
+    if not collected.refusals:
+        return ()
+    gone = removals if collected.nameless else (id_ for id_ in removals if id_ in collected.refused_ids)
+    return tuple(str(parse(id_)) for id_ in gone)
 
 
 def refuse_removals(type_: str, before: int, removed: int, refusals: tuple[Refusal, ...], *, force: bool) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import PushRefused
-from bridge.resources.push import push, refuse_mistakes, refuse_removals
+from bridge.resources.push import push, refuse_invalid, refuse_removals, removed_as_refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +35,7 @@ class SyncReport:
         generation: All was sent anew, in one revision, for it differed in too much.
         refusals: What was not stored, and why.
         revision: The revision now; None where nothing differed.
+        removed_as_refused: As in `PushReport`.
     """
 
     type: str
@@ -46,6 +47,7 @@ class SyncReport:
     generation: bool
     refusals: tuple[Refusal, ...]
     revision: str | None
+    removed_as_refused: tuple[str, ...] = ()
 
 
 def sync(
@@ -53,7 +55,7 @@ def sync(
     type_: str,
     collected: Collected,
     *,
-    strict: bool = False,
+    skip_invalid: bool = False,
     force: bool = False,
     told: Callable[[int], None] = lambda _: None,
 ) -> SyncReport:
@@ -62,18 +64,18 @@ def sync(
     Args:
         store: Where to.
         type_: The resource type; others are left alone.
-        collected: What `from_lines` or `from_objects` gave.
-        strict: Change nothing at all where anything was refused.
+        collected: What `from_file`, `from_lines` or `from_objects` gave.
+        skip_invalid: As for `push`.
         force: Go on even where more than half of what is there would go.
         told: Told how many more of the resources that differ have been sent.
 
     Raises:
-        PushRefused: Nothing was changed, because of what `strict` or `force` speak of.
+        PushRefused: Nothing was changed, for a resource is refused, or what `force` speaks of.
         PushOvertaken: Others change the resources too; what was changed so far is whole, and the rest is not.
         SeveralStores: Several OPAs answer at its address; nothing was changed, or what was changed so far is whole.
         EngineFault: The store could not be read or written.
     """
-    refuse_mistakes(collected, strict=strict, force=force)
+    refuse_invalid(collected, skip_invalid=skip_invalid, force=force)
     store = store.operation()
     difference = store.difference(type_, collected.resources, MOST_CHANGES)
     if difference is not None:
@@ -89,8 +91,9 @@ def sync(
                 generation=False,
                 refusals=collected.refusals,
                 revision=revisions[-1] if revisions else None,
+                removed_as_refused=removed_as_refused(collected, difference.removals),
             )
-    pushed = push(store, type_, collected, strict=strict, force=force, told=told)
+    pushed = push(store, type_, collected, skip_invalid=skip_invalid, force=force, told=told)
     return SyncReport(
         type=type_,
         stored=pushed.stored,
@@ -101,6 +104,7 @@ def sync(
         generation=True,
         refusals=pushed.refusals,
         revision=pushed.revision,
+        removed_as_refused=pushed.removed_as_refused,
     )
 
 

@@ -6,6 +6,7 @@ Everything that is sent to any engine has gone through `encode`.
 
 from bridge.strict_json.decode import parse, parse_canonical
 from bridge.strict_json.encode import encode, sorted_text, string_text
+from bridge.strict_json.grammar import is_json
 from bridge.strict_json.numbers import are_canonical
 from bridge.strict_json.pointer import pointer, resolve
 from bridge.strict_json.repeated import Repeated, encode_repeated
@@ -32,6 +33,7 @@ __all__ = [
     "are_canonical",
     "encode",
     "encode_repeated",
+    "is_json",
     "parse",
     "parse_canonical",
     "pointer",

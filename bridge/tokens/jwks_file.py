@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bridge.errors import KeysUnavailable
+from bridge.errors import KeysUnavailable, Misuse
+from bridge.files import SETTING_BYTES, read_stream
 from bridge.process_bound import ProcessBound
 from bridge.tokens.algorithms import KeyRefused
 from bridge.tokens.jwk import document_from
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from bridge.tokens.keys import VerificationKey
 
-MAX_BYTES: Final = 1_048_576
+MAX_BYTES: Final = SETTING_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +85,11 @@ class JwksFile(ProcessBound):
                 raise KeyRefused("it is no regular file")
             with self._path.open("rb") as file:
                 identity = _identity(os.fstat(file.fileno()))
-                text = file.read(MAX_BYTES + 1)
-            if len(text) > MAX_BYTES:
-                raise KeyRefused(f"it has more than {MAX_BYTES:,} bytes")
+                text = read_stream(file, limit=MAX_BYTES, what="a JWK set", name="it")
             keys = KeySet.of(document_from(text), published=False)
         except OSError as error:
             raise self._unavailable(error.strerror or "it cannot be read") from None
-        except ValueError as error:  # KeyRefused, or a path with a null character
+        except (ValueError, Misuse) as error:  # KeyRefused, or a path with a null character, or it is too long
             raise self._unavailable(str(error)) from None
         self._read = _Read(keys, identity, now)
         return keys

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
 
-from bridge.errors import InvalidSetting, KeysUnavailable
+from bridge.errors import InvalidSetting, KeysUnavailable, Misuse
+from bridge.files import CERTIFICATE_BYTES, refuse_long_file
 from bridge.process_bound import ProcessBound
 from bridge.tokens import fetch
 from bridge.tokens.algorithms import SYMMETRIC, KeyRefused
@@ -219,10 +220,13 @@ def _checked_ca(ca: str | Path | None) -> str | None:
     if ca is None:
         return None
     try:
+        refuse_long_file(ca, limit=CERTIFICATE_BYTES, what="certificates in PEM")
         ssl.create_default_context(cafile=str(ca))
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         cause = "no certificate can be read from it" if isinstance(error, ssl.SSLError) else "it cannot be read"
         raise InvalidSetting(f"ca: {setting(ca)}: {cause}") from None
+    except Misuse as error:
+        raise InvalidSetting(f"ca: {error}") from None
     return str(ca)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
-from bridge.errors import InvalidSetting
+from bridge.errors import InvalidSetting, Misuse
+from bridge.files import KEY_BYTES, read_file
 from bridge.process_bound import ProcessBound
 from bridge.tokens.algorithms import KeyRefused
 from bridge.tokens.jwk import document_from, key_from_jwk
@@ -15,10 +15,9 @@ from bridge.tokens.wording import quoted, setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-
-_MAX_PEM_BYTES = 65_536
 
 
 @runtime_checkable
@@ -85,15 +84,13 @@ class StaticKey(ProcessBound):
         Raises:
             InvalidSetting: The file cannot be read, or what `from_pem` refuses.
         """
+        name = f"key file {setting(path)}"
         try:
-            with Path(path).open("rb") as file:
-                text = file.read(_MAX_PEM_BYTES + 1)
+            text = read_file(path, limit=KEY_BYTES, what="a key in PEM", name=name)
         except OSError as error:
-            raise InvalidSetting(f"key file {setting(path)}: {error.strerror or 'it cannot be read'}") from None
-        if len(text) > _MAX_PEM_BYTES:
-            raise InvalidSetting(
-                f"key file {setting(path)}: more than {_MAX_PEM_BYTES:,} bytes: no public key is so long"
-            )
+            raise InvalidSetting(f"{name}: {error.strerror or 'it cannot be read'}") from None
+        except Misuse as error:
+            raise InvalidSetting(str(error)) from None
         return cls.from_pem(text)
 
     @classmethod

@@ -141,7 +141,7 @@ def _store(bridge: PolicyBridge, stored: Stored) -> None:
             values.setdefault(type_, {})[id_] = text
     if pushable:
         for type_, resources in values.items():
-            bridge.push(type_, map(parse, resources.values()), strict=True, force=True)
+            bridge.push(type_, map(parse, resources.values()), force=True)
         return
     assert isinstance(bridge.engine, OpaEngine)
     types = [

@@ -172,7 +172,7 @@ async def test_rules_and_resources_come_by_it_too(start_opa) -> None:
         with pytest.raises(RulesNotInstalled):
             await bridge.check(CLAIMS, "devices", "d1")
         await bridge.install()
-        pushed = await bridge.push("devices", [DEVICE, {"id": "d2"}, {"id": ""}])
+        pushed = await bridge.push("devices", [DEVICE, {"id": "d2"}, {"id": ""}], skip_invalid=True)
         assert (pushed.added, pushed.changed, len(pushed.refusals)) == (2, 0, 1)
         assert (await bridge.check(CLAIMS, "devices", "d1", at_least=pushed.revision)).allow
         changed = await bridge.upsert("devices", [OTHER])
@@ -184,7 +184,9 @@ async def test_rules_and_resources_come_by_it_too(start_opa) -> None:
         with pytest.raises(PushRefused, match="more than half"):
             await bridge.push("devices", [{"id": "d4"}])
         with pytest.raises(PushRefused):
-            await bridge.push("devices", [{"id": "d3"}, {"id": ""}], strict=True)
+            await bridge.push("devices", [{"id": "d3"}, {"id": ""}])
+        with pytest.raises(PushRefused):
+            await bridge.sync("devices", [{"id": "d3"}, {"id": ""}])
         with pytest.raises(Misuse):
             await bridge.upsert("users", [])
     with pytest.raises(Misuse, match="closed"):

@@ -18,18 +18,18 @@ from bridge.opa import OpaClient
 
 NO_OPA = {"PATH": "/nowhere", "JWT_BRIDGE_OPA": None}
 MATRIX = """
-phone-1 + matched - no grant - missing - no grant - no grant
-phone-2 - different - no grant - missing - no grant - no grant
-phone-3 - different - no grant - missing - no grant - no grant
-tablet-1 - missing - no grant + matched - no grant - no grant
-tablet-2 - missing - no grant - missing - no grant - no grant
-kiosk-1 - missing - no grant - missing - no grant - no grant
-12345 - no grant + matched - missing + matched + matched
-12346 - no grant - different - missing + matched - different
-12347 - no grant - different - missing + matched - different
-12348 - no grant - missing + matched + matched - different
-12349 - no grant - missing - different + matched - different
-012345 - no grant - missing - missing + matched - different
+Q4y7vKpXSJ2m-1RkzUa8Dg + matched - no grant - missing - no grant - no grant
+b_Zt0WcNTXqH5fLeY3iGkA - differs - no grant - missing - no grant - no grant
+h8DnPsV4RgaE-xO6mJq2Cw - differs - no grant - missing - no grant - no grant
+zK1uFjYbSxWc9T_rMv5dXQ - missing - no grant + matched - no grant - no grant
+L7oIgE3hQnuVkB2ysAp0Zg - missing - no grant - missing - no grant - no grant
+e5RwCqJxT8-fUd4HmNtG6A - missing - no grant - missing - no grant - no grant
+nRYFUksL_zZF8m7v-F27eQ - no grant + matched - missing + matched + matched
+Xv2kAq9OTzS-Wm8pRc6bFg - no grant - differs - missing + matched - differs
+7UeHs0dLQ_iJnY5tKwGz1A - no grant - differs - missing + matched - differs
+cPb4ZxE6SfaVo3jMyTq9hw - no grant - missing + matched + matched - differs
+R-1gDuN8WkCm_L5sXeIv2Q - no grant - missing - differs + matched - differs
+nRYFUksL_zZF8m7v-f27eQ - no grant - missing - missing + matched - differs
 """
 ROW = re.compile(r" (\S+) +((?:[-+] [a-z ]+){5})")
 
@@ -58,7 +58,7 @@ def test_the_marks_are_explained_before_they_are_used() -> None:
     legend = next(number for number, line in enumerate(lines) if "type_not_granted" in line)
     assert "no grant" in lines[legend]
     assert "the policy does not describe this type" in lines[legend]
-    assert legend < next(number for number, line in enumerate(lines) if line.startswith(" phone-1"))
+    assert legend < next(number for number, line in enumerate(lines) if line.startswith(" Q4y7vKpXSJ2m-1RkzUa8Dg"))
 
 
 @pytest.mark.parametrize(("changes", "styled"), [({}, True), ({"NO_COLOR": "1"}, False)])
@@ -74,7 +74,7 @@ def test_on_a_terminal(changes, styled) -> None:
     os.close(master)
     assert process.wait(PATIENCE) == 0
     assert (b"\x1b" in shown) is styled
-    assert b"phone-1" in shown
+    assert b"Q4y7vKpXSJ2m-1RkzUa8Dg" in shown
 
 
 def _read(master: int) -> bytes:
@@ -98,9 +98,10 @@ def test_files_to_try_the_other_commands_with(tmp_path) -> None:
     text = run("demo", "--out", folder, **NO_OPA).text
     assert matrix(text) == MATRIX
     names = {path.name for path in folder.iterdir()}
-    assert names == {"public.pem", "devices.jsonl", "sessions.jsonl", "agent.jwt"} | {
+    assert names == {"public.pem", "device.json", "devices.jsonl", "sessions.jsonl", "agent.jwt"} | {
         f"agent-{number}.jwt" for number in range(1, 6)
     }
+    assert "notification_token" in (folder / "device.json").read_text()
     assert not any(b"PRIVATE" in path.read_bytes() for path in folder.iterdir())
     check, serve, push, by_id = commands(text)
     assert run(*check[1:]).text.startswith("allowed: matched\n")
@@ -111,7 +112,10 @@ def test_files_to_try_the_other_commands_with(tmp_path) -> None:
             "devices: 7 stored now, 7 before, 0 added, 0 changed, 0 removed, 0 refused"
         )
         assert run(*here[here.index("") + 2 :]).text.startswith("allowed: matched\n")
-    for number, type_, id_, verdict in ((1, "devices", "phone-1", "allowed"), (2, "devices", "phone-1", "denied")):
+    for number, type_, id_, verdict in (
+        (1, "devices", "Q4y7vKpXSJ2m-1RkzUa8Dg", "allowed"),
+        (2, "devices", "Q4y7vKpXSJ2m-1RkzUa8Dg", "denied"),
+    ):
         resource = next(
             line for line in (folder / f"{type_}.jsonl").read_text().splitlines() if json.loads(line)["id"] == id_
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import pty
@@ -74,9 +75,9 @@ def test_all_of_a_type_is_replaced_and_other_types_are_left_alone(client, tmp_pa
     assert found["s"]["custom_data"] == {"n": 9007199254740993}
 
 
-def test_what_is_refused_is_told_with_its_line_and_left_out(client) -> None:
+def test_what_is_refused_is_told_with_its_line_and_may_be_left_out(client) -> None:
     data = b'{"id":"a"}\n\n{"id":"b","id":"b"}\n{"id":""}\n{"id":"c"}\n{"id":"d"}\n{"id":"c"}\n[]\n{"id":"\xff"}\n'
-    numbers, complaints = pushed(client, data, status=1)
+    numbers, complaints = pushed(client, data, "--skip-invalid", "--force", status=1)
     assert numbers == [2, 0, 0, 6]
     assert stored(client) == ["a", "d"]
     told = complaints.splitlines()
@@ -92,31 +93,36 @@ def test_what_is_refused_is_told_with_its_line_and_left_out(client) -> None:
 
 def test_twenty_refusals_are_told_and_all_with_verbose(client) -> None:
     data = lines("a") + b"{}\n" * 1_030
-    numbers, complaints = pushed(client, data, status=1)
+    left_out = ["--skip-invalid", "--force"]
+    numbers, complaints = pushed(client, data, *left_out, status=1)
     assert numbers == [1, 0, 0, 1_030]
     told = complaints.splitlines()
     assert len(told) == 21
     assert told[-1] == "jwt-bridge: and 1,010 more; --verbose tells all of them"
-    assert len(pushed(client, data, "--verbose", status=1)[1].splitlines()) == 1_030
+    assert len(pushed(client, data, *left_out, "--verbose", status=1)[1].splitlines()) == 1_030
 
 
 def test_a_file_that_was_cut_off(client, tmp_path) -> None:
     file = tmp_path / "devices.jsonl"
     file.write_bytes(lines("a", "b", "c")[:-5])
-    done = run("push", "--type", "devices", file, "--opa-url", client.url, status=1)
+    done = run("push", "--type", "devices", file, "--opa-url", client.url, status=2)
     assert "line 3: " in done.stderr
     assert "the line has no end: was the source cut off?" in done.stderr
+    assert stored(client) is None
+    run("push", "--type", "devices", file, "--skip-invalid", OPA_URL=client.url, status=1)
     assert stored(client) == ["a", "b"]
-    assert "cut off" in run("push", "--type", "devices", file, "--strict", OPA_URL=client.url, status=2).stderr
 
 
 @pytest.mark.parametrize(
     ("data", "options", "expected"),
     [
-        (lines("a", "b", "c") + b"{}\n", ["--strict"], "nothing was pushed: 1 of 4 resources are refused"),
-        (b"", [], "there is no resource to push"),
-        (b"\n \n", [], "there is no resource to push"),
-        (b"{}\n", [], "all 1 resources are refused"),
+        (lines("a", "b", "c") + b"{}\n", [], "nothing was pushed: 1 of 4 resources in standard input are refused"),
+        (lines("a", "b", "c") + b"{}\n", ["--force"], "push the others with `skip_invalid` (--skip-invalid)"),
+        (lines("a", "b") + b"{}\n" * 3, ["--skip-invalid"], "these are more than half: correct them, or force it"),
+        (b"", [], "standard input is empty, and an empty push would remove all there are"),
+        (b"\n \n", [], "standard input is empty, and an empty push would remove all there are"),
+        (b" [ \n]\n", [], "there is no resource to push"),
+        (b"{}\n", ["--skip-invalid", "--force"], "all 1 resources in standard input are refused"),
         (lines("a"), [], "2 of the 3 `devices` there are would be removed, more than half"),
     ],
 )
@@ -126,6 +132,100 @@ def test_nothing_is_pushed_unless_forced(client, data, options, expected) -> Non
     assert numbers == []
     assert expected in complaints
     assert stored(client) == ["a", "b", "c"]
+
+
+ARRAY = json.dumps([{"id": id_} for id_ in "abcde"], indent=2).encode()
+
+
+@pytest.mark.parametrize("feed", [b"\n", b"\r\n"])
+def test_an_array_is_pushed_however_it_is_laid_out(client, tmp_path, feed) -> None:
+    file = tmp_path / "devices.json"
+    for text in (
+        ARRAY,
+        b"[" + b",\n".join(lines("a", "b", "c", "d", "e").splitlines()) + b"]",
+        ARRAY.replace(b"\n", b""),
+    ):
+        file.write_bytes(text.replace(b"\n", feed))
+        run_here("push", "--type", "devices", file, OPA_URL=client.url)
+        assert stored(client) == list("abcde")
+        assert pushed(client, text)[0][:2] == [5, 5]
+
+
+@pytest.mark.parametrize("options", [[], ["--skip-invalid", "--force"]])
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (ARRAY[:-2], "standard input: line 16, column 4: expected `,` or `]` behind item 5, found the end of the text"),
+        (ARRAY + b"\n[]", "standard input: line 18, column 1: text after the end of the array"),
+        (
+            ARRAY.replace(b"},", b"}", 1),
+            "standard input: line 5, column 3: expected `,` or `]` behind item 1, found `{`",
+        ),
+        (json.dumps({"id": "x", "custom_data": {"id": "y"}}, indent=1).encode(), "line 1, column 1: no JSON by itself"),
+        (b"\xef\xbb\xbf" + lines("x"), "standard input: line 1, column 1: a byte order mark"),
+        (lines("x").decode().encode("utf-16"), "UTF-16 text"),
+        (gzip.compress(lines("x")), "compressed data (gzip): decompress it first"),
+        (b"id,name\nx,y\n", "CSV, or another table"),
+    ],
+    ids=["cut off", "text behind", "no comma", "object", "bom", "utf-16", "gzip", "csv"],
+)
+def test_what_is_neither_form_changes_nothing_whatever_is_asked(client, data, options, expected) -> None:
+    pushed(client, lines("a", "b", "c"))
+    for command in ("push", "sync"):
+        done = run_here(command, "--type", "devices", "-", *options, OPA_URL=client.url, stdin=data, status=2)
+        assert expected in done.stderr
+        assert done.text == ""
+        assert stored(client) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        lines("a", "c") + b'{"id":"b","custom_data":5}\n',
+        lines("a", "c") + b'\xef\xbb\xbf{"id":"b"}\n',
+        lines("a", "c") + b'{"id":"b","custom',
+        lines("a", "c") + b'{"id":"b"}\n{"id":"b"}\n',
+        b'[{"id":"a"},{"id":"c"},{"id":"b","n":1e999}]',
+    ],
+    ids=["R12.8", "bom", "cut off", "twins", "item"],
+)
+def test_a_bad_resource_does_not_silently_remove_its_earlier_version(client, data) -> None:
+    pushed(client, lines("a", "b", "c"))
+    for options in ([], ["--force"]):
+        numbers, complaints = pushed(client, data, *options, status=2)
+        assert numbers == []
+        assert "push the others with `skip_invalid` (--skip-invalid)" in complaints
+        assert stored(client) == ["a", "b", "c"]
+    numbers, complaints = pushed(client, data, "--skip-invalid", status=1)
+    assert numbers[:3] == [2, 3, 1]
+    assert stored(client) == ["a", "c"]
+    assert 'removed, and what the source has of it may be among the refused: "b"\n' in complaints
+
+
+SECRETS = b"""\
+{"id":"a","notification_token":"s","device":{"platform":"ios","app_id":"x"}}
+{"id":"b","control_token":"s","custom_data":{"n":1}}
+"""
+
+
+def test_members_are_left_out_and_sync_leaves_out_alike(client) -> None:
+    omit = ["--omit", "notification_token", "--omit", "control_token", "--omit", "/device/app_id"]
+    pushed(client, SECRETS, *omit)
+    store = OpaStore(client, (ROOT,), ("devices",))
+    found = {id_: resource for shard in store.resources("devices") for id_, resource in shard.items()}
+    assert found == {"a": {"id": "a", "device": {"platform": "ios"}}, "b": {"id": "b", "custom_data": {"n": 1}}}
+    assert b'"s"' not in json.dumps(client.get_data(())).encode()
+    arguments = ["sync", "--type", "devices", "-"]
+    assert "nothing differed" in run_here(*arguments, *omit, OPA_URL=client.url, stdin=SECRETS).text
+    assert "2 changed" in run_here(*arguments, OPA_URL=client.url, stdin=SECRETS).text
+
+
+@pytest.mark.parametrize("omit", ["id", "/id", "custom_data", "/custom_data/n"])
+def test_what_policies_look_at_is_not_left_out(client, omit) -> None:
+    for command in ("push", "sync"):
+        done = run_here(command, "--type", "devices", "-", "--omit", omit, OPA_URL=client.url, stdin=SECRETS, status=2)
+        assert f"omit: `{omit}` cannot be left out" in done.stderr
+    assert stored(client) is None
 
 
 def test_force(client) -> None:
@@ -213,12 +313,11 @@ def test_misuse(client, arguments, status, expected) -> None:
     assert stored(client) is None
 
 
-def test_a_source_that_is_no_json_lines_at_all(client, tmp_path) -> None:
+def test_a_source_with_a_line_longer_than_any_resource(client, tmp_path) -> None:
     huge = tmp_path / "huge"
-    with huge.open("wb") as file:
-        file.truncate(70_000_000)
+    huge.write_bytes(b'{"id":"a"}\n' + b"x" * 70_000_000)
     done = run_here("push", "--type", "devices", huge, OPA_URL=client.url, status=2)
-    assert f"`{huge}`: line 1 is longer than 67,108,864 bytes: is it a file of JSON Lines?" in done.stderr
+    assert f"`{huge}`: line 2 is longer than 67,108,864 bytes: is it a file of JSON Lines, or of one" in done.stderr
 
 
 @pytest.mark.parametrize(

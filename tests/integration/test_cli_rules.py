@@ -292,7 +292,9 @@ def test_serve(tmp_path) -> None:
         (tmp_path / type_).write_text(text)
     types = ["--resource-type", "devices", "--resource-type", "robots"]
     files = ["--devices", tmp_path / "devices", "--data", f"robots={tmp_path / 'robots'}"]
-    with started("serve", "--port", "0", *files, *types) as process:
+    refused = run_here("serve", "--port", "0", *files, *types, status=2).stderr
+    assert f"1 of 3 resources in `{tmp_path / 'devices'}` are refused" in refused
+    with started("serve", "--port", "0", *files, *types, "--skip-invalid") as process:
         said = serving(process)
         url = re.search(r"http://127\.0\.0\.1:\d+", said[0])[0]
         assert said[0] == f"opa is serving jwt_policy at {url} (devices: 2, robots: 1)\n"
@@ -339,9 +341,7 @@ def test_misuse_of_serve(tmp_path) -> None:
     assert "`robots` is not one" in run_here("serve", "--data", f"robots={empty}", status=2).stderr
     (tmp_path / "array").write_text('[\n{"id":"a"},\n{"id":"b"},\n]\n')
     done = run_here("serve", "--devices", tmp_path / "array", status=2)
-    assert (
-        f"`{tmp_path / 'array'}`: all 4 resources are refused; a file must have one JSON object a line" in done.stderr
-    )
+    assert f"`{tmp_path / 'array'}`: line 4, column 1: expected item 3, found `]`; nothing of a broken" in done.stderr
     assert "more than one file" in run_here("serve", "--devices", empty, "--data", f"devices={empty}", status=2).stderr
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

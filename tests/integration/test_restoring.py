@@ -116,6 +116,48 @@ def test_sources_are_files_or_give_what_a_push_takes(opa, tmp_path):
             assert stored(bridge) == by_id(RESOURCES)
 
 
+def test_sources_are_arrays_too_and_leave_members_out(opa, tmp_path):
+    file = tmp_path / "devices.json"
+    file.write_text(
+        json.dumps([{**resource, "secret": "s", "device": {"app_id": 1}} for resource in RESOURCES], indent=1)
+    )
+    kept = {resource["id"]: {**resource, "device": {}} for resource in RESOURCES}
+    omit = ("secret", "/device/app_id")
+    for source in (file, lambda: json.loads(file.read_text())):
+        engine = OpaEngine(OpaClient(opa.url, deadline=DEADLINE), sources={"devices": source}, omit=omit)
+        with PolicyBridge(engine) as bridge:
+            engine.opa.delete_data(TYPE)
+            assert bridge.check(CLAIMS, "devices", "d1")
+            assert stored(bridge) == kept
+            assert bridge.sync("devices", json.loads(file.read_text()), omit=omit).revisions == 0
+
+    async def awaited():
+        engine = AsyncOpaEngine(AsyncOpaClient(opa.url, deadline=DEADLINE), sources={"devices": file}, omit=omit)
+        async with AsyncPolicyBridge(engine) as bridge:
+            engine.waiting.opa.delete_data(TYPE)
+            assert await bridge.check(CLAIMS, "devices", "d1")
+            assert whole(engine.waiting.opa.get_data(TYPE)) == kept
+
+    asyncio.run(awaited())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b"", r"an empty file: write `\[\]` if there are no resources"),
+        (b'[{"id":"d1"},{"id":"d2"}', "was it cut off"),
+        (b'{"id":"d1"}\n{}\n', "1 of 2 in their source are refused: line 2: the resource has no `id`"),
+    ],
+)
+def test_a_source_is_brought_back_whole_or_not_at_all(opa, tmp_path, text, expected):
+    file = tmp_path / "devices"
+    file.write_bytes(text)
+    with bridge_to(opa.url, file) as bridge:
+        for _ in range(2):
+            with pytest.raises(ResourcesLost, match=expected):
+                bridge.check(CLAIMS, "devices", "d1")
+
+
 def test_what_is_no_document_of_a_bridge_makes_room(opa):
     with bridge_to(opa.url, Source()) as bridge:
         bridge.engine.install()

@@ -49,6 +49,7 @@ GROUPS: Final = (
             "tests/unit/test_more_strict_json.py",
             "tests/unit/test_plain_json.py",
             "tests/unit/test_quick_texts.py",
+            "tests/unit/test_json_grammar.py",
             _VECTORS,
         ),
     ),

@@ -26,7 +26,7 @@ def test_lines_are_collected_in_canonical_text_with_sorted_names():
 @pytest.mark.parametrize(
     ("line", "cause"),
     [
-        ("{", "column 2: "),
+        ('{"id":"x"', "column 10: "),
         ('{"id":"x","id":"y"}', "duplicate member `id` (R12.2)"),
         ('{"id":"x","n":1e999}', "(R12.5)"),
         ('{"id":"x","n":' + "[" * 64 + "]" * 64 + "}", "(R12.4)"),
@@ -108,15 +108,20 @@ def test_a_push_replaces_one_type_and_no_other():
     assert int(second.revision) > int(first.revision)
 
 
-def test_strict_pushes_nothing_where_anything_is_refused():
+def test_nothing_is_pushed_where_anything_is_refused_unless_that_is_skipped():
     store = MemoryStore(TYPES)
     push(store, "devices", from_objects([{"id": "a"}]))
     collected = from_objects([{"id": "a"}, {"id": "b"}, {}])
-    with pytest.raises(PushRefused, match="1 of 3") as refused:
-        push(store, "devices", collected, strict=True)
-    assert refused.value.refusals == collected.refusals
-    assert stored(store) == [b'"a"']
-    assert push(store, "devices", collected).refusals == collected.refusals
+    for force in (False, True):
+        with pytest.raises(PushRefused) as refused:
+            push(store, "devices", collected, force=force)
+        assert str(refused.value) == (
+            "nothing was pushed: 1 of 3 resources are refused, first item 3: the resource has no `id` (R12.8); "
+            "correct them, or push the others with `skip_invalid` (--skip-invalid)"
+        )
+        assert refused.value.refusals == collected.refusals
+        assert stored(store) == [b'"a"']
+    assert push(store, "devices", collected, skip_invalid=True).refusals == collected.refusals
     assert stored(store) == [b'"a"', b'"b"']
 
 
@@ -136,9 +141,9 @@ def test_an_empty_push_must_be_forced():
 def test_a_source_of_nothing_but_mistakes_removes_nothing(force):
     store = MemoryStore(TYPES)
     push(store, "devices", from_objects([{"id": "a"}]))
-    collected = from_lines(lines('[{"id":"a"},', '{"id":"b"}]'))
-    with pytest.raises(PushRefused, match="all 2 resources are refused; a file must have one JSON object a line"):
-        push(store, "devices", collected, force=force)
+    collected = from_lines(lines('["a"]', '{"id":""}'))
+    with pytest.raises(PushRefused, match=r"all 2 resources are refused, .*; a file must have one JSON object a line"):
+        push(store, "devices", collected, skip_invalid=force, force=force)
     assert stored(store) == [b'"a"']
 
 

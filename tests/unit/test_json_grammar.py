@@ -1,0 +1,96 @@
+"""Whether a text is JSON by its grammar alone."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.strict_json import ABSENT, is_json, scan_leniently
+
+if TYPE_CHECKING:
+    import random
+
+GOOD = [
+    b"{}",
+    b"[]",
+    b" [ ] \r\n\t",
+    b'"a"',
+    b"-0.5E+3",
+    b"null",
+    b'{"a":[1,{"b":true}],"c":{}}',
+    b'{"a":1,"a":2}',
+    b'"\\u00e4\\ud800\\"\\\\\\/\\b\\f\\n\\r\\t"',
+    b'"\xff"',
+    b"1" * 2_000,
+    b"[" * 100_000 + b"]" * 100_000,
+    b'"' + b"\\n" * 1_000 + b'"',
+]
+BAD = [
+    b"",
+    b" ",
+    b"{",
+    b"}",
+    b"[1,]",
+    b"[,1]",
+    b"[1 2]",
+    b'{"a":1,}',
+    b'{"a" 1}',
+    b'{"a",1}',
+    b"{1:2}",
+    b'{"a":}',
+    b"[}",
+    b"{]",
+    b"[1}",
+    b'{"a":1]',
+    b"1 2",
+    b"1,2",
+    b"01",
+    b"+1",
+    b"NaN",
+    b"nul",
+    b'"a',
+    b'"a\n"',
+    b'"\\x"',
+    b'"\\u00g0"',
+    b"'a'",
+    b"[1]]",
+    b"\xef\xbb\xbf1",
+    b"[1] x",
+    b'"' + b"\\n" * 1_000,
+    b":",
+    b'{"a":1:2}',
+    b'{"a"}',
+    b'"a":1',
+]
+
+
+@pytest.mark.parametrize("text", GOOD, ids=lambda text: text[:20])
+def test_json(text):
+    assert is_json(text)
+
+
+@pytest.mark.parametrize("text", BAD, ids=lambda text: text[:20])
+def test_no_json(text):
+    assert not is_json(text)
+
+
+TOKENS = [*'{}[],: \n"\\', '"a"', '"b\\"{"', "1", "-0.5e3", "true", "x", "01", "\u00e4"]
+WHOLE = {"id": "a\\", "n": [1, {"x": [None, -2.5]}, "\u00e4"], "o": {}}
+
+
+@given(st.lists(st.sampled_from(TOKENS), max_size=12), st.randoms(use_true_random=False))
+def test_it_agrees_with_the_scanner(tokens, draw: random.Random):
+    text = "".join(tokens)
+    assert is_json(text.encode()) == (scan_leniently(text) is not ABSENT)
+    whole = list(
+        json.dumps({"id": "a\\", "n": [1, {"x": [None, -2.5]}, "\u00e4"], "o": {}}, indent=draw.choice([None, 1]))
+    )
+    for _ in range(draw.randint(0, 2)):
+        at = draw.randrange(len(whole))
+        whole[at : at + draw.randint(0, 1)] = draw.choice(["", draw.choice(TOKENS)])
+    text = "".join(whole)
+    assert is_json(text.encode()) == (scan_leniently(text) is not ABSENT)
