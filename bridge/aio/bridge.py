@@ -36,7 +36,7 @@ class AsyncPolicyBridge:
     keys may have to be fetched or read, a token is verified in one.
 
     Args:
-        engine: What decides.
+        engine: What decides; `require_policy` and `versions` are settings of its rule set.
         verifier: What verifies tokens; without one, `check` takes verified claims only.
         on_error: As for `PolicyBridge`.
     """

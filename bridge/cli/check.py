@@ -27,11 +27,12 @@ from bridge.errors import (
     MalformedInput,
     Misuse,
 )
-from bridge.rendering import RuleSet
+from bridge.rendering import prebuilt_wasm
 from bridge.strict_json import parse
 
 if TYPE_CHECKING:
     from bridge.engines import Engine
+    from bridge.rendering import RuleSet
     from bridge.strict_json import Value
 
 _RESOURCE = "To what"
@@ -149,10 +150,10 @@ def _engine(name: EngineName, opa: OpaOptions, rule_set: "RuleSet", wasm: Path |
         return OpaEngine(opa.client(), rule_set)
     if name is EngineName.REFERENCE:
         return ReferenceEngine(rule_set)
-    if wasm is None and rule_set.token is None and rule_set != RuleSet():
+    if wasm is None and rule_set.token is None and prebuilt_wasm(rule_set) is None:
         raise Misuse(
-            "the Wasm build that comes with the package has the default settings: "
-            "make one of yours with `jwt-bridge render --wasm FILE`, and give it by --wasm FILE"
+            "no Wasm build of these settings comes with the package, only those of the default claim, resource types "
+            "and roots: make one of yours with `jwt-bridge render --wasm FILE`, and give it by --wasm FILE"
         )
     if wasm is not None and not is_wasm(wasm):
         raise Misuse(f"`{wasm}`: the file is no Wasm; `jwt-bridge render --wasm FILE` makes one")

@@ -32,7 +32,7 @@ from bridge.conformance.vectors import cases
 from bridge.decision import Request
 from bridge.engines import OpaEngine, ReferenceEngine, WasmEngine
 from bridge.errors import Misuse, OpaMissing
-from bridge.rendering import RuleSet, build_wasm
+from bridge.rendering import RuleSet, build_wasm, prebuilt_wasm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -162,8 +162,8 @@ def _settled(policy: PolicySettings) -> PolicySettings:
 
 def _wasm(policy: PolicySettings, folder: Path) -> WasmSubject | str:
     rule_set = RuleSet(policy=policy)
-    if rule_set == RuleSet():
-        return WasmSubject(WasmEngine())
+    if prebuilt_wasm(rule_set) is not None:
+        return WasmSubject(WasmEngine(rule_set))
     path = folder / f"{len(list(folder.iterdir()))}.wasm"
     try:
         path.write_bytes(build_wasm(rule_set))

@@ -10,7 +10,7 @@ from bridge.cli.options import RuleSetOptions, TokenOptions
 from bridge.cli.terminal import say
 from bridge.cli.written import remove_module, write_files
 from bridge.errors import Misuse
-from bridge.rendering import RuleSet, build_wasm, default_wasm, fingerprint, module_paths, rego_root
+from bridge.rendering import PREBUILT, RuleSet, build_wasm, fingerprint, module_paths, prebuilt_wasm, rego_root
 from bridge.rendering import render as modules_of
 
 
@@ -33,7 +33,8 @@ def render(
         ),
     ] = None,
     default: Annotated[
-        bool, typer.Option("--default", help="The default rules and their Wasm, into the folder of --write.")
+        bool,
+        typer.Option("--default", help="The default rules and all Wasm that comes along, into the folder of --write."),
     ] = False,
     write: Annotated[
         Path | None,
@@ -56,14 +57,14 @@ def render(
         if default != (write is not None):
             raise Misuse("--default and --write go together")
         rule_set = rules.rule_set(tokens.token_checks())
+        builds = {} if wasm is None else {wasm: rule_set}
         if write is not None:
             if out is not None or wasm is not None or rule_set != RuleSet():
                 raise Misuse("--default takes no other settings, and --write is where all of it goes")
-            out, wasm = write, write / default_wasm().relative_to(rego_root())
+            out, builds = write, _prebuilt(write)
         modules = modules_of(rule_set)
         files = {} if out is None else {out / module.path: module.text.encode() for module in modules}
-        if wasm is not None:
-            files[wasm] = build_wasm(rule_set, executable=opa)
+        files |= {path: build_wasm(built, executable=opa) for path, built in builds.items()}
         write_files(files)
         stale = set() if out is None else module_paths(rule_set) - {module.path for module in modules}
         for path, data in files.items():
@@ -76,3 +77,13 @@ def render(
             say(f"fingerprint {fingerprint(rule_set)}")
         else:
             say("\n".join(f"# ----- {module.path}\n\n{module.text}" for module in modules).removesuffix("\n"))
+
+
+def _prebuilt(rego: Path) -> dict[Path, RuleSet]:
+    """The files of the Wasm that comes with the package, below a folder `rego`."""
+    found = {}
+    for rule_set in PREBUILT:
+        path = prebuilt_wasm(rule_set)
+        assert path is not None
+        found[rego / path.relative_to(rego_root())] = rule_set
+    return found

@@ -22,7 +22,7 @@ from bridge.engines import wasm_call
 from bridge.engines.answer import input_for, read_answer
 from bridge.engines.in_process import piece_of
 from bridge.errors import BadAnswer, DeadlineExceeded, EngineFault, InvalidSetting
-from bridge.rendering import RuleSet, default_wasm, entrypoints, fingerprint
+from bridge.rendering import RuleSet, entrypoints, fingerprint, prebuilt_wasm
 from bridge.resources import MemoryStore
 from bridge.strict_json import Repeated, parse
 
@@ -55,7 +55,8 @@ class WasmEngine:
 
     Args:
         rule_set: The settings that the build was rendered for.
-        wasm: The file of the build; by default the one that comes with the package, of the default settings.
+        wasm: The file of the build; by default one that comes with the package: for each `require_policy` and
+            `versions`, where the other settings are the default ones.
         deadline: Seconds that one evaluation may take, to a tenth; a resource whose names were chosen to collide in
             OPA's Wasm objects can keep it busy for minutes.
 
@@ -74,10 +75,11 @@ class WasmEngine:
     ) -> None:
         self.rule_set = rule_set or RuleSet()
         self.rule_set.refuse_token_checks(self.name)
-        if wasm is None and self.rule_set != RuleSet():
+        path = wasm or prebuilt_wasm(self.rule_set)
+        if path is None:
             raise InvalidSetting(
-                "the Wasm build that comes with the package has the default settings: "
-                "make one of yours with `jwt-bridge render --wasm`, and name its file"
+                "no Wasm build of these settings comes with the package, only those of the default claim, resource "
+                "types and roots: make one of yours with `jwt-bridge render --wasm`, and name its file"
             )
         self._fingerprint = fingerprint(self.rule_set)
         self._entrypoints = {path.rsplit("/", 1)[-1]: path for path in entrypoints(self.rule_set)}
@@ -87,7 +89,6 @@ class WasmEngine:
             raise InvalidSetting("the deadline must be a number of seconds, more than 0 and at most a day")
         # Few replies are different, and a decision cannot be changed.
         self._decisions = Repeated(lambda reply: self._read(reply, 1)[0])
-        path = wasm or default_wasm()
         try:
             self._policy = _Policy(path.read_bytes(), deadline)
         except OSError as error:

@@ -20,6 +20,12 @@ types := {"devices", "sessions"}
 require_policy := false
 
 # METADATA
+# title: The versions of the policy claim that are valid
+# custom:
+#   rules: [R8.3, R8.4]
+versions := {2}
+
+# METADATA
 # title: The fingerprint of these settings and of the rules
 # description: A bridge whose own fingerprint is another one refuses to decide with these rules.
-fingerprint := "54044db051d012812f65f034eb5272c7b2f3b8b9c287bff5ef1a937da0f3d97f"
+fingerprint := "5ae4e7e4702a889fa8edde3d89ff54b57b5702415da6caaed717715da2618fc1"
