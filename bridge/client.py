@@ -34,8 +34,8 @@ class PolicyBridge:
     Args:
         engine: What decides; by default the Wasm build of the rules, in this process.
         verifier: What verifies tokens; without one, `check` takes verified claims only.
-        require_policy: Whether claims without a policy are denied (R3): switch it on where every token must have one. Only
-            without `engine`, whose rule set has this setting already; by default off.
+        require_policy: Whether claims without a policy are denied (R3); by default not. Switch it on where every token
+            must have a policy. Only without `engine`, whose rule set has this setting already.
         versions: The versions of the policy claim that are valid (R8.3), such as `{2, 3}`; as `require_policy`, by
             default 2 alone.
         on_error: `raise` lets faults of the engine through as `EngineFault`; `deny` gives a denied decision with the

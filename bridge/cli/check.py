@@ -7,15 +7,9 @@ import typer
 
 from bridge.cli.ending import Exit, told_errors
 from bridge.cli.explained import as_json, error_as_json, tell
-from bridge.cli.options import (
-    EngineName,
-    EngineOption,
-    OpaOptions,
-    RuleSetOptions,
-    VerifierOptions,
-    refuse_opa_options,
-    require_one,
-)
+from bridge.cli.misspelt import warn_of_misspelt
+from bridge.cli.options import EngineName, EngineOption, OpaOptions, VerifierOptions, refuse_opa_options, require_one
+from bridge.cli.rule_set import RuleSetOptions, TokenRulesOption
 from bridge.cli.subject import SubjectOptions, read_input
 from bridge.cli.written import is_wasm
 from bridge.client import PolicyBridge
@@ -70,10 +64,7 @@ def check(
     opa: OpaOptions,
     rules: RuleSetOptions,
     tokens: VerifierOptions,
-    token_rules: Annotated[
-        bool,
-        typer.Option("--token-rules", help="The rules on the OPA verify tokens too, as `install --key` made them."),
-    ] = False,
+    token_rules: TokenRulesOption = False,
 ) -> None:
     r"""Check whether a token lets its bearer access a resource, and explain why or why not.
 
@@ -96,11 +87,12 @@ def check(
             refuse_opa_options(context, engine)
             if [str(each) for each in (subject.token_file, subject.claims, resource)].count("-") > 1:
                 raise Misuse("standard input can be only one thing")
-            whose, verifier = subject.read(context, tokens)
+            rule_set = rules.asked(tokens, token_rules=token_rules)
+            whose, verifier = subject.read(context, tokens, rule_set.token)
             what = _what(resource, id_, engine)
-            rule_set = rules.rule_set(tokens.token_checks() if token_rules else None)
             decider = _engine(engine, opa, rule_set, wasm)
             with PolicyBridge(decider, verifier=verifier) as bridge:
+                claims = whose if verifier is None else bridge.verify(whose)
                 explanation = bridge.explain(whose, type_, what)
         except InvalidToken as error:
             if json:
@@ -113,7 +105,8 @@ def check(
         if json:
             _write(as_json(explanation))
         else:
-            tell(explanation, types=rule_set.policy.types, by=_named(decider))
+            tell(explanation, claims, rule_set.policy, by=_named(decider))
+        warn_of_misspelt(explanation.decision, claims, rule_set.policy)
         raise typer.Exit(Exit.OK if explanation.decision.allow else Exit.DENIED)
 
 

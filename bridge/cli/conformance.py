@@ -13,16 +13,9 @@ import typer
 
 from bridge.cli.ending import Exit, told_errors
 from bridge.cli.guest import guest_engine
-from bridge.cli.options import (
-    EngineName,
-    EngineOption,
-    OpaOptions,
-    RuleSetOptions,
-    TokenOptions,
-    given_options,
-    refuse_opa_options,
-)
+from bridge.cli.options import EngineName, EngineOption, OpaOptions, TokenOptions, given_options, refuse_opa_options
 from bridge.cli.progress import counting
+from bridge.cli.rule_set import RuleSetOptions  # noqa: TC001 - typer reads it from the signature
 from bridge.cli.terminal import say
 from bridge.conformance.files import policy_files, require_vectors, token_files, vectors_root
 from bridge.conformance.runner import Report, require_distinct_names, run_policies, run_tokens
@@ -88,7 +81,7 @@ def conformance(
         policies, token_vectors = policy_files(folder), token_files(folder)
         require_distinct_names(policies, token_vectors)
         total = sum(len(cases(path)) for path in policies) + sum(len(token_cases(path)) for path in token_vectors)
-        rule_set = rules.rule_set(tokens.token_checks())
+        rule_set = rules.with_checks(tokens)
         report = Report()
         with _subjects(engine, opa, rule_set, write=write) as (name, subject_of), counting(total) as done:
             run_policies(policies, subject_of, report, done)

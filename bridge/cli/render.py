@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from bridge.cli.ending import told_errors
-from bridge.cli.options import RuleSetOptions, TokenOptions
+from bridge.cli.options import TokenOptions
+from bridge.cli.rule_set import RuleSetOptions, WriteOption
 from bridge.cli.terminal import say
 from bridge.cli.written import remove_module, write_files
 from bridge.errors import Misuse
@@ -40,10 +41,11 @@ def render(
         Path | None,
         typer.Option("--write", metavar="DIR", help="The folder `rego` of a checkout; only with --default."),
     ] = None,
+    write_rule_set: WriteOption = None,
     rules: RuleSetOptions,
     tokens: TokenOptions,
 ) -> None:
-    """Show or write the Rego of a rule set, and build its Wasm.
+    r"""Show or write the Rego of a rule set, and build its Wasm.
 
     With --key or --jwks the rules verify tokens themselves; such rules run on an OPA server only.
 
@@ -51,12 +53,14 @@ def render(
 
     Examples:
       jwt-bridge render --package-root acme.jwt_policy --out policies
-      jwt-bridge render --require-policy --out policies --wasm policy.wasm
+      jwt-bridge render --claim https://example.com/policy --out policies --wasm policy.wasm
+      jwt-bridge render --require-policy --policy-version 2 --policy-version 3 \
+        --write-rule-set rules.json
     """
     with told_errors():
         if default != (write is not None):
             raise Misuse("--default and --write go together")
-        rule_set = rules.rule_set(tokens.token_checks())
+        rule_set = rules.with_checks(tokens)
         builds = {} if wasm is None else {wasm: rule_set}
         if write is not None:
             if out is not None or wasm is not None or rule_set != RuleSet():
@@ -64,6 +68,10 @@ def render(
             out, builds = write, _prebuilt(write)
         modules = modules_of(rule_set)
         files = {} if out is None else {out / module.path: module.text.encode() for module in modules}
+        if write_rule_set is not None:
+            if write_rule_set in (*files, *builds):
+                raise Misuse(f"`{write_rule_set}` is named twice: each file needs a name of its own")
+            files[write_rule_set] = rule_set.to_json().encode()
         files |= {path: build_wasm(built, executable=opa) for path, built in builds.items()}
         write_files(files)
         stale = set() if out is None else module_paths(rule_set) - {module.path for module in modules}

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bridge.cli.ending import told_errors
-from bridge.cli.options import RuleSetOptions, TokenOptions
+from bridge.cli.options import TokenOptions
+from bridge.cli.rule_set import RuleSetOptions
 from bridge.cli.sources import collect, tell_refusals
 from bridge.cli.terminal import can_write, say
 from bridge.engines import OpaEngine
@@ -68,7 +69,7 @@ def serve(
       jwt-bridge serve --devices devices.jsonl --sessions sessions.jsonl
     """
     with told_errors():
-        rule_set = rules.rule_set(tokens.token_checks())
+        rule_set = rules.with_checks(tokens)
         resources = _collected(_files(devices, sessions, data or [], rule_set), verbose=verbose)
         executable = find_opa(opa)
         _refuse_taken(port)

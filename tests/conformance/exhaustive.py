@@ -137,7 +137,7 @@ def subjects() -> list[Subject]:
 
 
 def subjects_of_versions() -> list[Subject]:
-    """Claims of each version, with what may stand beside the types in version 3, asked for a known type and for that."""
+    """Claims of each version, with what may stand beside the types in version 3; asked for a type, and for that."""
     policies = _objects(
         {
             "version": (2, 3, _GONE, "3"),

@@ -15,8 +15,8 @@ from bridge import (
     PolicyBridge,
     PolicySettings,
     ReferenceEngine,
-    RuleSet,
     RulesDiffer,
+    RuleSet,
     WasmEngine,
 )
 from bridge.rendering import PREBUILT, default_wasm, files, fingerprint, prebuilt_wasm
@@ -93,7 +93,7 @@ def test_settings_beside_an_engine_are_misuse(engine, settings):
 
 
 def test_both_settings_beside_an_engine_are_named():
-    with pytest.raises(Misuse, match="^require_policy and versions cannot"):
+    with pytest.raises(Misuse, match=r"^require_policy and versions cannot"):
         PolicyBridge(ReferenceEngine(), require_policy=True, versions={3})
 
 
