@@ -11,7 +11,7 @@ from bridge.errors import InvalidSetting
 from bridge.strict_json import ABSENT, Absent, pointer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from bridge.strict_json import Value
 
@@ -57,11 +57,10 @@ class PolicySettings:
         object.__setattr__(self, "versions", _versions(self.versions))
 
 
-def _versions(given: object) -> frozenset[int]:
+def _versions(given: Collection[int]) -> frozenset[int]:
     """The versions in a collection; of exact types, for `True == 1` and `2.0 == 2` in Python."""
     if type(given) not in (frozenset, set, tuple, list):
         raise InvalidSetting("the versions must be a set, such as frozenset({2, 3})")
-    assert isinstance(given, (frozenset, set, tuple, list))
     if not given or not all(type(version) is int and version in KNOWN_VERSIONS for version in given):
         raise InvalidSetting("the versions must be 2, 3 or both, as integers")
     return frozenset(given)

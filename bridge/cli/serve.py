@@ -152,7 +152,10 @@ def _question(rule_set: "RuleSet", resources: "Mapping[str, Collected]") -> dict
 def _asked(rule_set: "RuleSet", type_: str, id_: str) -> dict[str, object]:
     if rule_set.token is not None:
         return {"token": "TOKEN", "type": type_}
-    return {"claims": {rule_set.policy.claim: {"version": 2, type_: {"id": id_}}}, "type": type_}
+    return {
+        "claims": {rule_set.policy.claim: {"version": min(rule_set.policy.versions), type_: {"id": id_}}},
+        "type": type_,
+    }
 
 
 @contextmanager
