@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from bridge.asking import Several, Subject, checked_on_error, denial, needed, type_text
 from bridge.engines import WasmEngine
@@ -10,13 +10,15 @@ from bridge.errors import EngineFault, Misuse, PushRefused
 from bridge.explaining import Explanation, explanation
 from bridge.freshness import refuse_stale, revision_number
 from bridge.listing import LIMIT, Listing, listing
+from bridge.policy import PolicySettings
 from bridge.process_bound import ProcessBound
 from bridge.raw_tokens import RawTokens
+from bridge.rendering import RuleSet
 from bridge.resources import collected_from, from_objects, push, sync
 from bridge.strict_json import ABSENT, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from types import TracebackType
 
     from bridge.decision import Decision
@@ -32,10 +34,18 @@ class PolicyBridge(ProcessBound):
     Safe to share between threads. Fails closed: a fault raises, or, on demand, denies.
 
     Args:
-        engine: What decides; by default the Wasm build of the default rules, in this process.
+        engine: What decides; by default the Wasm build of the rules, in this process.
         verifier: What verifies tokens; without one, `check` takes verified claims only.
+        require_policy: Whether claims without a policy are denied (R3); by default not. Switch it on where every token
+            must have a policy. Only without `engine`, whose rule set has this setting already.
+        versions: The versions of the policy claim that are valid (R8.3), such as `{2, 3}`; as `require_policy`, by
+            default 2 alone.
         on_error: `raise` lets faults of the engine through as `EngineFault`; `deny` gives a denied decision with the
             reason `engine_unavailable` for them. Invalid tokens, malformed claims and misuse always raise.
+
+    Raises:
+        Misuse: `on_error` is neither, or `require_policy` or `versions` stands beside `engine`.
+        InvalidSetting: `require_policy` or `versions` cannot be used.
     """
 
     def __init__(
@@ -43,10 +53,22 @@ class PolicyBridge(ProcessBound):
         engine: Engine | None = None,
         *,
         verifier: TokenVerifier | None = None,
+        require_policy: bool | None = None,
+        versions: Collection[int] | None = None,
         on_error: Literal["raise", "deny"] = "raise",
     ) -> None:
         self._denies = checked_on_error(on_error)
-        self.engine: Engine = WasmEngine() if engine is None else engine
+        given: dict[str, Any] = {
+            name: value
+            for name, value in (("require_policy", require_policy), ("versions", versions))
+            if value is not None
+        }
+        if engine is not None and given:
+            raise Misuse(
+                f"{' and '.join(given)} cannot stand beside `engine`, which decides by its own rule set: set it there, "
+                f"as in OpaEngine(url, RuleSet(policy=PolicySettings({next(iter(given))}=...)))"
+            )
+        self.engine: Engine = WasmEngine(RuleSet(policy=PolicySettings(**given))) if engine is None else engine
         self.verifier = verifier
         self._raw = RawTokens.of(self.engine.rule_set, self.engine)
 

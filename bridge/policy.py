@@ -11,12 +11,16 @@ from bridge.errors import InvalidSetting
 from bridge.strict_json import ABSENT, Absent, pointer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from bridge.strict_json import Value
 
-SUPPORTED_VERSION: Final = 2
+VERSIONS: Final = frozenset({2})
+KNOWN_VERSIONS: Final = frozenset({2, 3})
 RESOURCE_TYPES: Final = ("devices", "sessions")
+_BESIDE: Final = {3: frozenset({"push", "features"})}
+"""By version: what may stand beside the resource types, and grants nothing (R8.4)."""
+_NOTHING: Final[frozenset[str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +31,17 @@ class PolicySettings:
         claim: The name of the claim that holds the policy.
         types: The known resource types.
         require_policy: Whether a token without a policy is denied (R3).
+        versions: The versions of the policy claim that are valid (R8.3): `{2}`, `{3}` or `{2, 3}`. A set, a tuple or a
+            list is accepted too, and becomes a frozenset.
+
+    Raises:
+        InvalidSetting: One of them cannot be used.
     """
 
     claim: str = "policy"
     types: tuple[str, ...] = RESOURCE_TYPES
     require_policy: bool = False
+    versions: frozenset[int] = VERSIONS
 
     def __post_init__(self) -> None:
         if type(self.claim) is not str or not self.claim:
@@ -44,6 +54,16 @@ class PolicySettings:
             raise InvalidSetting("a resource type cannot be called `version`, nor be empty")
         if type(self.require_policy) is not bool:
             raise InvalidSetting("require_policy must be True or False")
+        object.__setattr__(self, "versions", _versions(self.versions))
+
+
+def _versions(given: Collection[int]) -> frozenset[int]:
+    """The versions in a collection; of exact types, for `True == 1` and `2.0 == 2` in Python."""
+    if type(given) not in (frozenset, set, tuple, list):
+        raise InvalidSetting("the versions must be a set, such as frozenset({2, 3})")
+    if not given or not all(type(version) is int and version in KNOWN_VERSIONS for version in given):
+        raise InvalidSetting("the versions must be 2, 3 or both, as integers")
+    return frozenset(given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,38 +93,46 @@ class InvalidPolicy:
     violations: tuple[Violation, ...]
 
 
-def parse_policy(claim: Value, types: tuple[str, ...] = RESOURCE_TYPES) -> Policy | InvalidPolicy:
+def parse_policy(
+    claim: Value, types: tuple[str, ...] = RESOURCE_TYPES, versions: frozenset[int] = VERSIONS
+) -> Policy | InvalidPolicy:
     """The policy in `claim`, or all that is wrong with it (R8).
 
     Args:
         claim: The claim's value, as `strict_json.parse` gives it.
         types: The known resource types.
+        versions: The valid versions.
     """
     if not isinstance(claim, dict):
         return InvalidPolicy((Violation("", "not_an_object"),))  # R8.1
-    found = [*_version(claim)]
-    for name, description in claim.items():
+    version = _version(claim, versions)
+    found = [version] if isinstance(version, Violation) else []
+    beside = _NOTHING if isinstance(version, Violation) else _BESIDE.get(version, _NOTHING)
+    for name, value in claim.items():
         if name == "version":
             continue
-        if name not in types:
+        if name not in types and name not in beside:
             found.append(Violation(pointer(name), "unknown_resource_type"))  # R8.4
-        elif not isinstance(description, dict):
-            found.append(Violation(pointer(name), "not_an_object"))  # R8.5
-        else:
-            found += _description(name, description)
+        elif not isinstance(value, dict):
+            found.append(Violation(pointer(name), "not_an_object"))  # R8.5, and R8.4 beside the types
+        elif name in types:
+            found += _description(name, value)
     if found:
         return InvalidPolicy(tuple(sorted(found)))
     return Policy({name: _parsed(claim[name]) for name in types if name in claim})
 
 
-def _version(claim: dict[str, Value]) -> list[Violation]:
+def _version(claim: dict[str, Value], versions: frozenset[int]) -> int | Violation:
+    """The claim's version, or what is wrong with it."""
     if "version" not in claim:
-        return [Violation("/version", "version_missing")]  # R8.2
-    version = claim["version"]
+        return Violation("/version", "version_missing")  # R8.2
+    found = claim["version"]
     # An exact type, for `True == 1` in Python; a Decimal is never 2, but need not be known here not to be.
-    if type(version) not in (int, Decimal) or version != SUPPORTED_VERSION:
-        return [Violation("/version", "version_unsupported")]  # R8.3
-    return []
+    if type(found) in (int, Decimal):
+        for version in versions:
+            if found == version:
+                return version
+    return Violation("/version", "version_unsupported")  # R8.3
 
 
 def _description(name: str, description: dict[str, Value]) -> list[Violation]:

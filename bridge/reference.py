@@ -63,7 +63,7 @@ def policy_in(claims: dict[str, Value], settings: PolicySettings) -> Policy | De
     """The policy in the claims, or the decision where there is none that could grant or constrain (R3, R4)."""
     if settings.claim not in claims:
         return deny(Reason.POLICY_REQUIRED) if settings.require_policy else allow(Reason.UNRESTRICTED)  # R3
-    policy = parse_policy(claims[settings.claim], settings.types)
+    policy = parse_policy(claims[settings.claim], settings.types, settings.versions)
     if isinstance(policy, InvalidPolicy):
         return Decision(allow=False, reason=Reason.INVALID_POLICY, violations=policy.violations, engine=NAME)  # R4
     return policy

@@ -39,7 +39,7 @@ class AsyncPolicyBridge(ProcessBound):
     source or a verifier of the application's own. A slow key server holds up only the tokens that need its answer.
 
     Args:
-        engine: What decides.
+        engine: What decides; `require_policy` and `versions` are settings of its rule set.
         verifier: What verifies tokens; without one, `check` takes verified claims only.
         on_error: As for `PolicyBridge`.
     """

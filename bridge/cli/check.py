@@ -7,16 +7,10 @@ import typer
 
 from bridge.cli.ending import Exit, told_errors
 from bridge.cli.explained import as_json, error_as_json, tell
+from bridge.cli.misspelt import warn_of_misspelt
 from bridge.cli.named import read_input
-from bridge.cli.options import (
-    EngineName,
-    EngineOption,
-    OpaOptions,
-    RuleSetOptions,
-    VerifierOptions,
-    refuse_opa_options,
-    require_one,
-)
+from bridge.cli.options import EngineName, EngineOption, OpaOptions, VerifierOptions, refuse_opa_options, require_one
+from bridge.cli.rule_set import RuleSetOptions, TokenRulesOption
 from bridge.cli.subject import SubjectOptions
 from bridge.cli.written import is_wasm
 from bridge.client import PolicyBridge
@@ -28,11 +22,12 @@ from bridge.errors import (
     MalformedInput,
     Misuse,
 )
-from bridge.rendering import RuleSet
+from bridge.rendering import prebuilt_wasm
 from bridge.strict_json import parse
 
 if TYPE_CHECKING:
     from bridge.engines import Engine
+    from bridge.rendering import RuleSet
     from bridge.strict_json import Value
 
 _RESOURCE = "To what"
@@ -70,10 +65,7 @@ def check(
     opa: OpaOptions,
     rules: RuleSetOptions,
     tokens: VerifierOptions,
-    token_rules: Annotated[
-        bool,
-        typer.Option("--token-rules", help="The rules on the OPA verify tokens too, as `install --key` made them."),
-    ] = False,
+    token_rules: TokenRulesOption = False,
 ) -> None:
     r"""Check whether a token lets its bearer access a resource, and explain why or why not.
 
@@ -96,11 +88,12 @@ def check(
             refuse_opa_options(context, engine)
             if [str(each) for each in (subject.token_file, subject.claims, resource)].count("-") > 1:
                 raise Misuse("standard input can be only one thing")
-            whose, verifier = subject.read(context, tokens)
+            rule_set = rules.asked(tokens, token_rules=token_rules)
+            whose, verifier = subject.read(context, tokens, rule_set.token)
             what = _what(resource, id_, engine)
-            rule_set = rules.rule_set(tokens.token_checks() if token_rules else None)
             decider = _engine(engine, opa, rule_set, wasm)
             with PolicyBridge(decider, verifier=verifier) as bridge:
+                claims = whose if verifier is None else bridge.verify(whose)
                 explanation = bridge.explain(whose, type_, what)
         except InvalidToken as error:
             if json:
@@ -113,7 +106,8 @@ def check(
         if json:
             _write(as_json(explanation))
         else:
-            tell(explanation, types=rule_set.policy.types, by=_named(decider))
+            tell(explanation, claims, rule_set.policy, by=_named(decider))
+        warn_of_misspelt(explanation.decision, claims, rule_set.policy)
         raise typer.Exit(Exit.OK if explanation.decision.allow else Exit.DENIED)
 
 
@@ -150,10 +144,10 @@ def _engine(name: EngineName, opa: OpaOptions, rule_set: "RuleSet", wasm: Path |
         return OpaEngine(opa.client(), rule_set)
     if name is EngineName.REFERENCE:
         return ReferenceEngine(rule_set)
-    if wasm is None and rule_set.token is None and rule_set != RuleSet():
+    if wasm is None and rule_set.token is None and prebuilt_wasm(rule_set) is None:
         raise Misuse(
-            "the Wasm build that comes with the package has the default settings: "
-            "make one of yours with `jwt-bridge render --wasm FILE`, and give it by --wasm FILE"
+            "no Wasm build of these settings comes with the package, only those of the default claim, resource types "
+            "and roots: make one of yours with `jwt-bridge render --wasm FILE`, and give it by --wasm FILE"
         )
     if wasm is not None and not is_wasm(wasm):
         raise Misuse(f"`{wasm}`: the file is no Wasm; `jwt-bridge render --wasm FILE` makes one")

@@ -13,16 +13,9 @@ import typer
 
 from bridge.cli.ending import Exit, told_errors
 from bridge.cli.guest import guest_engine
-from bridge.cli.options import (
-    EngineName,
-    EngineOption,
-    OpaOptions,
-    RuleSetOptions,
-    TokenOptions,
-    given_options,
-    refuse_opa_options,
-)
+from bridge.cli.options import EngineName, EngineOption, OpaOptions, TokenOptions, given_options, refuse_opa_options
 from bridge.cli.progress import counting
+from bridge.cli.rule_set import RuleSetOptions  # noqa: TC001 - typer reads it from the signature
 from bridge.cli.terminal import say
 from bridge.conformance.files import policy_files, require_vectors, token_files, vectors_root
 from bridge.conformance.runner import Report, require_distinct_names, run_policies, run_tokens
@@ -32,13 +25,14 @@ from bridge.conformance.vectors import cases
 from bridge.decision import Request
 from bridge.engines import OpaEngine, ReferenceEngine, WasmEngine
 from bridge.errors import Misuse, OpaMissing
-from bridge.rendering import RuleSet, build_wasm
+from bridge.policy import PolicySettings
+from bridge.rendering import RuleSet, build_wasm, prebuilt_wasm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from bridge.conformance.subjects import Subject, SubjectOf
-    from bridge.policy import PolicySettings
+    from bridge.opa import OpaClient
 
 _NO_BUILD: Final = "they are for other settings, whose Wasm an `opa` would have to build, and there is none"
 _OTHER_SETTINGS: Final = "they are for other settings than those of the rules there"
@@ -88,7 +82,7 @@ def conformance(
         policies, token_vectors = policy_files(folder), token_files(folder)
         require_distinct_names(policies, token_vectors)
         total = sum(len(cases(path)) for path in policies) + sum(len(token_cases(path)) for path in token_vectors)
-        rule_set = rules.rule_set(tokens.token_checks())
+        rule_set = rules.with_checks(tokens)
         report = Report()
         with _subjects(engine, opa, rule_set, write=write) as (name, subject_of), counting(total) as done:
             run_policies(policies, subject_of, report, done)
@@ -126,11 +120,7 @@ def _subjects(
             return
         client = stack.enter_context(opa.client())
         if write:
-
-            def guest(policy: PolicySettings) -> Subject:
-                return OpaSubject(stack.enter_context(guest_engine(client, "conformance", policy)), writes=True)
-
-            yield f"the OPA at {client.url}, with rules of our own", _by_settings(guest)
+            yield f"the OPA at {client.url}, with rules of our own", stack.enter_context(_guests(client))
             return
         installed = OpaEngine(client, rule_set)
         installed.decide([_ANYTHING])  # the rules are there, and are those
@@ -142,17 +132,29 @@ def _subjects(
         )
 
 
-def _by_settings(made: Callable[[PolicySettings], Subject]) -> SubjectOf:
-    """Made once for equal settings."""
-    known: dict[PolicySettings, Subject] = {}
+@contextmanager
+def _guests(client: OpaClient) -> Iterator[SubjectOf]:
+    """Rules of our own, by settings: the default ones for the whole run, and of others the latest.
 
-    def subject_of(policy: PolicySettings) -> Subject:
-        key = _settled(policy)
-        if key not in known:
-            known[key] = made(key)
-        return known[key]
+    OPA compiles all of its modules anew for each that comes, so that a dozen rule sets at once would take minutes.
+    """
+    with ExitStack() as usual, ExitStack() as latest:
+        known: dict[PolicySettings, Subject] = {}
 
-    return subject_of
+        def subject_of(policy: PolicySettings) -> Subject:
+            key = _settled(policy)
+            if key in known:
+                return known[key]
+            stack = usual if key == PolicySettings() else latest
+            if stack is latest:
+                latest.close()
+                for other in known.keys() - {PolicySettings()}:
+                    del known[other]
+            engine = stack.enter_context(guest_engine(client, "conformance", key))
+            known[key] = OpaSubject(engine, writes=True)
+            return known[key]
+
+        yield subject_of
 
 
 def _settled(policy: PolicySettings) -> PolicySettings:
@@ -162,8 +164,8 @@ def _settled(policy: PolicySettings) -> PolicySettings:
 
 def _wasm(policy: PolicySettings, folder: Path) -> WasmSubject | str:
     rule_set = RuleSet(policy=policy)
-    if rule_set == RuleSet():
-        return WasmSubject(WasmEngine())
+    if prebuilt_wasm(rule_set) is not None:
+        return WasmSubject(WasmEngine(rule_set))
     path = folder / f"{len(list(folder.iterdir()))}.wasm"
     try:
         path.write_bytes(build_wasm(rule_set))

@@ -15,6 +15,7 @@ import typer
 from bridge.cli import handout
 from bridge.cli.ending import Exit, end, told_errors
 from bridge.cli.guest import guest_engine
+from bridge.cli.misspelt import warn_of_misspelt
 from bridge.cli.sample import EXAMPLES, RESOURCES, SPARE
 from bridge.cli.terminal import printable, say
 from bridge.cli.written import write_files
@@ -26,7 +27,7 @@ from bridge.opa.executable import VARIABLE
 from bridge.tokens import TokenVerifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from bridge.decision import Decision
     from bridge.engines import OpaEngine
@@ -72,6 +73,7 @@ def demo(
             write_files(handout.files(out, pem, spare, tokens), handout.is_earlier)
         with PolicyBridge(WasmEngine(), verifier=verifier) as bridge:
             decisions = _decided(bridge, tokens, by_id=False)
+            warn_of_misspelt_tokens(bridge, [*tokens, spare])
         say("Five tokens, signed by a key made just now (RS256), and verified:\n")
         say(verdicts.policies())
         say("What they let their bearers access, by the Rego rules in this process (Wasm).")
@@ -80,6 +82,13 @@ def demo(
         _ask_opa(verifier, tokens, decisions)
         if out is not None:
             say("\n" + handout.told(out, audience=_AUDIENCE, issuer=_LICENSE, hours=_HOURS))
+
+
+def warn_of_misspelt_tokens(bridge: PolicyBridge, tokens: Iterable[str]) -> None:
+    """Warn of tokens that are handed out and restrict nothing, though they have what looks like a policy."""
+    for token in tokens:
+        decision = bridge.check(token, _TYPES[0], RESOURCES[_TYPES[0]][0])
+        warn_of_misspelt(decision, bridge.verify(token), bridge.engine.rule_set.policy)
 
 
 def _signed() -> tuple[TokenVerifier, bytes, tuple[list[str], str]]:

@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from bridge.cli.ending import Exit, told_errors
-from bridge.cli.options import OpaOptions, RuleSetOptions
+from bridge.cli.options import OpaOptions
 from bridge.cli.progress import sending
+from bridge.cli.rule_set import RuleSetOptions
 from bridge.cli.terminal import complain, say
 from bridge.errors import Misuse, ResourcesLost
 from bridge.resources import OpaStore

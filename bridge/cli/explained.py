@@ -10,18 +10,19 @@ import typer
 from bridge.cli.terminal import printable, say
 from bridge.decision import Reason
 from bridge.errors import EngineFault, InvalidToken, MalformedInput
+from bridge.policy import KNOWN_VERSIONS
 from bridge.resource import InvalidResource, parse_resource
 from bridge.strict_json import ABSENT, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from bridge.errors import BridgeError
     from bridge.explaining import Demand, Explanation
+    from bridge.policy import PolicySettings
     from bridge.strict_json import Absent, Value
 
 _SHOWN: Final = 200
 _UNKNOWN_TYPE: Final = "unknown_resource_type"
+_UNSUPPORTED: Final = "version_unsupported"
 _REASONS: Final = {
     Reason.UNKNOWN_TYPE: "the resource type is not known",
     Reason.INVALID_RESOURCE: "a resource is an object with an `id`, a string that is not empty, "
@@ -45,36 +46,52 @@ _VIOLATIONS: Final = {
     "not_an_object": "it must be an object",
     "not_a_string": "it must be a string",
     "version_missing": "it must be there",
-    "version_unsupported": "it must be the number 2",
     _UNKNOWN_TYPE: "it is no known resource type",
     "unknown_field": "only `id` and `custom_data` may be there",
 }
 
 
-def tell(explanation: Explanation, *, types: Sequence[str], by: str) -> None:
+def tell(explanation: Explanation, claims: object, settings: PolicySettings, *, by: str) -> None:
     """Say what was decided, why, and by whom.
 
     Args:
         explanation: What was decided.
-        types: The resource types of the rules.
+        claims: The claims that it was decided on.
+        settings: What the rules were rendered for.
         by: The engine, in words.
     """
     decision = explanation.decision
     word, colour = ("allowed", "green") if decision.allow else ("denied", "red")
     verdict = typer.style(word, fg=colour, bold=True)
     say(f"{verdict}: {decision.reason}")
-    known = f"the known ones are {printable(', '.join(types))}"
+    known = f"the known ones are {printable(', '.join(settings.types))}"
     if meaning := _meaning(explanation, known):
         say(f"  {meaning}")
     for violation in decision.violations:
         place = printable(violation.pointer) or "the policy"
         text = _VIOLATIONS.get(violation.code, "it breaks R8")
-        say(f"  {place}  {violation.code}: {text}{f', {known}' if violation.code == _UNKNOWN_TYPE else ''}")
+        if violation.code == _UNKNOWN_TYPE:
+            text += f", {known}"
+        elif violation.code == _UNSUPPORTED:
+            text = _unsupported(claims, settings)
+        say(f"  {place}  {violation.code}: {text}")
     for demand in explanation.demands:
         say(f"  {printable(demand.failure.pointer)}  {demand.failure.code}")
         say(f"    wanted  {_shown(demand.wanted)}")
         say(f"    found   {_shown(demand.found)}")
     say(f"  decided by {printable(by)}")
+
+
+def _unsupported(claims: object, settings: PolicySettings) -> str:
+    """What is wrong with a version; with a known one, what allows it."""
+    text = f"it must be the number {' or '.join(map(str, sorted(settings.versions)))}"
+    policy = claims.get(settings.claim) if isinstance(claims, dict) else None
+    version = policy.get("version") if isinstance(policy, dict) else None
+    for known in sorted(KNOWN_VERSIONS - settings.versions):
+        if type(version) is int and version == known:
+            options = " ".join(f"--policy-version {each}" for each in sorted({*settings.versions, known}))
+            return f"{text}; the claim is version {known}, which the setting `versions` can allow: {options}"
+    return text
 
 
 def _meaning(explanation: Explanation, known: str) -> str:

@@ -5,7 +5,9 @@ from typing import Annotated
 import typer
 
 from bridge.cli.ending import Exit, end, told_errors
-from bridge.cli.options import OpaOptions, RuleSetOptions, VerifierOptions
+from bridge.cli.misspelt import warn_of_lookalikes
+from bridge.cli.options import OpaOptions, VerifierOptions
+from bridge.cli.rule_set import RuleSetOptions, TokenRulesOption
 from bridge.cli.subject import SubjectOptions
 from bridge.cli.terminal import complain, printable, say
 from bridge.client import PolicyBridge
@@ -31,6 +33,7 @@ def list_(
     opa: OpaOptions,
     rules: RuleSetOptions,
     tokens: VerifierOptions,
+    token_rules: TokenRulesOption = False,
 ) -> None:
     r"""List the ids of the pushed resources that a token lets its bearer access.
 
@@ -48,8 +51,10 @@ def list_(
     """
     with told_errors():
         try:
-            whose, verifier = subject.read(context, tokens)
-            with PolicyBridge(OpaEngine(opa.client(), rules.rule_set()), verifier=verifier) as bridge:
+            rule_set = rules.asked(tokens, token_rules=token_rules)
+            whose, verifier = subject.read(context, tokens, rule_set.token)
+            with PolicyBridge(OpaEngine(opa.client(), rule_set), verifier=verifier) as bridge:
+                claims = whose if verifier is None else bridge.verify(whose)
                 left, told, at_least = limit, 0, None
                 while True:
                     at_once = _AT_ONCE if left is None else min(left, _AT_ONCE)
@@ -58,6 +63,8 @@ def list_(
                         complain(f"nothing is allowed: {listed.decision.reason}")
                         raise typer.Exit(Exit.DENIED)
                     if listed.everything and told == 0:
+                        if isinstance(claims, dict) and rule_set.policy.claim not in claims:
+                            warn_of_lookalikes(claims, rule_set.policy)
                         complain(f"the policy demands nothing: everything of `{type_}` is allowed, pushed or not")
                     if listed.ids:
                         say("\n".join(_line(id_, json=json) for id_ in listed.ids))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from codecs import BOM_UTF8
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
@@ -14,13 +14,11 @@ from bridge.cli.named import read_text
 from bridge.errors import InvalidSetting, Misuse
 from bridge.files import KEY_BYTES, read_file
 from bridge.opa import OpaClient
-from bridge.policy import RESOURCE_TYPES, PolicySettings
-from bridge.rendering import RuleSet, TokenChecks
+from bridge.rendering import TokenChecks
 from bridge.strict_json.encodings import encoding_fault
-from bridge.tokens import JwksFile, JwksUrl, StaticKey, TokenVerifier
+from bridge.tokens import JwkSet, JwksFile, JwksUrl, StaticKey, TokenVerifier
 
 _OPA: Final = "An OPA server"
-_RULES: Final = "The rule set"
 _TOKENS: Final = "Tokens"
 _TEXT: Final = bytes((*b"\t\n\r", *range(0x20, 0x7F)))
 
@@ -104,61 +102,6 @@ class OpaOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class RuleSetOptions:
-    """The settings of the rules; the same ones for every command that has to do with them."""
-
-    package_root: Annotated[
-        str,
-        typer.Option(
-            "--package-root", metavar="NAME", help="The package that the rules lie in.", rich_help_panel=_RULES
-        ),
-    ] = "jwt_policy"
-    data_root: Annotated[
-        str,
-        typer.Option(
-            "--data-root",
-            metavar="NAME",
-            help="Where the pushed resources lie in OPA's data.",
-            rich_help_panel=_RULES,
-        ),
-    ] = "jwt_policy_data"
-    claim: Annotated[
-        str,
-        typer.Option("--claim", metavar="NAME", help="The claim that holds the policy.", rich_help_panel=_RULES),
-    ] = "policy"
-    types: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--resource-type",
-            metavar="NAME",
-            help=f"A resource type; once for each; without it, {' and '.join(RESOURCE_TYPES)}.",
-            rich_help_panel=_RULES,
-        ),
-    ] = None
-    require_policy: Annotated[
-        bool,
-        typer.Option("--require-policy", help="Deny tokens that have no policy at all.", rich_help_panel=_RULES),
-    ] = False
-
-    def rule_set(self, token: TokenChecks | None = None) -> RuleSet:
-        """The rule set that the options speak of.
-
-        Raises:
-            InvalidSetting: An option cannot be used.
-        """
-        return RuleSet(
-            policy=PolicySettings(
-                claim=self.claim,
-                types=tuple(self.types) if self.types else RESOURCE_TYPES,
-                require_policy=self.require_policy,
-            ),
-            package_root=self.package_root,
-            data_root=self.data_root,
-            token=token,
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class TokenOptions:
     """What a valid token is, by public keys."""
 
@@ -230,6 +173,49 @@ class TokenOptions:
             required=tuple(self.required or ()),
         )
 
+    def refuse_others(self, checks: TokenChecks | None, file: Path) -> None:
+        """Refuse options that contradict a rule-set file.
+
+        Args:
+            checks: What the rules of the file demand of tokens; None where they verify none.
+            file: The file.
+
+        Raises:
+            InvalidSetting: A key cannot be used.
+            Misuse: An option says something else than the file does.
+            OSError: A key's file cannot be read.
+        """
+        if checks is None:
+            named = {
+                "--key": self.key,
+                "--jwks": self.jwks,
+                "--alg": self.algorithms,
+                "--audience": self.audience,
+                "--issuer": self.issuer,
+                "--require": self.required,
+            }
+            if given := [name for name, value in named.items() if value not in (None, [])]:
+                raise Misuse(
+                    f"{', '.join(given)}: `{file}` has no `token`, so its rules verify none: leave one of them out"
+                )
+            return
+        for option, path in (("--key", self.key), ("--jwks", self.jwks)):
+            if path is None:
+                continue
+            is_other = (
+                _is_url(str(path)) or replace(checks, keys=read_text(Path(path), "keys")).split() != checks.split()
+            )
+            refuse_other(option, str(path) if is_other else None, None, f"`token.keys` of `{file}`")
+        several = (
+            ("--alg", self.algorithms, checks.algorithms, "algorithms"),
+            ("--audience", self.audience, checks.audience, "audience"),
+            ("--require", self.required, checks.required, "required"),
+        )
+        for option, given_, there, member in several:
+            texts = sorted(set(given_)) if given_ else None
+            refuse_other(option, texts, sorted(set(there)), f"`token.{member}` of `{file}`")
+        refuse_other("--issuer", self.issuer, checks.issuer, f"`token.issuer` of `{file}`")
+
 
 @dataclass(frozen=True, slots=True)
 class VerifierOptions(TokenOptions):
@@ -246,17 +232,42 @@ class VerifierOptions(TokenOptions):
     ] = None
     leeway: Annotated[
         float,
-        typer.Option("--leeway", metavar="SECONDS", min=0, help="How far clocks may differ.", rich_help_panel=_TOKENS),
+        typer.Option(
+            "--leeway",
+            metavar="SECONDS",
+            min=0,
+            help="How many seconds clocks may differ; without it, 0.",
+            show_default=False,
+            rich_help_panel=_TOKENS,
+        ),
     ] = 0.0
 
-    def verifier(self) -> TokenVerifier:
+    def refuse_others(self, checks: TokenChecks | None, file: Path) -> None:
+        """As for `TokenOptions`; rules never hold a secret."""
+        refuse_other("--secret-file", self.secret_file, None, f"`token.keys` of `{file}`")
+        TokenOptions.refuse_others(self, checks, file)
+
+    def verifier(self, checks: TokenChecks | None = None) -> TokenVerifier:
         """The verifier that the options speak of.
+
+        Args:
+            checks: What the rules demand of tokens, which counts where no key is given.
 
         Raises:
             InvalidSetting: An option cannot be used.
             Misuse: No key is given, or more than one.
             OSError: The secret's file cannot be read.
         """
+        if checks is not None and self.key is None and self.jwks is None and self.secret_file is None:
+            is_set = checks.keys.strip().startswith("{")
+            return TokenVerifier(
+                JwkSet(checks.keys) if is_set else StaticKey.from_pem(checks.keys),
+                algorithms=checks.algorithms,
+                audience=checks.audience or None,
+                issuer=checks.issuer,
+                leeway=self.leeway,
+                required=checks.required,
+            )
         return TokenVerifier(
             self._source(),
             algorithms=self.algorithms or ("RS256" if self.secret_file is None else "HS256",),
@@ -294,6 +305,23 @@ def require_one(question: str, *, or_else: str = "", **options: object) -> None:
         raise Misuse(f"{question} Give one of {', '.join(names)} and {last}{hint}")
 
 
+def refuse_other(option: str, given: object, there: object, member: str) -> None:
+    """Refuse an option that says something else than a file does.
+
+    Args:
+        option: Its name.
+        given: What it says; None where it is not given.
+        there: What the file says; None where it says it at length.
+        member: The member of the file, in words.
+
+    Raises:
+        Misuse: They differ.
+    """
+    if given is not None and given != there:
+        says = "says something else" if there is None or there == [] else f"is {_shown(there)}"
+        raise Misuse(f"{option} {_shown(given)} contradicts {member}, which {says}: leave one of them out")
+
+
 def given_options(context: typer.Context, group: str) -> list[str]:
     """The options of a group, such as `opa`, that stand on the command line, not in the environment."""
     return [
@@ -317,6 +345,12 @@ def refuse_opa_options(context: typer.Context, engine: EngineName) -> None:
     """
     if engine is not EngineName.OPA and (names := given_options(context, "opa")):
         raise Misuse(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} for --engine opa")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value))
+    return str(value).lower() if isinstance(value, bool) else f"`{value}`"
 
 
 def _is_url(text: str) -> bool:

@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 
 from bridge.cli.ending import told_errors
-from bridge.cli.options import RuleSetOptions, TokenOptions
+from bridge.cli.options import TokenOptions
+from bridge.cli.rule_set import RuleSetOptions, WriteOption
 from bridge.cli.terminal import say
 from bridge.cli.written import remove_module, write_files
 from bridge.errors import Misuse
-from bridge.rendering import RuleSet, build_wasm, default_wasm, fingerprint, module_paths, rego_root
+from bridge.rendering import PREBUILT, RuleSet, build_wasm, fingerprint, module_paths, prebuilt_wasm, rego_root
 from bridge.rendering import render as modules_of
 
 
@@ -33,16 +34,18 @@ def render(
         ),
     ] = None,
     default: Annotated[
-        bool, typer.Option("--default", help="The default rules and their Wasm, into the folder of --write.")
+        bool,
+        typer.Option("--default", help="The default rules and all Wasm that comes along, into the folder of --write."),
     ] = False,
     write: Annotated[
         Path | None,
         typer.Option("--write", metavar="DIR", help="The folder `rego` of a checkout; only with --default."),
     ] = None,
+    write_rule_set: WriteOption = None,
     rules: RuleSetOptions,
     tokens: TokenOptions,
 ) -> None:
-    """Show or write the Rego of a rule set, and build its Wasm.
+    r"""Show or write the Rego of a rule set, and build its Wasm.
 
     With --key or --jwks the rules verify tokens themselves; such rules run on an OPA server only.
 
@@ -50,20 +53,26 @@ def render(
 
     Examples:
       jwt-bridge render --package-root acme.jwt_policy --out policies
-      jwt-bridge render --require-policy --out policies --wasm policy.wasm
+      jwt-bridge render --claim https://example.com/policy --out policies --wasm policy.wasm
+      jwt-bridge render --require-policy --policy-version 2 --policy-version 3 \
+        --write-rule-set rules.json
     """
     with told_errors():
         if default != (write is not None):
             raise Misuse("--default and --write go together")
-        rule_set = rules.rule_set(tokens.token_checks())
+        rule_set = rules.with_checks(tokens)
+        builds = {} if wasm is None else {wasm: rule_set}
         if write is not None:
             if out is not None or wasm is not None or rule_set != RuleSet():
                 raise Misuse("--default takes no other settings, and --write is where all of it goes")
-            out, wasm = write, write / default_wasm().relative_to(rego_root())
+            out, builds = write, _prebuilt(write)
         modules = modules_of(rule_set)
         files = {} if out is None else {out / module.path: module.text.encode() for module in modules}
-        if wasm is not None:
-            files[wasm] = build_wasm(rule_set, executable=opa)
+        if write_rule_set is not None:
+            if write_rule_set in (*files, *builds):
+                raise Misuse(f"`{write_rule_set}` is named twice: each file needs a name of its own")
+            files[write_rule_set] = rule_set.to_json().encode()
+        files |= {path: build_wasm(built, executable=opa) for path, built in builds.items()}
         write_files(files)
         stale = set() if out is None else module_paths(rule_set) - {module.path for module in modules}
         for path, data in files.items():
@@ -76,3 +85,13 @@ def render(
             say(f"fingerprint {fingerprint(rule_set)}")
         else:
             say("\n".join(f"# ----- {module.path}\n\n{module.text}" for module in modules).removesuffix("\n"))
+
+
+def _prebuilt(rego: Path) -> dict[Path, RuleSet]:
+    """The files of the Wasm that comes with the package, below a folder `rego`."""
+    found = {}
+    for rule_set in PREBUILT:
+        path = prebuilt_wasm(rule_set)
+        assert path is not None
+        found[rego / path.relative_to(rego_root())] = rule_set
+    return found

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bridge.cli.ending import told_errors
-from bridge.cli.options import RuleSetOptions, TokenOptions
+from bridge.cli.options import TokenOptions
+from bridge.cli.rule_set import RuleSetOptions
 from bridge.cli.sources import OmitOption, SkipInvalidOption, collect, tell_refusals
 from bridge.cli.terminal import can_write, say
 from bridge.engines import OpaEngine
@@ -70,7 +71,7 @@ def serve(
       jwt-bridge serve --devices devices.jsonl --sessions sessions.jsonl
     """
     with told_errors():
-        rule_set = rules.rule_set(tokens.token_checks())
+        rule_set = rules.with_checks(tokens)
         resources = {
             type_: collect(path, omit or ()) for type_, path in _files(devices, sessions, data or [], rule_set).items()
         }
@@ -152,7 +153,10 @@ def _question(rule_set: "RuleSet", resources: "Mapping[str, Collected]") -> dict
 def _asked(rule_set: "RuleSet", type_: str, id_: str) -> dict[str, object]:
     if rule_set.token is not None:
         return {"token": "TOKEN", "type": type_}
-    return {"claims": {rule_set.policy.claim: {"version": 2, type_: {"id": id_}}}, "type": type_}
+    return {
+        "claims": {rule_set.policy.claim: {"version": min(rule_set.policy.versions), type_: {"id": id_}}},
+        "type": type_,
+    }
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from bridge.strict_json import parse
 if TYPE_CHECKING:
     from bridge.cli.options import VerifierOptions
     from bridge.errors import InvalidToken
+    from bridge.rendering import TokenChecks
     from bridge.tokens import TokenVerifier
 
 _SUBJECT: Final = "Whose access"
@@ -63,12 +64,15 @@ class SubjectOptions:
         ),
     ] = None
 
-    def read(self, context: typer.Context, tokens: VerifierOptions) -> tuple[Any, TokenVerifier | None]:
+    def read(
+        self, context: typer.Context, tokens: VerifierOptions, checks: TokenChecks | None = None
+    ) -> tuple[Any, TokenVerifier | None]:
         """The token with what verifies it, or claims.
 
         Args:
             context: The command's; the options stand in it as `subject` and `tokens`.
             tokens: What a valid token is.
+            checks: The same for the rules, where they verify tokens; it counts where `tokens` has no key.
 
         Raises:
             Misuse: None is given, or more than one, or options that do not go with it.
@@ -92,7 +96,7 @@ class SubjectOptions:
             if self.token_file is not None:
                 token = read_token(self.token_file)
             assert token is not None
-            return token.strip(), tokens.verifier()
+            return token.strip(), tokens.verifier(checks)
         value = parse(read_input(self.claims, "claims"), what="claims")
         # A string would be taken for a token; claims it is as little as null is.
         return None if isinstance(value, str) else value, None

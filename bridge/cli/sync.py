@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from bridge.cli.ending import Exit, end, told_errors
-from bridge.cli.options import OpaOptions, RuleSetOptions
+from bridge.cli.options import OpaOptions
 from bridge.cli.progress import sending
+from bridge.cli.rule_set import RuleSetOptions
 from bridge.cli.sources import OmitOption, SkipInvalidOption, collect, tell_refusals, tell_removals
 from bridge.cli.terminal import say
 from bridge.engines import OpaEngine

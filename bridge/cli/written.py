@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.errors import Misuse
 from bridge.files import INPUT_BYTES, read_file
+from bridge.rendering import is_rule_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _PACKAGE: Final = re.compile(rb"^package [^\s]+", re.MULTILINE)
 _RENDERED: Final = b"# METADATA\n"
 _WASM: Final = b"\0asm"
+_JSON: Final = b"{"
 _MODE: Final = 0o644
 
 
@@ -27,18 +29,23 @@ def write_files(files: Mapping[Path, bytes], is_earlier: Callable[[bytes, bytes]
     Args:
         files: What to write.
         is_earlier: Whether what is there (first) is an earlier one of what is to be written (second); by default for
-            Rego modules, which are known by their packages, and for Wasm builds.
+            Rego modules, which are known by their packages, for Wasm builds and for rule-set files.
 
     Raises:
         Misuse: One of the files is there and is something else; none has been written.
         OSError: A file cannot be read or written.
     """
     for path, data in files.items():
-        if path.exists() and not (is_earlier or _is_earlier)(_there(path), data):
-            raise Misuse(f"`{path}` is there already, and not from an earlier run: nothing was written")
+        refuse_foreign(path, data, is_earlier)
     for path, data in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         _replace(path, data)
+
+
+def refuse_foreign(path: Path, data: bytes, is_earlier: Callable[[bytes, bytes], bool] | None = None) -> None:
+    """Refuse to write in place of a file that is something else; arguments and errors as for `write_files`."""
+    if path.exists() and not (is_earlier or _is_earlier)(_there(path), data):
+        raise Misuse(f"`{path}` is there already, and not from an earlier run: nothing was written")
 
 
 def is_wasm(path: Path) -> bool:
@@ -78,6 +85,8 @@ def _there(path: Path) -> bytes:
 
 
 def _is_earlier(there: bytes, new: bytes) -> bool:
+    if new.startswith(_JSON):
+        return is_rule_set(there)
     if new.startswith(_WASM):
         return there.startswith(_WASM)
     found, wanted = _PACKAGE.search(there), _PACKAGE.search(new)

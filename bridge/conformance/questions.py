@@ -113,7 +113,7 @@ def is_nothing_stored(question: Question) -> bool:
 
 
 def groups(questions: Iterable[Question]) -> Iterator[tuple[PolicySettings, Stored, list[Question]]]:
-    """Questions that can be asked of one store, so that few stores have to be filled."""
+    """Questions that can be asked of one store, so that few have to be filled; those of the same settings in a row."""
     found: list[tuple[object, PolicySettings, Stored, list[Question]]] = []
     for question in questions:
         key = (question.case.settings, is_pushable(question))
@@ -124,4 +124,6 @@ def groups(questions: Iterable[Question]) -> Iterator[tuple[PolicySettings, Stor
                 break
         else:
             found.append((key, question.case.settings, dict(question.stored), [question]))
+    first = {settings: place for place, (_, settings, _, _) in reversed(list(enumerate(found)))}
+    found.sort(key=lambda each: first[each[1]])
     return ((settings, stored, group) for _, settings, stored, group in found)

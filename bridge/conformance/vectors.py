@@ -129,7 +129,7 @@ def _case(file: str, case: Members) -> Case:
 
 
 def _settings(settings: Members) -> PolicySettings:
-    settings.only((), ("claim", "types", "require_policy"))
+    settings.only((), ("claim", "types", "require_policy", "versions"))
     given: dict[str, Any] = {}
     if "claim" in settings:
         given["claim"] = settings.string("claim")
@@ -137,6 +137,8 @@ def _settings(settings: Members) -> PolicySettings:
         given["types"] = settings.strings("types")
     if "require_policy" in settings:
         given["require_policy"] = settings.boolean("require_policy")
+    if "versions" in settings:
+        given["versions"] = settings.items("versions")
     try:
         return PolicySettings(**given)
     except InvalidSetting as error:

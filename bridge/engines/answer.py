@@ -155,7 +155,8 @@ def read_own(
         shown = f"`{found[:12]}`" if isinstance(found, str) and found.isalnum() else "none"
         raise RulesDiffer(
             f"the rules of the {engine} engine are not those of this bridge's settings (fingerprint {shown}, here "
-            f"`{fingerprint[:12]}`): use the settings that they were rendered for, or install or build them anew"
+            f"`{fingerprint[:12]}`): use the settings that they were rendered for, as `--rule-set FILE` and "
+            "`RuleSet.load` do (`--token-rules`, if those verify tokens), or install or build them anew"
         )
     if answer.get("nonce") != nonce:
         raise BadAnswer(

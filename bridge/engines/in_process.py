@@ -91,7 +91,7 @@ def _description(request: PieceRequest, settings: PolicySettings) -> Description
     assert isinstance(type_, str)
     if settings.claim not in claims:
         return None
-    policy = parse_policy(claims[settings.claim], settings.types)
+    policy = parse_policy(claims[settings.claim], settings.types, settings.versions)
     assert isinstance(policy, Policy)
     return policy.descriptions[type_]
 

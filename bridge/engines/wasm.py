@@ -17,7 +17,7 @@ from bridge.engines.wasm_trimming import TINY_BYTES, Trimming, is_light
 from bridge.errors import InvalidSetting, Misuse, PartialAnswer
 from bridge.files import INPUT_BYTES, read_file
 from bridge.process_bound import ProcessBound
-from bridge.rendering import RuleSet, default_wasm, entrypoints, fingerprint
+from bridge.rendering import RuleSet, entrypoints, fingerprint, prebuilt_wasm
 from bridge.resources import MemoryStore
 from bridge.strict_json import Repeated
 
@@ -39,7 +39,8 @@ class WasmEngine(ProcessBound):
 
     Args:
         rule_set: The settings that the build was rendered for.
-        wasm: The file of the build; by default the one that comes with the package, of the default settings.
+        wasm: The file of the build; by default one that comes with the package: for each `require_policy` and
+            `versions`, where the other settings are the default ones.
         deadline: Seconds that a question, or all questions of one call of `decide`, may take in Wasm, to a tenth; what
             failed of many is asked again in smaller parts for as long once more.
 
@@ -58,10 +59,11 @@ class WasmEngine(ProcessBound):
     ) -> None:
         self.rule_set = rule_set or RuleSet()
         self.rule_set.refuse_token_checks(self.name)
-        if wasm is None and self.rule_set != RuleSet():
+        path = wasm or prebuilt_wasm(self.rule_set)
+        if path is None:
             raise InvalidSetting(
-                "the Wasm build that comes with the package has the default settings: "
-                "make one of yours with `jwt-bridge render --wasm`, and name its file"
+                "no Wasm build of these settings comes with the package, only those of the default claim, resource "
+                "types and roots: make one of yours with `jwt-bridge render --wasm`, and name its file"
             )
         self._fingerprint = fingerprint(self.rule_set)
         self._entrypoints = {path.rsplit("/", 1)[-1]: path for path in entrypoints(self.rule_set)}
@@ -72,7 +74,6 @@ class WasmEngine(ProcessBound):
         self._deadline = deadline
         # Few replies are different, and a decision cannot be changed.
         self._decisions = Repeated(lambda reply: self._read(reply, 1)[0])
-        path = wasm or default_wasm()
         try:
             self._policy = Pool(read_file(path, limit=INPUT_BYTES, what="a Wasm build"), deadline)
         except OSError as error:

@@ -4,12 +4,14 @@ A `RuleSet` holds the settings; `render` gives its modules. No setting is ever p
 `literal.literal`, or by `RuleSet` as a name that has been checked.
 """
 
-from bridge.rendering.files import default_wasm, rego_root
+from bridge.rendering.files import PREBUILT, default_wasm, prebuilt_wasm, rego_root
 from bridge.rendering.modules import Module, entrypoints, fingerprint, module_paths, render
 from bridge.rendering.rule_set import RuleSet, TokenChecks
+from bridge.rendering.rule_set_file import is_rule_set
 from bridge.rendering.wasm import build_wasm
 
 __all__ = [
+    "PREBUILT",
     "Module",
     "RuleSet",
     "TokenChecks",
@@ -17,7 +19,9 @@ __all__ = [
     "default_wasm",
     "entrypoints",
     "fingerprint",
+    "is_rule_set",
     "module_paths",
+    "prebuilt_wasm",
     "rego_root",
     "render",
 ]

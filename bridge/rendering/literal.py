@@ -24,7 +24,7 @@ def literal(value: object) -> str:
     return text.replace("\ufeff", "\\ufeff").replace("\x7f", "\\u007f")
 
 
-def set_literal(values: Iterable[str]) -> str:
-    """The Rego literal of a set of strings."""
+def set_literal(values: Iterable[str | int]) -> str:
+    """The Rego literal of a set of strings or integers."""
     items = [literal(value) for value in values]
     return "{" + ", ".join(items) + "}" if items else "set()"

@@ -76,6 +76,7 @@ def _rendered(rule_set: RuleSet, fingerprint_: str) -> list[Module]:
         "claim": rule_set.policy.claim,
         "types": rule_set.policy.types,
         "require_policy": rule_set.policy.require_policy,
+        "versions": sorted(rule_set.policy.versions),
         "fingerprint": fingerprint_,
         "token": rule_set.token is not None,
         "layout": LAYOUT,

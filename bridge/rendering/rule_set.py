@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final, Self
 
 from bridge.errors import InvalidSetting
 from bridge.policy import PolicySettings
+from bridge.rendering import rule_set_file
 from bridge.rendering.token_checks import TokenChecks
+from bridge.tokens.wording import setting
+
+if TYPE_CHECKING:
+    import os
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TYPE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -46,7 +51,7 @@ class RuleSet:
     """The settings of one rule set.
 
     Attributes:
-        policy: The claim's name, the resource types, and `require_policy`.
+        policy: The claim's name, the resource types, `require_policy` and `versions`.
         package_root: The package that the entrypoints lie in, such as `jwt_policy` or `acme.jwt_policy`.
         data_root: Where the pushed resources lie below `data`, such as `jwt_policy_data`.
         token: The checks of raw tokens; None for a rule set that is given verified claims.
@@ -73,6 +78,43 @@ class RuleSet:
                     f"begin with a letter or `_`, and have at most {_LONGEST} characters"
                 )
         _checked_text("claim's name", self.policy.claim)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """The rule set in a rule-set file, such as `jwt-bridge install --write-rule-set FILE` writes.
+
+        Args:
+            path: A file of JSON or TOML, whose members are those of `RuleSet`, `PolicySettings` (`policy`) and
+                `TokenChecks` (`token`); one that is left out has its default.
+
+        Raises:
+            InvalidSetting: The file cannot be read, has a member that is unknown or of another type, or a setting that
+                cannot be rendered; the error says where.
+        """
+        members = rule_set_file.read(path)
+        place = f"rule-set file {setting(path)}"
+        token = members.pop("token", None)
+        if token is not None and "keys" not in token:
+            raise InvalidSetting(f"{place}: `token.keys`: it is missing: a public key in PEM, or a JWKS, is needed")
+        try:
+            found = cls(
+                policy=PolicySettings(**members.pop("policy", {})),
+                token=None if token is None else TokenChecks(**token),
+                **members,
+            )
+            if found.token is not None:
+                rule_set_file.refuse_secrets(found.token.keys)
+        except InvalidSetting as error:
+            raise InvalidSetting(f"{place}: {error}") from None
+        return found
+
+    def to_json(self) -> str:
+        """The rule-set file of this rule set, which `load` reads; it holds nothing secret, for keys are public.
+
+        Raises:
+            InvalidSetting: The JWKS of its token checks has a private key or a secret, which the rules leave out.
+        """
+        return rule_set_file.text_of(self)
 
     def refuse_token_checks(self, engine: str) -> None:
         """Refuse to be decided in this process.

@@ -25,7 +25,7 @@ from bridge.conformance.questions import (
 )
 from bridge.engines import OpaEngine, ReferenceEngine, WasmEngine
 from bridge.errors import BridgeError
-from bridge.rendering import RuleSet, build_wasm, entrypoints
+from bridge.rendering import RuleSet, build_wasm, entrypoints, prebuilt_wasm
 from bridge.resources import layout
 from bridge.strict_json import encode, parse
 
@@ -91,8 +91,8 @@ class Deciders:
         if engine == "opa":
             roots = {root: f"jwt_policy_test_{self._run}_{number}{root[:1]}" for root in ("package_root", "data_root")}
             return OpaEngine(self.opa_url, replace(rule_set, **roots))
-        if rule_set == RuleSet():
-            return WasmEngine()
+        if prebuilt_wasm(rule_set) is not None:
+            return WasmEngine(rule_set)
         path = self._folder / f"{number}.wasm"
         path.write_bytes(build_wasm(rule_set))
         return WasmEngine(rule_set, wasm=path)

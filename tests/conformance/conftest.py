@@ -26,10 +26,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def panels(opa_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Panel]]:
-    """The deciders of the default rule set, and those of one with other names and `require_policy`."""
+    """The deciders of the default rule set, of one with other names and `require_policy`, and of both versions."""
+    both = PolicySettings(versions=frozenset({2, 3}))
     found = {
         name: Panel(opa_url, settings, tmp_path_factory.mktemp("wasm"))
-        for name, settings in {"default": PolicySettings(), "other": OTHER}.items()
+        for name, settings in {"default": PolicySettings(), "other": OTHER, "versions": both}.items()
     }
     yield found
     for panel in found.values():

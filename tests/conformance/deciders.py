@@ -23,7 +23,7 @@ from bridge import reference
 from bridge.engines import OpaEngine, WasmEngine
 from bridge.opa import OpaClient
 from bridge.policy import PolicySettings
-from bridge.rendering import RuleSet, TokenChecks, build_wasm
+from bridge.rendering import RuleSet, TokenChecks, build_wasm, prebuilt_wasm
 from bridge.resource import Resource, parse_resource
 from bridge.strict_json import encode, parse
 
@@ -34,9 +34,12 @@ if TYPE_CHECKING:
     from bridge.decision import Request
 
 OTHER: Final = PolicySettings(
-    claim='https://example.com/"policy"/{{ claim }}~1', types=("agents", "Call-Logs_2", "devices"), require_policy=True
+    claim='https://example.com/"policy"/{{ claim }}~1',
+    types=("agents", "Call-Logs_2", "devices"),
+    require_policy=True,
+    versions=frozenset({2, 3}),
 )
-"""Other names than the default ones, and `require_policy`."""
+"""Other names than the default ones, `require_policy`, and both versions."""
 
 _HEADER: Final = base64.urlsafe_b64encode(b'{"alg":"EdDSA"}').rstrip(b"=").decode("ascii")
 _PATIENCE: Final = 600.0  # seconds for an answer to a thousand questions: the machine may be busy
@@ -292,8 +295,8 @@ def _in_wasm(engine: WasmEngine) -> Callable[[str, bytes], Any]:
 
 def _wasm(settings: PolicySettings, folder: Path) -> WasmEngine:
     """The build that comes with the package, where its settings are these."""
-    if settings == PolicySettings():
-        return WasmEngine()
+    if prebuilt_wasm(RuleSet(policy=settings)) is not None:
+        return WasmEngine(RuleSet(policy=settings))
     rule_set = RuleSet(policy=settings, package_root="other.rules", data_root="other.resources")
     path = folder / "policy.wasm"
     path.write_bytes(build_wasm(rule_set))

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from bridge.engines import OpaEngine, WasmEngine
 
 SETTINGS: Final = PolicySettings()
+VERSIONS: Final = (PolicySettings(versions=frozenset({3})), PolicySettings(versions=frozenset({2, 3})))
+"""The other versions, of which only what `subjects_of_versions` gives is asked."""
 ALONE: Final = 50_000
 _STORED_AT_ONCE: Final = 2_000  # requests in one query
 _ALONE_AT_ONCE: Final = 500
@@ -114,6 +116,7 @@ def subjects() -> list[Subject]:
     others: tuple[Any, ...] = ({}, {"Policy": {"version": 2}}, {"sub": "a"}, None, [], "policy", 1)
     claims += map(encode, others)
     found += [Subject(text, encode(type_)) for text in claims for type_ in SETTINGS.types]
+    found += subjects_of_versions()
     matching = encode({"policy": {"version": 2, "devices": {}, "sessions": {}}})
     strange: tuple[Any, ...] = (
         "",
@@ -131,6 +134,20 @@ def subjects() -> list[Subject]:
     )
     found += [Subject(matching, encode(type_)) for type_ in strange]
     return list(dict.fromkeys(found))
+
+
+def subjects_of_versions() -> list[Subject]:
+    """Claims of each version, with what may stand beside the types in version 3; asked for a type, and for that."""
+    policies = _objects(
+        {
+            "version": (2, 3, _GONE, "3"),
+            "devices": (_GONE, {}, {"id": "a"}, {"permissions": []}),
+            "push": (_GONE, {}, {"id": 1}, [], None),
+            "features": (_GONE, {}, False),
+        }
+    )
+    claims = [encode({"policy": policy}) for policy in policies]
+    return [Subject(text, encode(type_)) for text in claims for type_ in ("devices", "push")]
 
 
 def resources() -> list[bytes]:
@@ -323,33 +340,53 @@ def main() -> int:
     chosen = parser.parse_args()
     console = Console(soft_wrap=True)
     began = time.monotonic()
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("answers"), TimeElapsedColumn(), TimeRemainingColumn())
-    asked, about = subjects(), resources()
-    pairs = len(asked) * len(about)
-    console.print(
-        f"{len(asked):,} claims and types x {len(about):,} resources = {pairs:,} pairs; "
-        f"{chosen.alone:,} of them one at a time, chosen by seed {chosen.seed}",
-        highlight=False,
-    )
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        ManagedOpa() as opa,
-        closing(Panel(opa.url, SETTINGS, Path(folder))) as panel,
-        Progress(*columns, console=console, disable=not console.is_terminal) as progress,
-    ):
-        task = progress.add_task("", total=pairs * _BATCHED + chosen.alone)
-        scope = Scope(panel, asked, about, layer="exhaustive", told=partial(progress.advance, task))
-        try:
-            compare(scope, alone=chosen.alone, seed=chosen.seed)
-        except Differs as differs:
-            console.print(str(differs), markup=False, highlight=False)
+    for settings in (SETTINGS, *VERSIONS):
+        # What a version allows has little to do with resources, so a tenth of them does.
+        usual = settings == SETTINGS
+        asked, about = (subjects(), resources()) if usual else (subjects_of_versions(), resources()[::10])
+        pairs = len(asked) * len(about)
+        # As many one at a time of each settings as its share of the pairs.
+        alone = chosen.alone * len(asked) // len(subjects())
+        console.print(
+            f"versions {sorted(settings.versions)}: {len(asked):,} claims and types x {len(about):,} resources "
+            f"= {pairs:,} pairs; {alone:,} of them one at a time, chosen by seed {chosen.seed}",
+            highlight=False,
+        )
+        if not _agree(settings, asked, about, alone=alone, seed=chosen.seed, console=console):
             return 1
-    reasons = Counter(decision.reason for row in scope.wanted for decision in row)
-    console.print(", ".join(f"{reason} {number:,}" for reason, number in reasons.most_common()), highlight=False)
     for line in tally.lines():
         console.print(line, highlight=False)
     console.print(f"0 differences, {time.monotonic() - began:,.0f} s", highlight=False)
     return 0
+
+
+def _agree(
+    settings: PolicySettings,
+    asked: Sequence[Subject],
+    about: Sequence[bytes],
+    *,
+    alone: int,
+    seed: int,
+    console: Console,
+) -> bool:
+    """Compare all pairs of one rule set; whether no two deciders differ."""
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("answers"), TimeElapsedColumn(), TimeRemainingColumn())
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ManagedOpa() as opa,
+        closing(Panel(opa.url, settings, Path(folder))) as panel,
+        Progress(*columns, console=console, disable=not console.is_terminal) as progress,
+    ):
+        task = progress.add_task("", total=len(asked) * len(about) * _BATCHED + alone)
+        scope = Scope(panel, asked, about, layer="exhaustive", told=partial(progress.advance, task))
+        try:
+            compare(scope, alone=alone, seed=seed)
+        except Differs as differs:
+            console.print(str(differs), markup=False, highlight=False)
+            return False
+    reasons = Counter(decision.reason for row in scope.wanted for decision in row)
+    console.print(", ".join(f"{reason} {number:,}" for reason, number in reasons.most_common()), highlight=False)
+    return True
 
 
 if __name__ == "__main__":

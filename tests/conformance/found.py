@@ -76,7 +76,7 @@ def _beside(settings: PolicySettings, name: str, chosen: dict[str, Any], *, is_a
         "name": f"{name}-beside",
         "rules": ["R7" if is_allowed else "R1"],
         **chosen,
-        "claims": {settings.claim: {"version": 2, settings.types[0]: {}}},
+        "claims": {settings.claim: {"version": min(settings.versions), settings.types[0]: {}}},
         "type": settings.types[0] if is_allowed else "",
         "resource": {"id": "a"},
         "expect": {"allow": is_allowed, "reason": "matched" if is_allowed else "unknown_type"},
@@ -92,6 +92,8 @@ def _chosen(settings: PolicySettings) -> dict[str, Any]:
         chosen["types"] = list(settings.types)
     if settings.require_policy:
         chosen["require_policy"] = True
+    if settings.versions != usual.versions:
+        chosen["versions"] = sorted(settings.versions)
     return {"settings": chosen} if chosen else {}
 
 

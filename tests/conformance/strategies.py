@@ -163,6 +163,13 @@ MISSPELT: Final = (
     "__proto__",
     "a/b",
     "~",
+    "push",
+    "features",
+    "Push",
+    "feature",
+    "permissions",
+    "*",
+    "role",
 )
 """Members that mean nothing where they stand, and must not be taken for those that do."""
 
@@ -321,23 +328,35 @@ def descriptions(draw: Draw) -> dict[str, Any]:
 
 def policies(draw: Draw, settings: PolicySettings) -> dict[str, Any]:
     """Valid policies."""
-    version = draw(st.sampled_from((2, 2.0, Decimal("2.00"), Decimal("20e-1"), Decimal("0.2e1"))))
+    spellings = [each for version in sorted(settings.versions) for each in _SPELLINGS[version]]
+    version = draw(st.sampled_from(spellings))
     found: dict[str, Any] = {"version": version, settings.types[0]: descriptions(draw)}
     for type_ in settings.types[1:]:
         if one_in(draw, 4):
             found[type_] = descriptions(draw)
     if one_in(draw, 20):
         del found[settings.types[0]]
+    if version == _LATER and one_in(draw, 2):
+        beside = [name for name in _BESIDE if name not in settings.types]
+        found |= {name: draw(st.sampled_from(({}, {"id": 1}, {"x": []}))) for name in beside if one_in(draw, 2)}
     return found
 
 
+_LATER: Final = 3
+_BESIDE: Final = ("push", "features")
+_SPELLINGS: Final[dict[int, tuple[Any, ...]]] = {
+    2: (2, 2.0, Decimal("2.00"), Decimal("20e-1"), Decimal("0.2e1")),
+    3: (3, 3.0, Decimal("3.00"), Decimal("30e-1"), Decimal("0.3e1")),
+}
+
+
 def broken_policies(draw: Draw, settings: PolicySettings) -> Any:
-    """Invalid policy claims: valid ones in which one thing, or more, is broken; misspelt ones; those of version 1."""
+    """Policy claims that are mostly invalid: one thing, or more, is broken; misspelt ones; those of other versions."""
     policy = policies(draw, settings)
     for _ in range(draw(st.sampled_from((1, 1, 1, 2, 3)))):
         type_ = draw(st.sampled_from(settings.types))
         description = policy.get(type_, {})
-        what = draw(st.integers(0, 7))
+        what = draw(st.integers(0, 8))
         if what == 0:
             policy.pop("version", None)
         elif what == 1:
@@ -353,6 +372,12 @@ def broken_policies(draw: Draw, settings: PolicySettings) -> Any:
             policy[type_] = {**description, "id": draw(st.sampled_from((None, 1, True, [], ["a"], {}, {"a": "a"})))}
         elif what == 6:
             policy[type_] = {**description, "custom_data": draw(st.sampled_from((None, [], "", 1, False, [["a", 1]])))}
+        elif what == 7:
+            # Right where the version is 3 and the setting has it, and wrong everywhere else.
+            policy["version"] = draw(st.sampled_from((3, 2, 3.0)))
+            policy[draw(st.sampled_from(_BESIDE))] = draw(
+                st.sampled_from(({}, {"id": 1}, {"id": "a"}, None, [], "", 0))
+            )
         else:
             return draw(st.sampled_from(_not_policies(settings)))
     return policy
@@ -362,6 +387,11 @@ _FIELDS: Final = ("id", "custom_data")
 _OTHER_VERSIONS: Final[tuple[Any, ...]] = (
     1,
     3,
+    2,
+    4,
+    23,
+    "3",
+    Decimal("3.0000000000000001"),
     "2",
     True,
     None,

@@ -6,12 +6,13 @@ import random
 from typing import TYPE_CHECKING
 
 from conformance import tally
-from conformance.exhaustive import Scope, compare, resources, subjects
+from conformance.exhaustive import Scope, compare, resources, subjects, subjects_of_versions
 
 if TYPE_CHECKING:
     from conformance.deciders import Panel
 
 SUBJECTS = 80
+RESOURCES = 60
 ALONE = 300
 
 
@@ -19,6 +20,13 @@ def test_every_decider_gives_the_answers_of_the_reference(panels: dict[str, Pane
     chosen = random.Random(tally.seed()).sample(subjects(), SUBJECTS)
     scope = Scope(panels["default"], chosen, resources(), layer="exhaustive slice")
     assert scope.pairs >= 50_000
+    compare(scope, alone=ALONE, seed=tally.seed())
+
+
+def test_every_decider_gives_the_answers_of_the_reference_for_both_versions(panels: dict[str, Panel]) -> None:
+    chosen = random.Random(tally.seed())
+    asked, about = chosen.sample(subjects_of_versions(), SUBJECTS), chosen.sample(resources(), RESOURCES)
+    scope = Scope(panels["versions"], asked, about, layer="exhaustive slice, both versions")
     compare(scope, alone=ALONE, seed=tally.seed())
 
 

@@ -15,12 +15,14 @@ from bridge.engines.wasm_pool import Compiled
 from bridge.opa import run_opa
 from bridge.policy import PolicySettings
 from bridge.rendering import (
+    PREBUILT,
     RuleSet,
     TokenChecks,
     build_wasm,
     default_wasm,
     entrypoints,
     fingerprint,
+    prebuilt_wasm,
     rego_root,
     render,
 )
@@ -46,6 +48,8 @@ WITHOUT_TOKENS = {
     "other claim": RuleSet(policy=PolicySettings(claim="https://acme.example/policy")),
     "odd claim": RuleSet(policy=PolicySettings(claim='a"b\\n`{{ x }}{% y %}#é😀')),
     "required": RuleSet(policy=PolicySettings(require_policy=True)),
+    "version 3": RuleSet(policy=PolicySettings(versions=frozenset({3}))),
+    "both versions": RuleSet(policy=PolicySettings(versions=frozenset({2, 3}))),
 }
 WITH_TOKENS = {
     "PEM": RuleSet(token=CHECKS),
@@ -95,8 +99,15 @@ def test_the_committed_modules_are_the_rendered_ones():
         assert committed[path] == text, f"rego/{path} {STALE}"
 
 
-def test_the_committed_wasm_is_the_built_one(pinned_opa):
-    assert default_wasm().read_bytes() == build_wasm(RuleSet(), executable=pinned_opa), f"policy.wasm {STALE}"
+@pytest.mark.parametrize("rule_set", PREBUILT, ids=lambda rule_set: prebuilt_wasm(rule_set).stem)
+def test_the_committed_wasm_is_the_built_one(pinned_opa, rule_set):
+    path = prebuilt_wasm(rule_set)
+    assert path.read_bytes() == build_wasm(rule_set, executable=pinned_opa), f"{path.name} {STALE}"
+
+
+def test_no_other_wasm_is_committed():
+    assert {prebuilt_wasm(rule_set) for rule_set in PREBUILT} == set(rego_root().rglob("*.wasm"))
+    assert default_wasm() == prebuilt_wasm(RuleSet())
 
 
 def test_each_module_has_its_test_beside_it():
@@ -186,7 +197,8 @@ def test_rendered_modules_read_like_documentation(folder, opa_executable, reques
         "settings.claim",
         "settings.fingerprint",
     ]
-    public += ["settings.require_policy", "settings.types", "allow", "answer", "decision", "decisions", "held", "list"]
+    public += ["settings.require_policy", "settings.types", "settings.versions"]
+    public += ["allow", "answer", "decision", "decisions", "held", "list"]
     public += [f"index.{name}" for name in ("all_ids", "length", "page", "page_of", "posting", "size", "small")]
     public += ["listing.of", "resource.current", "resource.state", "store.view"]
     public += ["token.of"] if rule_set.token is not None else []
@@ -267,4 +279,5 @@ def test_the_rendered_fingerprint_is_the_rule_sets_own(folder, opa_executable, r
         "fingerprint": fingerprint(rule_set),
         "require_policy": rule_set.policy.require_policy,
         "types": sorted(rule_set.policy.types),
+        "versions": sorted(rule_set.policy.versions),
     }

@@ -180,7 +180,9 @@ def accepted(**given_settings):
     """The rule set of these settings, or None where it is refused as it must be."""
     try:
         claim = {
-            name: given_settings.pop(name) for name in ("claim", "types", "require_policy") if name in given_settings
+            name: given_settings.pop(name)
+            for name in ("claim", "types", "require_policy", "versions")
+            if name in given_settings
         }
         return RuleSet(policy=PolicySettings(**claim), **given_settings)
     except InvalidSetting as refused:
@@ -462,6 +464,7 @@ def assert_nothing_else_is_there(opa, rule_set):
         "fingerprint": fingerprint(rule_set),
         "require_policy": rule_set.policy.require_policy,
         "types": sorted(rule_set.policy.types),
+        "versions": sorted(rule_set.policy.versions),
     }
     assert opa.opa.get_data(data).keys() == set(rule_set.policy.types)
     for type_, resources in stored_in(rule_set.policy.types).items():
@@ -535,6 +538,7 @@ HARD = {
         "claim": 'https://a.example/"policy"/~1/{{ claim }}\ufeff',
         "types": ("resources", "revision", "Revision", "policy"),
         "require_policy": True,
+        "versions": frozenset({2, 3}),
     },
 }
 
@@ -554,12 +558,12 @@ def test_hostile_settings_mean_exactly_what_they_say(server):
         data=st.lists(MOSTLY_WORDS, min_size=1, max_size=3).map(".".join),
         claim=TEXTS.map(lambda text: "".join(char for char in text if category(char) not in ("Cc", "Cs"))),
         types=st.lists(TYPES, min_size=1, max_size=4, unique=True).map(tuple),
-        require_policy=st.booleans(),
+        others=st.fixed_dictionaries(
+            {"require_policy": st.booleans(), "versions": st.sampled_from((frozenset({2}), frozenset({2, 3})))}
+        ),
     )
-    def ask(package, data, claim, types, require_policy):
-        rule_set = accepted(
-            package_root=package, data_root=data, claim=claim, types=types, require_policy=require_policy
-        )
+    def ask(package, data, claim, types, others):
+        rule_set = accepted(package_root=package, data_root=data, claim=claim, types=types, **others)
         assume(rule_set is not None)
         mean_exactly_that(server, rule_set)
 

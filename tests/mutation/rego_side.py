@@ -46,6 +46,7 @@ else := {
     "claim": case.settings.claim,
     "types": {type | some type in case.settings.types},
     "require_policy": case.settings.require_policy,
+    "versions": {version | some version in case.settings.versions},
     "fingerprint": "",
 }
 
@@ -270,7 +271,12 @@ def _asked(case: Case) -> bytes:
         if text is not None:
             stored.setdefault(type_, {})[id_] = text
     settings = case.settings
-    chosen = {"claim": settings.claim, "types": list(settings.types), "require_policy": settings.require_policy}
+    chosen = {
+        "claim": settings.claim,
+        "types": list(settings.types),
+        "require_policy": settings.require_policy,
+        "versions": sorted(settings.versions),
+    }
     return b'{"input":%b,"batch":%b,"stored":%b,"settings":%b}' % (
         _single(case),
         _batch(case),

@@ -102,10 +102,12 @@ def test_a_decimal_that_is_two_is_version_two():
     assert isinstance(parse_policy({"version": Decimal(2)}), Policy)
 
 
-def test_a_boolean_is_no_version_whatever_number_it_is_in_python(monkeypatch):
-    monkeypatch.setattr(policy, "SUPPORTED_VERSION", 1)
-    assert isinstance(parse_policy({"version": 1}), Policy)
-    assert parse_policy({"version": True}) == InvalidPolicy((Violation("/version", "version_unsupported"),))
+def test_a_boolean_is_no_version_whatever_number_it_is_in_python():
+    one = frozenset({1})
+    assert isinstance(parse_policy({"version": 1}, versions=one), Policy)
+    assert parse_policy({"version": True}, versions=one) == InvalidPolicy(
+        (Violation("/version", "version_unsupported"),)
+    )
 
 
 # R11
@@ -147,6 +149,14 @@ def test_what_is_no_resource_says_why(value, cause):
         ({"types": ("a", "version")}, "a resource type cannot be called `version`, nor be empty"),
         ({"types": ("",)}, "a resource type cannot be called `version`, nor be empty"),
         ({"require_policy": 1}, "require_policy must be True or False"),
+        *(
+            ({"versions": versions}, "the versions must be 2, 3 or both, as integers")
+            for versions in ((), frozenset(), {1}, {2, 4}, {2.0}, (True, 2), ["2"], (Decimal(2),), ([2],), (None,))
+        ),
+        *(
+            ({"versions": versions}, "the versions must be a set, such as frozenset({2, 3})")
+            for versions in (2, "23", None, {2: 3}, range(2, 4), b"\x02", {2: 0}.keys())
+        ),
     ],
 )
 def test_settings_that_cannot_be_used_say_why(settings, cause):

@@ -75,6 +75,77 @@ def test_version_two_is_two_however_it_is_written(text):
     assert isinstance(parse_policy(parse('{"version":' + text + "}")), Policy)
 
 
+# R8, "Versions"
+
+BOTH, ONLY = frozenset({2, 3}), frozenset({3})
+UNKNOWN = [("/features", "unknown_resource_type"), ("/push", "unknown_resource_type")]
+
+
+@pytest.mark.parametrize(
+    ("versions", "claim", "expected"),
+    [
+        (BOTH, {"version": 3}, []),
+        (BOTH, {"version": 2}, []),
+        (ONLY, {"version": 3, "devices": {}, "push": {"id": 1}, "features": {"x": []}}, []),
+        (BOTH, {"version": 3, "push": {"id": 1}, "features": {"x": []}}, []),
+        (ONLY, {"version": 2}, [("/version", "version_unsupported")]),
+        (BOTH, {"version": 4}, [("/version", "version_unsupported")]),
+        (BOTH, {"version": True}, [("/version", "version_unsupported")]),
+        (BOTH, {"version": [3]}, [("/version", "version_unsupported")]),
+        (BOTH, {"version": "3"}, [("/version", "version_unsupported")]),
+        (BOTH, {"version": 2, "push": {}, "features": {}}, UNKNOWN),
+        (BOTH, {"push": {}, "features": {}}, [*UNKNOWN, ("/version", "version_missing")]),
+        (ONLY, {"version": 2, "push": {}, "features": {}}, [*UNKNOWN, ("/version", "version_unsupported")]),
+        (BOTH, {"version": 3, "push": [], "features": None}, [(where, "not_an_object") for where, _ in UNKNOWN]),
+        (BOTH, {"version": 3, "Push": {}, "*": {}}, [("/*", UNKNOWN[0][1]), ("/Push", UNKNOWN[0][1])]),
+        (BOTH, {"version": 3, "devices": {"permissions": []}}, [("/devices/permissions", "unknown_field")]),
+    ],
+    ids=str,
+)
+def test_version_three_is_valid_where_the_setting_has_it(versions, claim, expected):
+    found = parse_policy(claim, versions=versions)
+    assert ([(v.pointer, v.code) for v in found.violations] if isinstance(found, InvalidPolicy) else []) == expected
+
+
+def test_by_default_version_three_and_what_it_may_have_are_violations():
+    assert violations({"version": 3, "push": {}, "features": {}}) == [*UNKNOWN, ("/version", "version_unsupported")]
+
+
+@pytest.mark.parametrize("text", ["3", "3.0", "3e0", "0.3e1", "30e-1"])
+def test_version_three_is_three_however_it_is_written(text):
+    claim = parse('{"version":' + text + ', "push": {}}')
+    assert isinstance(parse_policy(claim, versions=BOTH), Policy)
+
+
+def test_what_stands_beside_the_types_grants_nothing():
+    policy = parse_policy({"version": 3, "devices": {}, "push": {}, "features": {}}, versions=BOTH)
+    assert isinstance(policy, Policy)
+    assert policy.descriptions.keys() == {"devices"}
+
+
+def test_a_configured_type_is_one_whatever_version_three_says_of_its_name():
+    claim = {"version": 3, "push": {"id": 1}, "features": {"id": 1}}
+    found = parse_policy(claim, ("push",), BOTH)
+    assert found == InvalidPolicy((Violation("/push/id", "not_a_string"),))
+    policy = parse_policy({"version": 3, "push": {"id": "a"}}, ("push",), BOTH)
+    assert isinstance(policy, Policy)
+    assert policy.descriptions["push"].id == "a"
+
+
+def test_the_reference_decides_by_the_versions_of_the_settings():
+    request = {"claims": {"policy": {"version": 3, "devices": {}}}, "type": "devices", "resource": DEVICE}
+    assert decide(request).reason is Reason.INVALID_POLICY
+    assert decide(request, PolicySettings(versions=BOTH)).reason is Reason.MATCHED
+
+
+@pytest.mark.parametrize("given", [{2, 3}, (3, 2), [2, 3, 2], frozenset({2, 3})], ids=str)
+def test_versions_become_a_frozenset(given):
+    settings = PolicySettings(versions=given)
+    assert settings.versions == {2, 3}
+    assert type(settings.versions) is frozenset
+    assert hash(settings) == hash(PolicySettings(versions=frozenset({2, 3})))
+
+
 def test_a_policy_has_a_description_for_each_type_it_names():
     policy = parse_policy({"version": 2, "devices": {"id": "d1"}, "sessions": {"custom_data": {"a": 1}}})
     assert isinstance(policy, Policy)

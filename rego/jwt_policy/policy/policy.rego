@@ -23,18 +23,25 @@ violations(claim) := [{"pointer": "", "code": "not_an_object"}] if {
 _version(claim) := {["/version", "version_missing"]} if {
 	not "version" in object.keys(claim)
 } else := set() if {
-	claim.version == 2
+	some version in settings.versions
+	claim.version == version
 } else := {["/version", "version_unsupported"]}
 
 # R8.4
 _types(claim) := {[pointer.of([name]), "unknown_resource_type"] |
-	some name in ((object.keys(claim) - settings.types) - {"version"})
+	some name in (((object.keys(claim) - settings.types) - {"version"}) - _beside(claim))
 }
 
-# R8.5, R8.6
-_members(claim) := {[pointer.of([type]), "not_an_object"] |
-	some type in settings.types
-	not is_object(object.get(claim, type, {}))
+# What may stand beside the resource types, and grants nothing.
+_beside(claim) := {"push", "features"} if {
+	3 in settings.versions
+	claim.version == 3
+} else := set()
+
+# R8.5, R8.6; and R8.4 beside the types
+_members(claim) := {[pointer.of([name]), "not_an_object"] |
+	some name in (settings.types | _beside(claim))
+	not is_object(object.get(claim, name, {}))
 } | {[pointer.of([type, name]), "unknown_field"] |
 	some type in settings.types
 	is_object(claim[type])

@@ -1,6 +1,7 @@
 package jwt_policy.policy_test
 
 import data.jwt_policy.policy
+import data.jwt_policy.settings
 
 _version_missing := [{"pointer": "/version", "code": "version_missing"}]
 
@@ -71,6 +72,76 @@ test_a_type_has_one_spelling if {
 		{"pointer": "/devices ", "code": "unknown_resource_type"},
 		{"pointer": "/sessions~1", "code": "unknown_resource_type"},
 	]
+}
+
+# Versions
+
+_versions_of_the_claim(versions) := [version |
+	some version in [1, 2, 3, 4]
+	policy.violations({"version": version}) == [] with settings.versions as versions
+]
+
+test_the_versions_are_a_setting if {
+	_versions_of_the_claim({2}) == [2]
+	_versions_of_the_claim({3}) == [3]
+	_versions_of_the_claim({2, 3}) == [2, 3]
+}
+
+test_three_may_be_written_otherwise if {
+	policy.violations({"version": 3.0, "push": {}}) == [] with settings.versions as {2, 3}
+	policy.violations({"version": 30e-1, "push": {}}) == [] with settings.versions as {2, 3}
+}
+
+_other := {"push": {"id": 1}, "features": {"x": []}}
+
+_unknown := [
+	{"pointer": "/features", "code": "unknown_resource_type"},
+	{"pointer": "/push", "code": "unknown_resource_type"},
+]
+
+test_push_and_features_may_stand_in_version_three if {
+	claim := object.union(_other, {"version": 3})
+	policy.violations(claim) == [] with settings.versions as {3}
+	policy.violations(claim) == [] with settings.versions as {2, 3}
+	policy.violations(claim) == array.concat(_unknown, _version_unsupported)
+}
+
+test_push_and_features_are_unknown_in_version_two if {
+	claim := object.union(_other, {"version": 2})
+	policy.violations(claim) == _unknown
+	policy.violations(claim) == _unknown with settings.versions as {2, 3}
+	policy.violations(claim) == array.concat(_unknown, _version_unsupported) with settings.versions as {3}
+}
+
+test_push_and_features_are_unknown_without_a_version if {
+	policy.violations(_other) == array.concat(_unknown, _version_missing) with settings.versions as {2, 3}
+}
+
+test_push_and_features_must_be_objects if {
+	values := [null, false, true, 0, "", "{}", [], [{}]]
+	found := [broken |
+		some value in values
+		broken := policy.violations({"version": 3, "push": value, "features": value}) with settings.versions as {2, 3}
+	]
+	found == [[{"pointer": "/features", "code": "not_an_object"}, {"pointer": "/push", "code": "not_an_object"}] |
+		some _ in values
+	]
+}
+
+test_a_configured_type_of_that_name_is_one if {
+	found := policy.violations({"version": 3, "push": {"a": 1}, "features": {"a": 1}}) with settings.versions as {2, 3}
+		with settings.types as {"push"}
+	found == [{"pointer": "/push/a", "code": "unknown_field"}]
+}
+
+test_nothing_else_may_stand_in_version_three if {
+	claim := {"version": 3, "Push": {}, "*": {}, "role": "a", "devices": {"permissions": []}}
+	policy.violations(claim) == [
+		{"pointer": "/*", "code": "unknown_resource_type"},
+		{"pointer": "/Push", "code": "unknown_resource_type"},
+		{"pointer": "/devices/permissions", "code": "unknown_field"},
+		{"pointer": "/role", "code": "unknown_resource_type"},
+	] with settings.versions as {2, 3}
 }
 
 # R8.5

@@ -20,6 +20,12 @@ types := {"devices", "sessions"}
 require_policy := false
 
 # METADATA
+# title: The versions of the policy claim that are valid
+# custom:
+#   rules: [R8.3, R8.4]
+versions := {2}
+
+# METADATA
 # title: The fingerprint of these settings and of the rules
 # description: A bridge whose own fingerprint is another one refuses to decide with these rules.
-fingerprint := "e2e9214084d1ff7f42680632202213818682ca22b04c875065af32b54f2998db"
+fingerprint := "527620a6cd2902a2739cab4d40c0a5e04aaad16d4fe9246784ae2d6f6d483b18"

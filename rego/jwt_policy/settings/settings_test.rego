@@ -8,4 +8,6 @@ test_the_types_are_devices_and_sessions if settings.types == {"devices", "sessio
 
 test_a_token_without_a_policy_is_not_limited if settings.require_policy == false
 
+test_version_two_alone_is_valid if settings.versions == {2}
+
 test_the_fingerprint_is_a_hash if regex.match(`^[0-9a-f]{64}$`, settings.fingerprint)
