@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Self
 
 from bridge.asking import Several, Subject, checked_on_error, denial, needed, type_text
-from bridge.engines import WasmEngine
+from bridge.engines import OpaEngine, WasmEngine
 from bridge.errors import EngineFault, Misuse, PushRefused
 from bridge.explaining import Explanation, explanation
 from bridge.freshness import refuse_stale, revision_number
@@ -14,7 +14,7 @@ from bridge.resources import Collected, from_objects, push, sync
 from bridge.strict_json import ABSENT, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from types import TracebackType
 
     from bridge.decision import Decision
@@ -256,13 +256,25 @@ class PolicyBridge:
             listed: Listing = stop.value
             return listed
 
-    def install(self) -> None:
+    def install(self, *, replace: Collection[str] = ()) -> None:
         """Bring the rules to the engine, and make sure that they answer.
 
+        Args:
+            replace: Ids of foreign modules and data in their place on an OPA, which are removed; as
+                `ForeignContent.ids` has them.
+
         Raises:
+            ForeignContent: There are others; nothing was changed.
+            OwnedByBundle: A bundle owns the place on the OPA; nothing was changed.
             EngineFault: They could not be installed, or do not answer as they must.
+            Misuse: Something is to be replaced where there is no OPA.
         """
-        self.engine.install()
+        if not replace:
+            self.engine.install()
+        elif isinstance(self.engine, OpaEngine):
+            self.engine.install(replace=replace)
+        else:
+            raise Misuse(f"the {self.engine.name} engine has nothing to replace: that is for an OPA server")
 
     def close(self) -> None:
         """Let go of the engine's connections and memory."""

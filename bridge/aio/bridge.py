@@ -15,7 +15,7 @@ from bridge.strict_json import ABSENT
 from bridge.tokens import JwkSet, StaticKey, TokenVerifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from types import TracebackType
     from typing import TypeVar
 
@@ -153,9 +153,9 @@ class AsyncPolicyBridge:
         """Remove some resources, all at once or none; as `PolicyBridge.delete`."""
         return await asyncio.to_thread(self._waiting.delete, type_, ids)
 
-    async def install(self) -> None:
+    async def install(self, *, replace: Collection[str] = ()) -> None:
         """Bring the rules to OPA, and make sure that they answer; as `PolicyBridge.install`."""
-        await asyncio.to_thread(self._waiting.install)
+        await asyncio.to_thread(self._waiting.install, replace=replace)
 
     async def close(self) -> None:
         """Close the engine's connections."""

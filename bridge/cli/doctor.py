@@ -1,15 +1,22 @@
 """`jwt-bridge doctor`: whether what an OPA has of pushed resources is whole."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bridge.cli.ending import Exit, told_errors
-from bridge.cli.options import OpaOptions, RuleSetOptions
+from bridge.cli.options import OpaOptions, RuleSetOptions, TokenOptions
 from bridge.cli.progress import sending
 from bridge.cli.terminal import complain, say
-from bridge.errors import Misuse, ResourcesLost
+from bridge.decision import Request
+from bridge.engines import OpaEngine
+from bridge.engines.examination import rules_findings
+from bridge.errors import Misuse, OwnedByBundle, ResourcesLost, RulesDiffer, RulesNotInstalled
 from bridge.resources import OpaStore
+
+if TYPE_CHECKING:
+    from bridge.opa import OpaClient
+    from bridge.rendering import RuleSet
 
 _MOST_TOLD = 20
 
@@ -23,10 +30,13 @@ def doctor(
     verbose: Annotated[bool, typer.Option("--verbose", help="Tell everything that is found.")] = False,
     opa: OpaOptions,
     rules: RuleSetOptions,
+    tokens: TokenOptions,
 ) -> None:
-    r"""Count all anew that an OPA's index and digests say of the pushed resources; it reads, and changes nothing.
+    r"""Examine the rules of an OPA, and count all anew that its index and digests say of the pushed resources.
 
-    `jwt-bridge push` mends what is found.
+    It reads, and changes nothing. Rules that are missing, half-installed or of another release, and modules and data of
+    others in their place, are found; `jwt-bridge install` mends those. `jwt-bridge push` mends what is found of
+    resources. An OPA that is too old is an error.
 
     Exit status: 0 when all is well, 1 when something is not, 2 for misuse, 3 when OPA failed or has lost the
     resources, or they changed meanwhile.
@@ -35,7 +45,7 @@ def doctor(
       jwt-bridge doctor --opa-url http://127.0.0.1:8181
     """
     with told_errors():
-        rule_set = rules.rule_set()
+        rule_set = rules.rule_set(tokens.token_checks())
         chosen = types or list(rule_set.policy.types)
         for type_ in chosen:
             if type_ not in rule_set.policy.types:
@@ -45,6 +55,7 @@ def doctor(
             root = tuple(rule_set.data_root.split("."))
             client.require_version((*root, chosen[0], "state"))
             store = OpaStore(client, root, rule_set.policy.types)
+            worst = max(worst, _tell_rules(client, rule_set))
             for type_ in chosen:
                 try:
                     with sending(None) as told:
@@ -63,3 +74,20 @@ def doctor(
                 if found.findings:
                     worst = max(worst, Exit.DENIED)
         raise typer.Exit(worst)
+
+
+def _tell_rules(client: "OpaClient", rule_set: "RuleSet") -> Exit:
+    """Say what is wrong with the rules."""
+    try:
+        found = rules_findings(client, rule_set)
+    except OwnedByBundle as owned:
+        say(f"rules: they are those of the bundle `{owned.bundle}`, of which only the fingerprint can be told")
+        try:
+            OpaEngine(client, rule_set).decide([Request(claims=None, type=None)])
+            found = []
+        except (RulesDiffer, RulesNotInstalled) as fault:
+            found = [str(fault)]
+    say(f"rules at data.{rule_set.package_root}: {f'{len(found):,} found' if found else 'all is well'}")
+    for finding in found:
+        say(f"  {finding}")
+    return Exit.DENIED if found else Exit.OK

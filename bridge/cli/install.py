@@ -1,5 +1,9 @@
 """`jwt-bridge install`: the rules to an OPA."""
 
+from typing import Annotated
+
+import typer
+
 from bridge.cli.ending import told_errors
 from bridge.cli.options import OpaOptions, RuleSetOptions, TokenOptions
 from bridge.cli.terminal import say
@@ -8,10 +12,30 @@ from bridge.engines import OpaEngine
 from bridge.rendering import entrypoints, fingerprint, render
 
 
-def install(*, opa: OpaOptions, rules: RuleSetOptions, tokens: TokenOptions) -> None:
+def install(
+    *,
+    replace: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--replace",
+            metavar="ID",
+            help="Remove this module or data of others that lies in the rules' place; once for each.",
+        ),
+    ] = None,
+    opa: OpaOptions,
+    rules: RuleSetOptions,
+    tokens: TokenOptions,
+) -> None:
     r"""Upload the rules to an OPA, and make sure that they compiled and answer.
 
     With --key or --jwks the rules verify tokens themselves, and are asked with a `token` in place of `claims`.
+
+    Rules of an earlier release or of other settings are replaced, so that nobody ever decides by a mixture; if the new
+    ones cannot be installed, the earlier ones are put back. Modules and data of others in the rules' place are refused
+    with their ids, and nothing is changed; --replace removes exactly what it names. This needs an operator's rights on
+    the OPA: to list, write and delete policies, and to ask a query of one's own (POST /v1/query).
+
+    Exit status: 0 when the rules answer, 2 for misuse, 3 when OPA failed, or has what is not to be replaced.
 
     Examples:
       jwt-bridge install --opa-url http://127.0.0.1:8181
@@ -23,7 +47,7 @@ def install(*, opa: OpaOptions, rules: RuleSetOptions, tokens: TokenOptions) -> 
     with told_errors():
         rule_set = rules.rule_set(tokens.token_checks())
         with opa.client() as client:
-            PolicyBridge(OpaEngine(client, rule_set)).install()
+            PolicyBridge(OpaEngine(client, rule_set)).install(replace=replace or ())
             say(f"installed on {client.url}, and they answer: {len(render(rule_set))} modules")
         say(f"  package      {rule_set.package_root}")
         say(f"  data         {rule_set.data_root}")

@@ -5,7 +5,15 @@ A `RuleSet` holds the settings; `render` gives its modules. No setting is ever p
 """
 
 from bridge.rendering.files import default_wasm, rego_root
-from bridge.rendering.modules import Module, entrypoints, fingerprint, module_paths, render
+from bridge.rendering.modules import (
+    Module,
+    entrypoints,
+    fingerprint,
+    is_rendered,
+    module_paths,
+    render,
+    settings_path,
+)
 from bridge.rendering.rule_set import RuleSet, TokenChecks
 from bridge.rendering.wasm import build_wasm
 
@@ -17,7 +25,9 @@ __all__ = [
     "default_wasm",
     "entrypoints",
     "fingerprint",
+    "is_rendered",
     "module_paths",
     "rego_root",
     "render",
+    "settings_path",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import BadAnswer, EngineFault, Misuse
-from bridge.resources.state import State
+from bridge.resources.state import State, foreign
 from bridge.resources.store import next_revision
 from bridge.strict_json import ABSENT, Absent
 
@@ -51,10 +51,14 @@ class Documents:
 
         Raises:
             LayoutDiffers: It is of a later layout.
-            EngineFault: OPA cannot be reached, or refuses, or what it has is no such document.
+            ForeignContent: No bridge wrote it.
+            EngineFault: OPA cannot be reached, or refuses.
         """
         found = self.opa.get_data((*self.path(type_), "state"))
-        return None if found is ABSENT else State.read(type_, found)
+        try:
+            return None if found is ABSENT else State.read(type_, found)
+        except BadAnswer:
+            raise foreign(self.path(type_)) from None
 
     def get(self, path: tuple[str, ...]) -> Value | Absent:
         """A document that may be large, or `ABSENT`."""

@@ -17,7 +17,7 @@ from bridge.resources import layout
 from bridge.resources.generation import parts
 from bridge.resources.patch import Patch, add, remove
 from bridge.resources.prepared import prepare
-from bridge.resources.state import Mark, State, current, first_state
+from bridge.resources.state import Mark, State, current, first_state, foreign
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -60,8 +60,7 @@ class Pushes:
             if state is None:
                 mark = Mark.new()
                 if not self._documents.opa.create_data(path, first_state(mark)):
-                    if self._documents.look(type_) is None:
-                        self._documents.opa.delete_data(path)  # it is none of a bridge's
+                    self._refuse_foreign(type_)
                     continue
                 state = self._documents.look(type_)
                 if state is None or mark.name not in state.marks:
@@ -117,10 +116,18 @@ class Pushes:
         return mark
 
     def _create(self, type_: str) -> None:
-        """Make the type's document, in place of anything that is none."""
+        """Make the type's document, unless somebody else has made it meanwhile."""
+        if not self._documents.opa.create_data(self._documents.path(type_), first_state()):
+            self._refuse_foreign(type_)
+
+    def _refuse_foreign(self, type_: str) -> None:
+        """Raise where a document stands in the way that no bridge wrote."""
         path = self._documents.path(type_)
-        if not self._documents.opa.create_data(path, first_state()) and self._documents.look(type_) is None:
-            self._documents.opa.delete_data(path)
+        # Between two looks another bridge may have made it, or taken it away: then it is the caller's turn again.
+        for _ in range(2):
+            if self._documents.look(type_) is not None or self._documents.opa.create_data(path, first_state()):
+                return
+        raise foreign(path)
 
     def _push(self, type_: str, state: State, mark: Mark, prepared: Prepared, told: Callable[[int], None]) -> str:
         """Fill the generation of a push that has begun, and make it current."""
