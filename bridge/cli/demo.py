@@ -17,7 +17,7 @@ from bridge.cli.ending import Exit, end, told_errors
 from bridge.cli.guest import guest_engine
 from bridge.cli.sample import EXAMPLES, RESOURCES, SPARE
 from bridge.cli.terminal import printable, say
-from bridge.cli.written import write_files
+from bridge.cli.written import after_writing, write_files
 from bridge.client import PolicyBridge
 from bridge.engines import WasmEngine
 from bridge.errors import BridgeError, EngineFault, InvalidSetting, OpaMissing
@@ -64,22 +64,30 @@ def demo(
       jwt-bridge demo
       jwt-bridge demo --out try-it
     """
-    from bridge.cli import verdicts  # noqa: PLC0415 - rich is slow to import, and only needed here
-
     with told_errors():
         verifier, pem, (tokens, spare) = _signed()
         if out is not None:
-            write_files(handout.files(out, pem, spare, tokens), handout.is_earlier)
-        with PolicyBridge(WasmEngine(), verifier=verifier) as bridge:
-            decisions = _decided(bridge, tokens, by_id=False)
-        say("Five tokens, signed by a key made just now (RS256), and verified:\n")
-        say(verdicts.policies())
-        say("What they let their bearers access, by the Rego rules in this process (Wasm).")
-        say("By mark, reason and meaning:\n")
-        say(verdicts.matrix(_rows(decisions)))
-        _ask_opa(verifier, tokens, decisions)
-        if out is not None:
-            say("\n" + handout.told(out, audience=_AUDIENCE, issuer=_LICENSE, hours=_HOURS))
+            files = handout.files(out, pem, spare, tokens)
+            write_files(files, lambda _, there, new: handout.is_earlier(there, new))
+            with after_writing(files):
+                _show(verifier, tokens)
+                say("\n" + handout.told(out, audience=_AUDIENCE, issuer=_LICENSE, hours=_HOURS))
+        else:
+            _show(verifier, tokens)
+
+
+def _show(verifier: TokenVerifier, tokens: Sequence[str]) -> None:
+    """Say what each token lets its bearer access, and that all who are asked agree."""
+    from bridge.cli import verdicts  # noqa: PLC0415 - rich is slow to import, and only needed here
+
+    with PolicyBridge(WasmEngine(), verifier=verifier) as bridge:
+        decisions = _decided(bridge, tokens, by_id=False)
+    say("Five tokens, signed by a key made just now (RS256), and verified:\n")
+    say(verdicts.policies())
+    say("What they let their bearers access, by the Rego rules in this process (Wasm).")
+    say("By mark, reason and meaning:\n")
+    say(verdicts.matrix(_rows(decisions)))
+    _ask_opa(verifier, tokens, decisions)
 
 
 def _signed() -> tuple[TokenVerifier, bytes, tuple[list[str], str]]:

@@ -52,11 +52,11 @@ def told_errors() -> Iterator[None]:
         except BridgeError as error:
             end(str(error), Exit.MISUSE)
         except BrokenPipeError:
-            _forget_output()
+            forget_output()
             raise typer.Exit(Exit.PIPE) from None
         except OSError as error:
             if error.filename is None:  # such as a full disk behind standard output
-                _forget_output()
+                forget_output()
             name = f"`{error.filename}`: " if error.filename is not None else ""
             end(f"{name}{(error.strerror or str(error)).lower()}", Exit.MISUSE)
         except _Terminated:
@@ -83,7 +83,7 @@ def _told_warnings() -> Iterator[None]:
         log.removeHandler(handler)
 
 
-def _forget_output() -> None:
+def forget_output() -> None:
     """Keep Python from complaining once more when it flushes at its end."""
     if sys.stdout is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

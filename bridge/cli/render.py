@@ -8,9 +8,15 @@ import typer
 from bridge.cli.ending import told_errors
 from bridge.cli.options import RuleSetOptions, TokenOptions
 from bridge.cli.terminal import say
-from bridge.cli.written import remove_module, write_files
+from bridge.cli.written import (
+    after_writing,
+    is_earlier_rendering,
+    refuse_nested_rules,
+    stale_modules,
+    write_files,
+)
 from bridge.errors import Misuse
-from bridge.rendering import RuleSet, build_wasm, default_wasm, fingerprint, module_paths, rego_root
+from bridge.rendering import RuleSet, build_wasm, default_wasm, fingerprint, rego_root, settings_path
 from bridge.rendering import render as modules_of
 
 
@@ -46,7 +52,9 @@ def render(
 
     With --key or --jwks the rules verify tokens themselves; such rules run on an OPA server only.
 
-    Files of an earlier run are replaced; a file that is something else is left alone, and nothing is written then.
+    Files of an earlier run are replaced; a file that is something else is left alone, and nothing is written then. So
+    are rules whose package root lies above or below this one. The module with the fingerprint is written last: without
+    it, no bridge takes the others for a rule set.
 
     Examples:
       jwt-bridge render --package-root acme.jwt_policy --out policies
@@ -62,17 +70,20 @@ def render(
             out, wasm = write, write / default_wasm().relative_to(rego_root())
         modules = modules_of(rule_set)
         files = {} if out is None else {out / module.path: module.text.encode() for module in modules}
+        stale: list[Path] = []
+        if out is not None:
+            refuse_nested_rules(out, rule_set.package_root)
+            stale = stale_modules(out, rule_set.package_root, (module.path for module in modules))
         if wasm is not None:
             files[wasm] = build_wasm(rule_set, executable=opa)
-        write_files(files)
-        stale = set() if out is None else module_paths(rule_set) - {module.path for module in modules}
-        for path, data in files.items():
-            say(f"{path}  {len(data):,} bytes")
-        for name in sorted(stale):
-            assert out is not None
-            if remove_module(out / name, ".".join(Path(name).parts[:-1])):
-                say(f"{out / name}  removed: it is from an earlier run, and these rules have no such module")
-        if files:
-            say(f"fingerprint {fingerprint(rule_set)}")
-        else:
+        is_earlier = is_earlier_rendering(out, rule_set.package_root)
+        write_files(files, is_earlier, last=None if out is None else out / settings_path(rule_set), stale=stale)
+        with after_writing(files):
+            for path, data in files.items():
+                say(f"{path}  {len(data):,} bytes")
+            for path in stale:
+                say(f"{path}  removed: it is from an earlier run, and these rules have no such module")
+            if files:
+                say(f"fingerprint {fingerprint(rule_set)}")
+        if not files:
             say("\n".join(f"# ----- {module.path}\n\n{module.text}" for module in modules).removesuffix("\n"))

@@ -11,6 +11,7 @@ from bridge.rendering.modules import (
     fingerprint,
     is_rendered,
     module_paths,
+    paths_of,
     render,
     settings_path,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "fingerprint",
     "is_rendered",
     "module_paths",
+    "paths_of",
     "rego_root",
     "render",
     "settings_path",

@@ -60,8 +60,13 @@ def entrypoints(rule_set: RuleSet) -> tuple[str, ...]:
 
 def module_paths(rule_set: RuleSet) -> frozenset[str]:
     """The paths of all modules that a rule set of this package root may have, with or without token checks."""
-    folder = rule_set.package_root.replace(".", "/")
-    return frozenset(f"{folder}/{name}/{name}.rego" for name in (*_BELOW, _FOR_TOKENS)) | {_main_path(rule_set)}
+    return paths_of(rule_set.package_root)
+
+
+def paths_of(package_root: str) -> frozenset[str]:
+    """The paths of all modules that any rule set of this package root may have."""
+    folder = package_root.replace(".", "/")
+    return frozenset(f"{folder}/{name}/{name}.rego" for name in (*_BELOW, _FOR_TOKENS)) | {_main_path(package_root)}
 
 
 def settings_path(rule_set: RuleSet) -> str:
@@ -98,8 +103,8 @@ def _opening(template: str) -> str:
     return "".join(lines[:2])
 
 
-def _main_path(rule_set: RuleSet) -> str:
-    names = rule_set.package_root.split(".")
+def _main_path(package_root: str) -> str:
+    names = package_root.split(".")
     return "/".join([*names, names[-1]]) + ".rego"
 
 
@@ -131,7 +136,7 @@ def _rendered(rule_set: RuleSet, fingerprint_: str) -> list[Module]:
         names.append(_FOR_TOKENS)
     folder = rule_set.package_root.replace(".", "/")
     modules = [Module(f"{folder}/{name}/{name}.rego", _text(name, settings)) for name in names]
-    return [*modules, Module(_main_path(rule_set), _text("jwt_policy", settings))]
+    return [*modules, Module(_main_path(rule_set.package_root), _text("jwt_policy", settings))]
 
 
 def _text(name: str, settings: dict[str, object]) -> str:

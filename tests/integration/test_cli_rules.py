@@ -166,7 +166,7 @@ def test_render_of_the_default_rules_is_what_is_committed(tmp_path, pinned_opa) 
     rego = tmp_path / "rego"
     shutil.copytree(rego_root(), rego)
     main, wasm = rego / "jwt_policy" / "jwt_policy.rego", rego / "jwt_policy" / "policy.wasm"
-    main.write_text("package jwt_policy\n")
+    main.write_text("# METADATA\n# title: JWT policy\npackage jwt_policy\n")
     wasm.write_bytes(b"\0asm")
     wasm.chmod(0o600)
     beside = rego / "jwt_policy" / "jwt_policy_test.rego"

@@ -162,7 +162,7 @@ def test_a_module_that_opa_refuses_is_told_with_its_place(start_opa):
     opa = start_opa()
     with PolicyBridge(OpaEngine(opa.url)) as bridge:
         bridge.engine.opa.put_data(("jwt_policy",), b'{"grant":{"of":1}}')
-        with pytest.raises(OpaRefused, match="jwt_policy/grant.*nothing of the rules is left there") as refused:
+        with pytest.raises(OpaRefused, match=r"jwt_policy/grant.*nothing of the rules is left there") as refused:
             bridge.install()
         assert refused.value.status == 400
         assert bridge.engine.opa.list_policies() == ()
