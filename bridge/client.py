@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from bridge.asking import Several, Subject, checked_on_error, denial, needed, type_text
 from bridge.engines import OpaEngine, WasmEngine
 from bridge.errors import EngineFault, Misuse, PushRefused
+from bridge.escapes import shown
 from bridge.explaining import Explanation, explanation
 from bridge.freshness import refuse_stale, revision_number
 from bridge.listing import LIMIT, Listing, listing
@@ -290,7 +291,7 @@ class PolicyBridge:
 
     def _known(self, type_: str) -> str:
         if type_ not in self.engine.rule_set.policy.types:
-            raise Misuse(f"`{type_}` is not one of the resource types")
+            raise Misuse(f"`{shown(type_)}` is not one of the resource types")
         return type_
 
     def _subject(self, token_or_claims: object) -> Subject:

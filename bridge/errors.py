@@ -42,6 +42,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from bridge.escapes import escaped, shown
+
 if TYPE_CHECKING:
     from bridge.decision import Decision
 
@@ -54,6 +56,10 @@ class BridgeError(Exception):
     """
 
     code: ClassVar[str] = "error"
+
+    def __str__(self) -> str:
+        """The text on one line, without a character that is not printable: services write it to their logs."""
+        return escaped(super().__str__())
 
 
 class MalformedInput(BridgeError):
@@ -93,8 +99,8 @@ class MalformedInput(BridgeError):
         if self.line is not None:
             parts.append(f"line {self.line}, column {self.column}")
         if self.pointer:
-            parts.append(f"at `{self.pointer}`")
-        return ": ".join([*parts, f"{self.cause} ({self.rule})"])
+            parts.append(f"at `{shown(self.pointer)}`")
+        return escaped(": ".join([*parts, f"{self.cause} ({self.rule})"]))
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild_malformed, (self.cause, self.rule, self.what, self.line, self.column, self.pointer))

@@ -23,7 +23,7 @@ from bridge.cli.options import (
     refuse_opa_options,
 )
 from bridge.cli.progress import counting
-from bridge.cli.terminal import say
+from bridge.cli.terminal import draw, say
 from bridge.conformance.files import policy_files, require_vectors, token_files, vectors_root
 from bridge.conformance.runner import Report, require_distinct_names, run_policies, run_tokens
 from bridge.conformance.subjects import OpaSubject, ReferenceSubject, WasmSubject
@@ -94,10 +94,12 @@ def conformance(
             run_policies(policies, subject_of, report, done)
             run_tokens(token_vectors, report, done)
         _refuse_nothing_asked(report)
-        say(f"Asked: {name}\n")
-        say(outcome.table(report))
+        say(f"Asked: {name}")
+        say()
+        draw(outcome.table(report))
         if report.differences:
-            say("\n" + outcome.differences(report))
+            say()
+            draw(outcome.differences(report))
             raise typer.Exit(Exit.DENIED)
 
 

@@ -12,6 +12,7 @@ from bridge.decision import Request
 from bridge.engines import OpaEngine
 from bridge.engines.examination import rules_findings
 from bridge.errors import Misuse, OwnedByBundle, ResourcesLost, RulesDiffer, RulesNotInstalled
+from bridge.escapes import shown
 from bridge.resources import OpaStore
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def doctor(
         chosen = types or list(rule_set.policy.types)
         for type_ in chosen:
             if type_ not in rule_set.policy.types:
-                raise Misuse(f"`{type_}` is not one of the resource types: {', '.join(rule_set.policy.types)}")
+                raise Misuse(f"`{shown(type_)}` is not one of the resource types: {', '.join(rule_set.policy.types)}")
         worst = Exit.OK
         with opa.client() as client:
             root = tuple(rule_set.data_root.split("."))
@@ -81,7 +82,7 @@ def _tell_rules(client: "OpaClient", rule_set: "RuleSet") -> Exit:
     try:
         found = rules_findings(client, rule_set)
     except OwnedByBundle as owned:
-        say(f"rules: they are those of the bundle `{owned.bundle}`, of which only the fingerprint can be told")
+        say(f"rules: they are those of the bundle `{shown(owned.bundle)}`, of which only the fingerprint can be told")
         try:
             OpaEngine(client, rule_set).decide([Request(claims=None, type=None)])
             found = []

@@ -14,6 +14,7 @@ import typer
 
 from bridge.cli.terminal import complain
 from bridge.errors import BridgeError, EngineFault, KeysUnavailable
+from bridge.escapes import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +58,7 @@ def told_errors() -> Iterator[None]:
         except OSError as error:
             if error.filename is None:  # such as a full disk behind standard output
                 forget_output()
-            name = f"`{error.filename}`: " if error.filename is not None else ""
+            name = f"`{shown(error.filename)}`: " if error.filename is not None else ""
             end(f"{name}{(error.strerror or str(error)).lower()}", Exit.MISUSE)
         except _Terminated:
             raise typer.Exit(Exit.TERMINATED) from None

@@ -7,10 +7,11 @@ import typer
 from bridge.cli.ending import Exit, end, told_errors
 from bridge.cli.options import OpaOptions, RuleSetOptions, VerifierOptions
 from bridge.cli.subject import SubjectOptions
-from bridge.cli.terminal import complain, printable, say
+from bridge.cli.terminal import complain, draw
 from bridge.client import PolicyBridge
 from bridge.engines import OpaEngine
 from bridge.errors import InvalidToken, ListChanged
+from bridge.escapes import escaped_json, shown
 from bridge.strict_json import encode
 
 _AT_ONCE = 10_000
@@ -34,8 +35,8 @@ def list_(
 ) -> None:
     r"""List the ids of the pushed resources that a token lets its bearer access.
 
-    One id stands on a line, in the order of code points. The OPA must have the rules (`jwt-bridge install`) and the
-    resources (`jwt-bridge push`). Where more are left than --limit allows, the cursor for --after is told on standard
+    One id stands on a line, in the order of code points; an odd one, such as one with a line feed, as a JSON string. The
+    OPA must have the rules (`jwt-bridge install`) and the resources (`jwt-bridge push`). Where more are left than --limit allows, the cursor for --after is told on standard
     error.
 
     Exit status: 0 when ids were listed, 1 when nothing is allowed, 2 for misuse or a token that is not valid, 3 when
@@ -58,9 +59,14 @@ def list_(
                         complain(f"nothing is allowed: {listed.decision.reason}")
                         raise typer.Exit(Exit.DENIED)
                     if listed.everything and told == 0:
-                        complain(f"the policy demands nothing: everything of `{type_}` is allowed, pushed or not")
-                    if listed.ids:
-                        say("\n".join(_line(id_, json=json) for id_ in listed.ids))
+                        complain(
+                            f"the policy demands nothing: everything of `{shown(type_)}` is allowed, pushed or not"
+                        )
+                    if listed.ids and json:
+                        lines = (escaped_json(encode(id_, what="id")) for id_ in listed.ids)
+                        typer.echo(b"\n".join(lines))
+                    elif listed.ids:
+                        draw("\n".join(map(shown, listed.ids)))
                     told += len(listed.ids)
                     left = None if left is None else left - len(listed.ids)
                     after, at_least = listed.cursor, listed.revision
@@ -75,7 +81,3 @@ def list_(
         if not told:
             complain("no pushed resource is allowed")
             raise typer.Exit(Exit.DENIED)
-
-
-def _line(id_: str, *, json: bool) -> str:
-    return encode(id_, what="id").decode("utf-8") if json else printable(id_).replace("\n", "\\n")

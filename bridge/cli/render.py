@@ -1,5 +1,6 @@
 """`jwt-bridge render`: a rule set as Rego, and as Wasm."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,7 @@ import typer
 
 from bridge.cli.ending import told_errors
 from bridge.cli.options import RuleSetOptions, TokenOptions
-from bridge.cli.terminal import say
+from bridge.cli.terminal import draw, say
 from bridge.cli.written import (
     after_writing,
     is_earlier_rendering,
@@ -16,6 +17,7 @@ from bridge.cli.written import (
     write_files,
 )
 from bridge.errors import Misuse
+from bridge.escapes import escaped, shown
 from bridge.rendering import RuleSet, build_wasm, default_wasm, fingerprint, rego_root, settings_path
 from bridge.rendering import render as modules_of
 
@@ -80,10 +82,16 @@ def render(
         write_files(files, is_earlier, last=None if out is None else out / settings_path(rule_set), stale=stale)
         with after_writing(files):
             for path, data in files.items():
-                say(f"{path}  {len(data):,} bytes")
+                say(f"{shown(path)}  {len(data):,} bytes")
             for path in stale:
-                say(f"{path}  removed: it is from an earlier run, and these rules have no such module")
+                say(f"{shown(path)}  removed: it is from an earlier run, and these rules have no such module")
             if files:
                 say(f"fingerprint {fingerprint(rule_set)}")
         if not files:
-            say("\n".join(f"# ----- {module.path}\n\n{module.text}" for module in modules).removesuffix("\n"))
+            shown_modules = (f"# ----- {module.path}\n\n{_shown(module.text)}" for module in modules)
+            draw("\n".join(shown_modules).removesuffix("\n"))
+
+
+def _shown(text: str) -> str:
+    """Rego that is shown: what is not printable stands in strings only, where an escape means the same."""
+    return re.sub(r"[^\n\t]+", lambda match: escaped(match[0]), text)

@@ -4,7 +4,7 @@ from bridge.cli.ending import told_errors
 from bridge.cli.options import OpaOptions, RuleSetOptions
 from bridge.cli.terminal import say
 from bridge.engines import OpaEngine
-from bridge.engines.inventory import shown_id
+from bridge.escapes import shown
 
 
 def uninstall(*, opa: OpaOptions, rules: RuleSetOptions) -> None:
@@ -26,4 +26,4 @@ def uninstall(*, opa: OpaOptions, rules: RuleSetOptions) -> None:
         say(f"  package      {rule_set.package_root}")
         say(f"  data         {rule_set.data_root}")
         for id_ in left:
-            say(f"  left alone, for no bridge wrote it: {shown_id(id_)}")
+            say(f"  left alone, for no bridge wrote it: {shown(id_)}")

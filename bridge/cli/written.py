@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.cli.ending import forget_output
 from bridge.errors import Misuse
+from bridge.escapes import shown
 from bridge.rendering import is_rendered, paths_of
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def write_files(
     """
     for path, data in files.items():
         if path.exists() and not is_earlier(path, _read(path, len(data)), data):
-            raise Misuse(f"`{path}` is there already, and not from an earlier run: nothing was written")
+            raise Misuse(f"`{shown(path)}` is there already, and not from an earlier run: nothing was written")
     folders: list[Path] = []
     beside: dict[Path, Path] = {}
     done: list[Path] | None = None
@@ -70,7 +71,7 @@ def write_files(
             with contextlib.suppress(OSError):  # something is in it
                 folder.rmdir()
         if isinstance(error, OSError):
-            raise Misuse(f"`{path}`: {_why(error)}: {_outcome(files, done, last)}") from None
+            raise Misuse(f"`{shown(path)}`: {_why(error)}: {_outcome(files, done, last)}") from None
         raise
     for path in stale:
         with contextlib.suppress(OSError):  # somebody else's files are in it
@@ -92,7 +93,7 @@ def after_writing(files: Iterable[Path]) -> Iterator[None]:
         if error.filename is not None:
             raise
         forget_output()
-        names = ", ".join(f"`{path}`" for path in files)
+        names = ", ".join(f"`{shown(path)}`" for path in files)
         raise Misuse(f"standard output: {_why(error)}; these files were written: {names}") from None
 
 
@@ -147,8 +148,8 @@ def refuse_nested_rules(folder: Path, package_root: str) -> None:
             found.add(root)
     if found:
         raise Misuse(
-            f"`{folder}` has rules of the package root `{min(found)}`, and those of `{package_root}` would lie above "
-            "or below them: nothing was written; choose another folder or another package root"
+            f"`{shown(folder)}` has rules of the package root `{min(found)}`, and those of `{package_root}` would lie "
+            "above or below them: nothing was written; choose another folder or another package root"
         )
 
 
@@ -212,7 +213,7 @@ def _why(error: OSError) -> str:
 def _outcome(files: Mapping[Path, bytes], done: list[Path] | None, last: Path | None) -> str:
     if done is None:
         return "nothing was written"
-    names = ", ".join(f"`{path}`" for path in done) or "none of the files"
-    missing = ", ".join(f"`{path}`" for path in files if path not in done)
-    whole = "" if last is None else f"; without `{last}`, which comes last, they are no whole set"
+    names = ", ".join(f"`{shown(path)}`" for path in done) or "none of the files"
+    missing = ", ".join(f"`{shown(path)}`" for path in files if path not in done)
+    whole = "" if last is None else f"; without `{shown(last)}`, which comes last, they are no whole set"
     return f"written: {names}; not written: {missing}{whole}; run it again when that can be mended"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from bridge.engines.inventory import shown_id, take
+from bridge.engines.inventory import take
+from bridge.escapes import shown
 from bridge.rendering import fingerprint, render, settings_path
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ def rules_findings(opa: OpaClient, rule_set: RuleSet) -> list[str]:
     """
     there = take(opa, rule_set)
     found = list(_rules(there.modules, rule_set))
-    found += [f"foreign module in the place of the rules: {shown_id(id_)}" for id_ in there.foreign]
-    return found + [f"foreign data in the place of the resources: {shown_id(id_)}" for id_ in there.data]
+    found += [f"foreign module in the place of the rules: {shown(id_)}" for id_ in there.foreign]
+    return found + [f"foreign data in the place of the resources: {shown(id_)}" for id_ in there.data]
 
 
 def _rules(modules: Mapping[str, str], rule_set: RuleSet) -> Iterator[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from bridge.errors import BadAnswer, ForeignContent, LayoutDiffers, OpaRefused, OwnedByBundle
+from bridge.escapes import shown
 from bridge.rendering import is_rendered, module_paths
 from bridge.resources.state import State, reference
 from bridge.strict_json import ABSENT
@@ -84,18 +84,13 @@ def take(opa: OpaClient, rule_set: RuleSet, *, deadline: float | None = None) ->
 
 def shown_ids(ids: Iterable[str]) -> str:
     """Ids in an error, each so that it can be told from all others, and given to `--replace`."""
-    return ", ".join(f"`{shown_id(id_)}`" for id_ in ids)
-
-
-def shown_id(id_: str) -> str:
-    """An id as a user sees it and may give it: itself, or where it has odd characters, as a JSON string."""
-    return id_ if id_.isprintable() and not set(id_) & set('"\\`') else json.dumps(id_)
+    return ", ".join(f"`{shown(id_)}`" for id_ in ids)
 
 
 def chosen(ids: Collection[str], replace: Iterable[str]) -> set[str]:
     """Those of the ids that are to be replaced, by themselves or as they are shown."""
-    shown = {shown_id(id_): id_ for id_ in ids}
-    return {name if name in ids else shown[name] for name in replace if name in ids or name in shown}
+    by_shown = {shown(id_): id_ for id_ in ids}
+    return {name if name in ids else by_shown[name] for name in replace if name in ids or name in by_shown}
 
 
 def owner(refused: OpaRefused) -> str | None:
@@ -107,8 +102,8 @@ def owner(refused: OpaRefused) -> str | None:
 def owned(place: str, bundle: str) -> OwnedByBundle:
     """The error for a place that a bundle owns."""
     return OwnedByBundle(
-        f"`data.{place}` belongs to the bundle `{bundle}`, and only its publisher can change what lies there: nothing "
-        "was changed; change the bundle, or choose other roots",
+        f"`data.{place}` belongs to the bundle `{shown(bundle)}`, and only its publisher can change what lies there: "
+        "nothing was changed; change the bundle, or choose other roots",
         bundle,
     )
 

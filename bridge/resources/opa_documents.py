@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import BadAnswer, EngineFault, Misuse
+from bridge.escapes import shown
 from bridge.resources.state import State, foreign
 from bridge.resources.store import next_revision
 from bridge.strict_json import ABSENT, Absent
@@ -43,7 +44,7 @@ class Documents:
             Misuse: It is not one of the types.
         """
         if type_ not in self._types:
-            raise Misuse(f"`{type_}` is not one of the resource types")
+            raise Misuse(f"`{shown(type_)}` is not one of the resource types")
         return (*self._root, type_)
 
     def look(self, type_: str) -> State | None:
