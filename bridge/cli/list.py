@@ -35,9 +35,9 @@ def list_(
 ) -> None:
     r"""List the ids of the pushed resources that a token lets its bearer access.
 
-    One id stands on a line, in the order of code points; an odd one, such as one with a line feed, as a JSON string. The
-    OPA must have the rules (`jwt-bridge install`) and the resources (`jwt-bridge push`). Where more are left than --limit allows, the cursor for --after is told on standard
-    error.
+    One id stands on a line, in the order of code points; an odd one, such as one with a line feed, as a JSON string.
+    The OPA must have the rules (`jwt-bridge install`) and the resources (`jwt-bridge push`). Where more are left than
+    --limit allows, the cursor for --after is told on standard error.
 
     Exit status: 0 when ids were listed, 1 when nothing is allowed, 2 for misuse or a token that is not valid, 3 when
     OPA failed, or the resources changed in the middle of the list.

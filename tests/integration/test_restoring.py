@@ -21,7 +21,7 @@ from stored import whole
 
 from bridge import InvalidSetting, Misuse, OpaClient, OpaEngine, PolicyBridge, Reason, RuleSet
 from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge
-from bridge.errors import EngineUnreachable, ResourcesLost, RulesNotInstalled
+from bridge.errors import EngineUnreachable, ForeignContent, ResourcesLost, RulesNotInstalled
 from bridge.rendering import render
 from bridge.resources import from_objects
 
@@ -116,13 +116,16 @@ def test_sources_are_files_or_give_what_a_push_takes(opa, tmp_path):
             assert stored(bridge) == by_id(RESOURCES)
 
 
-def test_what_is_no_document_of_a_bridge_makes_room(opa):
-    with bridge_to(opa.url, Source()) as bridge:
+@pytest.mark.parametrize("foreign", [b"[]", b'"x"', b'{"resources":{"d1":{"id":"d1"}}}'])
+def test_data_that_no_bridge_wrote_is_not_restored_over(opa, foreign):
+    source = Source()
+    with bridge_to(opa.url, source) as bridge:
         bridge.engine.install()
-        for foreign in (b"[]", b'"x"', b'{"resources":{"d1":{"id":"d1"}}}'):
-            bridge.engine.opa.put_data(TYPE, foreign)
-            assert bridge.check(CLAIMS, "devices", "d1")
-            assert stored(bridge) == by_id(RESOURCES)
+        bridge.engine.opa.put_data(TYPE, foreign)
+        with pytest.raises(ForeignContent, match=r"data\.jwt_policy_data\.devices"):
+            bridge.check(CLAIMS, "devices", "d1")
+        assert bridge.engine.opa.get_data(TYPE) == json.loads(foreign)
+        assert source.asked == 0
 
 
 @pytest.mark.parametrize(
