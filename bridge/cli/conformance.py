@@ -69,6 +69,7 @@ def conformance(
     With `--engine opa` the rules that are installed there are asked, and nothing is written: cases that ask for stored
     resources, and those for other settings than the rules have, are not run. With --write all cases are run, on rules
     that are uploaded to roots of their own and removed afterwards; what is there already is neither used nor touched.
+    That needs an operator's rights on the OPA, as `jwt-bridge install` does.
 
     Refused texts and tokens are put to this package's reader and verifier, whatever the engine.
 

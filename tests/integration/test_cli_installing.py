@@ -240,7 +240,7 @@ def test_two_installers_at_the_same_time_leave_no_mixture(opa):
     done = []
 
     def meanwhile(exchange, _):
-        if exchange.line.startswith("PUT /v1/policies/jwt_policy/resource/") and not done:
+        if exchange.line.startswith(f"DELETE /v1/policies/{SETTINGS}") and not done:
             done.append(True)
             OpaEngine(opa.url, other).install()
 
