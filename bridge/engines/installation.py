@@ -10,7 +10,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from bridge.engines.inventory import chosen, owned, owner, shown_ids, take
+from bridge.engines.inventory import chosen, modules_of, owned, owner, shown_ids, take
 from bridge.errors import EngineFault, ForeignContent, OpaRefused
 from bridge.rendering import module_paths, render, settings_path
 
@@ -71,8 +71,8 @@ class Installation:
         try:
             self._exchange(there, wanted, foreign)
             check()
-        except _InterferenceError:
-            self._opa.delete_policy(self._settings)
+        except _InterferenceError as interference:
+            self._remove_any_fingerprint(interference)
             raise
         except BaseException as error:
             self._put_back(there.modules, error)
@@ -100,7 +100,8 @@ class Installation:
             except EngineFault as fault:
                 faults.append(fault)
 
-        attempt(self._opa.delete_policy, self._settings)
+        if self._settings in there.modules:
+            attempt(self._opa.delete_policy, self._settings)
         # With a fingerprint that may still be there, the others stay: what a bridge believes must be whole.
         for path in [] if faults else self._removal(there.modules):
             attempt(self._opa.delete_policy, path)
@@ -132,6 +133,15 @@ class Installation:
         except BaseException as error:
             self._put_back(there.modules, error)
             raise
+
+    def _remove_any_fingerprint(self, error: EngineFault) -> None:
+        try:
+            self._opa.delete_policy(self._settings)
+        except EngineFault as fault:
+            left = (
+                f"the fingerprint may be there, and could not be removed ({fault}): remove the module {self._settings}"
+            )
+            error.args = (f"{error}; but {left}",)
 
     def _exchange(self, there: Inventory, wanted: Mapping[str, str], foreign: set[str]) -> None:
         """Remove what is not wanted, and upload what is missing, the fingerprint last."""
@@ -199,8 +209,7 @@ class Installation:
         try:
             # While anything else is changed, there is no fingerprint.
             self._opa.delete_policy(self._settings)
-            paths = module_paths(self._rule_set)
-            now = {policy.id: policy.text for policy in self._opa.list_policies() if policy.id in paths}
+            now = modules_of(self._opa.list_policies(), self._rule_set)
             self._replace(now, {path: text for path, text in before.items() if path != self._settings})
             self._upload({path: text for path, text in before.items() if path == self._settings})
         except EngineFault as fault:

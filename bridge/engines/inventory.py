@@ -65,14 +65,16 @@ def take(opa: OpaClient, rule_set: RuleSet, *, deadline: float | None = None) ->
     package, root = (tuple(name.split(".")) for name in (rule_set.package_root, rule_set.data_root))
     for place in (package, root):
         _refuse_owned(opa, place, deadline)
+        _refuse_resources_above(opa, place, deadline)
     policies = _permitted(lambda: opa.list_policies(deadline=deadline), "list the policies (GET /v1/policies)")
     _refuse_rules_above(policies, package)
-    modules, foreign, hidden = {}, [], set()
+    modules, foreign, hidden = modules_of(policies, rule_set), [], set()
     paths = module_paths(rule_set)
     for policy in policies:
-        if policy.id in paths and is_rendered(policy.id, policy.text, policy.package, rule_set.package_root):
-            modules[policy.id] = policy.text
-        elif _reaches(policy, package) or _reaches(policy, root):
+        if policy.id in modules:
+            continue
+        # What has an id of ours would be overwritten, wherever its package is.
+        if policy.id in paths or _reaches(policy, package) or _reaches(policy, root):
             foreign.append(policy)
             # What such a module has there is no data, though OPA shows it as if it were.
             hidden |= {path[len(root)] for path in (policy.package, *policy.rules) if _is_below(path[:-1], root)}
@@ -80,6 +82,12 @@ def take(opa: OpaClient, rule_set: RuleSet, *, deadline: float | None = None) ->
     settings = (*package, "settings")
     foreign.sort(key=lambda policy: not _reaches(policy, settings))
     return Inventory(modules, tuple(policy.id for policy in foreign), documents, data)
+
+
+def modules_of(policies: Iterable[StoredPolicy], rule_set: RuleSet) -> dict[str, str]:
+    """Those of the modules that a bridge wrote for this package root: texts by policy id."""
+    root = rule_set.package_root
+    return {each.id: each.text for each in policies if is_rendered(each.id, each.text, each.package, root)}
 
 
 def shown_ids(ids: Iterable[str]) -> str:
@@ -153,17 +161,22 @@ def _refuse_rules_above(policies: Iterable[StoredPolicy], package: tuple[str, ..
             )
 
 
+def _refuse_resources_above(opa: OpaClient, place: tuple[str, ...], deadline: float | None) -> None:
+    """Raise where a place lies in the document of a resource type that was pushed to another data root."""
+    for length in range(2, len(place) + 1):
+        above = reference(place[:length])
+        if is_pushed(opa, place[:length], deadline=deadline):
+            raise ForeignContent(
+                f"`{reference(place)}` lies in the resources that a bridge has pushed to `{above}`: nothing was "
+                "changed; choose another root",
+                (above,),
+            )
+
+
 def _data(
     opa: OpaClient, root: tuple[str, ...], hidden: Collection[str], deadline: float | None
 ) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
     """The names of pushed documents below the data root, and the paths of all else, by reference."""
-    for length in range(2, len(root) + 1):
-        if is_pushed(opa, root[:length], deadline=deadline):
-            raise ForeignContent(
-                f"the data root `{'.'.join(root)}` lies in the resources that a bridge has pushed to "
-                f"`{reference(root[:length])}`: nothing was changed; choose another data root",
-                (reference(root[:length]),),
-            )
     right = "ask a query of one's own (POST /v1/query)"
     kind = _permitted(lambda: opa.kind(root, deadline=deadline), right)
     if kind is None:

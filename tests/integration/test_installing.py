@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -20,6 +21,7 @@ from bridge import (
     RulesNotInstalled,
     WasmEngine,
 )
+from bridge.aio import AsyncOpaEngine, AsyncPolicyBridge
 from bridge.rendering import render
 
 RULES = RuleSet()
@@ -274,18 +276,18 @@ def test_a_rule_above_that_reaches_down_is_foreign(opa, root, text):
 )
 def test_a_foreign_text_under_an_id_of_ours_is_foreign(opa, text):
     text += "\nx := 1\n"
-    with OpaClient(opa.url) as client:
-        client.put_policy(MAIN, text)
-        engine = OpaEngine(client)
-        if "other" in text:
-            engine.install()  # it lies in no place of ours, but its id is one
-        else:
+    for id_ in (MAIN, SETTINGS):
+        with OpaClient(opa.url) as client:
+            client.put_policy(id_, text)
+            engine = OpaEngine(client)
             with pytest.raises(ForeignContent) as error:
                 engine.install()
-            assert error.value.ids == (MAIN,)
-            assert texts_on(client) == {MAIN: text}
-            engine.install(replace=[MAIN])
-        assert texts_on(client) == NEW
+            assert error.value.ids == (id_,)
+            assert engine.uninstall() == (id_,)
+            assert texts_on(client) == {id_: text}
+            engine.install(replace=[id_])
+            assert texts_on(client) == NEW
+            engine.uninstall()
 
 
 def test_modules_of_ours_that_somebody_added_to_are_replaced(opa):
@@ -394,8 +396,10 @@ def test_data_roots_in_the_resources_of_others_are_refused(opa):
         above.install()
         above.push("devices", [DEVICE])
         for root in ("d.devices", "d.devices.generations", "d.devices.x"):
-            with pytest.raises(ForeignContent, match="choose another data root"):
+            with pytest.raises(ForeignContent, match="choose another root"):
                 OpaEngine(opa.url, RuleSet(package_root="b", data_root=root)).install()
+            with pytest.raises(ForeignContent, match="choose another root"):
+                OpaEngine(opa.url, RuleSet(package_root=root, data_root="b")).install()
         assert above.check({}, "devices", "d1")
         above.engine.uninstall()
     with PolicyBridge(OpaEngine(opa.url, RuleSet(package_root="b", data_root="d.devices"))) as below:
@@ -412,3 +416,29 @@ def test_only_an_opa_has_something_to_replace():
         bridge.install()
         with pytest.raises(Misuse, match="nothing to replace"):
             bridge.install(replace=["x"])
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, EngineFault, ZeroDivisionError])
+def test_an_install_that_is_broken_off_puts_the_old_rules_back(opa, raised, caplog):
+    def check():
+        raise raised("enough")
+
+    with OpaClient(opa.url) as client:
+        loaded(client, OLD)
+        with pytest.raises(raised) as error:
+            OpaEngine(client)._installation.install(check)
+        assert texts_on(client) == OLD
+    told = str(error.value) if raised is EngineFault else caplog.messages[-1]
+    assert "what was there before is back" in told
+
+
+def test_an_asynchronous_client_installs_likewise(opa):
+    async def run():
+        async with AsyncPolicyBridge(AsyncOpaEngine(opa.url)) as bridge:
+            bridge.engine.waiting.opa.put_policy("foreign.rego", "package jwt_policy.x\n")
+            with pytest.raises(ForeignContent):
+                await bridge.install()
+            await bridge.install(replace=["foreign.rego"])
+            return texts_on(bridge.engine.waiting.opa)
+
+    assert asyncio.run(run()) == NEW
