@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 from bridge.engines.inventory import chosen, modules_of, owned, owner, shown_ids, take
 from bridge.errors import EngineFault, ForeignContent, OpaRefused
 from bridge.rendering import module_paths, render, settings_path
+from bridge.resources.state import reference
+from bridge.strict_json import Absent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -91,7 +93,7 @@ class Installation:
             OwnedByBundle: A bundle owns the place; nothing was changed.
             EngineFault: OPA could not be reached, or refused: the first fault; something may be left.
         """
-        there = take(self._opa, self._rule_set, deadline=deadline)
+        there = take(self._opa, self._rule_set, deadline=deadline, is_for_removal=True)
         faults: list[EngineFault] = []
 
         def attempt(remove: Callable[..., object], *arguments: object) -> None:
@@ -107,11 +109,16 @@ class Installation:
             attempt(self._opa.delete_policy, path)
         for name in there.documents:
             attempt(self._opa.delete_data, (*self._root, name))
-        if not faults and not there.data and self._opa.kind(self._root, deadline=deadline) == "object":
-            attempt(self._opa.delete_data, self._root)
+        left = there.ids
+        if not faults and not there.data:
+            rest = self._opa.get_data(self._root, deadline=deadline)
+            if rest == {}:
+                attempt(self._opa.delete_data, self._root)
+            elif not isinstance(rest, Absent) and not there.foreign:
+                left = (reference(self._root),)
         if faults:
             raise faults[0]
-        return there.ids
+        return left
 
     def _refuse_foreign(self, there: Inventory, replace: Collection[str]) -> None:
         left = tuple(id_ for id_ in there.ids if id_ not in replace)

@@ -48,13 +48,17 @@ class Inventory:
         return (*self.foreign, *self.data)
 
 
-def take(opa: OpaClient, rule_set: RuleSet, *, deadline: float | None = None) -> Inventory:
+def take(
+    opa: OpaClient, rule_set: RuleSet, *, deadline: float | None = None, is_for_removal: bool = False
+) -> Inventory:
     """Look at what is there; nothing is changed.
 
     Args:
         opa: The server.
         rule_set: Whose place to look at.
         deadline: Seconds for each call, in place of the client's.
+        is_for_removal: Where OPA does not tell what lies below the data root, the documents of the rule set's types
+            will do: nothing but these is to be removed.
 
     Raises:
         OwnedByBundle: A bundle owns the package root or the data root, or a part of one, or lies above it.
@@ -78,7 +82,13 @@ def take(opa: OpaClient, rule_set: RuleSet, *, deadline: float | None = None) ->
             foreign.append(policy)
             # What such a module has there is no data, though OPA shows it as if it were.
             hidden |= {path[len(root)] for path in (policy.package, *policy.rules) if _is_below(path[:-1], root)}
-    documents, data = _data(opa, root, hidden, deadline)
+    try:
+        documents, data = _data(opa, root, hidden, deadline)
+    except OpaRefused:
+        if not is_for_removal:
+            raise
+        types = rule_set.policy.types
+        documents, data = tuple(type_ for type_ in types if is_pushed(opa, (*root, type_), deadline=deadline)), {}
     settings = (*package, "settings")
     foreign.sort(key=lambda policy: not _reaches(policy, settings))
     return Inventory(modules, tuple(policy.id for policy in foreign), documents, data)

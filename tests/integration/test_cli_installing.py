@@ -90,9 +90,11 @@ def test_an_uninstall_that_cannot_remove_the_fingerprint_leaves_the_others(opa):
 RIGHTS = {"GET /v1/policies ": "list the policies (GET /v1/policies)", "POST /v1/query ": "(POST /v1/query)"}
 
 
-@pytest.mark.parametrize(("request_line", "right"), RIGHTS.items())
-@pytest.mark.parametrize("command", ["install", "uninstall"])
-def test_a_missing_right_is_named_before_anything_is_changed(opa, request_line, right, command):
+@pytest.mark.parametrize(
+    ("command", "request_line", "right"),
+    [*(("install", *each) for each in RIGHTS.items()), ("uninstall", *next(iter(RIGHTS.items())))],
+)
+def test_a_missing_right_is_named_before_anything_is_changed(opa, command, request_line, right):
     refused = []
 
     def authz(exchange, _):
@@ -107,6 +109,21 @@ def test_a_missing_right_is_named_before_anything_is_changed(opa, request_line, 
         assert "is missing, so nothing was changed" in done.stderr
         assert not any(line.startswith(("PUT", "DELETE", "PATCH")) for line in server.lines)
     assert refused
+
+
+def test_an_uninstall_does_without_the_right_to_query(opa):
+    def authz(exchange, _):
+        return ("401 Unauthorized", FORBIDDEN) if exchange.line.startswith("POST ") else None
+
+    with between(opa.url, authz) as server, PolicyBridge(OpaEngine(opa.url)) as bridge:
+        for foreign in (False, True):
+            bridge.install()
+            bridge.push("devices", [{"id": "d1"}])
+            if foreign:
+                bridge.engine.opa.put_data(("jwt_policy_data", "x"), b"1")
+            assert OpaEngine(server.url).uninstall() == (("data.jwt_policy_data",) if foreign else ())
+            assert bridge.engine.opa.list_policies() == ()
+            assert bridge.engine.opa.kind(("jwt_policy_data",)) == ("object" if foreign else None)
 
 
 def test_an_opa_that_forbids_by_its_own_policy(start_opa, tmp_path):
