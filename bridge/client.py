@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from bridge.asking import Several, Subject, checked_on_error, denial, needed, type_text
-from bridge.engines import WasmEngine
+from bridge.engines import OpaEngine, WasmEngine
 from bridge.errors import EngineFault, Misuse, PushRefused
+from bridge.escapes import shown
 from bridge.explaining import Explanation, explanation
 from bridge.freshness import refuse_stale, revision_number
 from bridge.listing import LIMIT, Listing, listing
@@ -303,13 +304,25 @@ class PolicyBridge(ProcessBound):
             listed: Listing = stop.value
             return listed
 
-    def install(self) -> None:
+    def install(self, *, replace: Collection[str] = ()) -> None:
         """Bring the rules to the engine, and make sure that they answer.
 
+        Args:
+            replace: Ids of foreign modules and data in their place on an OPA, which are removed; as
+                `ForeignContent.ids` has them.
+
         Raises:
+            ForeignContent: There are others; nothing was changed.
+            OwnedByBundle: A bundle owns the place on the OPA; nothing was changed.
             EngineFault: They could not be installed, or do not answer as they must.
+            Misuse: Something is to be replaced where there is no OPA.
         """
-        self.engine.install()
+        if not replace:
+            self.engine.install()
+        elif isinstance(self.engine, OpaEngine):
+            self.engine.install(replace=replace)
+        else:
+            raise Misuse(f"the {self.engine.name} engine has nothing to replace: that is for an OPA server")
 
     def close(self) -> None:
         """Let go of the engine's connections and memory."""
@@ -325,7 +338,7 @@ class PolicyBridge(ProcessBound):
 
     def _known(self, type_: str) -> str:
         if type_ not in self.engine.rule_set.policy.types:
-            raise Misuse(f"`{type_}` is not one of the resource types")
+            raise Misuse(f"`{shown(type_)}` is not one of the resource types")
         return type_
 
     def _subject(self, token_or_claims: object) -> Subject:

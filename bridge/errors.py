@@ -27,6 +27,8 @@ A denial is a value (`bridge.Decision`); an error is raised when there is no dec
     │   ├── ResourcesStale        the engine's resources are older than the revision that was asked for
     │   ├── SeveralStores         several OPAs with other data answer at one address
     │   ├── LayoutDiffers         a newer bridge has written the pushed resources
+    │   ├── ForeignContent        others' modules or data lie where the rules' or the resources' place is
+    │   ├── OwnedByBundle         a bundle owns the place of the rules or of the resources
     │   ├── PushOvertaken         another push took this one's place; nothing of this one is there
     │   └── PartialAnswer         a fault left some of many undecided; has the decisions on the others
     ├── Misuse                a call that makes no sense, whatever the data
@@ -40,6 +42,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from bridge.escapes import escaped, shown
+
 if TYPE_CHECKING:
     from bridge.decision import Decision
 
@@ -52,6 +56,10 @@ class BridgeError(Exception):
     """
 
     code: ClassVar[str] = "error"
+
+    def __str__(self) -> str:
+        """The text on one line, without a character that is not printable: services write it to their logs."""
+        return escaped(super().__str__())
 
 
 class MalformedInput(BridgeError):
@@ -91,8 +99,8 @@ class MalformedInput(BridgeError):
         if self.line is not None:
             parts.append(f"line {self.line}, column {self.column}")
         if self.pointer:
-            parts.append(f"at `{self.pointer}`")
-        return ": ".join([*parts, f"{self.cause} ({self.rule})"])
+            parts.append(f"at `{shown(self.pointer)}`")
+        return escaped(": ".join([*parts, f"{self.cause} ({self.rule})"]))
 
     def __reduce__(self) -> tuple[object, ...]:
         arguments = (self.cause, self.rule, self.what, self.line, self.column, self.pointer)
@@ -267,6 +275,40 @@ class LayoutDiffers(EngineFault):
     """The pushed resources were written by a newer bridge, in a layout that this one does not know."""
 
     code: ClassVar[str] = "layout_differs"
+
+
+class ForeignContent(EngineFault):
+    """Modules or data that no bridge wrote lie where those of a rule set belong; nothing was changed.
+
+    Attributes:
+        ids: What they are called: a module by its policy id, data by its reference, such as `data.jwt_policy_data.x`.
+    """
+
+    code: ClassVar[str] = "foreign_content"
+
+    def __init__(self, message: str, ids: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.ids = ids
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (ForeignContent, (str(self), self.ids))
+
+
+class OwnedByBundle(EngineFault):
+    """A bundle owns the place of the rules or of the resources, so nobody else may write there.
+
+    Attributes:
+        bundle: The bundle's name.
+    """
+
+    code: ClassVar[str] = "owned_by_bundle"
+
+    def __init__(self, message: str, bundle: str = "") -> None:
+        super().__init__(message)
+        self.bundle = bundle
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (OwnedByBundle, (str(self), self.bundle))
 
 
 class PushOvertaken(EngineFault):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COMMAND = (sys.executable, "-m", "bridge")
-PATIENCE = 60.0
+PATIENCE = 600.0
 """Seconds after which a process hangs; no test waits so long unless it fails."""
 
 _OURS = ("OPA_URL", "JWT", "NO_COLOR", "FORCE_COLOR", "PYTHONIOENCODING", "PYTHONUNBUFFERED")

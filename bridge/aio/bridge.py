@@ -18,7 +18,7 @@ from bridge.strict_json import ABSENT
 from bridge.tokens import TokenVerifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from types import TracebackType
 
     from bridge.aio.engine import AsyncOpaEngine
@@ -174,9 +174,9 @@ class AsyncPolicyBridge(ProcessBound):
         """Remove some resources, all at once or none; as `PolicyBridge.delete`."""
         return await asyncio.to_thread(self._waiting.delete, type_, ids)
 
-    async def install(self) -> None:
+    async def install(self, *, replace: Collection[str] = ()) -> None:
         """Bring the rules to OPA, and make sure that they answer; as `PolicyBridge.install`."""
-        await asyncio.to_thread(self._waiting.install)
+        await asyncio.to_thread(self._waiting.install, replace=replace)
 
     async def close(self) -> None:
         """Close the engine's connections, and find no more keys; a fetch that has begun holds up nothing."""

@@ -12,8 +12,9 @@ from bridge.cli.push import push
 from bridge.cli.render import render
 from bridge.cli.serve import serve
 from bridge.cli.sync import sync
+from bridge.cli.uninstall import uninstall
 
 __all__ = ["app"]
 
-for _command in (demo, decide, check, list_, push, sync, doctor, install, render, serve, conformance):
+for _command in (demo, decide, check, list_, push, sync, doctor, install, uninstall, render, serve, conformance):
     register(_command)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from bridge.cli.lines import LONGEST
 from bridge.decision import Decision, Request
 from bridge.errors import MalformedInput
+from bridge.escapes import escaped_json
 from bridge.strict_json import CLAIMS_BYTES, MAX_DEPTH, RESOURCE_BYTES, encode, parse, scan_leniently
 from bridge.strict_json.encodings import encoding_fault
 
@@ -88,7 +89,7 @@ def answer(case: Case | Malformed, decision: Decision | None) -> bytes:
         text = _plain(decision.allow, decision.reason) if _is_plain(decision) else _encoded(decision)
     if case.case is not None:
         text = b'{"case":' + encode(case.case, max_bytes=sys.maxsize) + b"," + text[1:]
-    return text + b"\n"
+    return escaped_json(text) + b"\n"
 
 
 class _WrongShapeError(Exception):

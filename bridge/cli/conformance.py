@@ -16,7 +16,7 @@ from bridge.cli.guest import guest_engine
 from bridge.cli.options import EngineName, EngineOption, OpaOptions, TokenOptions, given_options, refuse_opa_options
 from bridge.cli.progress import counting
 from bridge.cli.rule_set import RuleSetOptions  # noqa: TC001 - typer reads it from the signature
-from bridge.cli.terminal import say
+from bridge.cli.terminal import draw, say
 from bridge.conformance.files import policy_files, require_vectors, token_files, vectors_root
 from bridge.conformance.runner import Report, require_distinct_names, run_policies, run_tokens
 from bridge.conformance.subjects import OpaSubject, ReferenceSubject, WasmSubject
@@ -63,6 +63,7 @@ def conformance(
     With `--engine opa` the rules that are installed there are asked, and nothing is written: cases that ask for stored
     resources, and those for other settings than the rules have, are not run. With --write all cases are run, on rules
     that are uploaded to roots of their own and removed afterwards; what is there already is neither used nor touched.
+    That needs an operator's rights on the OPA, as `jwt-bridge install` does.
 
     Refused texts and tokens are put to this package's reader and verifier, whatever the engine.
 
@@ -88,10 +89,12 @@ def conformance(
             run_policies(policies, subject_of, report, done)
             run_tokens(token_vectors, report, done)
         _refuse_nothing_asked(report)
-        say(f"Asked: {name}\n")
-        say(outcome.table(report))
+        say(f"Asked: {name}")
+        say()
+        draw(outcome.table(report))
         if report.differences:
-            say("\n" + outcome.differences(report))
+            say()
+            draw(outcome.differences(report))
             raise typer.Exit(Exit.DENIED)
 
 

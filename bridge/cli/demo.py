@@ -17,11 +17,12 @@ from bridge.cli.ending import Exit, end, told_errors
 from bridge.cli.guest import guest_engine
 from bridge.cli.misspelt import warn_of_misspelt
 from bridge.cli.sample import EXAMPLES, RESOURCES, SPARE
-from bridge.cli.terminal import printable, say
-from bridge.cli.written import write_files
+from bridge.cli.terminal import draw, say
+from bridge.cli.written import after_writing, write_files
 from bridge.client import PolicyBridge
 from bridge.engines import WasmEngine
 from bridge.errors import BridgeError, EngineFault, InvalidSetting, OpaMissing
+from bridge.escapes import escaped
 from bridge.opa import ManagedOpa, OpaClient, find_opa
 from bridge.opa.executable import VARIABLE
 from bridge.tokens import TokenVerifier
@@ -65,23 +66,35 @@ def demo(
       jwt-bridge demo
       jwt-bridge demo --out try-it
     """
-    from bridge.cli import verdicts  # noqa: PLC0415 - rich is slow to import, and only needed here
-
     with told_errors():
         verifier, pem, (tokens, spare) = _signed()
         if out is not None:
-            write_files(handout.files(out, pem, spare, tokens), handout.is_earlier)
-        with PolicyBridge(WasmEngine(), verifier=verifier) as bridge:
-            decisions = _decided(bridge, tokens, by_id=False)
-            warn_of_misspelt_tokens(bridge, [*tokens, spare])
-        say("Five tokens, signed by a key made just now (RS256), and verified:\n")
-        say(verdicts.policies())
-        say("What they let their bearers access, by the Rego rules in this process (Wasm).")
-        say("By mark, reason and meaning:\n")
-        say(verdicts.matrix(_rows(decisions)))
-        _ask_opa(verifier, tokens, decisions)
-        if out is not None:
-            say("\n" + handout.told(out, audience=_AUDIENCE, issuer=_LICENSE, hours=_HOURS))
+            files = handout.files(out, pem, spare, tokens)
+            write_files(files, lambda _, there, new: handout.is_earlier(there, new))
+            with after_writing(files):
+                _show(verifier, tokens, [*tokens, spare])
+                say()
+                for line in handout.told(out, audience=_AUDIENCE, issuer=_LICENSE, hours=_HOURS):
+                    say(line)
+        else:
+            _show(verifier, tokens, [*tokens, spare])
+
+
+def _show(verifier: TokenVerifier, tokens: Sequence[str], handed_out: Iterable[str]) -> None:
+    """Say what each token lets its bearer access, and that all who are asked agree."""
+    from bridge.cli import verdicts  # noqa: PLC0415 - rich is slow to import, and only needed here
+
+    with PolicyBridge(WasmEngine(), verifier=verifier) as bridge:
+        decisions = _decided(bridge, tokens, by_id=False)
+        warn_of_misspelt_tokens(bridge, handed_out)
+    say("Five tokens, signed by a key made just now (RS256), and verified:")
+    say()
+    draw(verdicts.policies())
+    say("What they let their bearers access, by the Rego rules in this process (Wasm).")
+    say("By mark, reason and meaning:")
+    say()
+    draw(verdicts.matrix(_rows(decisions)))
+    _ask_opa(verifier, tokens, decisions)
 
 
 def warn_of_misspelt_tokens(bridge: PolicyBridge, tokens: Iterable[str]) -> None:
@@ -135,7 +148,8 @@ def _ask_opa(verifier: TokenVerifier, tokens: Sequence[str], decisions: dict[tup
                 bridge.push(type_, resources)
             answers = [_decided(bridge, tokens, by_id=by_id) for by_id in (False, True)]
     except (EngineFault, OpaMissing, InvalidSetting) as error:
-        say(textwrap.fill(_why_not_asked(error), 80, break_long_words=False, break_on_hyphens=False))
+        for line in textwrap.wrap(_why_not_asked(error), 80, break_long_words=False, break_on_hyphens=False):
+            say(line)
         return
     wanted = [decision.as_dict() for each in decisions.values() for decision in each]
     for answer in answers:
@@ -143,16 +157,17 @@ def _ask_opa(verifier: TokenVerifier, tokens: Sequence[str], decisions: dict[tup
         if found != wanted:
             same = sum(one == other for one, other in zip(found, wanted, strict=True))
             end(f"{name} agrees on {same} of {len(wanted)} decisions only", Exit.FAULT)
-    say(f"{name} was asked as well,\nwith the resources and by their ids, and agrees on all {len(wanted)} decisions.")
+    say(f"{name} was asked as well,")
+    say(f"with the resources and by their ids, and agrees on all {len(wanted)} decisions.")
 
 
 def _why_not_asked(error: BridgeError) -> str:
     if url := os.environ.get("OPA_URL"):
         # What is no address may be anything, a password too.
         address = "" if isinstance(error, InvalidSetting) and "@" in url else f", `{url}`,"
-        return printable(f"No OPA was asked as well: the one that OPA_URL names{address} cannot be asked: {error}")
+        return escaped(f"No OPA was asked as well: the one that OPA_URL names{address} cannot be asked: {error}")
     if os.environ.get(VARIABLE) or which("opa"):
-        return printable(f"No OPA was asked as well: {error}")
+        return escaped(f"No OPA was asked as well: {error}")
     return (
         "That is all, and nothing more is needed. With an `opa` on PATH, or the address of an OPA in OPA_URL, "
         "the demo asks it too, and shows that both agree."

@@ -1,16 +1,24 @@
 """`jwt-bridge doctor`: whether what an OPA has of pushed resources is whole."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bridge.cli.ending import Exit, told_errors
-from bridge.cli.options import OpaOptions
+from bridge.cli.options import OpaOptions, TokenOptions
 from bridge.cli.progress import sending
 from bridge.cli.rule_set import RuleSetOptions
 from bridge.cli.terminal import complain, say
-from bridge.errors import Misuse, ResourcesLost
+from bridge.decision import Request
+from bridge.engines import OpaEngine
+from bridge.engines.examination import rules_findings
+from bridge.errors import Misuse, OwnedByBundle, ResourcesLost, RulesDiffer, RulesNotInstalled
+from bridge.escapes import shown
 from bridge.resources import OpaStore
+
+if TYPE_CHECKING:
+    from bridge.opa import OpaClient
+    from bridge.rendering import RuleSet
 
 _MOST_TOLD = 20
 
@@ -24,10 +32,13 @@ def doctor(
     verbose: Annotated[bool, typer.Option("--verbose", help="Tell everything that is found.")] = False,
     opa: OpaOptions,
     rules: RuleSetOptions,
+    tokens: TokenOptions,
 ) -> None:
-    r"""Count all anew that an OPA's index and digests say of the pushed resources; it reads, and changes nothing.
+    r"""Examine the rules of an OPA, and count all anew that its index and digests say of the pushed resources.
 
-    `jwt-bridge push` mends what is found.
+    It reads, and changes nothing. Rules that are missing, half-installed or of another release, and modules and data of
+    others in their place, are found; `jwt-bridge install` mends those. `jwt-bridge push` mends what is found of
+    resources. An OPA that is too old is an error.
 
     A type that nothing was ever pushed for has "none pushed"; that is no fault while OPA has resources of another one.
 
@@ -38,11 +49,11 @@ def doctor(
       jwt-bridge doctor --opa-url http://127.0.0.1:8181
     """
     with told_errors():
-        rule_set = rules.rule_set()
+        rule_set = rules.rule_set(tokens.token_checks())
         chosen = types or list(rule_set.policy.types)
         for type_ in chosen:
             if type_ not in rule_set.policy.types:
-                raise Misuse(f"`{type_}` is not one of the resource types: {', '.join(rule_set.policy.types)}")
+                raise Misuse(f"`{shown(type_)}` is not one of the resource types: {', '.join(rule_set.policy.types)}")
         worst = Exit.OK
         with opa.client() as client:
             root = tuple(rule_set.data_root.split("."))
@@ -50,6 +61,7 @@ def doctor(
             store = OpaStore(client, root, rule_set.policy.types)
             store.require_one()
             pushed = [type_ for type_ in rule_set.policy.types if store.is_pushed(type_)]
+            worst = max(worst, _tell_rules(client, rule_set))
             for type_ in chosen:
                 if pushed and type_ not in pushed:
                     say(f"{type_}: none pushed")
@@ -71,3 +83,20 @@ def doctor(
                 if found.findings:
                     worst = max(worst, Exit.DENIED)
         raise typer.Exit(worst)
+
+
+def _tell_rules(client: "OpaClient", rule_set: "RuleSet") -> Exit:
+    """Say what is wrong with the rules."""
+    try:
+        found = rules_findings(client, rule_set)
+    except OwnedByBundle as owned:
+        say(f"rules: they are those of the bundle `{shown(owned.bundle)}`, of which only the fingerprint can be told")
+        try:
+            OpaEngine(client, rule_set).decide([Request(claims=None, type=None)])
+            found = []
+        except (RulesDiffer, RulesNotInstalled) as fault:
+            found = [str(fault)]
+    say(f"rules at data.{rule_set.package_root}: {f'{len(found):,} found' if found else 'all is well'}")
+    for finding in found:
+        say(f"  {finding}")
+    return Exit.DENIED if found else Exit.OK

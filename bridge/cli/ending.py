@@ -14,6 +14,7 @@ import typer
 
 from bridge.cli.terminal import complain
 from bridge.errors import BridgeError, EngineFault, KeysUnavailable
+from bridge.escapes import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,12 +53,12 @@ def told_errors() -> Iterator[None]:
         except BridgeError as error:
             end(str(error), Exit.MISUSE)
         except BrokenPipeError:
-            _forget_output()
+            forget_output()
             raise typer.Exit(Exit.PIPE) from None
         except OSError as error:
             if error.filename is None:  # such as a full disk behind standard output
-                _forget_output()
-            name = f"`{error.filename}`: " if error.filename is not None else ""
+                forget_output()
+            name = f"`{shown(error.filename)}`: " if error.filename is not None else ""
             end(f"{name}{(error.strerror or str(error)).lower()}", Exit.MISUSE)
         except _Terminated:
             raise typer.Exit(Exit.TERMINATED) from None
@@ -83,7 +84,7 @@ def _told_warnings() -> Iterator[None]:
         log.removeHandler(handler)
 
 
-def _forget_output() -> None:
+def forget_output() -> None:
     """Keep Python from complaining once more when it flushes at its end."""
     if sys.stdout is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

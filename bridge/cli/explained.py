@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from bridge.cli.terminal import printable, say
+from bridge.cli.terminal import draw, say
 from bridge.decision import Reason
 from bridge.errors import EngineFault, InvalidToken, MalformedInput
+from bridge.escapes import escaped, escaped_json, shown
 from bridge.policy import KNOWN_VERSIONS
 from bridge.resource import InvalidResource, parse_resource
 from bridge.strict_json import ABSENT, encode
@@ -63,12 +64,12 @@ def tell(explanation: Explanation, claims: object, settings: PolicySettings, *, 
     decision = explanation.decision
     word, colour = ("allowed", "green") if decision.allow else ("denied", "red")
     verdict = typer.style(word, fg=colour, bold=True)
-    say(f"{verdict}: {decision.reason}")
-    known = f"the known ones are {printable(', '.join(settings.types))}"
+    draw(f"{verdict}: {escaped(decision.reason)}")
+    known = f"the known ones are {', '.join(map(shown, settings.types))}"
     if meaning := _meaning(explanation, known):
         say(f"  {meaning}")
     for violation in decision.violations:
-        place = printable(violation.pointer) or "the policy"
+        place = shown(violation.pointer) or "the policy"
         text = _VIOLATIONS.get(violation.code, "it breaks R8")
         if violation.code == _UNKNOWN_TYPE:
             text += f", {known}"
@@ -76,10 +77,10 @@ def tell(explanation: Explanation, claims: object, settings: PolicySettings, *, 
             text = _unsupported(claims, settings)
         say(f"  {place}  {violation.code}: {text}")
     for demand in explanation.demands:
-        say(f"  {printable(demand.failure.pointer)}  {demand.failure.code}")
+        say(f"  {shown(demand.failure.pointer)}  {demand.failure.code}")
         say(f"    wanted  {_shown(demand.wanted)}")
         say(f"    found   {_shown(demand.found)}")
-    say(f"  decided by {printable(by)}")
+    say(f"  decided by {by}")
 
 
 def _unsupported(claims: object, settings: PolicySettings) -> str:
@@ -116,7 +117,7 @@ def as_json(explanation: Explanation) -> bytes:
     for name in ("engine", "decision_id", "revision"):
         if (value := getattr(decision, name)) is not None:
             members[name] = _encoded(value)
-    return _object(members)
+    return escaped_json(_object(members))
 
 
 def error_as_json(error: BridgeError) -> bytes:
@@ -125,7 +126,7 @@ def error_as_json(error: BridgeError) -> bytes:
     for kind, reason in _ERRORS.items():
         if isinstance(error, kind):
             members["reason"] = _encoded(str(reason))
-    return _object(members | {"code": _encoded(error.code), "error": _encoded(str(error))})
+    return escaped_json(_object(members | {"code": _encoded(error.code), "error": _encoded(str(error))}))
 
 
 def _demand(demand: Demand) -> bytes:
@@ -147,5 +148,5 @@ def _encoded(value: object) -> bytes:
 def _shown(value: Value | Absent) -> str:
     if value is ABSENT:
         return "nothing"
-    text = printable(_encoded(value).decode("utf-8"))
+    text = escaped_json(_encoded(value)).decode("utf-8")
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."

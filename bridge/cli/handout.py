@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.cli.sample import ITS_DEVICE, RESOURCES
 from bridge.errors import MalformedInput
+from bridge.escapes import escaped
 from bridge.strict_json import parse
 from bridge.tokens import base64url
 
@@ -49,14 +50,15 @@ def is_earlier(there: bytes, new: bytes) -> bool:
     return there == new or (_says(there) is not None and _says(there) == _says(new))
 
 
-def told(folder: Path, *, audience: str, issuer: str, hours: int) -> str:
-    """What to try with the files."""
+def told(folder: Path, *, audience: str, issuer: str, hours: int) -> list[str]:
+    """What to try with the files, line by line."""
     key, token, device, devices, sessions = (
-        shlex.quote(str(folder / name)) for name in (_KEY, _TOKEN, _DEVICE, _FILES["devices"], _FILES["sessions"])
+        escaped(shlex.quote(str(folder / name)))
+        for name in (_KEY, _TOKEN, _DEVICE, _FILES["devices"], _FILES["sessions"])
     )
     check = f"jwt-bridge check --token-file {token} --key {key}"
     wanted = f"--audience {audience} --issuer {issuer}"
-    return f"""\
+    text = f"""\
 To try the other commands with, there are now a public key, tokens that are
 valid for {hours} hours, devices and sessions:
 
@@ -76,6 +78,7 @@ And, in another terminal, while it runs (--omit keeps secrets out of the OPA):
   {check} \\
     {wanted} --type devices --id {ITS_DEVICE["id"]} \\
     --engine opa {_OPA}"""
+    return text.split("\n")
 
 
 def _lines(resources: Sequence[object]) -> bytes:

@@ -1,17 +1,34 @@
 """`jwt-bridge install`: the rules to an OPA."""
 
+from typing import Annotated
+
+import typer
+
 from bridge.cli.ending import told_errors
 from bridge.cli.options import OpaOptions, TokenOptions
 from bridge.cli.rule_set import RuleSetOptions, WriteOption, refuse_other_file
 from bridge.cli.terminal import say
-from bridge.cli.written import write_files
+from bridge.cli.written import is_earlier_rule_set, write_files
 from bridge.client import PolicyBridge
 from bridge.engines import OpaEngine
+from bridge.escapes import shown
 from bridge.rendering import entrypoints, fingerprint, render
 
 
 def install(
-    *, write_rule_set: WriteOption = None, opa: OpaOptions, rules: RuleSetOptions, tokens: TokenOptions
+    *,
+    replace: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--replace",
+            metavar="ID",
+            help="Remove this module or data of others that lies in the rules' place; once for each.",
+        ),
+    ] = None,
+    write_rule_set: WriteOption = None,
+    opa: OpaOptions,
+    rules: RuleSetOptions,
+    tokens: TokenOptions,
 ) -> None:
     r"""Upload the rules to an OPA, and make sure that they compiled and answer.
 
@@ -19,6 +36,13 @@ def install(
 
     All other commands must know the settings of the rules: write them with --write-rule-set, and give the file to each
     of them with --rule-set.
+
+    Rules of an earlier release or of other settings are replaced, so that nobody ever decides by a mixture; if the new
+    ones cannot be installed, the earlier ones are put back. Modules and data of others in the rules' place are refused
+    with their ids, and nothing is changed; --replace removes exactly what it names. This needs an operator's rights on
+    the OPA: to list, write and delete policies, and to ask a query of one's own (POST /v1/query).
+
+    Exit status: 0 when the rules answer, 2 for misuse, 3 when OPA failed, or has what is not to be replaced.
 
     Examples:
       jwt-bridge install --opa-url http://127.0.0.1:8181
@@ -33,11 +57,11 @@ def install(
         if write_rule_set is not None:
             refuse_other_file(write_rule_set, rule_set)
         with opa.client() as client:
-            PolicyBridge(OpaEngine(client, rule_set)).install()
+            PolicyBridge(OpaEngine(client, rule_set)).install(replace=replace or ())
             say(f"installed on {client.url}, and they answer: {len(render(rule_set))} modules")
         if write_rule_set is not None:
-            write_files({write_rule_set: rule_set.to_json().encode()})
-            say(f"  rule set     {write_rule_set}")
+            write_files({write_rule_set: rule_set.to_json().encode()}, is_earlier_rule_set)
+            say(f"  rule set     {shown(write_rule_set)}")
         say(f"  package      {rule_set.package_root}")
         say(f"  data         {rule_set.data_root}")
         say(f"  fingerprint  {fingerprint(rule_set)[:12]}")

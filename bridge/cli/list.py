@@ -9,10 +9,11 @@ from bridge.cli.misspelt import warn_of_lookalikes
 from bridge.cli.options import OpaOptions, VerifierOptions
 from bridge.cli.rule_set import RuleSetOptions, TokenRulesOption
 from bridge.cli.subject import SubjectOptions
-from bridge.cli.terminal import complain, printable, say
+from bridge.cli.terminal import complain, draw
 from bridge.client import PolicyBridge
 from bridge.engines import OpaEngine
 from bridge.errors import InvalidToken, ListChanged
+from bridge.escapes import escaped_json, shown
 from bridge.strict_json import encode
 
 _AT_ONCE = 10_000
@@ -37,9 +38,9 @@ def list_(
 ) -> None:
     r"""List the ids of the pushed resources that a token lets its bearer access.
 
-    One id stands on a line, in the order of code points. The OPA must have the rules (`jwt-bridge install`) and the
-    resources (`jwt-bridge push`). Where more are left than --limit allows, the cursor for --after is told on standard
-    error.
+    One id stands on a line, in the order of code points; an odd one, such as one with a line feed, as a JSON string.
+    The OPA must have the rules (`jwt-bridge install`) and the resources (`jwt-bridge push`). Where more are left than
+    --limit allows, the cursor for --after is told on standard error.
 
     Exit status: 0 when ids were listed, 1 when nothing is allowed, 2 for misuse or a token that is not valid, 3 when
     OPA failed, or the resources changed in the middle of the list.
@@ -65,9 +66,14 @@ def list_(
                     if listed.everything and told == 0:
                         if isinstance(claims, dict) and rule_set.policy.claim not in claims:
                             warn_of_lookalikes(claims, rule_set.policy)
-                        complain(f"the policy demands nothing: everything of `{type_}` is allowed, pushed or not")
-                    if listed.ids:
-                        say("\n".join(_line(id_, json=json) for id_ in listed.ids))
+                        complain(
+                            f"the policy demands nothing: everything of `{shown(type_)}` is allowed, pushed or not"
+                        )
+                    if listed.ids and json:
+                        lines = (escaped_json(encode(id_, what="id")) for id_ in listed.ids)
+                        typer.echo(b"\n".join(lines))
+                    elif listed.ids:
+                        draw("\n".join(map(shown, listed.ids)))
                     told += len(listed.ids)
                     left = None if left is None else left - len(listed.ids)
                     after, at_least = listed.cursor, listed.revision
@@ -82,7 +88,3 @@ def list_(
         if not told:
             complain("no pushed resource is allowed")
             raise typer.Exit(Exit.DENIED)
-
-
-def _line(id_: str, *, json: bool) -> str:
-    return encode(id_, what="id").decode("utf-8") if json else printable(id_).replace("\n", "\\n")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from rich.text import Text
 
 from bridge.cli.drawing import drawn
-from bridge.cli.terminal import printable
+from bridge.escapes import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,9 +21,9 @@ _SHOWN: Final = 2_000
 
 def table(report: Report) -> str:
     """A row for each file, one for all of them, and why cases were not run."""
-    width = max(len(name) for name in ("all", *(row.file for row in report.rows)))
+    width = max(len(name) for name in ("all", *(shown(row.file) for row in report.rows)))
     lines = [Text(f"{'file':<{width}}" + "".join(f"{head:>{_COLUMN}}" for head in _HEADS), style="bold")]
-    lines += [_row(printable(row.file), row, width) for row in report.rows]
+    lines += [_row(shown(row.file), row, width) for row in report.rows]
     lines.append(_row("all", report.total, width, style="bold"))
     if report.left_out:
         lines.append(Text())
@@ -40,8 +40,8 @@ def differences(report: Report) -> str:
 def _differences(report: Report) -> Iterator[Text]:
     for found in report.differences:
         yield Text.assemble(
-            (printable(found.name), "bold red"),
-            f"  {printable(found.file)}, {', '.join(found.rules)}; asked by {', '.join(found.ways)}",
+            (shown(found.name), "bold red"),
+            f"  {shown(found.file)}, {', '.join(found.rules)}; asked by {', '.join(found.ways)}",
         )
         yield Text(f"  wanted  {_cut(found.wanted)}")
         yield Text(f"  given   {_cut(found.given)}")

@@ -12,6 +12,7 @@ from bridge.cli.rule_set import RuleSetOptions
 from bridge.cli.sources import OmitOption, SkipInvalidOption, collect, tell_refusals, tell_removals
 from bridge.cli.terminal import complain, say
 from bridge.errors import EngineFault, Misuse, PushRefused
+from bridge.escapes import shown
 from bridge.opa import OpaClient
 from bridge.resources import OpaStore
 from bridge.resources import push as push_to
@@ -49,7 +50,7 @@ def push(
     with told_errors():
         rule_set = rules.rule_set()
         if type_ not in rule_set.policy.types:
-            raise Misuse(f"`{type_}` is not one of the resource types: {', '.join(rule_set.policy.types)}")
+            raise Misuse(f"`{shown(type_)}` is not one of the resource types: {', '.join(rule_set.policy.types)}")
         root = tuple(rule_set.data_root.split("."))
         with opa.client() as client:
             client.require_version((*root, type_, "state"))

@@ -1,5 +1,6 @@
 """`jwt-bridge render`: a rule set as Rego, and as Wasm."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -8,10 +9,17 @@ import typer
 from bridge.cli.ending import told_errors
 from bridge.cli.options import TokenOptions
 from bridge.cli.rule_set import RuleSetOptions, WriteOption
-from bridge.cli.terminal import say
-from bridge.cli.written import remove_module, write_files
+from bridge.cli.terminal import draw, say
+from bridge.cli.written import (
+    after_writing,
+    is_earlier_rendering,
+    refuse_nested_rules,
+    stale_modules,
+    write_files,
+)
 from bridge.errors import Misuse
-from bridge.rendering import PREBUILT, RuleSet, build_wasm, fingerprint, module_paths, prebuilt_wasm, rego_root
+from bridge.escapes import escaped, shown
+from bridge.rendering import PREBUILT, RuleSet, build_wasm, fingerprint, prebuilt_wasm, rego_root, settings_path
 from bridge.rendering import render as modules_of
 
 
@@ -49,7 +57,9 @@ def render(
 
     With --key or --jwks the rules verify tokens themselves; such rules run on an OPA server only.
 
-    Files of an earlier run are replaced; a file that is something else is left alone, and nothing is written then.
+    Files of an earlier run are replaced; a file that is something else is left alone, and nothing is written then. So
+    are rules whose package root lies above or below this one. The module with the fingerprint is written last: without
+    it, no bridge takes the others for a rule set.
 
     Examples:
       jwt-bridge render --package-root acme.jwt_policy --out policies
@@ -68,23 +78,32 @@ def render(
             out, builds = write, _prebuilt(write)
         modules = modules_of(rule_set)
         files = {} if out is None else {out / module.path: module.text.encode() for module in modules}
+        stale: list[Path] = []
+        if out is not None:
+            refuse_nested_rules(out, rule_set.package_root)
+            stale = stale_modules(out, rule_set.package_root, (module.path for module in modules))
         if write_rule_set is not None:
             if write_rule_set in (*files, *builds):
-                raise Misuse(f"`{write_rule_set}` is named twice: each file needs a name of its own")
+                raise Misuse(f"`{shown(write_rule_set)}` is named twice: each file needs a name of its own")
             files[write_rule_set] = rule_set.to_json().encode()
         files |= {path: build_wasm(built, executable=opa) for path, built in builds.items()}
-        write_files(files)
-        stale = set() if out is None else module_paths(rule_set) - {module.path for module in modules}
-        for path, data in files.items():
-            say(f"{path}  {len(data):,} bytes")
-        for name in sorted(stale):
-            assert out is not None
-            if remove_module(out / name, ".".join(Path(name).parts[:-1])):
-                say(f"{out / name}  removed: it is from an earlier run, and these rules have no such module")
-        if files:
-            say(f"fingerprint {fingerprint(rule_set)}")
-        else:
-            say("\n".join(f"# ----- {module.path}\n\n{module.text}" for module in modules).removesuffix("\n"))
+        is_earlier = is_earlier_rendering(out, rule_set.package_root)
+        write_files(files, is_earlier, last=None if out is None else out / settings_path(rule_set), stale=stale)
+        with after_writing(files):
+            for path, data in files.items():
+                say(f"{shown(path)}  {len(data):,} bytes")
+            for path in stale:
+                say(f"{shown(path)}  removed: it is from an earlier run, and these rules have no such module")
+            if files:
+                say(f"fingerprint {fingerprint(rule_set)}")
+        if not files:
+            shown_modules = (f"# ----- {module.path}\n\n{_shown(module.text)}" for module in modules)
+            draw("\n".join(shown_modules).removesuffix("\n"))
+
+
+def _shown(text: str) -> str:
+    """Rego that is shown: what is not printable stands in strings only, where an escape means the same."""
+    return re.sub(r"[^\n\t]+", lambda match: escaped(match[0]), text)
 
 
 def _prebuilt(rego: Path) -> dict[Path, RuleSet]:

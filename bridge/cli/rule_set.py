@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from bridge.cli.options import refuse_other
-from bridge.cli.written import refuse_foreign
+from bridge.cli.written import is_earlier_rule_set, refuse_foreign
 from bridge.errors import Misuse
 from bridge.policy import RESOURCE_TYPES, VERSIONS, PolicySettings
 from bridge.rendering import RuleSet
@@ -198,4 +198,4 @@ def refuse_other_file(path: Path, rule_set: RuleSet) -> None:
         Misuse: There is a file that is none.
         OSError: It cannot be read.
     """
-    refuse_foreign(path, rule_set.to_json().encode())
+    refuse_foreign(path, rule_set.to_json().encode(), is_earlier_rule_set)

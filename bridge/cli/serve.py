@@ -16,7 +16,9 @@ from bridge.cli.sources import OmitOption, SkipInvalidOption, collect, tell_refu
 from bridge.cli.terminal import can_write, say
 from bridge.engines import OpaEngine
 from bridge.errors import EngineUnreachable, Misuse
+from bridge.escapes import shown
 from bridge.opa import ManagedOpa, OpaClient, find_opa
+from bridge.opa.wording import on_one_line
 from bridge.resources import push, refuse_invalid
 from bridge.strict_json import encode, parse
 
@@ -92,7 +94,7 @@ def serve(
                 _tell(server.url, rule_set, stored, resources)
                 status = server.wait()
                 raise EngineUnreachable(
-                    f"`opa` ended by itself, with exit status {status}; its log: {server.log[-_LOG_TOLD:].strip()}"
+                    f"`opa` ended by itself, with exit status {status}; its log: {on_one_line(server.log[-_LOG_TOLD:])}"
                 )
 
 
@@ -107,7 +109,7 @@ def _files(devices: Path | None, sessions: Path | None, data: list[str], rule_se
     files = dict(given)
     for type_ in files:
         if type_ not in rule_set.policy.types:
-            raise Misuse(f"`{type_}` is not one of the resource types: {', '.join(rule_set.policy.types)}")
+            raise Misuse(f"`{shown(type_)}` is not one of the resource types: {', '.join(rule_set.policy.types)}")
     if len(files) < len(given):
         raise Misuse("one resource type has more than one file")
     return files

@@ -13,6 +13,7 @@ from bridge.cli.sources import OmitOption, SkipInvalidOption, collect, tell_refu
 from bridge.cli.terminal import say
 from bridge.engines import OpaEngine
 from bridge.errors import Misuse, PushRefused
+from bridge.escapes import shown
 from bridge.resources import sync as sync_to
 
 
@@ -45,7 +46,7 @@ def sync(
     with told_errors():
         rule_set = rules.rule_set()
         if type_ not in rule_set.policy.types:
-            raise Misuse(f"`{type_}` is not one of the resource types: {', '.join(rule_set.policy.types)}")
+            raise Misuse(f"`{shown(type_)}` is not one of the resource types: {', '.join(rule_set.policy.types)}")
         with opa.client() as client:
             client.require_version((*rule_set.data_root.split("."), type_, "state"))
             collected = collect(file, omit or ())

@@ -10,28 +10,29 @@ from typing import Final
 
 import typer
 
+from bridge.escapes import escaped
+
 _STYLE: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def say(text: str = "") -> None:
-    """Write a line to standard output, what its encoding lacks in escapes."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    if os.environ.get("NO_COLOR"):
-        text = _STYLE.sub("", text)  # `rich` keeps bold and dim, and typer knows nothing of the variable
-    typer.echo(text.encode(encoding, "backslashreplace").decode(encoding))
+    """Write one line to standard output, whatever the text holds."""
+    _write(escaped(text))
+
+
+def draw(text: str) -> None:
+    """Write lines that may have styles to standard output.
+
+    Args:
+        text: Made of nothing but what is printable, line feeds, and styles; `drawing.drawn` makes such a text.
+    """
+    _write(text)
 
 
 def complain(text: str) -> None:
-    """Say something on standard error."""
+    """Say something on standard error, on one line, whatever the text holds."""
     with contextlib.suppress(OSError):  # nobody listens
-        typer.echo(f"jwt-bridge: {printable(text)}", err=True)
-
-
-def printable(text: str) -> str:
-    """The text with escapes in place of what would move a cursor, change colours or turn the writing direction."""
-    return "".join(
-        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode("ascii") for char in text
-    )
+        typer.echo(f"jwt-bridge: {escaped(text)}", err=True)
 
 
 def can_write(text: str) -> bool:
@@ -41,3 +42,11 @@ def can_write(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _write(text: str) -> None:
+    """Write to standard output what its encoding has, and the rest in escapes."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    if os.environ.get("NO_COLOR"):
+        text = _STYLE.sub("", text)  # `rich` keeps bold and dim, and typer knows nothing of the variable
+    typer.echo(text.encode(encoding, "backslashreplace").decode(encoding))

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, cast
 
+from typer import BadParameter
 from typer.core import TyperCommand, TyperGroup
 
+from bridge.escapes import escaped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _INDENT: Final = "  "
+_USAGE_ERROR = cast(
+    "type[Exception]", BadParameter.__mro__[1]
+)  # typer shows no other way to the base of what it raises
 
 
 class Command(TyperCommand):
@@ -43,9 +53,29 @@ class Command(TyperCommand):
 class Group(TyperGroup):
     """The application."""
 
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Read what stands before a command."""
+        with _printable_mistakes():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; what is told of a mistake in its options is fit for a terminal."""
+        with _printable_mistakes():
+            return super().invoke(ctx)
+
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters, of which a flag shows no type."""
         return _plain_flags(super().get_params(ctx))
+
+
+@contextmanager
+def _printable_mistakes() -> Iterator[None]:
+    """Escape what was typed where it is repeated in an error of usage."""
+    try:
+        yield
+    except _USAGE_ERROR as error:
+        error.message = escaped(error.message)  # type: ignore[attr-defined]
+        raise
 
 
 def _plain_flags(params: list[Any]) -> list[Any]:

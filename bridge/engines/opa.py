@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from bridge.decision import Request
 from bridge.engines.dialogue import OPA_BATCH_BYTES, OPA_NAME, Dialogue
+from bridge.engines.installation import Installation
 from bridge.engines.restoring import PATIENCE, RESTORE_TIMEOUT, RESTORE_TRIES, Restoration
 from bridge.engines.restoring_wait import Wait
-from bridge.errors import EngineFault, Misuse, OpaRefused, ResourcesLost, RulesNotInstalled, SeveralStores
+from bridge.errors import Misuse, ResourcesLost, RulesNotInstalled
 from bridge.opa import OpaClient
 from bridge.opa.question import Question
 from bridge.process_bound import ProcessBound
-from bridge.rendering import RuleSet, module_paths, render
+from bridge.rendering import RuleSet
 from bridge.resources import OpaStore, with_omission
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from bridge.decision import Decision
     from bridge.engines.piece import Piece, PieceRequest
@@ -73,6 +73,7 @@ class OpaEngine(ProcessBound):
         self._path = self._dialogue.path
         root = tuple(self.rule_set.data_root.split("."))
         self._store = OpaStore(self.opa, root, self.rule_set.policy.types, self._held, self._dialogue.note)
+        self._installation = Installation(self.opa, self.rule_set)
         self._restoration = None
         if sources is not None:
             self._restoration = Restoration(
@@ -138,33 +139,25 @@ class OpaEngine(ProcessBound):
         """
         return self.opa.query((*self._path[:-1], entrypoint), b'{"input":' + input_ + b"}").result
 
-    def install(self) -> None:
+    def install(self, *, replace: Collection[str] = ()) -> None:
         """Upload the modules, and make sure that they compiled and answer with the rule set's fingerprint.
 
+        Modules of an earlier release, or of other settings, are replaced; the module with the fingerprint goes first
+        and comes last, so nobody ever decides by a mixture. This needs an operator's rights on OPA: to list, write and
+        delete policies, and to ask a query of one's own (POST /v1/query).
+
+        Args:
+            replace: Ids of foreign modules and data to remove, as `ForeignContent.ids` has them, and no others.
+
         Raises:
-            EngineFault: OPA refused a module, or does not answer as it must afterwards.
+            ForeignContent: Where the rules or the resources belong there is what no bridge wrote, and `replace` does
+                not name it; nothing was changed.
+            OwnedByBundle: A bundle owns that place; nothing was changed.
+            EngineFault: OPA refused, or does not answer as it must afterwards. The text says whether what was there
+                before is back; where it is not, there are no rules that a bridge believes.
         """
-        self.opa.require_version(self._path)
-        modules = render(self.rule_set)
-        for module in modules:
-            try:
-                self.opa.put_policy(module.path, module.text)
-            except OpaRefused as refused:
-                if refused.status != HTTPStatus.BAD_REQUEST:
-                    raise
-                hint = (
-                    f"is `data.{self.rule_set.package_root}` loaded already, from a bundle or under other policy ids?"
-                )
-                raise OpaRefused(
-                    f"{refused}; {hint}",
-                    status=refused.status,
-                    opa_code=refused.opa_code,
-                    opa_message=refused.opa_message,
-                ) from None
-        # What an earlier rule set had here and this one has not.
-        for path in module_paths(self.rule_set) - {module.path for module in modules}:
-            self.opa.delete_policy(path)
-        self._check_answers()
+        self._store.require_one()
+        self._installation.install(self._check_answers, replace=replace)
 
     def restore(self) -> None:
         """Bring back the rules and the resources that OPA has lost; where they are back already, do nothing.
@@ -188,33 +181,22 @@ class OpaEngine(ProcessBound):
             raise Misuse("there are no `sources` to restore from: give some to the engine")
         return self._restoration
 
-    def uninstall(self, *, deadline: float | None = None) -> None:
-        """Take the modules away again, and the resources below the data root; go on where one of them cannot be had.
+    def uninstall(self, *, deadline: float | None = None) -> tuple[str, ...]:
+        """Take the modules away again, and the resources that were pushed; go on where one of them cannot be had.
 
         Args:
             deadline: Seconds for each call, in place of the client's.
 
+        Returns:
+            The ids of foreign modules and data that lie in the same place, and were left alone.
+
         Raises:
             SeveralStores: Several OPAs answer at this address; nothing was changed.
+            OwnedByBundle: A bundle owns the place; nothing was changed.
             EngineFault: OPA could not be reached, or refused; something may be left.
         """
-        modules = [module.path for module in reversed(render(self.rule_set))]
-        paths = [*modules, *(module_paths(self.rule_set) - set(modules))]
-        fault = None
-        try:
-            self._store.require_one()
-            self.opa.delete_data(tuple(self.rule_set.data_root.split(".")), deadline=deadline)
-        except SeveralStores:
-            raise
-        except EngineFault as error:
-            fault = error
-        for path in paths:
-            try:
-                self.opa.delete_policy(path, deadline=deadline)
-            except EngineFault as error:
-                fault = fault or error
-        if fault is not None:
-            raise fault
+        self._store.require_one()
+        return self._installation.uninstall(deadline=deadline)
 
     def close(self) -> None:
         """End the thread that brings back what OPA lost, within 5 s or the client's deadline; close the connections."""

@@ -15,12 +15,15 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from bridge.decision import Request
+from bridge.engines.inventory import take
 from bridge.engines.restoring_sources import SourceFailed, collected
 from bridge.errors import (
     EngineFault,
     EngineTooOld,
+    ForeignContent,
     LayoutDiffers,
     OpaRefused,
+    OwnedByBundle,
     ResourcesLost,
     RulesDiffer,
     RulesNotInstalled,
@@ -36,8 +39,9 @@ if TYPE_CHECKING:
     from bridge.resources.prepared import Prepared
 
 _ANYTHING: Final = Request(claims=None, type=None)
-_LASTING: Final = (EngineTooOld, LayoutDiffers, RulesDiffer, SeveralStores)
+_LASTING: Final = (EngineTooOld, ForeignContent, LayoutDiffers, OwnedByBundle, RulesDiffer, SeveralStores)
 _FIRST_PAUSE: Final = 0.1
+_INSTALL_ELSEWHERE: Final = 1.0
 _MOST_PAUSE: Final = 5.0
 
 
@@ -131,6 +135,10 @@ class Run:
                 if tried == tries:
                     break
                 self._pause(tried)
+                if are_rules_missing and not tried and take(engine.opa, engine.rule_set).modules:
+                    # Some of the modules, but not the one with the fingerprint: somebody installs them just now.
+                    self.limits.pause(_INSTALL_ELSEWHERE)
+                    are_rules_missing, types = _missing(engine, sources)
                 self._bring(engine, {type_: sources[type_] for type_ in types}, patience, rules=are_rules_missing)
             except EngineFault as fault:
                 if self.limits.is_over:

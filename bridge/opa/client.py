@@ -9,7 +9,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Self
 
 from bridge.errors import BadAnswer, Misuse, OpaRefused
-from bridge.opa.paths import data_path, policy_path
+from bridge.opa.parsed import stored_policy
+from bridge.opa.paths import data_path, policy_path, quoted_path
 from bridge.opa.queries import Queries, provenance_of, read, sendable
 from bridge.opa.refusal import refusal
 from bridge.opa.replies import CompileReply, Health, Memory, QueryReply, StoredPolicy
@@ -208,14 +209,15 @@ class OpaClient(ProcessBound):
         """
         self._write("PATCH", data_path(path), body, deadline)
 
-    def delete_data(self, path: Sequence[str], *, deadline: float | None = None) -> bool:
+    def delete_data(self, path: Sequence[str], *, quoted: bool = False, deadline: float | None = None) -> bool:
         """Take a document away; gives whether it was there.
 
         Args:
             path: The names from the root down, at least one.
+            quoted: The names may be made of anything, as those of others are.
             deadline: Seconds.
         """
-        return self._delete(data_path(path), deadline)
+        return self._delete(quoted_path("data", path) if quoted else data_path(path), deadline)
 
     def put_policy(self, policy_id: str, text: str, *, deadline: float | None = None) -> None:
         """Install a module, in place of the one of that id; OPA compiles it with all others or refuses it.
@@ -236,7 +238,7 @@ class OpaClient(ProcessBound):
             if _is_not_found(error):
                 return ABSENT
             raise
-        return _policy(_with_trees(answer, f"GET {target}").get("result"), f"GET {target}")
+        return stored_policy(_with_trees(answer, f"GET {target}").get("result"), f"GET {target}")
 
     def list_policies(self, *, deadline: float | None = None) -> tuple[StoredPolicy, ...]:
         """All modules, ordered by id."""
@@ -244,11 +246,40 @@ class OpaClient(ProcessBound):
         found = _with_trees(self._read("GET", "/v1/policies", None, deadline), what).get("result")
         if not isinstance(found, list):
             raise BadAnswer(f"`{what}`: the answer's `result` is no array")
-        return tuple(sorted((_policy(each, what) for each in found), key=lambda policy: policy.id))
+        return tuple(sorted((stored_policy(each, what) for each in found), key=lambda policy: policy.id))
 
-    def delete_policy(self, policy_id: str, *, deadline: float | None = None) -> bool:
-        """Take the module of that id away; gives whether it was there."""
-        return self._delete(policy_path(policy_id), deadline)
+    def delete_policy(self, policy_id: str, *, quoted: bool = False, deadline: float | None = None) -> bool:
+        """Take the module of that id away; gives whether it was there.
+
+        Args:
+            policy_id: Simple names joined by `/`.
+            quoted: The id may be made of anything, as those of others are.
+            deadline: Seconds.
+        """
+        return self._delete(quoted_path("policies", [policy_id]) if quoted else policy_path(policy_id), deadline)
+
+    def kind(self, path: Sequence[str], *, deadline: float | None = None) -> str | None:
+        """What JSON type a document has, such as `object`, without reading it; None where there is none.
+
+        Args:
+            path: The names from the root down, at least one.
+            deadline: Seconds.
+        """
+        found = self._found(f"found := type_name({_reference(path)})", deadline)
+        return found if isinstance(found, str) else None
+
+    def names(self, path: Sequence[str], *, deadline: float | None = None) -> list[str]:
+        """The names of an object's members in code point order, without the values, which may be large.
+
+        Args:
+            path: The names of an object from the root down, at least one.
+            deadline: Seconds.
+        """
+        found = self._found(f"found := object.keys({_reference(path)})", deadline)
+        names = [name for name in found if isinstance(name, str)] if isinstance(found, list) else None
+        if names is None or not isinstance(found, list) or len(names) != len(found):
+            raise BadAnswer("`POST /v1/query`: the answer holds no names")
+        return sorted(names)
 
     def compile(
         self,
@@ -340,6 +371,15 @@ class OpaClient(ProcessBound):
         """
         require(self.version(path, deadline=deadline))
 
+    def _found(self, query: str, deadline: float | None) -> Value:
+        """What a query binds to `found`; None where it does not hold."""
+        what = "POST /v1/query"
+        body = _encoded(json.dumps({"query": query}), "a query")
+        bindings = self._read("POST", "/v1/query", body, deadline).members(what).get("result", [])
+        if not isinstance(bindings, list):
+            raise BadAnswer(f"`{what}`: the answer's `result` is no array")
+        return next((each.get("found") for each in bindings if isinstance(each, dict)), None)
+
     def _call(
         self,
         method: str,
@@ -396,6 +436,12 @@ def _encoded(text: str, what: str) -> bytes:
         raise Misuse(f"{what} must be text without unpaired surrogates") from None
 
 
+def _reference(path: Sequence[str]) -> str:
+    """A document as Rego names it; the names are simple, as those in a URL are."""
+    data_path(path)
+    return "data" + "".join(f"[{json.dumps(name)}]" for name in path)
+
+
 def _result(answer: Answer, target: str) -> Value | Absent:
     return answer.members(f"GET {target}").get("result", ABSENT)
 
@@ -403,11 +449,3 @@ def _result(answer: Answer, target: str) -> Value | Absent:
 def _is_not_found(error: OpaRefused) -> bool:
     """Whether OPA itself says so: a gateway that knows no such path answers 404 as well."""
     return error.status == 404 and error.opa_code == "resource_not_found"  # noqa: PLR2004
-
-
-def _policy(value: Value, what: str) -> StoredPolicy:
-    if isinstance(value, dict):
-        policy_id, text = value.get("id"), value.get("raw")
-        if isinstance(policy_id, str) and isinstance(text, str):
-            return StoredPolicy(policy_id, text)
-    raise BadAnswer(f"`{what}`: the answer holds something that is no policy")

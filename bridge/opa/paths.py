@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from bridge.errors import Misuse
 from bridge.opa.wording import printable
@@ -52,3 +53,22 @@ def policy_path(policy_id: str) -> str:
     if not isinstance(policy_id, str) or not all(map(_POLICY_PART.fullmatch, policy_id.split("/"))):
         raise Misuse(f"`{printable(str(policy_id), 80)}` is no simple policy id")
     return f"/v1/policies/{policy_id}"
+
+
+def quoted_path(kind: str, names: Sequence[str]) -> str:
+    """The path of what others have put there, whatever its names are made of, to take it away.
+
+    Args:
+        kind: `data` or `policies`.
+        names: The names from the root down, each percent-encoded whole; a policy id is one name.
+
+    Raises:
+        Misuse: A name is empty, which no path can have, or has an unpaired surrogate.
+    """
+    try:
+        parts = [quote(name, safe="", errors="strict") for name in names]
+    except UnicodeEncodeError:
+        raise Misuse("a name with an unpaired surrogate cannot stand in a path") from None
+    if not parts or not all(parts):
+        raise Misuse("an empty name cannot stand in a path: remove what has it by hand")
+    return "/".join((f"/v1/{kind}", *parts))

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
 import threading
 import time
 import weakref
+from codecs import getincrementaldecoder
 from typing import IO, TYPE_CHECKING, Final, Self
 
 from bridge.errors import DeadlineExceeded, EngineUnreachable, Misuse, OpaMissing, OpaRefused
+from bridge.escapes import escaped
 from bridge.opa.client import OpaClient
 from bridge.opa.executable import find_opa, opa_environment
 from bridge.opa.listening import can_tell, ports_of
 from bridge.opa.replies import Health
+from bridge.opa.wording import on_one_line
 from bridge.process_bound import ProcessBound
 
 if TYPE_CHECKING:
@@ -30,6 +34,7 @@ _LOG_IN_ERROR: Final = 2000
 _GRACE: Final = 3.0
 _POLL: Final = 0.01
 _PORTS_TRIED: Final = 5
+_WITHIN_A_LINE: Final = re.compile(r"[^\n\t]+")
 
 # PR_SET_PDEATHSIG, set by the process itself before it becomes `opa`: a preexec_fn is not safe beside threads.
 _DIE_WITH_PARENT: Final = """
@@ -214,7 +219,7 @@ class ManagedOpa(ProcessBound):
         raise error(f"`opa` ended with exit status {status} before it was healthy; its log: {self._log_for_error()}")
 
     def _log_for_error(self) -> str:
-        return self.log[-_LOG_IN_ERROR:].strip() or "(empty)"
+        return on_one_line(self.log[-_LOG_IN_ERROR:]) or "(empty)"
 
 
 class _PortTaken(EngineUnreachable):
@@ -232,12 +237,14 @@ class _Log:
         self._thread.start()
 
     def _read(self) -> None:
+        decoder = getincrementaldecoder("utf-8")(errors="replace")
         with self._pipe:
             while piece := os.read(self._pipe.fileno(), _LOG_BYTES):
                 self._kept += piece
                 del self._kept[:-_LOG_BYTES]
                 if self._copy_to is not None:
-                    self._copy_to.write(piece.decode(errors="replace"))
+                    # What others ask for stands in it.
+                    self._copy_to.write(_WITHIN_A_LINE.sub(lambda match: escaped(match[0]), decoder.decode(piece)))
 
     def finish(self) -> None:
         """Read the rest of a process that has ended."""

@@ -51,10 +51,14 @@ class StoredPolicy:
     Attributes:
         id: The name that it was put under, or its path in its bundle.
         text: Its Rego.
+        package: The names of its package below `data`, as OPA has parsed them.
+        rules: For each of its rules the names below `data` that it is defined at, as far as they are constant.
     """
 
     id: str
     text: str
+    package: tuple[str, ...] = field(default=(), compare=False)
+    rules: frozenset[tuple[str, ...]] = field(default=frozenset(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

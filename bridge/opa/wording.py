@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from bridge.escapes import escaped
+
 
 def printable(text: str, longest: int) -> str:
     """The text on one line, cut after `longest` characters, fit for a terminal."""
-    shown = "".join(char if char.isprintable() else " " for char in text[:longest])
-    return shown if len(text) <= longest else shown + "..."
+    kept = escaped(text[:longest])
+    return kept if len(text) <= longest else kept + "..."
+
+
+def on_one_line(text: str) -> str:
+    """What a program wrote in several lines."""
+    return "; ".join(filter(None, map(str.strip, text.splitlines())))

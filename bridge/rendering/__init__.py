@@ -5,7 +5,16 @@ A `RuleSet` holds the settings; `render` gives its modules. No setting is ever p
 """
 
 from bridge.rendering.files import PREBUILT, default_wasm, prebuilt_wasm, rego_root
-from bridge.rendering.modules import Module, entrypoints, fingerprint, module_paths, render
+from bridge.rendering.modules import (
+    Module,
+    entrypoints,
+    fingerprint,
+    is_rendered,
+    module_paths,
+    paths_of,
+    render,
+    settings_path,
+)
 from bridge.rendering.rule_set import RuleSet, TokenChecks
 from bridge.rendering.rule_set_file import is_rule_set
 from bridge.rendering.wasm import build_wasm
@@ -19,9 +28,12 @@ __all__ = [
     "default_wasm",
     "entrypoints",
     "fingerprint",
+    "is_rendered",
     "is_rule_set",
     "module_paths",
+    "paths_of",
     "prebuilt_wasm",
     "rego_root",
     "render",
+    "settings_path",
 ]

@@ -60,12 +60,51 @@ def entrypoints(rule_set: RuleSet) -> tuple[str, ...]:
 
 def module_paths(rule_set: RuleSet) -> frozenset[str]:
     """The paths of all modules that a rule set of this package root may have, with or without token checks."""
-    folder = rule_set.package_root.replace(".", "/")
-    return frozenset(f"{folder}/{name}/{name}.rego" for name in (*_BELOW, _FOR_TOKENS)) | {_main_path(rule_set)}
+    return paths_of(rule_set.package_root)
 
 
-def _main_path(rule_set: RuleSet) -> str:
-    names = rule_set.package_root.split(".")
+def paths_of(package_root: str) -> frozenset[str]:
+    """The paths of all modules that any rule set of this package root may have."""
+    folder = package_root.replace(".", "/")
+    return frozenset(f"{folder}/{name}/{name}.rego" for name in (*_BELOW, _FOR_TOKENS)) | {_main_path(package_root)}
+
+
+def settings_path(rule_set: RuleSet) -> str:
+    """The path of the module that holds the fingerprint: without it no bridge believes the others."""
+    return f"{rule_set.package_root.replace('.', '/')}/settings/settings.rego"
+
+
+def is_rendered(path: str, text: str, package: tuple[str, ...], package_root: str) -> bool:
+    """Whether a module under one of the paths of a package root was rendered for that, by any release of these rules.
+
+    It begins as all of them do, and has its package; text that somebody has added to it makes no difference, for it
+    lies in a place that is ours.
+
+    Args:
+        path: Its path below the folder `rego`, which is its policy id too.
+        text: Its Rego.
+        package: The names of its package.
+        package_root: The package root.
+    """
+    *folder, file = path.split("/")
+    names = package_root.split(".")
+    if folder == names:
+        template = "jwt_policy" if file == f"{names[-1]}.rego" else None
+    else:
+        template = next((name for name in (*_BELOW, _FOR_TOKENS) if [*names, name] == folder), None)
+        template = template if file == f"{template}.rego" else None
+    return template is not None and package == tuple(folder) and text.startswith(_opening(template))
+
+
+@cache
+def _opening(template: str) -> str:
+    """The first two lines of a module, which are the same in every release: that it has a title, and which."""
+    lines = (rego_root() / "templates" / f"{template}.rego.j2").read_text(encoding="utf-8").splitlines(keepends=True)
+    return "".join(lines[:2])
+
+
+def _main_path(package_root: str) -> str:
+    names = package_root.split(".")
     return "/".join([*names, names[-1]]) + ".rego"
 
 
@@ -98,7 +137,7 @@ def _rendered(rule_set: RuleSet, fingerprint_: str) -> list[Module]:
         names.append(_FOR_TOKENS)
     folder = rule_set.package_root.replace(".", "/")
     modules = [Module(f"{folder}/{name}/{name}.rego", _text(name, settings)) for name in names]
-    return [*modules, Module(_main_path(rule_set), _text("jwt_policy", settings))]
+    return [*modules, Module(_main_path(rule_set.package_root), _text("jwt_policy", settings))]
 
 
 def _text(name: str, settings: dict[str, object]) -> str:

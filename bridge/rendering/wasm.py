@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bridge.errors import EngineFault
 from bridge.files import INPUT_BYTES, read_file
 from bridge.opa.executable import run_opa
+from bridge.opa.wording import on_one_line
 from bridge.rendering.modules import render
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def build_wasm(rule_set: RuleSet, *, executable: str | os.PathLike[str] | None =
         command = ["build", "--target", "wasm", "--prune-unused", "--output", _BUNDLE, _ROOT]
         run = run_opa(command, executable=executable, folder=folder)
         if run.status != 0:
-            raise EngineFault(f"`opa build` refused the rules: {run.stderr.strip()}")
+            raise EngineFault(f"`opa build` refused the rules: {on_one_line(run.stderr)}")
         data = read_file(folder / _BUNDLE, limit=INPUT_BYTES, what="a bundle of `opa build`")
         with tarfile.open(fileobj=io.BytesIO(data)) as bundle:
             member = bundle.extractfile("/policy.wasm")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import BadAnswer, EngineFault, Misuse, OpaRefused
+from bridge.escapes import shown
 from bridge.resources.one_store import OneStore, store_of
-from bridge.resources.state import State
+from bridge.resources.state import State, foreign
 from bridge.resources.store import next_revision
 from bridge.strict_json import ABSENT, Absent
 
@@ -69,7 +70,7 @@ class Documents:
             Misuse: It is not one of the types.
         """
         if type_ not in self._types:
-            raise Misuse(f"`{type_}` is not one of the resource types")
+            raise Misuse(f"`{shown(type_)}` is not one of the resource types")
         return (*self._root, type_)
 
     def look(self, type_: str, *, fresh: bool = False) -> State | None:
@@ -82,7 +83,8 @@ class Documents:
         Raises:
             LayoutDiffers: It is of a later layout.
             SeveralStores: Several OPAs have answered, now and earlier.
-            EngineFault: OPA cannot be reached, or refuses, or what it has is no such document.
+            ForeignContent: No bridge wrote it.
+            EngineFault: OPA cannot be reached, or refuses.
         """
         state = self._look(type_, fresh=fresh)
         if self._operation is not None:
@@ -120,7 +122,10 @@ class Documents:
 
     def _look(self, type_: str, *, fresh: bool) -> State | None:
         found = self.opa.get_data((*self.path(type_), "state"), fresh=fresh)
-        state = None if found is ABSENT else State.read(type_, found)
+        try:
+            state = None if found is ABSENT else State.read(type_, found)
+        except BadAnswer:
+            raise foreign(self.path(type_)) from None
         if state is not None and state.current is not None:  # else the rules name none either
             self._note({type_: {"store": state.store}})
         return state

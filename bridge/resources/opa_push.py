@@ -17,7 +17,7 @@ from bridge.resources.generation import parts
 from bridge.resources.one_store import written_elsewhere
 from bridge.resources.patch import Patch, add, remove
 from bridge.resources.prepared import prepare
-from bridge.resources.state import Mark, State, current, first_state
+from bridge.resources.state import Mark, State, current, first_state, foreign
 from bridge.strict_json import ABSENT
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class Pushes:
         if not self._is_one(type_):
             return None
         if not self._documents.opa.create_data(path, first_state(mark)):
-            self._remove_foreign(type_)
+            self._refuse_foreign(type_)
             return None
         state = self._documents.look(type_, fresh=True)
         return None if state is None or mark.name not in state.marks else state
@@ -190,17 +190,20 @@ class Pushes:
         raise _overtaken(type_)
 
     def _create(self, type_: str) -> None:
-        """Make the type's document, in place of anything that is none."""
+        """Make the type's document, unless somebody else has made it meanwhile."""
         if self._documents.opa.create_data(self._documents.path(type_), first_state()):
             self._documents.one_store.made(type_)
         else:
-            self._remove_foreign(type_)
+            self._refuse_foreign(type_)
 
-    def _remove_foreign(self, type_: str) -> None:
-        """Remove a document that is none of a bridge's; but none that is there for who writes and not for who reads."""
+    def _refuse_foreign(self, type_: str) -> None:
+        """Raise where a document stands in the way that no bridge wrote, and is there for who reads, too."""
         path = self._documents.path(type_)
-        if self._documents.look(type_, fresh=True) is None and self._documents.opa.get_data_text(path) is not ABSENT:
-            self._documents.opa.delete_data(path)
+        # Between two looks another bridge may have made it, or taken it away: then it is the caller's turn again.
+        for _ in range(2):
+            if self._documents.look(type_, fresh=True) is not None or self._documents.opa.get_data_text(path) is ABSENT:
+                return
+        raise foreign(path)
 
     def _push(self, type_: str, state: State, mark: Mark, prepared: Prepared, told: Callable[[int], None]) -> str:
         """Fill the generation of a push that has begun, and make it current."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from bridge.errors import BadAnswer, LayoutDiffers
+from bridge.errors import BadAnswer, ForeignContent, LayoutDiffers
 from bridge.resources.layout import LAYOUT, empty_generation, named
 from bridge.resources.store import is_revision
 from bridge.strict_json import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _NONE: Final = "r0"
 """The name of the revision of a type that nothing was ever pushed to."""
 
@@ -141,6 +144,21 @@ def current(revision: str, generation: str, store: str, count: int) -> bytes:
             "count": b"%d" % count,
         }
     )
+
+
+def foreign(path: Sequence[str]) -> ForeignContent:
+    """The error for a type's document that no bridge wrote."""
+    id_ = reference(path)
+    return ForeignContent(
+        f"`{id_}` holds data that no bridge wrote: nothing was pushed; choose another data root, or have exactly this "
+        f"removed (`jwt-bridge install --replace '{id_}'`, with the options of the rules)",
+        (id_,),
+    )
+
+
+def reference(path: Iterable[str]) -> str:
+    """A document as Rego names it, such as `data.jwt_policy_data.devices`; odd names are quoted, in ASCII."""
+    return "data" + "".join(f".{name}" if _NAME.fullmatch(name) else f"[{json.dumps(name)}]" for name in path)
 
 
 def _text(value: Any) -> str:

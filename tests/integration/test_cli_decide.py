@@ -389,7 +389,7 @@ NOT_UTF8 = str(rego_root() / "jwt_policy" / "policy.wasm")
         (["a", "b"], {}, 2, "unexpected extra argument"),
         (["--opa-deadline", "0"], {}, 2, "0"),
         (["--engine", "opa", "--opa-url", "http://x", "--opa-deadline", "1e9"], {}, 2, "a deadline must be"),
-        (["\x1b[2J\u202e.jsonl"], {}, 2, "`\\x1b[2J\\u202e.jsonl`: no such file"),
+        (["\x1b[2J\u202e.jsonl"], {}, 2, '`"\\u001b[2J\\u202e.jsonl"`: no such file'),
     ],
 )
 def test_misuse(arguments, changes, status, expected) -> None:

@@ -166,7 +166,7 @@ def test_render_of_the_default_rules_is_what_is_committed(tmp_path, pinned_opa) 
     rego = tmp_path / "rego"
     shutil.copytree(rego_root(), rego)
     main, wasm = rego / "jwt_policy" / "jwt_policy.rego", rego / "jwt_policy" / "policy.wasm"
-    main.write_text("package jwt_policy\n")
+    main.write_text("# METADATA\n# title: JWT policy\npackage jwt_policy\n")
     wasm.write_bytes(b"\0asm")
     wasm.chmod(0o600)
     beside = rego / "jwt_policy" / "jwt_policy_test.rego"
@@ -259,7 +259,7 @@ def test_install(opa, public_key) -> None:
     [
         ((b'{"code":"unauthorized","message":"request rejected"}', "401 Unauthorized"), "opa answered 401"),
         ((b'{"provenance":{"version":"1.19.0"}}', "200 OK"), "1.19.0"),
-        ((b'{"provenance":{"version":"1.20.2"},"result":true}', "200 OK"), "answer is not an object"),
+        ((b'{"provenance":{"version":"1.20.2"},"result":true}', "200 OK"), "`result` is no array"),
     ],
 )
 def test_install_where_it_cannot_be(reply, expected) -> None:

@@ -8,6 +8,7 @@ import signal
 import threading
 
 import pytest
+from cli_process import between
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from fault_server import NONCE, FaultServer, ends_by_deadline
@@ -17,6 +18,7 @@ from bridge import (
     EngineFault,
     EngineTooOld,
     EngineUnreachable,
+    ForeignContent,
     InvalidSetting,
     OpaClient,
     OpaEngine,
@@ -29,7 +31,7 @@ from bridge import (
     RulesNotInstalled,
     TokenChecks,
 )
-from bridge.rendering import fingerprint, module_paths, render
+from bridge.rendering import fingerprint, render
 from bridge.resources import layout
 from bridge.strict_json import encode
 
@@ -151,14 +153,14 @@ def test_rules_that_were_tampered_with_and_are_half_gone_do_not_decide(start_opa
             bridge.check(GRANTED, "devices", DEVICE)
 
 
-def test_a_module_that_does_not_compile_is_told_with_its_place(start_opa):
+def test_a_module_that_opa_refuses_is_told_with_its_place(start_opa):
     opa = start_opa()
     with PolicyBridge(OpaEngine(opa.url)) as bridge:
-        bridge.engine.opa.put_policy("foreign.rego", "package jwt_policy.policy\n\nviolations := 1\n")
-        with pytest.raises(OpaRefused) as refused:
+        bridge.engine.opa.put_data(("jwt_policy",), b'{"grant":{"of":1}}')
+        with pytest.raises(OpaRefused, match=r"jwt_policy/grant.*nothing of the rules is left there") as refused:
             bridge.install()
-    assert refused.value.status == 400
-    assert "jwt_policy" in str(refused.value)
+        assert refused.value.status == 400
+        assert bridge.engine.opa.list_policies() == ()
 
 
 def test_an_opa_that_is_killed_and_comes_back(start_opa):
@@ -278,8 +280,14 @@ def test_rules_that_are_loaded_under_other_ids_are_told(start_opa, tmp_path):
         path.write_text(module.text)
     with PolicyBridge(OpaEngine(start_opa([tmp_path / "elsewhere"]).url)) as bridge:
         assert bridge.check(GRANTED, "devices", DEVICE)
-        with pytest.raises(OpaRefused, match="loaded already, from a bundle or under other policy ids"):
+        with pytest.raises(ForeignContent) as foreign:
             bridge.install()
+        assert len(foreign.value.ids) == len(render(RuleSet()))
+        assert all(id_.endswith(".rego") and id_ in str(foreign.value) for id_ in foreign.value.ids)
+        assert bridge.check(GRANTED, "devices", DEVICE)
+        bridge.install(replace=foreign.value.ids)
+        assert bridge.check(GRANTED, "devices", DEVICE)
+        assert {policy.id for policy in bridge.engine.opa.list_policies()} == {one.path for one in render(RuleSet())}
 
 
 @pytest.mark.parametrize("path", ["/v1", "/v1/data", "/opa/v1/data/jwt_policy/decision"])
@@ -318,15 +326,24 @@ def test_an_answer_that_comes_late_is_not_the_answer_to_the_next_question(early,
         assert server.connections == 3
 
 
-def test_all_is_taken_away_that_can_be():
-    def answer(exchange):
-        failing = "/v1/data/" in exchange.line or "/policy/policy.rego" in exchange.line
-        exchange.reply(b"{}", "500 Internal Server Error" if failing else "200 OK")
+def test_all_is_taken_away_that_can_be(start_opa):
+    opa = start_opa()
+    stays = "/v1/policies/jwt_policy/policy/policy.rego"
 
-    with FaultServer(answer) as server, pytest.raises(OpaRefused) as refused:
-        OpaEngine(server.url).uninstall()
-    assert "/v1/data/" in str(refused.value)
-    assert len(server.lines) == 1 + len(module_paths(RuleSet()))
+    def changed(exchange, _):
+        if exchange.line.startswith(f"DELETE {stays}") or exchange.line.startswith("DELETE /v1/data/"):
+            return "500 Internal Server Error", b"{}"
+        return None
+
+    with PolicyBridge(OpaEngine(opa.url)) as bridge, between(opa.url, changed) as server:
+        bridge.install()
+        bridge.push("devices", [DEVICE])
+        with pytest.raises(OpaRefused) as refused:
+            OpaEngine(server.url).uninstall()
+        assert stays in str(refused.value)
+        assert bridge.engine.opa.list_policies() == (), "the relay said no after it had handed on"
+        assert bridge.engine.opa.kind(("jwt_policy_data",)) == "object"
+    assert sum(line.startswith("DELETE /v1/policies/") for line in server.lines) == len(render(RuleSet()))
 
 
 def test_a_stored_resource_that_no_push_would_take_is_a_fault_to_explain(opa_url):

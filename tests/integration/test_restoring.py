@@ -158,13 +158,16 @@ def test_a_source_is_brought_back_whole_or_not_at_all(opa, tmp_path, text, expec
                 bridge.check(CLAIMS, "devices", "d1")
 
 
-def test_what_is_no_document_of_a_bridge_makes_room(opa):
-    with bridge_to(opa.url, Source()) as bridge:
+@pytest.mark.parametrize("foreign", [b"[]", b'"x"', b'{"resources":{"d1":{"id":"d1"}}}'])
+def test_data_that_no_bridge_wrote_is_not_restored_over(opa, foreign):
+    source = Source()
+    with bridge_to(opa.url, source) as bridge:
         bridge.engine.install()
-        for foreign in (b"[]", b'"x"', b'{"resources":{"d1":{"id":"d1"}}}'):
-            bridge.engine.opa.put_data(TYPE, foreign)
-            assert bridge.check(CLAIMS, "devices", "d1")
-            assert stored(bridge) == by_id(RESOURCES)
+        bridge.engine.opa.put_data(TYPE, foreign)
+        with pytest.raises(ResourcesLost, match=r"data\.jwt_policy_data\.devices"):
+            bridge.check(CLAIMS, "devices", "d1")
+        assert bridge.engine.opa.get_data(TYPE) == json.loads(foreign)
+        assert source.asked == 0
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ Whoever reads sees the old state or the new one, or is told of a fault; what was
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import queue
 import resource
@@ -35,6 +36,7 @@ from bridge import (
 )
 from bridge.errors import (
     EngineUnreachable,
+    ForeignContent,
     LayoutDiffers,
     PushOvertaken,
     ResourcesLost,
@@ -421,13 +423,30 @@ def test_a_first_push_does_not_take_away_what_another_one_has_pushed_meanwhile(o
     assert state_of(bridge) == 1
 
 
-def test_what_is_no_document_of_a_bridge_makes_room_for_a_push(bridge):
-    for foreign in (b"[]", b'{"revision":"7","resources":{"a":{"id":"a"}}}', b'"x"', b"{}"):
-        bridge.engine.opa.put_data(TYPE, foreign)
-        with pytest.raises(ResourcesLost):
-            bridge.check(ANYBODY, "devices", "a")
+@pytest.mark.parametrize("foreign", [b"[]", b'{"revision":"7","resources":{"a":{"id":"a"}}}', b'"x"', b"{}", b"null"])
+def test_a_push_does_not_overwrite_data_that_no_bridge_wrote(bridge, foreign):
+    bridge.engine.opa.put_data(TYPE, foreign)
+    with pytest.raises(ResourcesLost):
+        bridge.check(ANYBODY, "devices", "a")
+    for push in (bridge.push, bridge.sync):
+        with pytest.raises(
+            ForeignContent, match=r"nothing was pushed.*--replace 'data\.jwt_policy_data\.devices'"
+        ) as error:
+            push("devices", [device("b")])
+        assert error.value.ids == ("data.jwt_policy_data.devices",)
+    assert bridge.engine.opa.get_data(TYPE) == json.loads(foreign)
+    bridge.engine.install(replace=error.value.ids)
+    bridge.push("devices", [device("b")])
+    assert list(stored(bridge)) == ["b"]
+
+
+@pytest.mark.parametrize("state", ["[]", '{"layout":1}', '{"layout":1,"store":"s","revisions":{},"marks":{}}', "null"])
+def test_a_state_that_no_bridge_wrote_is_not_overwritten(bridge, state):
+    foreign = f'{{"state":{state}}}'.encode()
+    bridge.engine.opa.put_data(TYPE, foreign)
+    with pytest.raises(ForeignContent, match="nothing was pushed"):
         bridge.push("devices", [device("b")])
-        assert list(stored(bridge)) == ["b"]
+    assert bridge.engine.opa.get_data(TYPE) == json.loads(foreign)
 
 
 def test_pushers_at_the_same_time_leave_one_of_their_states_whole(opa, bridge):

@@ -1,0 +1,229 @@
+"""How rules come to an OPA and go again, so that no bridge ever believes a mixture of two releases.
+
+The module with the fingerprint goes first and comes last; see docs/decisions/installing.md.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from bridge.engines.inventory import chosen, modules_of, owned, owner, shown_ids, take
+from bridge.errors import EngineFault, ForeignContent, OpaRefused
+from bridge.rendering import module_paths, render, settings_path
+from bridge.resources.state import reference
+from bridge.strict_json import Absent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from bridge.engines.inventory import Inventory
+    from bridge.opa import OpaClient
+    from bridge.rendering import RuleSet
+
+_LOG: Final = logging.getLogger("bridge")
+
+
+class _InterferenceError(EngineFault):
+    """Somebody else changes what is there at the same time."""
+
+
+class Installation:
+    """Installs the modules of a rule set on an OPA, and uninstalls them.
+
+    Args:
+        opa: The server.
+        rule_set: The rule set.
+    """
+
+    def __init__(self, opa: OpaClient, rule_set: RuleSet) -> None:
+        self._opa = opa
+        self._rule_set = rule_set
+        self._package = tuple(rule_set.package_root.split("."))
+        self._root = tuple(rule_set.data_root.split("."))
+        self._settings = settings_path(rule_set)
+        # Each after those that it imports; what only other settings have stands before the last, which imports all.
+        order = [module.path for module in render(rule_set)]
+        self._order = [*order[:-1], *sorted(module_paths(rule_set) - set(order)), order[-1]]
+
+    def install(self, check: Callable[[], object], *, replace: Collection[str] = ()) -> None:
+        """Upload the modules in place of those that a bridge has installed there, unless they are there already.
+
+        Args:
+            check: Asks the rules, and raises where they do not answer as they must; it must not install anything.
+            replace: Ids of foreign modules and data to remove, as `ForeignContent.ids` has them.
+
+        Raises:
+            ForeignContent: There are foreign modules or data that `replace` does not name; nothing was changed.
+            OwnedByBundle: A bundle owns the place; nothing was changed.
+            EngineFault: OPA refused, or does not answer as it must. The text says whether what was there before is
+                back; where it is not, there are no rules that a bridge believes.
+        """
+        self._opa.require_version((*self._package, "answer"))
+        wanted = {module.path: module.text for module in render(self._rule_set)}
+        there = take(self._opa, self._rule_set)
+        foreign = chosen(there.ids, replace)
+        self._refuse_foreign(there, foreign)
+        if there.modules == wanted and not foreign:
+            check()
+            return
+        self._remove_fingerprint(there)
+        try:
+            self._exchange(there, wanted, foreign)
+            check()
+        except _InterferenceError as interference:
+            self._remove_any_fingerprint(interference)
+            raise
+        except BaseException as error:
+            self._put_back(there.modules, error)
+            raise
+
+    def uninstall(self, *, deadline: float | None = None) -> tuple[str, ...]:
+        """Remove the modules, and the resources that were pushed; go on where one of them cannot be removed.
+
+        Args:
+            deadline: Seconds for each call, in place of the client's.
+
+        Returns:
+            The ids of the foreign modules and data, which were left alone.
+
+        Raises:
+            OwnedByBundle: A bundle owns the place; nothing was changed.
+            EngineFault: OPA could not be reached, or refused: the first fault; something may be left.
+        """
+        there = take(self._opa, self._rule_set, deadline=deadline, is_for_removal=True)
+        faults: list[EngineFault] = []
+
+        def attempt(remove: Callable[..., object], *arguments: object) -> None:
+            try:
+                remove(*arguments, deadline=deadline)
+            except EngineFault as fault:
+                faults.append(fault)
+
+        if self._settings in there.modules:
+            attempt(self._opa.delete_policy, self._settings)
+        # With a fingerprint that may still be there, the others stay: what a bridge believes must be whole.
+        for path in [] if faults else self._removal(there.modules):
+            attempt(self._opa.delete_policy, path)
+        for name in there.documents:
+            attempt(self._opa.delete_data, (*self._root, name))
+        left = there.ids
+        if not faults and not there.data:
+            rest = self._opa.get_data(self._root, deadline=deadline)
+            if rest == {}:
+                attempt(self._opa.delete_data, self._root)
+            elif not isinstance(rest, Absent) and not there.foreign:
+                left = (reference(self._root),)
+        if faults:
+            raise faults[0]
+        return left
+
+    def _refuse_foreign(self, there: Inventory, replace: Collection[str]) -> None:
+        left = tuple(id_ for id_ in there.ids if id_ not in replace)
+        if left:
+            raise ForeignContent(
+                f"what no bridge wrote lies in the place of the rules (`data.{self._rule_set.package_root}`) or of the "
+                f"resources (`data.{self._rule_set.data_root}`): {shown_ids(left)}; nothing was changed: choose other "
+                "roots, or let exactly these be removed (--replace ID, once for each)",
+                left,
+            )
+
+    def _remove_fingerprint(self, there: Inventory) -> None:
+        """Remove the module with the fingerprint; where it is not sure that it is gone, it is put back."""
+        try:
+            self._opa.delete_policy(self._settings)
+        except OpaRefused as refused:
+            bundle = owner(refused)
+            raise (refused if bundle is None else owned(self._rule_set.package_root, bundle)) from None
+        except BaseException as error:
+            self._put_back(there.modules, error)
+            raise
+
+    def _remove_any_fingerprint(self, error: EngineFault) -> None:
+        try:
+            self._opa.delete_policy(self._settings)
+        except EngineFault as fault:
+            left = (
+                f"the fingerprint may be there, and could not be removed ({fault}): remove the module {self._settings}"
+            )
+            error.args = (f"{error}; but {left}",)
+
+    def _exchange(self, there: Inventory, wanted: Mapping[str, str], foreign: set[str]) -> None:
+        """Remove what is not wanted, and upload what is missing, the fingerprint last."""
+        for id_ in foreign & there.data.keys():
+            self._opa.delete_data(there.data[id_], quoted=True)
+        # Those of somebody else's that may hold a fingerprint come first, for the same reason.
+        self._all(partial(self._opa.delete_policy, quoted=True), [id_ for id_ in there.foreign if id_ in foreign])
+        others = {path: text for path, text in wanted.items() if path != self._settings}
+        self._replace(there.modules, others)
+        self._refuse_interference(others)
+        self._upload({self._settings: wanted[self._settings]})
+        self._refuse_interference(wanted)
+
+    def _removal(self, paths: Collection[str]) -> list[str]:
+        """Paths but that of the fingerprint, each before those that its module imports."""
+        return [path for path in reversed(self._order) if path in paths and path != self._settings]
+
+    def _replace(self, there: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+        """Upload modules, without the fingerprint, in place of those that are there.
+
+        New modules do not go over old ones: OPA would refuse one that lacks what an old one still calls. What is there
+        already and wanted stays, so that several processes may install the same rules at the same time.
+        """
+        kept = {path: text for path, text in there.items() if wanted.get(path) == text}
+        removed = self._removal(there)
+        if len(kept) < len(removed):
+            self._all(self._opa.delete_policy, removed)
+            kept = {}
+        self._upload({path: text for path, text in wanted.items() if path not in kept})
+
+    def _upload(self, modules: Mapping[str, str]) -> None:
+        """Upload modules, each after those that it imports, whatever the order of an older release was."""
+        self._all(
+            lambda path: self._opa.put_policy(path, modules[path]), [path for path in self._order if path in modules]
+        )
+
+    def _all(self, change: Callable[[str], object], ids: list[str]) -> None:
+        """Change these modules in this order, or, where OPA refuses one because of another, in any that it takes."""
+        while ids:
+            refusals = {}
+            for id_ in ids:
+                try:
+                    change(id_)
+                except OpaRefused as refused:
+                    if (bundle := owner(refused)) is not None:
+                        raise owned(self._rule_set.package_root, bundle) from None
+                    if refused.status != HTTPStatus.BAD_REQUEST:
+                        raise
+                    refusals[id_] = refused
+            if len(refusals) == len(ids):
+                raise refusals[ids[0]]
+            ids = list(refusals)
+
+    def _refuse_interference(self, wanted: Mapping[str, str]) -> None:
+        found = take(self._opa, self._rule_set)
+        if found.modules != wanted or found.ids:
+            raise _InterferenceError(
+                f"somebody else changes what lies in `data.{self._rule_set.package_root}` or "
+                f"`data.{self._rule_set.data_root}` at the same time: no rules are left there that a bridge believes; "
+                "install again when nobody else does"
+            )
+
+    def _put_back(self, before: Mapping[str, str], error: BaseException) -> None:
+        """Bring back the modules that were there before, and let the error say whether they are."""
+        try:
+            # While anything else is changed, there is no fingerprint.
+            self._opa.delete_policy(self._settings)
+            now = modules_of(self._opa.list_policies(), self._rule_set)
+            self._replace(now, {path: text for path, text in before.items() if path != self._settings})
+            self._upload({path: text for path, text in before.items() if path == self._settings})
+        except EngineFault as fault:
+            outcome = f"and what was there before could not be put back ({fault}): install again"
+        else:
+            outcome = "what was there before is back" if before else "nothing of the rules is left there"
+        if isinstance(error, EngineFault):
+            error.args = (f"{error}; {outcome}", *error.args[1:])
+        else:
+            _LOG.warning("the install was broken off; %s", outcome)

@@ -1,0 +1,226 @@
+"""What an OPA has where the modules and the resources of a rule set belong: what bridges wrote, and what others did."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from bridge.errors import BadAnswer, ForeignContent, LayoutDiffers, OpaRefused, OwnedByBundle
+from bridge.escapes import shown
+from bridge.rendering import is_rendered, module_paths
+from bridge.resources.state import State, reference
+from bridge.strict_json import ABSENT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from bridge.opa import OpaClient, StoredPolicy
+    from bridge.rendering import RuleSet
+
+_Answer = TypeVar("_Answer")
+_SIMPLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,199}", re.ASCII)
+_OWNER: Final = re.compile(r'is owned by bundle "(.*)"')
+_FORBIDDEN: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What is there.
+
+    Attributes:
+        modules: The modules that a bridge wrote, of this or of another release or settings: texts by policy id.
+        foreign: The policy ids of all other modules that have a rule or their package there; first of those that may
+            hold a fingerprint.
+        documents: The names below the data root of what bridges have pushed.
+        data: All else that lies below the data root: its path, by its reference such as `data.jwt_policy_data.x`.
+    """
+
+    modules: Mapping[str, str]
+    foreign: tuple[str, ...]
+    documents: tuple[str, ...]
+    data: Mapping[str, tuple[str, ...]]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """What is there that no bridge wrote."""
+        return (*self.foreign, *self.data)
+
+
+def take(
+    opa: OpaClient, rule_set: RuleSet, *, deadline: float | None = None, is_for_removal: bool = False
+) -> Inventory:
+    """Look at what is there; nothing is changed.
+
+    Args:
+        opa: The server.
+        rule_set: Whose place to look at.
+        deadline: Seconds for each call, in place of the client's.
+        is_for_removal: Where OPA does not tell what lies below the data root, the documents of the rule set's types
+            will do: nothing but these is to be removed.
+
+    Raises:
+        OwnedByBundle: A bundle owns the package root or the data root, or a part of one, or lies above it.
+        ForeignContent: A rule set with a package root above this one is there, or resources whose data root is.
+        OpaRefused: The right to list the policies, or to ask a query, is missing; or OPA refuses otherwise.
+        EngineFault: OPA cannot be reached, or its answer is none.
+    """
+    package, root = (tuple(name.split(".")) for name in (rule_set.package_root, rule_set.data_root))
+    for place in (package, root):
+        _refuse_owned(opa, place, deadline)
+        _refuse_resources_above(opa, place, deadline)
+    policies = _permitted(lambda: opa.list_policies(deadline=deadline), "list the policies (GET /v1/policies)")
+    _refuse_rules_above(policies, package)
+    modules, foreign, hidden = modules_of(policies, rule_set), [], set()
+    paths = module_paths(rule_set)
+    for policy in policies:
+        if policy.id in modules:
+            continue
+        # What has an id of ours would be overwritten, wherever its package is.
+        if policy.id in paths or _reaches(policy, package) or _reaches(policy, root):
+            foreign.append(policy)
+            # What such a module has there is no data, though OPA shows it as if it were.
+            hidden |= {path[len(root)] for path in (policy.package, *policy.rules) if _is_below(path[:-1], root)}
+    try:
+        documents, data = _data(opa, root, hidden, deadline)
+    except OpaRefused:
+        if not is_for_removal:
+            raise
+        types = rule_set.policy.types
+        documents, data = tuple(type_ for type_ in types if is_pushed(opa, (*root, type_), deadline=deadline)), {}
+    settings = (*package, "settings")
+    foreign.sort(key=lambda policy: not _reaches(policy, settings))
+    return Inventory(modules, tuple(policy.id for policy in foreign), documents, data)
+
+
+def modules_of(policies: Iterable[StoredPolicy], rule_set: RuleSet) -> dict[str, str]:
+    """Those of the modules that a bridge wrote for this package root: texts by policy id."""
+    root = rule_set.package_root
+    return {each.id: each.text for each in policies if is_rendered(each.id, each.text, each.package, root)}
+
+
+def shown_ids(ids: Iterable[str]) -> str:
+    """Ids in an error, each so that it can be told from all others, and given to `--replace`."""
+    return ", ".join(f"`{shown(id_)}`" for id_ in ids)
+
+
+def chosen(ids: Collection[str], replace: Iterable[str]) -> set[str]:
+    """Those of the ids that are to be replaced, by themselves or as they are shown."""
+    by_shown = {shown(id_): id_ for id_ in ids}
+    return {name if name in ids else by_shown[name] for name in replace if name in ids or name in by_shown}
+
+
+def owner(refused: OpaRefused) -> str | None:
+    """The bundle because of which OPA refused to write, if it did because of one."""
+    match = _OWNER.search(refused.opa_message)
+    return None if match is None else match[1]
+
+
+def owned(place: str, bundle: str) -> OwnedByBundle:
+    """The error for a place that a bundle owns."""
+    return OwnedByBundle(
+        f"`data.{place}` belongs to the bundle `{shown(bundle)}`, and only its publisher can change what lies there: "
+        "nothing was changed; change the bundle, or choose other roots",
+        bundle,
+    )
+
+
+def _refuse_owned(opa: OpaClient, place: tuple[str, ...], deadline: float | None) -> None:
+    """Raise where an active bundle owns the place; where this must not be read, OPA's refusal to write will tell."""
+    try:
+        bundles = opa.get_data(("system", "bundles"), deadline=deadline)
+    except OpaRefused as refused:
+        if refused.status not in _FORBIDDEN:
+            raise
+        return
+    for name, bundle in bundles.items() if isinstance(bundles, dict) else ():
+        manifest = bundle.get("manifest") if isinstance(bundle, dict) else None
+        roots = manifest.get("roots") if isinstance(manifest, dict) else None
+        for root in roots if isinstance(roots, list) else [""]:
+            names = tuple(filter(None, str(root).split("/")))
+            if _is_below(names, place) or _is_below(place, names):
+                raise owned(".".join(place), name)
+
+
+def _permitted(ask: Callable[[], _Answer], right: str) -> _Answer:
+    """The answer; a refusal names the right that is missing."""
+    try:
+        return ask()
+    except OpaRefused as refused:
+        if refused.status not in _FORBIDDEN:
+            raise
+        raise OpaRefused(
+            f"{refused}; the right to {right} is missing, so nothing was changed: this needs an operator's rights",
+            status=refused.status,
+            opa_code=refused.opa_code,
+            opa_message=refused.opa_message,
+        ) from None
+
+
+def _refuse_rules_above(policies: Iterable[StoredPolicy], package: tuple[str, ...]) -> None:
+    """Raise where the package root lies below that of other rules: the two would overwrite each other's modules."""
+    for length in range(1, len(package)):
+        above = ".".join(package[:length])
+        ids = [each.id for each in policies if is_rendered(each.id, each.text, each.package, above)]
+        if ids:
+            raise ForeignContent(
+                f"the package root `{'.'.join(package)}` lies below `{above}`, where other rules are installed "
+                f"({shown_ids(ids[:1])}): nothing was changed; choose another package root, or uninstall those",
+                tuple(ids),
+            )
+
+
+def _refuse_resources_above(opa: OpaClient, place: tuple[str, ...], deadline: float | None) -> None:
+    """Raise where a place lies in the document of a resource type that was pushed to another data root."""
+    for length in range(2, len(place) + 1):
+        above = reference(place[:length])
+        if is_pushed(opa, place[:length], deadline=deadline):
+            raise ForeignContent(
+                f"`{reference(place)}` lies in the resources that a bridge has pushed to `{above}`: nothing was "
+                "changed; choose another root",
+                (above,),
+            )
+
+
+def _data(
+    opa: OpaClient, root: tuple[str, ...], hidden: Collection[str], deadline: float | None
+) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """The names of pushed documents below the data root, and the paths of all else, by reference."""
+    right = "ask a query of one's own (POST /v1/query)"
+    kind = _permitted(lambda: opa.kind(root, deadline=deadline), right)
+    if kind is None:
+        return (), {}
+    if kind != "object":
+        return (), {reference(root): root}
+    documents, data = [], {}
+    for name in opa.names(root, deadline=deadline):
+        if name in hidden:
+            continue
+        if _SIMPLE.fullmatch(name) and is_pushed(opa, (*root, name), deadline=deadline):
+            documents.append(name)
+        else:
+            data[reference((*root, name))] = (*root, name)
+    return tuple(documents), data
+
+
+def is_pushed(opa: OpaClient, path: tuple[str, ...], *, deadline: float | None = None) -> bool:
+    """Whether a document, there or not, is one that a bridge has pushed the resources of a type to."""
+    state = opa.get_data((*path, "state"), deadline=deadline)
+    try:
+        return state is not ABSENT and State.read(path[-1], state) is not None
+    except LayoutDiffers:
+        return True
+    except BadAnswer:
+        return False
+
+
+def _reaches(policy: StoredPolicy, place: tuple[str, ...]) -> bool:
+    """Whether a module has its package in a place, or a rule that is, or may be, part of what lies there."""
+    if _is_below(policy.package, place):
+        return True
+    return any(_is_below(rule, place) or _is_below(place, rule) for rule in policy.rules)
+
+
+def _is_below(path: tuple[str, ...], above: tuple[str, ...]) -> bool:
+    return path[: len(above)] == above

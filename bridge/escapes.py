@@ -1,0 +1,68 @@
+"""Text of others in what people read: no character of it moves a cursor, ends a line or turns the writing direction.
+
+Whatever is not printable is escaped as in JSON: control and format characters, line and paragraph separators, spaces
+that are not the space, surrogates, and code points that are private or not assigned.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_SHORT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_PLANE: Final = 0x10000
+
+
+def escaped(text: str) -> str:
+    """The text with an escape in place of each character that is not printable, on one line.
+
+    A backslash stays one, so a JSON text stays the same JSON, with the same value; of other texts it is not told apart
+    what had an escape before: there, quote each part of others by `shown`.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The text itself where all of it is printable.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def shown(value: object) -> str:
+    r"""A text of others as part of a sentence: itself, or a JSON string where it is odd, so that no two look the same.
+
+    Args:
+        value: A text, or something else, of which its `str` is shown.
+
+    Returns:
+        The text where it is printable, has no backslash and begins with no quote; `"a\nb"` for a text with a line feed,
+        `"a\\nb"` for one with a backslash and an `n`.
+    """
+    text = str(value)
+    if text.isprintable() and "\\" not in text and not text.startswith('"'):
+        return text
+    return '"' + escaped(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
+
+
+def escaped_json(text: bytes) -> bytes:
+    """JSON text in UTF-8, of the same value, with escapes in place of what is not printable.
+
+    It is for people and programs to read, and never for an engine: the Wasm build reads pairs of escapes wrongly.
+
+    Args:
+        text: JSON text without spaces between its tokens but the plain one.
+    """
+    if text.isascii() and b"\x7f" not in text:
+        return text
+    return escaped(text.decode("utf-8")).encode("utf-8")
+
+
+def _escape(char: str) -> str:
+    if char in _SHORT:
+        return _SHORT[char]
+    number = ord(char)
+    if number < _PLANE:
+        return f"\\u{number:04x}"
+    number -= _PLANE
+    return f"\\u{0xD800 + (number >> 10):04x}\\u{0xDC00 + (number & 0x3FF):04x}"
