@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from bridge.errors import MalformedInput, Misuse
+from bridge.resources.collected import Collected, Form
 from bridge.resources.omission import Omission
-from bridge.resources.source import Collected, Form, from_objects
+from bridge.resources.source import from_objects
 from bridge.resources.stream import from_file
 
 if TYPE_CHECKING:

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import BadAnswer, PushRefused
-from bridge.resources.source import Form
+from bridge.resources.collected import Form
 from bridge.resources.store import Difference
 from bridge.strict_json import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from bridge.resources.collected import Collected, Refusal
     from bridge.resources.prepared import Prepared
-    from bridge.resources.source import Collected, Refusal
     from bridge.resources.store import Store
 
 _LOG: Final = logging.getLogger("bridge")

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final
 from bridge.errors import MalformedInput, Misuse
 from bridge.files import INPUT_BYTES, read_chunks
 from bridge.resources.array import ArrayText
+from bridge.resources.collected import Collected, Collector, Form
 from bridge.resources.foreign import refuse_foreign
 from bridge.resources.omission import Omission
-from bridge.resources.source import Collected, Collector, Form, from_lines
+from bridge.resources.source import from_lines
 from bridge.strict_json import is_json, parse
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from bridge.resources.push import push, refuse_invalid, refuse_removals, removed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bridge.resources.source import Collected, Refusal
+    from bridge.resources.collected import Collected, Refusal
     from bridge.resources.store import Difference, Store
 
 _AT_ONCE: Final = 150
