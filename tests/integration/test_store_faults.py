@@ -435,7 +435,7 @@ def test_a_push_does_not_overwrite_data_that_no_bridge_wrote(bridge, foreign):
             push("devices", [device("b")])
         assert error.value.ids == ("data.jwt_policy_data.devices",)
     assert bridge.engine.opa.get_data(TYPE) == json.loads(foreign)
-    bridge.engine.install(replace=error.value.ids)
+    bridge.engine.opa.delete_data(TYPE)
     bridge.push("devices", [device("b")])
     assert list(stored(bridge)) == ["b"]
 
