@@ -63,7 +63,7 @@ def render(
 
     Examples:
       jwt-bridge render --package-root acme.jwt_policy --out policies
-      jwt-bridge render --claim https://example.com/policy --out policies --wasm policy.wasm
+      jwt-bridge render --claim rights --out policies --wasm policy.wasm
       jwt-bridge render --require-policy --policy-version 2 --policy-version 3 \
         --write-rule-set rules.json
     """

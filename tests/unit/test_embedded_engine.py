@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import tomllib
 
 import pytest
 
@@ -19,7 +20,7 @@ from bridge import (
     RuleSet,
     WasmEngine,
 )
-from bridge.rendering import PREBUILT, default_wasm, files, fingerprint, prebuilt_wasm
+from bridge.rendering import PREBUILT, default_wasm, files, fingerprint, prebuilt_wasm, rego_root
 
 DEVICE = {"id": "d1", "custom_data": {"user_id": "u1"}}
 ASKED = [
@@ -139,3 +140,10 @@ def test_there_is_no_build_of_other_settings(rule_set):
     assert prebuilt_wasm(rule_set) is None
     with pytest.raises(InvalidSetting, match="render --wasm"):
         WasmEngine(rule_set)
+
+
+def test_the_wheel_carries_them():
+    pyproject = tomllib.loads((rego_root().parent / "pyproject.toml").read_text(encoding="utf-8"))
+    carried = pyproject["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert carried["rego"] == "bridge/rego"
+    assert all(prebuilt_wasm(rule_set).is_relative_to(rego_root()) for rule_set in PREBUILT)
