@@ -61,14 +61,17 @@ class VerifiedTokens:
 
     Args:
         most: How many to keep; 0 is none.
+
+    Attributes:
+        most: As given.
     """
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self.most = most
         self._renew()
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (VerifiedTokens, (self._most,))  # tokens are no business of a copy's
+        return (VerifiedTokens, (self.most,))  # tokens are no business of a copy's
 
     def find(self, token: str) -> Verified | None:
         """What is kept about exactly this text."""
@@ -86,7 +89,7 @@ class VerifiedTokens:
             kept.remove(verified.token)
             kept.tokens[verified.token] = verified
             kept.size += verified.size
-            while len(kept.tokens) > self._most or kept.size > MOST_BYTES:
+            while len(kept.tokens) > self.most or kept.size > MOST_BYTES:
                 kept.remove(next(iter(kept.tokens)))
 
     def _mine(self) -> _Kept:

@@ -218,7 +218,7 @@ class TokenVerifier(ProcessBound):
         issuer: str | None,
         required: Sequence[str],
     ) -> TokenVerifier:
-        """A verifier with other keys and demands, but with the clock and the leeway of this one.
+        """A verifier with other keys and demands, but with the clock, the leeway and the cache's size of this one.
 
         Raises:
             InvalidSetting: A setting that cannot be used.
@@ -230,6 +230,7 @@ class TokenVerifier(ProcessBound):
             issuer=issuer,
             required=required,
             clock=self._clock,
+            cache=self._kept.most,
         )
         object.__setattr__(made, "leeway", self.leeway)  # exactly
         return made

@@ -20,7 +20,7 @@ def made(**claims):
 def subject(leeway=0, now=NOW):
     clock = [now]
     verifier = TokenVerifier(
-        StaticKey.from_secret(SECRET), algorithms=("HS256",), leeway=leeway, clock=lambda: clock[0]
+        StaticKey.from_secret(SECRET), algorithms=("HS256",), leeway=leeway, clock=lambda: clock[0], cache=7
     )
     return verifier, clock
 
@@ -67,6 +67,7 @@ def test_another_verifier_has_the_clock_and_the_leeway_and_demands_of_its_own():
     verifier, clock = subject(third)
     other = verifier.alike(verifier.source, algorithms=("HS256",), audience=("a", "b"), issuer="i", required=("sub",))
     assert (other.leeway, other.audience, other.issuer, other.required) == (verifier.leeway, ("a", "b"), "i", ("sub",))
+    assert other._kept.most == verifier._kept.most == 7
     token = made(aud="b", iss="i", sub="s")
     other.verify(token)
     with pytest.raises(AudienceRefused):

@@ -363,7 +363,7 @@ def test_tokens_are_neither_shown_nor_copied(clock):
     assert token not in repr(verifier) + repr(verifier._kept) + repr(found)
     for twin in (copy.deepcopy(verifier._kept), pickle.loads(pickle.dumps(verifier._kept))):
         assert twin.find(token) is None
-        assert twin._most == 1_024
+        assert twin.most == 1_024
 
 
 def test_a_bridge_asks_with_the_claims_that_are_kept(clock, checked):
