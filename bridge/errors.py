@@ -18,7 +18,7 @@ A denial is a value (`bridge.Decision`); an error is raised when there is no dec
     ├── EngineFault           the engine cannot decide; `on_error="deny"` denies for these, and only these
     │   ├── EngineUnreachable     no connection, or it broke
     │   ├── DeadlineExceeded      no answer within the call's total deadline
-    │   ├── BadAnswer             an answer that is not what the protocol promises
+    │   ├── BadAnswer             an answer that is not what the protocol promises, or not to this question
     │   ├── OpaRefused            OPA answered with an error status
     │   ├── RulesNotInstalled     the rule set is not there (OPA answered without `result`)
     │   ├── RulesDiffer           the engine's rules carry another fingerprint
@@ -204,7 +204,7 @@ class DeadlineExceeded(EngineFault):
 
 
 class BadAnswer(EngineFault):
-    """The engine answered something that its protocol does not promise."""
+    """The engine answered something that its protocol does not promise, or the answer is to another question."""
 
     code: ClassVar[str] = "bad_answer"
 
