@@ -6,7 +6,7 @@
 .DEFAULT_GOAL := help
 
 TARGETS := help demo test lint lint-rego format render coverage decider-coverage rego-test docker-test opa wheel clean conformance-long exhaustive \
-    mutants bench
+    mutants bench bench-chosen-names
 .PHONY: $(TARGETS)
 
 # Strips the space that make puts before the name; works for folders with spaces too, for nothing is included.
@@ -23,7 +23,7 @@ else
 VENV := .venv
 PY := $(VENV)/bin/python
 REGO := rego/jwt_policy
-DECIDERS := bridge/reference.py,bridge/policy.py,bridge/resource.py,bridge/decision.py,bridge/strict_json/*,bridge/engines/answer.py,bridge/engines/details.py,bridge/engines/stored.py
+DECIDERS := bridge/reference.py,bridge/policy.py,bridge/resource.py,bridge/decision.py,bridge/strict_json/*,bridge/engines/answer.py,bridge/engines/details.py,bridge/engines/stored.py,bridge/engines/wasm_trimming.py,bridge/engines/wasm_batch.py
 OPA_SOURCE := $(PY) tests/opa_source.py
 PYTHONS := $(or $(PYTHON),python3 python python3.14 python3.13 python3.12 python3.11)
 
@@ -97,6 +97,9 @@ mutants: $(VENV)/.installed-dev ## change the rules and the Python that decides,
 
 bench: $(VENV)/.installed-bench ## measure ours beside the peers, by BENCH_ARGS (BENCH_ARGS=--help tells them)
 	@opa="$$($(OPA_SOURCE))" && JWT_BRIDGE_OPA="$$opa" $(PY) -m benchmarks.bench $(BENCH_ARGS)
+
+bench-chosen-names: $(VENV)/.installed-dev ## measure questions that were made to be costly in Wasm, by BENCH_ARGS; fails beyond 50 times a plain one
+	@PYTHONPATH=tests $(PY) benchmarks/chosen_names.py $(BENCH_ARGS)
 
 # The first Python that is new enough and can make a venv: `python3` may be neither.
 $(VENV)/bin/python:

@@ -18,4 +18,8 @@ test_what_looks_escaped_is_escaped_again if pointer.of(["~0", "~1"]) == "/~00/~0
 
 test_a_tilde_before_a_slash_stays_two if pointer.of(["~/"]) == "/~0~1"
 
+test_what_is_escaped_may_stand_at_both_ends_and_in_a_row if {
+	pointer.of(["~~//~", "/", "~"]) == "/~0~0~1~1~0/~1/~0"
+}
+
 test_other_characters_stay_as_they_are if pointer.of(["é %\"\\."]) == "/é %\"\\."
