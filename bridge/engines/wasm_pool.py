@@ -102,8 +102,8 @@ class Compiled:
         # What is more than that drops the one that has been idle longest.
         self.idle: deque[Instance] = deque(maxlen=MOST_IDLE)
         self.pid = os.getpid()
-        # Ticks for as long as the engine is there, so that an evaluation can be ended: see docs/decisions.
-        threading.Thread(target=_tick, args=(weakref.ref(self.engine),), daemon=True, name="wasm-clock").start()
+        # Ticks for as long as this is there, so that an evaluation can be ended: see docs/decisions.
+        threading.Thread(target=_tick, args=(weakref.ref(self),), daemon=True, name="wasm-clock").start()
 
     def instance(self) -> Instance:
         """A new instance."""
@@ -122,9 +122,11 @@ def result_of(reply: bytes) -> Any:
     return results[0].get("result")
 
 
-def _tick(engine: weakref.ref[wasmtime.Engine]) -> None:
-    while (alive := engine()) is not None:
-        alive.increment_epoch()
+def _tick(compiled: weakref.ref[Compiled]) -> None:
+    # Not by a reference to the engine itself: Python calls its `__del__`, which frees it, before it clears such a
+    # reference, and a tick in between would be one of freed memory.
+    while (alive := compiled()) is not None:
+        alive.engine.increment_epoch()
         del alive
         time.sleep(TICK_SECONDS)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib.metadata
 import threading
 
@@ -274,3 +275,30 @@ def test_threads_get_their_own_decisions_from_remembered_replies():
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_the_clock_never_reaches_an_engine_that_is_being_freed(monkeypatch):
+    """Python runs `__del__`, which frees an engine, before it clears the weak references to it."""
+    started, reached, close = [], [], wasmtime.Engine.close
+    thread = threading.Thread
+
+    def made(*args, **settings):
+        if settings.get("name") == "wasm-clock":
+            started.append(settings["args"][0])
+        return thread(*args, **settings)
+
+    def closed(engine):
+        reached.append(started[0]())
+        close(engine)
+
+    monkeypatch.setattr(wasm_pool.threading, "Thread", made)
+    monkeypatch.setattr(wasm_pool.time, "sleep", lambda _: threading.Event().wait(0.01))
+    engine = WasmEngine()
+    monkeypatch.setattr(wasmtime.Engine, "close", closed)
+    del engine
+    for _ in range(1_000):
+        if reached:
+            break
+        gc.collect()
+        threading.Event().wait(0.01)
+    assert reached == [None]
