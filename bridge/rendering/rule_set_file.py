@@ -69,7 +69,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         data = read_file(path, limit=MOST_BYTES, what="a rule set", name=place)
     except Misuse as error:
-        raise InvalidSetting(str(error)) from None
+        raise InvalidSetting(f"{error} {_REMEDY}") from None
     except (OSError, ValueError) as error:  # ValueError: the path has a NUL
         why = (getattr(error, "strerror", None) or str(error)).lower()
         raise InvalidSetting(f"{place}: it cannot be read: {why}; {_REMEDY}") from None
