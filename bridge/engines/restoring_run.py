@@ -127,9 +127,9 @@ class Run:
         for tried in range(tries + 1):
             try:
                 self.state = State.LOOKING
+                engine.store.require_one()  # what is back on one of several OPAs is not back
                 are_rules_missing, types = _missing(engine, sources)
                 if not are_rules_missing and not types:
-                    engine.store.require_one()  # what is back on one of several OPAs is not back
                     return
                 if tried == tries:
                     break
