@@ -49,7 +49,7 @@ def doctor(
       jwt-bridge doctor --opa-url http://127.0.0.1:8181
     """
     with told_errors():
-        rule_set = rules.rule_set(tokens.token_checks())
+        rule_set = rules.with_checks(tokens)
         chosen = types or list(rule_set.policy.types)
         for type_ in chosen:
             if type_ not in rule_set.policy.types:

@@ -251,14 +251,14 @@ class VerifierOptions(TokenOptions):
         """The verifier that the options speak of.
 
         Args:
-            checks: What the rules demand of tokens, which counts where no key is given.
+            checks: What the rules demand of tokens, where they verify them: it counts, for no option contradicts it.
 
         Raises:
             InvalidSetting: An option cannot be used.
             Misuse: No key is given, or more than one.
             OSError: The secret's file cannot be read.
         """
-        if checks is not None and self.key is None and self.jwks is None and self.secret_file is None:
+        if checks is not None and self.secret_file is None:
             is_set = checks.keys.strip().startswith("{")
             return TokenVerifier(
                 JwkSet(checks.keys) if is_set else StaticKey.from_pem(checks.keys),

@@ -109,22 +109,17 @@ class RuleSetOptions:
         ),
     ] = None
 
-    def rule_set(self, token: TokenChecks | None = None) -> RuleSet:
+    def rule_set(self) -> RuleSet:
         """The rule set that the options speak of; that of the file, where one is given.
-
-        Args:
-            token: The checks that the command line asks for, where it does.
 
         Raises:
             InvalidSetting: The file or an option cannot be used.
             Misuse: An option contradicts the file.
         """
         if self.file is None:
-            return self._by_options(token)
+            return self._by_options()
         found = RuleSet.load(self.file)
         self._refuse_others(found)
-        if token is not None and token != found.token:
-            raise Misuse(f"the options for tokens contradict `token` of `{self.file}`: leave them out, or --rule-set")
         return found
 
     def with_checks(self, tokens: TokenOptions) -> RuleSet:
@@ -158,7 +153,7 @@ class RuleSetOptions:
             raise Misuse(f"--token-rules contradicts `{self.file}`, whose rules verify no tokens: leave it out")
         return found
 
-    def _by_options(self, token: TokenChecks | None) -> RuleSet:
+    def _by_options(self, token: TokenChecks | None = None) -> RuleSet:
         return RuleSet(
             policy=PolicySettings(
                 claim=_DEFAULT.policy.claim if self.claim is None else self.claim,

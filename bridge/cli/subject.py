@@ -72,7 +72,7 @@ class SubjectOptions:
         Args:
             context: The command's; the options stand in it as `subject` and `tokens`.
             tokens: What a valid token is.
-            checks: The same for the rules, where they verify tokens; it counts where `tokens` has no key.
+            checks: The same for the rules, where they verify tokens; it counts, for `tokens` does not contradict it.
 
         Raises:
             Misuse: None is given, or more than one, or options that do not go with it.

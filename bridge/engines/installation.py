@@ -6,12 +6,11 @@ The module with the fingerprint goes first and comes last; see docs/decisions/in
 from __future__ import annotations
 
 import logging
-from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from bridge.engines.inventory import chosen, modules_of, owned, owner, shown_ids, take
-from bridge.errors import EngineFault, ForeignContent, OpaRefused
+from bridge.engines.inventory import chosen, modules_of, owned, owner, refuse_unremovable, shown_ids, take
+from bridge.errors import EngineFault, ForeignContent, OpaRefused, RulesDiffer, RulesNotInstalled
 from bridge.rendering import module_paths, render, settings_path
 from bridge.resources.state import reference
 from bridge.strict_json import Absent
@@ -66,18 +65,20 @@ class Installation:
         there = take(self._opa, self._rule_set)
         foreign = chosen(there.ids, replace)
         self._refuse_foreign(there, foreign)
+        refuse_unremovable(there, foreign)
         if there.modules == wanted and not foreign:
             check()
             return
         self._remove_fingerprint(there)
+        gone: list[str] = []
         try:
-            self._exchange(there, wanted, foreign)
-            check()
+            self._exchange(there, wanted, foreign, gone)
+            self._check(check, wanted)
         except _InterferenceError as interference:
             self._remove_any_fingerprint(interference)
             raise
         except BaseException as error:
-            self._put_back(there.modules, error)
+            self._put_back(there.modules, error, gone)
             raise
 
     def uninstall(self, *, deadline: float | None = None) -> tuple[str, ...]:
@@ -150,12 +151,26 @@ class Installation:
             )
             error.args = (f"{error}; but {left}",)
 
-    def _exchange(self, there: Inventory, wanted: Mapping[str, str], foreign: set[str]) -> None:
-        """Remove what is not wanted, and upload what is missing, the fingerprint last."""
+    def _check(self, check: Callable[[], object], wanted: Mapping[str, str]) -> None:
+        """Ask the rules; where they are not those that were just found there, somebody else has come in between."""
+        try:
+            check()
+        except (RulesDiffer, RulesNotInstalled):
+            self._refuse_interference(wanted)
+            raise
+
+    def _exchange(self, there: Inventory, wanted: Mapping[str, str], foreign: set[str], gone: list[str]) -> None:
+        """Remove what is not wanted, and upload what is missing, the fingerprint last; notes what of others is gone."""
         for id_ in foreign & there.data.keys():
             self._opa.delete_data(there.data[id_], quoted=True)
+            gone.append(id_)
+
+        def remove(id_: str) -> None:
+            self._opa.delete_policy(id_, quoted=True)
+            gone.append(id_)
+
         # Those of somebody else's that may hold a fingerprint come first, for the same reason.
-        self._all(partial(self._opa.delete_policy, quoted=True), [id_ for id_ in there.foreign if id_ in foreign])
+        self._all(remove, [id_ for id_ in there.foreign if id_ in foreign])
         others = {path: text for path, text in wanted.items() if path != self._settings}
         self._replace(there.modules, others)
         self._refuse_interference(others)
@@ -205,24 +220,38 @@ class Installation:
     def _refuse_interference(self, wanted: Mapping[str, str]) -> None:
         found = take(self._opa, self._rule_set)
         if found.modules != wanted or found.ids:
-            raise _InterferenceError(
-                f"somebody else changes what lies in `data.{self._rule_set.package_root}` or "
-                f"`data.{self._rule_set.data_root}` at the same time: no rules are left there that a bridge believes; "
-                "install again when nobody else does"
-            )
+            raise self._interference()
 
-    def _put_back(self, before: Mapping[str, str], error: BaseException) -> None:
-        """Bring back the modules that were there before, and let the error say whether they are."""
+    def _interference(self) -> _InterferenceError:
+        return _InterferenceError(
+            f"somebody else changes what lies in `data.{self._rule_set.package_root}` or "
+            f"`data.{self._rule_set.data_root}` at the same time: no rules are left there that a bridge believes; "
+            "install again when nobody else does"
+        )
+
+    def _modules(self) -> dict[str, str]:
+        return modules_of(self._opa.list_policies(), self._rule_set)
+
+    def _put_back(self, before: Mapping[str, str], error: BaseException, gone: Collection[str] = ()) -> None:
+        """Bring back the modules that were there before, and let the error say whether they are, and what is gone."""
+        others = {path: text for path, text in before.items() if path != self._settings}
         try:
-            # While anything else is changed, there is no fingerprint.
+            # While anything else is changed, there is no fingerprint; and it comes beside these modules alone.
             self._opa.delete_policy(self._settings)
-            now = modules_of(self._opa.list_policies(), self._rule_set)
-            self._replace(now, {path: text for path, text in before.items() if path != self._settings})
+            self._replace(self._modules(), others)
+            if self._modules() != others:
+                raise self._interference()
             self._upload({path: text for path, text in before.items() if path == self._settings})
+            if self._modules() != before:
+                raise self._interference()
         except EngineFault as fault:
+            if isinstance(fault, _InterferenceError):
+                self._remove_any_fingerprint(fault)
             outcome = f"and what was there before could not be put back ({fault}): install again"
         else:
             outcome = "what was there before is back" if before else "nothing of the rules is left there"
+        if gone:
+            outcome += f"; what was to be replaced is gone: {shown_ids(gone)}"
         if isinstance(error, EngineFault):
             error.args = (f"{error}; {outcome}", *error.args[1:])
         else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from bridge.errors import BadAnswer, ForeignContent, LayoutDiffers, OpaRefused, OwnedByBundle
 from bridge.escapes import shown
+from bridge.opa.paths import quoted_path
 from bridge.rendering import is_rendered, module_paths
 from bridge.resources.state import State, reference
 from bridge.strict_json import ABSENT
@@ -109,6 +110,20 @@ def chosen(ids: Collection[str], replace: Iterable[str]) -> set[str]:
     """Those of the ids that are to be replaced, by themselves or as they are shown."""
     by_shown = {shown(id_): id_ for id_ in ids}
     return {name if name in ids else by_shown[name] for name in replace if name in ids or name in by_shown}
+
+
+def refuse_unremovable(there: Inventory, ids: Collection[str]) -> None:
+    """Refuse what is to be replaced and cannot be removed, before anything is changed.
+
+    Args:
+        there: What is there.
+        ids: Ids of others' modules and data.
+
+    Raises:
+        Misuse: A name among them cannot stand in a path.
+    """
+    for id_ in ids:
+        quoted_path("policies", there.data.get(id_, (id_,)))
 
 
 def owner(refused: OpaRefused) -> str | None:

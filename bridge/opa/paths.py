@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # No name of these needs percent-encoding, and none looks like a number.
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,199}", re.ASCII)
+_DOTS: Final = {".": "%2E", "..": "%2E%2E"}
 _POLICY_PART: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}", re.ASCII)
 
 
@@ -66,7 +67,8 @@ def quoted_path(kind: str, names: Sequence[str]) -> str:
         Misuse: A name is empty, which no path can have, or has an unpaired surrogate.
     """
     try:
-        parts = [quote(name, safe="", errors="strict") for name in names]
+        # Servers take the dots of `.` and `..` for a way to another path, unless they are encoded.
+        parts = [_DOTS.get(name) or quote(name, safe="", errors="strict") for name in names]
     except UnicodeEncodeError:
         raise Misuse("a name with an unpaired surrogate cannot stand in a path") from None
     if not parts or not all(parts):

@@ -156,7 +156,7 @@ def _parsed(text: str, place: str, *, is_json: bool) -> Mapping[str, Any]:
         value = parse(text) if is_json else tomllib.loads(text)
     except MalformedInput as error:
         raise InvalidSetting(f"{place}: {error}: it is no JSON that can be relied on; {_REMEDY}") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # a TOMLDecodeError, or what Python says of an integer of thousands of digits
         cause = f"{error}"[:1].lower() + f"{error}"[1:]
         raise InvalidSetting(
             f"{place}: {setting(cause)[1:-1]}: it is neither a JSON object nor TOML; {_REMEDY}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from bridge.escapes import escaped
 from bridge.resource import InvalidResource, parse_resource
 from bridge.resources.omission import Omission, ThroughArray
 from bridge.resources.prepared import Prepared, custom_data_of
@@ -34,7 +35,8 @@ class Refusal:
     cause: str
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.cause}"
+        """Place and cause on one line, without a character that is not printable: services write it to their logs."""
+        return escaped(f"{self.place}: {self.cause}")
 
 
 class Form(StrEnum):

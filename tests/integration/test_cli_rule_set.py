@@ -226,7 +226,20 @@ def test_options_that_say_the_same_as_the_file_are_no_contradiction(file, folder
     assert written.read_bytes() == file.read_bytes()
 
 
-@pytest.mark.parametrize("command", ["install", "render", "serve", "conformance", "check", "list"])
+@pytest.mark.parametrize("options", [["--key", "same.pem"], CHECKS[:2], CHECKS[2:4], CHECKS[4:], ["--alg", "RS256"]])
+def test_one_option_of_tokens_beside_the_file_takes_nothing_of_it_away(file, opa, folder, options):
+    """What the file demands counts whole, and `doctor` takes what the other commands take."""
+    options = [folder / each if each.endswith(".pem") else each for each in options]
+    server = ["--rule-set", file, *options, "--opa-url", opa.url]
+    check = ["check", "--type", "robots", "--resource", ROBOT, "--engine", "opa", *server]
+    assert "allowed: matched" in run_here(*check, JWT=token()).text
+    for changes, code in (({"iss": "other"}, "issuer"), ({"aud": "other"}, "audience")):
+        assert f"invalid token ({code})" in run_here(*check, JWT=token(**changes), status=2).stderr
+    run_here("push", "--type", "robots", "-", "--rule-set", file, "--opa-url", opa.url, stdin=ROBOT.encode())
+    assert "rules at data.one.rules: all is well\n" in run_here("doctor", *server).text
+
+
+@pytest.mark.parametrize("command", ["install", "render", "serve", "conformance", "check", "list", "doctor"])
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -258,7 +271,7 @@ def test_a_secret_contradicts_rules_that_verify_tokens(file, folder):
     assert "contradicts `token.keys` of" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["install", "render", "serve", "conformance"])
+@pytest.mark.parametrize("command", ["install", "render", "serve", "conformance", "doctor"])
 def test_a_key_contradicts_a_file_whose_rules_verify_no_tokens(folder, command):
     arguments = [*WITH_RULES[command], "--rule-set", folder / "plain.json"]
     done = run_here(command, *arguments, "--key", folder / "public.pem", status=2, OPA_URL="http://127.0.0.1:1")

@@ -302,6 +302,8 @@ DATA = {
     "beside": ("other", {"a": 1}),
     "oddly named": ("a b/c", 1),
     "a number": ("007", True),
+    "a dot": (".", 1),
+    "two dots": ("..", 1),
     "in a type's place": ("devices", {"d1": {"id": "d1"}}),
     "false": ("x", False),
 }
@@ -430,6 +432,68 @@ def test_an_install_that_is_broken_off_puts_the_old_rules_back(opa, raised, capl
         assert texts_on(client) == OLD
     told = str(error.value) if raised is EngineFault else caplog.messages[-1]
     assert "what was there before is back" in told
+
+
+@pytest.mark.parametrize("put_back", [MAIN, SETTINGS])
+def test_old_rules_that_somebody_changes_while_they_are_put_back_are_not_believed(opa, put_back):
+    """Two installs that fail at the same time would put back some modules each, under the fingerprint of one."""
+    failed = []
+
+    def check():
+        failed.append(True)
+        raise EngineFault("enough")
+
+    with OpaClient(opa.url) as client:
+
+        def at(_number, line, moment):
+            if failed and moment == "after" and line.startswith(f"PUT /v1/policies/{put_back}"):
+                client.put_policy(CONSTRAINT, OLD[CONSTRAINT] + "\n# of somebody else\n")
+
+        loaded(client, OLD)
+        with relayed(opa.url, at) as (url, _), OpaClient(url) as another, pytest.raises(EngineFault) as error:
+            OpaEngine(another)._installation.install(check)
+        assert SETTINGS not in texts_on(client)
+    assert str(error.value).startswith("enough; and what was there before could not be put back (somebody else changes")
+
+
+def test_rules_of_somebody_else_that_came_just_before_the_check_are_told_as_that(opa):
+    """Nothing is put back in their place: it is not the rules that were uploaded which do not answer."""
+    with OpaClient(opa.url) as client:
+
+        def check():
+            for path in (SETTINGS, *reversed(NEW)):
+                client.delete_policy(path)
+            raise RulesNotInstalled("nothing is there")
+
+        loaded(client, OLD)
+        with pytest.raises(EngineFault, match=r"somebody else changes .* no rules are left there"):
+            OpaEngine(client)._installation.install(check)
+        assert texts_on(client) == {}
+
+
+def test_a_failed_install_tells_what_it_has_removed_for_others(opa):
+    def check():
+        raise EngineFault("enough")
+
+    with OpaClient(opa.url) as client:
+        loaded(client, OLD)
+        client.put_policy("foreign.rego", "package jwt_policy.x\n")
+        client.put_data(("jwt_policy_data",), b'{"x": 1}')
+        with pytest.raises(EngineFault) as error:
+            OpaEngine(client)._installation.install(check, replace=["foreign.rego", "data.jwt_policy_data.x"])
+        assert texts_on(client) == OLD
+    told = "enough; what was there before is back; what was to be replaced is gone: "
+    assert str(error.value) == told + "`data.jwt_policy_data.x`, `foreign.rego`"
+
+
+def test_what_cannot_be_removed_is_refused_before_anything_is_changed(opa):
+    with OpaClient(opa.url) as client:
+        loaded(client, OLD)
+        client.put_data(("jwt_policy_data",), b'{"": 1, "x": 2}')
+        with pytest.raises(Misuse, match="remove what has it by hand"):
+            OpaEngine(client).install(replace=['data.jwt_policy_data[""]', "data.jwt_policy_data.x"])
+        assert texts_on(client) == OLD
+        assert client.get_data(("jwt_policy_data",)) == {"": 1, "x": 2}
 
 
 def test_an_asynchronous_client_installs_likewise(opa):

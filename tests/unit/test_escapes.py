@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from bridge import errors
 from bridge.escapes import escaped, escaped_json, shown
+from bridge.resources import from_objects
 from bridge.strict_json import encode
 
 HOSTILE = "a\nallowed: matched\r\t\x00\x1b[31m\x7f\x9b2J\u202e\u2066\u2028\u2029\u200b\ufeff"
@@ -87,6 +88,17 @@ def test_no_error_writes_a_line_of_its_own(kind, caplog):
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
     logging.getLogger("bridge").warning("a service says: %s", error)
     assert caplog.messages[-1].isprintable()
+
+
+def test_no_refused_resource_writes_a_line_of_its_own():
+    """What is refused stands in reports and errors, and services write it to their logs."""
+    id_ = HOSTILE.replace("\ud800", "")
+    found = from_objects(
+        [{"id": id_}, {"id": id_}, {"id": "a", id_: [1]}, {"id": id_, "b": {HOSTILE: 1}}], omit=[f"/{id_}/c"]
+    )
+    assert len(found.refusals) == 4
+    for refusal in found.refusals:
+        assert str(refusal).isprintable(), str(refusal)
 
 
 def test_a_pointer_is_told_from_one_that_looks_like_it():

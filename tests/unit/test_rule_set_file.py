@@ -162,6 +162,7 @@ def test_no_setting_can_be_forgotten():
         (b'{"policy": {"versions": 2}}', "`policy.versions`: an array of integers is needed"),
         (b'{"policy": {"versions": [true]}}', "`policy.versions`: an array of integers is needed"),
         (b'{"policy": {"versions": ["2"]}}', "`policy.versions`: an array of integers is needed"),
+        (b"[policy]\nversions = [" + b"2" * 5_000 + b"]", "it is neither a JSON object nor TOML"),
         (b"[policy]\nversions = [2.0]", "`policy.versions`: an array of integers is needed"),
         (b'{"policy": {"versions": [4]}}', "the versions must be 2, 3 or both"),
         (b'{"policy": {"versions": []}}', "the versions must be 2, 3 or both"),
