@@ -80,7 +80,8 @@ def check(
         --type devices --resource device.json
 
       On an OPA that has the rules (`install`) and the sessions (`push`):
-      jwt-bridge check --claims claims.json --type sessions --id nRYFUksL_zZF8m7v-F27eQ \
+      jwt-bridge check --claims claims.json \
+        --type sessions --id nRYFUksL_zZF8m7v-F27eQ \
         --engine opa --opa-url http://127.0.0.1:8181
     """
     with told_errors():

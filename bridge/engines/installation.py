@@ -219,6 +219,11 @@ class Installation:
 
     def _refuse_interference(self, wanted: Mapping[str, str]) -> None:
         found = take(self._opa, self._rule_set)
+        if wanted and not found.modules:
+            raise RulesNotInstalled(
+                "OPA took the rules, and has none when it is asked: it lost them at once, or several OPAs answer at "
+                "this address, and other ones to reads than to writes; give the address of one of them"
+            )
         if found.modules != wanted or found.ids:
             raise self._interference()
 

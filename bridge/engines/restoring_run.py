@@ -159,11 +159,8 @@ class Run:
             self.state = State.INSTALLING
             try:
                 engine.install()
-            except RulesNotInstalled:  # the resources tell more about an OPA that does not read what it was given
-                unseen = RulesNotInstalled(
-                    "OPA took the rules, and has none when it is asked: it lost them at once, or several OPAs answer "
-                    "at this address, and other ones to questions than to writes; ask one of them"
-                )
+            except RulesNotInstalled as fault:
+                unseen = fault  # the resources tell more about an OPA that does not read what it was given
         for type_, source in sources.items():
             self.state = State.PUSHING
             collect = partial(self._collected, type_, source)

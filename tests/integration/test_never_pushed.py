@@ -247,9 +247,12 @@ def test_the_doctor_says_that_none_were_pushed(opa):
         assert "no pushed resources of `sessions`" in run("doctor", "--opa-url", opa.url, status=3).stderr
         run("push", "--type", "devices", "-", "--opa-url", opa.url, stdin=encode(DEVICE) + b"\n")
         found = run("doctor", "--opa-url", opa.url)
-        assert found.text.splitlines()[0].startswith("devices: 1 resources")
-        assert (found.text.splitlines()[1:], found.stderr) == (["sessions: none pushed"], "")
-        assert run("doctor", "--opa-url", opa.url, "--type", "sessions").text == "sessions: none pushed\n"
+        rules, devices, *rest = found.text.splitlines()
+        assert rules == "rules at data.jwt_policy: all is well"
+        assert devices.startswith("devices: 1 resources")
+        assert (rest, found.stderr) == (["sessions: none pushed"], "")
+        only = run("doctor", "--opa-url", opa.url, "--type", "sessions").text.splitlines()
+        assert only == [rules, "sessions: none pushed"]
         # What is wrong with the other one counts as before.
         generation = client.get_data((*ROOT, "devices", "state", "current", "generation"))
         client.put_data((*ROOT, "devices", "generations", generation, "digests", "s00"), b'"0"')

@@ -214,7 +214,8 @@ def test_rules_that_cannot_be_read_do_not_hide_what_the_resources_tell(no_pauses
     engine = Engine(BOTH, on_bring=[MISSING, SeveralStores("two")])
     with pytest.raises(SeveralStores):
         engine.bring_back()
-    engine = Engine(*repeat(RULES, 20), on_bring=repeat(MISSING, 20))
+    unseen = RulesNotInstalled("it has none, or several OPAs answer at this address")
+    engine = Engine(*repeat(RULES, 20), on_bring=repeat(unseen, 20))
     with pytest.raises(RulesNotInstalled, match="or several OPAs answer at this address"):
         engine.bring_back(tries=2)
     assert len(no_pauses) == 1
