@@ -291,7 +291,7 @@ class ForeignContent(EngineFault):
         self.ids = ids
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (ForeignContent, (str(self), self.ids))
+        return (ForeignContent, (str(self), self.ids), vars(self))
 
 
 class OwnedByBundle(EngineFault):
@@ -308,7 +308,7 @@ class OwnedByBundle(EngineFault):
         self.bundle = bundle
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (OwnedByBundle, (str(self), self.bundle))
+        return (OwnedByBundle, (str(self), self.bundle), vars(self))
 
 
 class PushOvertaken(EngineFault):
