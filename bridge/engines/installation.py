@@ -230,8 +230,8 @@ class Installation:
     def _interference(self) -> _InterferenceError:
         return _InterferenceError(
             f"somebody else changes what lies in `data.{self._rule_set.package_root}` or "
-            f"`data.{self._rule_set.data_root}` at the same time: no rules are left there that a bridge believes; "
-            "install again when nobody else does"
+            f"`data.{self._rule_set.data_root}` at the same time, or several OPAs answer at this address: no rules are "
+            "left there that a bridge believes; install again when nobody else does, at the address of one OPA"
         )
 
     def _modules(self) -> dict[str, str]:

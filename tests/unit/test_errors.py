@@ -8,7 +8,16 @@ import pickle
 import pytest
 
 from bridge import errors
-from bridge.errors import BridgeError, DeadlineExceeded, MalformedInput, OpaRefused, PartialAnswer, PushRefused
+from bridge.errors import (
+    BridgeError,
+    DeadlineExceeded,
+    ForeignContent,
+    MalformedInput,
+    OpaRefused,
+    OwnedByBundle,
+    PartialAnswer,
+    PushRefused,
+)
 
 KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, BridgeError)]
 
@@ -20,12 +29,15 @@ def an_error(kind):
         return kind("why", status=400, opa_code="invalid", opa_message="no")
     if kind is PartialAnswer:
         return kind(DeadlineExceeded("why"), (None,))
-    return kind("why", ("line 1",)) if kind is PushRefused else kind("why")
+    if kind is OwnedByBundle:
+        return kind("why", "a bundle")
+    return kind("why", ("line 1",)) if kind in (PushRefused, ForeignContent) else kind("why")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_error_survives_pickling(kind):
     error = an_error(kind)
+    error.add_note("what somebody has noted on its way")
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again), repr(vars(again))) == (kind, str(error), repr(vars(error)))
 
