@@ -49,6 +49,7 @@ _EXCHANGED: Final = {
     "keys": ("values",),
     "values": ("keys",),
 }
+_ORDERLESS: Final = frozenset(("max", "min"))
 _CLOCKS: Final = frozenset(("clock", "_clock", "monotonic", "_now"))
 _WORDS: Final = re.compile(r"\w[`'.,:;]* +[`({]?\w")
 _SAME_IN_CAPITALS: Final = re.compile(r"utf-8|ascii|unicode_escape|-?[0-9.]+e-?[0-9]+", re.IGNORECASE)
@@ -289,7 +290,7 @@ def _call(node: cst.Call) -> Iterator[Change]:
     for argument in node.args:
         if not argument.star:
             yield node, _in_parentheses(argument.value)
-    if len(node.args) == 2 and not any(argument.keyword or argument.star for argument in node.args):
+    if len(node.args) == 2 and name not in _ORDERLESS and not any(argument.keyword or argument.star for argument in node.args):
         one, other_ = node.args
         yield node, node.with_changes(args=[one.with_changes(value=other_.value), other_.with_changes(value=one.value)])
 

@@ -81,7 +81,6 @@ GROUPS: Final = (
             "tests/unit/test_freshness.py",
             "tests/unit/test_list_pieces.py",
             "tests/unit/test_list_requests.py",
-            "tests/unit/test_listing_pages.py",
         ),
     ),
     Group(
@@ -96,6 +95,7 @@ GROUPS: Final = (
         ),
         (
             "tests/unit/test_answer.py",
+            "tests/unit/test_asked_together.py",
             "tests/unit/test_answers_on_stored.py",
             "tests/unit/test_details.py",
             "tests/unit/test_list_pieces.py",
@@ -123,7 +123,6 @@ GROUPS: Final = (
         ),
         (
             "tests/unit/test_in_process.py",
-            "tests/unit/test_listing_pages.py",
             "tests/unit/test_reference_engine.py",
             "tests/unit/test_wasm_batch.py",
             "tests/unit/test_wasm_trimming.py",

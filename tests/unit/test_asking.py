@@ -33,9 +33,9 @@ class TestSubject:
     def test_claims_are_bounded_as_r12_says(self):
         most = 65_536 - len('{"a":""}')
         assert len(Subject.of_claims({"a": "x" * most}).claims) == 65_536
-        with pytest.raises(MalformedInput, match="claims"):
+        with pytest.raises(MalformedInput, match="^claims"):
             Subject.of_claims({"a": "x" * (most + 1)})
-        with pytest.raises(MalformedInput, match=r"claims.*/a"):
+        with pytest.raises(MalformedInput, match=r"^claims.*/a"):
             Subject.of_claims({"a": {1}})
 
     def test_who_derives_a_verifier_is_asked_by_verify(self):
@@ -66,7 +66,7 @@ class TestSubject:
         assert subject.is_still_raw()
         may[0] = False
         assert not subject.is_still_raw()
-        assert Subject.of_verified(token, verifier, raw).token is None
+        assert Subject.of_verified(token, verifier, raw) == Subject(b"{}")
         assert asked[2:] == [("may_go", token, verifier)] * 2 + [
             ("refuse", token, verifier),
             ("may_go", token, verifier),
@@ -123,7 +123,7 @@ class TestSubject:
 
     def test_a_type_is_named_in_its_error(self):
         assert type_text("é") == '"é"'.encode()
-        with pytest.raises(MalformedInput, match="type"):
+        with pytest.raises(MalformedInput, match="^type"):
             type_text({1})
 
 
@@ -162,7 +162,7 @@ class TestSeveral:
         assert "resource 4" in found[4].error
 
     def test_a_malformed_type_is_malformed(self):
-        with pytest.raises(MalformedInput, match="type"):
+        with pytest.raises(MalformedInput, match="^type"):
             Several(SUBJECT, ("devices",), [], engine="e", denies=False)
 
     def test_parts_go_as_they_may_go_now(self):

@@ -171,6 +171,21 @@ def test_what_is_denied_for_every_resource_is_not_too_old():
     assert (found.decision, found.complete, found.everything, found.revision) == (denial, True, False, None)
 
 
+@pytest.mark.parametrize("revision", ["6", "8", "07"])
+def test_pieces_of_two_revisions_are_not_one_list(revision):
+    running = steps()
+    next(running)
+    assert running.send(piece(["a"], length=2)).page == 1
+    assert running.send(piece(["b"], length=2, revision=revision)).page == 0, "begun anew"
+
+
+@pytest.mark.parametrize("ids", [["\0"], ["\x01", "A"], [" "], ["0", "X", "XXX"]])
+def test_any_id_may_be_the_first(ids):
+    running = steps()
+    next(running)
+    assert ended(running, piece(ids)).ids == tuple(ids)
+
+
 def test_a_list_is_begun_anew_five_times():
     running = steps()
     assert next(running).page == 0
