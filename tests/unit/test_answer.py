@@ -159,6 +159,37 @@ def test_a_wrong_number_is_a_fault(wrong):
         read(wrong, THREE)
 
 
+@pytest.mark.parametrize("decisions", [[], [MATCHED] * 2, None, {}, "matched"])
+def test_as_many_decisions_as_requests(decisions):
+    with pytest.raises(BadAnswer, match="the opa engine did not answer 1 requests with as many decisions"):
+        read(answer() | {"decisions": decisions})
+
+
+def test_a_request_by_id_without_a_type_has_no_revision():
+    by_id = [Request(claims=b"{}", type=None, id=b'"a"')]
+    denied = read(answer({"allow": False, "reason": "malformed_input"}, current={"devices": about("7")}), by_id)[0]
+    assert (denied.revision, denied.bundles) == (None, {})
+
+
+@pytest.mark.parametrize(
+    ("fingerprint", "shown"),
+    [
+        ("0123456789abcdef", "`0123456789ab`"),
+        ("a", "`a`"),
+        ("", "none"),
+        ("a-b", "none"),
+        (None, "none"),
+        (7, "none"),
+        (["f"], "none"),
+    ],
+)
+def test_another_fingerprint_is_shown_if_it_is_one(fingerprint, shown):
+    with pytest.raises(RulesDiffer) as caught:
+        read_answer(answer() | {"fingerprint": fingerprint}, ONE, fingerprint="fedcba9876543210", engine="opa")
+    assert f"(fingerprint {shown}, here `fedcba987654`)" in str(caught.value)
+    assert "of the opa engine" in str(caught.value)
+
+
 A, B = b'{"id":"a"}', b'{"id":"b"}'
 
 

@@ -47,6 +47,11 @@ def test_an_id_beside_a_resource_is_not_looked_at():
     }
 
 
+def test_what_has_neither_claims_nor_type_goes_together_too():
+    nothing = Request(None, None, RESOURCE)
+    assert input_for([nothing, nothing]) == b'{"numbered":true,"resources":[{"id":"a"},{"id":"a"}]}'
+
+
 def test_an_explanation_names_what_is_stored_and_carries_the_rest_in_the_request():
     whole = Request(b"{}", b'"t"', RESOURCE, b'"a"', b'"x"')
     assert parse(explaining_input(whole)) == {"type": "t", "id": "a", "explain": True, "requests": [parse(whole.text)]}

@@ -161,6 +161,10 @@ class TestSeveral:
         assert "resource 1" in found[1].error
         assert "resource 4" in found[4].error
 
+    def test_each_part_has_its_own_places(self):
+        asked = several([MALFORMED, *resources(4)])
+        assert [list(places) for places, _ in asked.parts(1)] == [[1], [2], [3], [4]]
+
     def test_a_malformed_type_is_malformed(self):
         with pytest.raises(MalformedInput, match="^type"):
             Several(SUBJECT, ("devices",), [], engine="e", denies=False)

@@ -82,7 +82,7 @@ class Counting:
 
     def verifier(self, like):
         self.made.append(like)
-        return like
+        return verifier()
 
 
 def test_a_verifier_of_the_rules_is_made_once_for_each():
