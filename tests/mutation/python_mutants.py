@@ -290,7 +290,11 @@ def _call(node: cst.Call) -> Iterator[Change]:
     for argument in node.args:
         if not argument.star:
             yield node, _in_parentheses(argument.value)
-    if len(node.args) == 2 and name not in _ORDERLESS and not any(argument.keyword or argument.star for argument in node.args):
+    if (
+        len(node.args) == 2
+        and name not in _ORDERLESS
+        and not any(argument.keyword or argument.star for argument in node.args)
+    ):
         one, other_ = node.args
         yield node, node.with_changes(args=[one.with_changes(value=other_.value), other_.with_changes(value=one.value)])
 

@@ -193,6 +193,7 @@ GOOD = {"everything": False, "length": 1, "pages": [["a"]]}
 def test_a_piece_is_read():
     assert read(answer(GOOD)) == Piece(None, False, [["a"]], 1, "7")  # noqa: FBT003 - by place
     assert read(answer({"decision": {"allow": False, "reason": "unknown_type"}})).decision.reason == "unknown_type"
+    assert read(answer({"decision": {"allow": False, "reason": "unknown_type"}})).decision.engine == "opa"
     for current in ({}, {"sessions": ABOUT}, {"devices": {"layout": 2}}):
         assert read(answer(GOOD, current=current)) == Piece()
     assert read(answer(GOOD, nonce="n"), nonce="n").revision == "7"
@@ -220,7 +221,7 @@ def test_a_piece_is_read():
     ids=str,
 )
 def test_a_piece_that_is_none_is_refused(wrong):
-    with pytest.raises(BadAnswer):
+    with pytest.raises(BadAnswer, match="the opa engine|has as current"):
         read(wrong)
 
 
