@@ -33,7 +33,7 @@ class TestSubject:
     def test_claims_are_bounded_as_r12_says(self):
         most = 65_536 - len('{"a":""}')
         assert len(Subject.of_claims({"a": "x" * most}).claims) == 65_536
-        with pytest.raises(MalformedInput, match="^claims"):
+        with pytest.raises(MalformedInput, match=r"^claims"):
             Subject.of_claims({"a": "x" * (most + 1)})
         with pytest.raises(MalformedInput, match=r"^claims.*/a"):
             Subject.of_claims({"a": {1}})
@@ -123,7 +123,7 @@ class TestSubject:
 
     def test_a_type_is_named_in_its_error(self):
         assert type_text("é") == '"é"'.encode()
-        with pytest.raises(MalformedInput, match="^type"):
+        with pytest.raises(MalformedInput, match=r"^type"):
             type_text({1})
 
 
@@ -166,7 +166,7 @@ class TestSeveral:
         assert [list(places) for places, _ in asked.parts(1)] == [[1], [2], [3], [4]]
 
     def test_a_malformed_type_is_malformed(self):
-        with pytest.raises(MalformedInput, match="^type"):
+        with pytest.raises(MalformedInput, match=r"^type"):
             Several(SUBJECT, ("devices",), [], engine="e", denies=False)
 
     def test_parts_go_as_they_may_go_now(self):

@@ -209,3 +209,8 @@ def test_a_claim_that_is_no_object_has_nothing_else():
 def test_a_constraint_fails_once():
     with pytest.raises(ValueError, match="a constraint failed twice"):
         read_failures(details(("/custom_data/a", "different"), ("/custom_data/a", "missing")))
+
+
+def test_a_violation_is_told_once():
+    with pytest.raises(ValueError, match="its details are none, not sorted, or repeated"):
+        read_violations(details(*[("/x", "unknown_resource_type")] * 2))

@@ -221,7 +221,7 @@ def test_a_piece_is_read():
     ids=str,
 )
 def test_a_piece_that_is_none_is_refused(wrong):
-    with pytest.raises(BadAnswer, match="the opa engine|has as current"):
+    with pytest.raises(BadAnswer, match=r"the opa engine|has as current"):
         read(wrong)
 
 

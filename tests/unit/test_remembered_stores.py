@@ -68,6 +68,7 @@ def test_a_layout_that_the_rules_do_not_know():
     for found in ({"devices": {"layout": 9}}, {"devices": {"layout": 9}, "sessions": None}):
         with pytest.raises(LayoutDiffers, match="`devices` lie in OPA in a layout"):
             memory.check(found, [BY_ID], [denied()])
+    assert isinstance(memory.lost(current("s1"), "devices"), ResourcesLost)
     assert isinstance(memory.lost({"devices": None}, "devices"), ResourcesLost)
     assert isinstance(memory.lost({"devices": "layout"}, "devices"), ResourcesLost)
     assert isinstance(memory.lost({"sessions": {"layout": 9}}, "devices"), ResourcesLost)
@@ -84,8 +85,8 @@ def test_the_stores_of_a_check_are_noted():
 def test_a_store_that_is_restarted_is_followed():
     memory = Memory()
     for number in range(200):
-        memory.note(current(f"s{number}"))
-        memory.note(current(f"s{number}"))
+        for _ in range(3):
+            memory.note(current(f"s{number}"))
 
 
 def test_a_store_that_comes_back_is_another_opa():
