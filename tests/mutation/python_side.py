@@ -117,18 +117,14 @@ GROUPS: Final = (
     ),
     Group(
         "in_process",
-        (
-            "bridge/engines/in_process.py",
-            "bridge/engines/reference.py",
-            "bridge/engines/wasm_trimming.py",
-            "bridge/engines/wasm_batch.py",
-        ),
-        (
-            "tests/unit/test_in_process.py",
-            "tests/unit/test_reference_engine.py",
-            "tests/unit/test_wasm_batch.py",
-            "tests/unit/test_wasm_trimming.py",
-        ),
+        ("bridge/engines/in_process.py", "bridge/engines/reference.py"),
+        ("tests/unit/test_in_process.py", "tests/unit/test_reference_engine.py"),
+    ),
+    Group("wasm_batch", ("bridge/engines/wasm_batch.py",), ("tests/unit/test_wasm_batch.py",)),
+    Group(
+        "wasm_trimming",
+        ("bridge/engines/wasm_trimming.py",),
+        ("tests/unit/test_wasm_trimming.py",),
         without=(  # what OPA's Wasm does with what it is sent
             "tests/unit/test_wasm_trimming.py::test_a_question_made_to_be_costly",
             "tests/unit/test_wasm_trimming.py::test_pointers_are_escaped",

@@ -195,3 +195,7 @@ def test_a_list_is_begun_anew_five_times():
     running.send(piece(["a"], length=2))
     with pytest.raises(ListChanged, match="faster than they can be listed"):
         running.send(piece(["a"], length=2, revision="8"))
+
+
+def test_a_list_has_1000_ids_where_nobody_says():
+    assert LIMIT == 1_000
