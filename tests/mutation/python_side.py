@@ -83,6 +83,7 @@ GROUPS: Final = (
             "tests/unit/test_freshness.py",
             "tests/unit/test_list_pieces.py",
             "tests/unit/test_list_requests.py",
+            "tests/unit/test_unchanging_values.py",
         ),
     ),
     Group(
@@ -102,6 +103,7 @@ GROUPS: Final = (
             "tests/unit/test_details.py",
             "tests/unit/test_list_pieces.py",
             "tests/unit/test_list_requests.py",
+            "tests/unit/test_unchanging_values.py",
             "tests/unit/test_dialogue.py",
             "tests/unit/test_remembered_stores.py",
         ),
@@ -112,6 +114,7 @@ GROUPS: Final = (
         (
             "tests/unit/test_asking.py",
             "tests/unit/test_explaining.py",
+            "tests/unit/test_unchanging_values.py",
             "tests/unit/test_rules_that_verify_tokens.py",
         ),
     ),

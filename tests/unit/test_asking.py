@@ -114,11 +114,11 @@ class TestSubject:
         with pytest.raises(MalformedInput):
             SUBJECT.request(TYPE, {"id": huge[8:]})
 
-    @pytest.mark.parametrize(("value", "what"), [("\ud800", "id 7"), ({"id": ()}, "resource 7")])
+    @pytest.mark.parametrize(("value", "what"), [("\ud800", "id"), ({"id": ()}, "resource")])
     def test_an_error_says_which_one(self, value, what):
-        with pytest.raises(MalformedInput, match=f"{what}[^0-9]"):
+        with pytest.raises(MalformedInput, match=rf"^{what} 7\b"):
             SUBJECT.request(TYPE, value, " 7")
-        with pytest.raises(MalformedInput, match=f"{what.removesuffix(' 7')}[^ 0-9]|{what.removesuffix(' 7')} [^7]"):
+        with pytest.raises(MalformedInput, match=rf"^{what}\b(?! 7)"):
             SUBJECT.request(TYPE, value)
 
     def test_a_type_is_named_in_its_error(self):
