@@ -211,3 +211,16 @@ def test_the_reference_engine_says_by_id_that_nothing_was_pushed():
             ask(BY_ID)
     engine.store.replace("devices", {})
     assert engine.explain(BY_ID)[0].reason == "unknown_resource"
+
+
+@pytest.mark.parametrize("wrong", [0, 1, 3])
+def test_as_many_decisions_as_resources(wrong):
+    listing = Listing(device("d1", n=1), device("d2", n=1))
+    right = listing.decide
+
+    def decide(requests):
+        return right(requests) if len(requests) == 1 else right(requests[:1]) * wrong
+
+    listing.decide = decide
+    with pytest.raises(ValueError, match="zip"):
+        listing.piece(granting(custom_data={"n": 1}))
