@@ -120,6 +120,10 @@ def bound(claims, type_="devices", rule_set=None):
     return bound_to(encode(claims), encode(type_), rule_set or RuleSet())
 
 
+def test_what_a_cursor_is_bound_to_has_128_bits():
+    assert all(len(bound(claims)) == 32 for claims in ({}, [], {"policy": POLICY}))
+
+
 def test_a_renewed_token_has_the_same_lists():
     first = bound({"policy": POLICY, "iat": 1, "exp": 2, "jti": "a", "sub": "agent"})
     policy = {
