@@ -197,6 +197,12 @@ def test_as_many_decisions_as_requests(decisions):
         read(answer() | {"decisions": decisions})
 
 
+def test_the_engine_is_named_that_decides_on_nothing():
+    by_id = [Request(claims=b"{}", type=b'"devices"', id=b'"a"')]
+    with pytest.raises(BadAnswer, match="the opa engine decided `matched` by id"):
+        read(answer(MATCHED), by_id)
+
+
 def test_a_request_by_id_without_a_type_has_no_revision():
     by_id = [Request(claims=b"{}", type=None, id=b'"a"')]
     denied = read(answer({"allow": False, "reason": "malformed_input"}, current={"devices": about("7")}), by_id)[0]
