@@ -197,6 +197,8 @@ def test_a_piece_is_read():
     for current in ({}, {"sessions": ABOUT}, {"devices": {"layout": 2}}):
         assert read(answer(GOOD, current=current)) == Piece()
     assert read(answer(GOOD, nonce="n"), nonce="n").revision == "7"
+    assert read({"fingerprint": "f", "current": {}}) == Piece(), "a list of what is not there is undefined"
+    assert read(answer(GOOD | {"length": 0, "pages": []})) == Piece(None, False, [], 0, "7")  # noqa: FBT003 - by place
 
 
 @pytest.mark.parametrize(
