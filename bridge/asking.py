@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from bridge.decision import Decision, Reason, Request
 from bridge.errors import EngineFault, MalformedInput, Misuse, PartialAnswer, ResourcesStale
 from bridge.freshness import refuse_stale
-from bridge.strict_json import CLAIMS_BYTES, RESOURCE_BYTES, encode, encode_repeated
+from bridge.strict_json import CLAIMS_BYTES, encode, encode_repeated
 from bridge.tokens import TokenVerifier
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Subject:
             return cls(verified.text)
         raw.refuse(verified, verifier)
         is_raw = partial(raw.may_go, verified, verifier)
-        return cls(verified.text, encode(verified.token, what="token"), is_raw) if is_raw() else cls(verified.text)
+        return cls(verified.text, encode(verified.token), is_raw) if is_raw() else cls(verified.text)
 
     def in_time(self, requests: Sequence[Request]) -> Sequence[Request]:
         """Requests of this subject as they may go now: with the claims, where the token may no longer go as it is."""
@@ -97,7 +97,7 @@ class Subject:
         if isinstance(value, str):
             text = encode(value, max_bytes=sys.maxsize, what="id" + number)
             return Request(claims=claims, type=type_, token=self.token, id=text)
-        text = encode(value, max_bytes=RESOURCE_BYTES, what="resource" + number)
+        text = encode(value, what="resource" + number)
         return Request(claims=claims, type=type_, token=self.token, resource=text)
 
 

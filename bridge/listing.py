@@ -119,7 +119,7 @@ def _one(
             seen = _in_order(page, seen)
             fresh = start.behind(page) if start is not None and number == start.page else page
             room = limit - len(ids)
-            if fresh and room:
+            if room:
                 ids += fresh[:room]
                 place = number
             if len(fresh) > room:
@@ -149,7 +149,7 @@ def _refuse_contradiction(piece: Piece, first: Piece, number: int, wanted: int) 
     Raises:
         BadAnswer: It is such a piece.
     """
-    most = max(min(piece.length - number, wanted), 0)
+    most = min(piece.length - number, wanted)
     if (piece.everything, piece.length) != (first.everything, first.length) or not min(most, 1) <= len(
         piece.pages
     ) <= most:

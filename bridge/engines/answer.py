@@ -150,8 +150,8 @@ def read_own(
     """
     if not isinstance(answer, dict):
         raise BadAnswer(f"the {engine} engine's answer is not an object")
-    if answer.get("fingerprint") != fingerprint or type(answer.get("fingerprint")) is not str:
-        found = answer.get("fingerprint")
+    found = answer.get("fingerprint")
+    if found != fingerprint:
         shown = f"`{found[:12]}`" if isinstance(found, str) and found.isalnum() else "none"
         raise RulesDiffer(
             f"the rules of the {engine} engine are not those of this bridge's settings (fingerprint {shown}, here "

@@ -18,15 +18,12 @@ _Detail = TypeVar("_Detail", Violation, Failure)
 # A name in a JSON Pointer; without alternatives inside a repetition, so that a long one takes linear time.
 _NAME: Final = r"/[^~/]*(?:~[01][^~/]*)*"
 _VIOLATIONS: Final = {
-    code: re.compile(pattern)
-    for code, pattern in {
-        "not_an_object": f"(?:{_NAME}(?:/custom_data)?)?",  # R8.1, R8.5, R8.8
-        "version_missing": "/version",  # R8.2
-        "version_unsupported": "/version",  # R8.3
-        "unknown_resource_type": _NAME,  # R8.4
-        "unknown_field": _NAME + _NAME,  # R8.6
-        "not_a_string": f"{_NAME}/id",  # R8.7
-    }.items()
+    "not_an_object": re.compile(f"(?:{_NAME}(?:/custom_data)?)?"),  # R8.1, R8.5, R8.8
+    "version_missing": re.compile("/version"),  # R8.2
+    "version_unsupported": re.compile("/version"),  # R8.3
+    "unknown_resource_type": re.compile(_NAME),  # R8.4
+    "unknown_field": re.compile(_NAME + _NAME),  # R8.6
+    "not_a_string": re.compile(f"{_NAME}/id"),  # R8.7
 }
 _FAILURES: Final = {
     "missing": re.compile(f"/custom_data{_NAME}"),  # R10

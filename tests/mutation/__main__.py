@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from mutation.changed import NoBase, changed_since, default_base
 from mutation.equivalents import listed
-from mutation.mutants import Key, Mutant, Verdict
+from mutation.mutants import Key, Mutant, Slice, Verdict
 from mutation.python_side import PythonSide
 from mutation.rego_side import RegoSide
 from rich.console import Console
@@ -65,18 +66,18 @@ class Tally:
         return f"{text} ({self.seconds:.0f} s)"
 
 
-def judged(side: RegoSide | PythonSide, only: str, reasons: Mapping[Key, str]) -> Tally:
-    """All mutants of one side."""
+def judged(side: RegoSide | PythonSide, wanted: Slice, reasons: Mapping[Key, str]) -> Tally:
+    """The mutants of one side's files that are wanted."""
     began = time.monotonic()
     tally = Tally(side.name)
+    found = side.mutants(wanted)
     CONSOLE.print(f"{side.name}: asking the judges about what is unchanged")
-    side.check()
-    found = side.mutants(only)
+    side.check(found)
     for mutant, verdict in shown(side.name, side.judge(found), len(found)):
         tally.count(mutant, verdict, reasons)
     made = {mutant.key for mutant in found}
     for key in reasons:
-        if side.makes(key.file) and only in key.file and key not in made:
+        if side.makes(key.file) and key.file in wanted and key not in made:
             tally.fault("listed as equivalent, but not made any more", key)
     tally.seconds = time.monotonic() - began
     return tally
@@ -103,12 +104,24 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="TEXT", help="only files whose names contain TEXT")
     parser.add_argument("--jobs", type=int, default=2, help="how many mutants are judged at a time (2)")
     parser.add_argument("--opa", type=Path, default=Path("opa"), help="the opa that judges the Rego (from PATH)")
+    parser.add_argument("--changed", action="store_true", help="only files that differ from the base")
+    parser.add_argument(
+        "--base", metavar="REV", help="what --changed compares with (where HEAD left origin/main; without one, HEAD~1)"
+    )
     arguments = parser.parse_args()
+    wanted = Slice(arguments.only)
+    if arguments.changed or arguments.base:
+        try:
+            base = arguments.base or default_base(ROOT)
+            wanted = Slice(arguments.only, changed_since(ROOT, base))
+        except NoBase as error:
+            parser.error(str(error))
+        CONSOLE.print(f"of the files that differ from {base}")
     reasons = listed()
     tallies = []
     with tempfile.TemporaryDirectory(prefix="mutants-") as name:
         for side in ("rego", "python"):
-            if arguments.side in (None, side):
+            if arguments.side in (None, side) and wanted.has(".rego" if side == "rego" else ".py"):
                 folder = Path(name) / side
                 folder.mkdir()
                 made = (
@@ -116,9 +129,11 @@ def main() -> int:
                     if side == "rego"
                     else PythonSide(ROOT, folder, arguments.jobs)
                 )
-                tallies.append(judged(made, arguments.only, reasons))
+                tallies.append(judged(made, wanted, reasons))
     for tally in tallies:
         CONSOLE.print(str(tally))
+    if not tallies:
+        CONSOLE.print("none of them has mutants")
     return 1 if any(tally.bad for tally in tallies) else 0
 
 

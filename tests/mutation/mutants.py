@@ -38,6 +38,26 @@ class Key:
         return f"{self.file}: {self.within or 'module'}{nth}\n    - {self.original}\n    + {self.mutated}"
 
 
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Which files' mutants are made.
+
+    Attributes:
+        only: What a file's name must contain.
+        changed: The files that differ from another revision, below the tree's root; None where it does not matter.
+    """
+
+    only: str = ""
+    changed: frozenset[str] | None = None
+
+    def __contains__(self, file: object) -> bool:
+        return isinstance(file, str) and self.only in file and (self.changed is None or file in self.changed)
+
+    def has(self, suffix: str) -> bool:
+        """Whether it may have files of this kind."""
+        return self.changed is None or any(file.endswith(suffix) for file in self.changed)
+
+
 class Verdict(StrEnum):
     """What became of a mutant."""
 

@@ -4,7 +4,7 @@ mutmut's own walk leaves out what its trampolines cannot hold: constants and tab
 properties, the arguments of `len` and `isinstance`. Here every expression is visited, with what mutmut does to it
 (numbers, strings, operators, arguments, assignments) and what it does not: conditions decided and negated, operands and
 elements taken away, statements skipped, calls undone, bounds of slices dropped, regular expressions changed at each
-character.
+character, and times taken anew where they are used, rather than where they were noted.
 
 Left alone are texts for people, which no rule is about (but not what is put into them); types, which have no effect;
 imports; and `assert`, which tells mypy what the lines above it have made sure.
@@ -49,6 +49,8 @@ _EXCHANGED: Final = {
     "keys": ("values",),
     "values": ("keys",),
 }
+_ORDERLESS: Final = frozenset(("max", "min"))
+_CLOCKS: Final = frozenset(("clock", "_clock", "monotonic", "_now"))
 _WORDS: Final = re.compile(r"\w[`'.,:;]* +[`({]?\w")
 _SAME_IN_CAPITALS: Final = re.compile(r"utf-8|ascii|unicode_escape|-?[0-9.]+e-?[0-9]+", re.IGNORECASE)
 _TRUE: Final = cst.Name("True")
@@ -94,6 +96,8 @@ class _Walk(cst.CSTVisitor):
         self._body: cst.CSTNode | None = None
         self._patterns: set[cst.CSTNode] = set()
         self._kept: set[cst.CSTNode] = set()  # a type, and characters that a longer text holds too
+        self._times: dict[str, cst.Call] = {}  # the names of times, and how each was taken
+        self._names: set[cst.CSTNode] = set()  # names that are no variables' values
 
     def on_visit(self, node: cst.CSTNode) -> bool:
         if _is_left_alone(node):
@@ -104,9 +108,17 @@ class _Walk(cst.CSTVisitor):
             elif self._named and isinstance(self._named[-1], cst.FunctionDef) and node is self._named[-1].body:
                 self._body = node
         if isinstance(node, cst.Call) and _called(node) == "re.compile":
-            self._patterns.add(node.args[0].value)
+            self._patterns.update(_texts_of(node.args[0].value))
         if isinstance(node, cst.Call) and (_called(node) == "cast" or _called(node).endswith("strip")):
             self._kept.update(argument.value for argument in node.args[:1])
+        if isinstance(node, cst.Assign) and _is_clock(node.value) and len(node.targets) == 1:
+            self._times[_name(node.targets[0].target)] = cst.ensure_type(node.value, cst.Call)
+        if isinstance(node, cst.AssignTarget | cst.AnnAssign):
+            self._names.add(node.target)
+        if isinstance(node, cst.Attribute):
+            self._names.add(node.attr)
+        if isinstance(node, cst.Arg) and node.keyword is not None:
+            self._names.add(node.keyword)
         within = ".".join(one.name.value for one in self._named)
         self.found += [(within, self._body is not None, change) for change in self._changes(node)]
         return True
@@ -114,15 +126,18 @@ class _Walk(cst.CSTVisitor):
     def on_leave(self, original_node: cst.CSTNode) -> None:
         if original_node is self._body:
             self._body = None
+            self._times = {}
         elif self._named and original_node is self._named[-1]:
             self._named.pop()
 
     def _changes(self, node: cst.CSTNode) -> Iterator[Change]:
-        if node in self._patterns:
+        if node in self._patterns or (isinstance(node, cst.SimpleString) and "r" in node.prefix):
             yield from _patterns(node)
             return
         if _is_text(node) or node in self._kept:
             return
+        if isinstance(node, cst.Name) and node not in self._names and node.value in self._times:
+            yield node, self._times[node.value]
         for kind, operator in mutators.mutation_operators:
             if isinstance(node, kind) and not (operator in _OF_CALLS and _is_kept(node)):
                 for new in operator(node):
@@ -154,6 +169,11 @@ def _is_left_alone(node: cst.CSTNode) -> bool:
 
 def _called(node: cst.CSTNode) -> str:
     return cst.Module([]).code_for_node(node.func) if isinstance(node, cst.Call) else ""
+
+
+def _is_clock(node: cst.CSTNode) -> bool:
+    """Whether it asks a clock for the time."""
+    return _called(node).rpartition(".")[2] in _CLOCKS
 
 
 def _name(node: cst.CSTNode) -> str:
@@ -270,7 +290,11 @@ def _call(node: cst.Call) -> Iterator[Change]:
     for argument in node.args:
         if not argument.star:
             yield node, _in_parentheses(argument.value)
-    if len(node.args) == 2 and not any(argument.keyword or argument.star for argument in node.args):
+    if (
+        len(node.args) == 2
+        and name not in _ORDERLESS
+        and not any(argument.keyword or argument.star for argument in node.args)
+    ):
         one, other_ = node.args
         yield node, node.with_changes(args=[one.with_changes(value=other_.value), other_.with_changes(value=one.value)])
 
@@ -312,21 +336,39 @@ def _decorator(node: cst.Decorator) -> Iterator[Change]:
     yield node, None
 
 
+def _texts_of(node: cst.BaseExpression) -> Iterator[cst.CSTNode]:
+    """The texts that an expression for a regular expression is made of."""
+    if isinstance(node, cst.BinaryOperation):
+        yield from _texts_of(node.left)
+        if isinstance(node.operator, cst.Add):
+            yield from _texts_of(node.right)
+    elif isinstance(node, cst.FormattedString):
+        yield from (part for part in node.parts if isinstance(part, cst.FormattedStringText))
+    elif isinstance(node, cst.SimpleString):
+        yield node
+
+
 def _patterns(node: cst.CSTNode) -> Iterator[Change]:
     """A regular expression without each of its characters, and with other quantifiers."""
+    if isinstance(node, cst.FormattedStringText):  # a part: whether the whole is one is seen when it is imported
+        for text in _other_patterns(node.value):
+            yield node, node.with_changes(value=text)
+        return
     assert isinstance(node, cst.SimpleString)
-    start = re.match("[a-zA-Z]*[\"']", node.value)
-    assert start
-    opening, inner, closing = start.group(), node.value[start.end() : -1], node.value[-1]
-    texts = [inner[:at] + inner[at + 1 :] for at in range(len(inner))]
-    for at, character in enumerate(inner):
-        texts += [inner[:at] + other + inner[at + 1 :] for other in {"*": "+", "+": "*", "?": "*"}.get(character, "")]
-    for text in texts:
+    opening, closing = node.prefix + node.quote, node.quote
+    for text in _other_patterns(node.value[len(opening) : -len(closing)]):
         new = node.with_changes(value=opening + text + closing)
         with warnings.catch_warnings(), contextlib.suppress(re.error, SyntaxError, ValueError, Warning):
             warnings.simplefilter("error")
             re.compile(new.evaluated_value)
             yield node, new
+
+
+def _other_patterns(text: str) -> Iterator[str]:
+    for at, character in enumerate(text):
+        yield text[:at] + text[at + 1 :]
+        for other in {"*": "+", "+": "*", "?": "*"}.get(character, ""):
+            yield text[:at] + other + text[at + 1 :]
 
 
 _OURS: Final[list[tuple[Any, Callable[[Any], Iterator[Change]]]]] = [

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
-from mutation.mutants import Mutant, Verdict
+from mutation.mutants import Mutant, Slice, Verdict
 from mutation.python_mutants import mutants
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 
@@ -29,12 +29,14 @@ class Group:
         name: Its name.
         modules: The modules, as patterns below the tree's root.
         tests: The tests, as patterns too; a pattern may match nothing.
+        without: Those of these tests that take long and are about something else, by the beginnings of their names.
         prepared: Calls of a test module's cached helpers, by module, name and argument, that children need not repeat.
     """
 
     name: str
     modules: tuple[str, ...]
     tests: tuple[str, ...]
+    without: tuple[str, ...] = ()
     prepared: tuple[tuple[str, str, str], ...] = ()
 
 
@@ -66,9 +68,71 @@ GROUPS: Final = (
             "tests/unit/test_raw_tokens.py",
             "tests/unit/test_more_tokens.py",
             "tests/unit/test_verified_tokens.py",
+            "tests/unit/test_outlasting_tokens.py",
+            "tests/unit/test_key_set_age.py",
+            "tests/unit/test_mistaken.py",
             "tests/integration/test_jwks_server.py",
         ),
-        tuple(("test_tokens", "private", key) for key in ("rsa", "rsa-other", "rsa-1024", "rsa-2047", "dsa")),
+        prepared=tuple(("test_tokens", "private", key) for key in ("rsa", "rsa-other", "rsa-1024", "rsa-2047", "dsa")),
+    ),
+    Group(
+        "lists",
+        ("bridge/listing.py", "bridge/cursor.py", "bridge/freshness.py", "bridge/engines/listing.py"),
+        (
+            "tests/unit/test_cursor.py",
+            "tests/unit/test_freshness.py",
+            "tests/unit/test_list_pieces.py",
+            "tests/unit/test_list_requests.py",
+            "tests/unit/test_unchanging_values.py",
+        ),
+    ),
+    Group(
+        "answers",
+        (
+            "bridge/engines/answer.py",
+            "bridge/engines/details.py",
+            "bridge/engines/stored.py",
+            "bridge/engines/piece.py",
+            "bridge/engines/memory.py",
+            "bridge/engines/dialogue.py",
+        ),
+        (
+            "tests/unit/test_answer.py",
+            "tests/unit/test_asked_together.py",
+            "tests/unit/test_answers_on_stored.py",
+            "tests/unit/test_details.py",
+            "tests/unit/test_list_pieces.py",
+            "tests/unit/test_list_requests.py",
+            "tests/unit/test_unchanging_values.py",
+            "tests/unit/test_dialogue.py",
+            "tests/unit/test_remembered_stores.py",
+        ),
+    ),
+    Group(
+        "checks",
+        ("bridge/asking.py", "bridge/explaining.py", "bridge/raw_tokens.py"),
+        (
+            "tests/unit/test_asking.py",
+            "tests/unit/test_explaining.py",
+            "tests/unit/test_unchanging_values.py",
+            "tests/unit/test_rules_that_verify_tokens.py",
+        ),
+    ),
+    Group(
+        "in_process",
+        ("bridge/engines/in_process.py", "bridge/engines/reference.py"),
+        ("tests/unit/test_in_process.py", "tests/unit/test_reference_engine.py"),
+    ),
+    Group("wasm_batch", ("bridge/engines/wasm_batch.py",), ("tests/unit/test_wasm_batch.py",)),
+    Group(
+        "wasm_trimming",
+        ("bridge/engines/wasm_trimming.py",),
+        ("tests/unit/test_wasm_trimming.py",),
+        without=(  # what OPA's Wasm does with what it is sent
+            "tests/unit/test_wasm_trimming.py::test_a_question_made_to_be_costly",
+            "tests/unit/test_wasm_trimming.py::test_pointers_are_escaped",
+            "tests/unit/test_wasm_trimming.py::test_names_of_one_hash",
+        ),
     ),
 )
 _COPIED: Final = ("bridge", "rego", "tests", "pyproject.toml")
@@ -101,15 +165,15 @@ class PythonSide:
         """Whether the file's mutants are of this side."""
         return file.endswith(".py")
 
-    def mutants(self, only: str = "") -> list[Mutant]:
-        """The mutants of the files whose names contain `only`."""
+    def mutants(self, wanted: Slice) -> list[Mutant]:
+        """The mutants of these files."""
         found: list[Mutant] = []
         for group in GROUPS:
             for pattern in group.modules:
                 for path in sorted(self._copy.glob(pattern)):
                     file = str(path.relative_to(self._copy))
                     self._group_of[file] = group
-                    if only in file:
+                    if file in wanted:
                         found += mutants(file, path.read_text(encoding="utf-8"))
         return found
 
@@ -138,9 +202,10 @@ class PythonSide:
                 for mutant, outcome in self._judged(group, kind, [one for way, one in again if way == kind], 1):
                     yield mutant, _repeated(outcome)
 
-    def check(self) -> None:
-        """Find the judging tests content with what is unchanged."""
-        for group in GROUPS:
+    def check(self, found: Sequence[Mutant]) -> None:
+        """Find the tests that judge these mutants content with what is unchanged."""
+        judging = {self._group_of[mutant.key.file].name for mutant in found}
+        for group in (group for group in GROUPS if group.name in judging):
             with ExitStack() as running:
                 self._started(group, "warm", 0, running)
 
@@ -178,7 +243,7 @@ class PythonSide:
             str(path.relative_to(self._copy)) for pattern in group.tests for path in sorted(self._copy.glob(pattern))
         ]
         settings = {
-            "tests": tests,
+            "tests": [*tests, *(f"--deselect={name}" for name in group.without)],
             "prepared": group.prepared,
             "learnt": str(self._folder / f"{group.name}.json"),
             "log": str(self._folder / f"{group.name}-{kind}-{number}.log"),

@@ -175,7 +175,8 @@ def _forked(work: Callable[[Callable[[dict[str, Any]], None]], int], seconds: fl
     if child == 0:
         os.setsid()
         os.close(reading)
-        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+        # What it writes to, not what it reserves: each instance of Wasm reserves gigabytes.
+        resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
         try:
             status = work(lambda told: os.write(writing, json.dumps(told).encode()) and None)
         except BaseException:  # noqa: BLE001 - a mutant may raise anything, SystemExit too
@@ -315,6 +316,7 @@ class _Worker:
         import jsonschema  # noqa: F401, PLC0415
         import jwt  # noqa: F401, PLC0415
         import requests  # noqa: F401, PLC0415
+        import wasmtime  # noqa: F401, PLC0415
 
         found = json.loads(Path(self._learnt).read_text(encoding="utf-8"))
         self.answer({"outcome": "ready"})

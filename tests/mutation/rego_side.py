@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
 from conformance.vectors import all_cases, shown
-from mutation.mutants import Mutant, Verdict
+from mutation.mutants import Mutant, Slice, Verdict
 from mutation.rego_mutants import functions_of, mutants, sets_of
 from mutation.rego_text import bare, module_text
 
@@ -28,7 +28,7 @@ from bridge.resources import layout
 from bridge.strict_json import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from conformance.vectors import Case
@@ -103,8 +103,10 @@ class RegoSide:
             if not path.name.endswith("_test.rego")
         }
 
-    def check(self) -> None:
-        """Find the judges content with what is unchanged, and printed as mutants are."""
+    def check(self, found: Sequence[Mutant]) -> None:
+        """Find the judges of these mutants content with what is unchanged, and printed as mutants are."""
+        if not found:
+            return
         copy = self._copies.get()
         for file, module in self.modules.items():
             path = copy / file
@@ -121,13 +123,13 @@ class RegoSide:
         """Whether the file's mutants are of this side."""
         return file.endswith(".rego")
 
-    def mutants(self, only: str = "") -> list[Mutant]:
-        """The mutants of the files whose names contain `only`."""
+    def mutants(self, wanted: Slice) -> list[Mutant]:
+        """The mutants of these files."""
         packages = {file.rsplit("/", 2)[1]: functions_of(module) for file, module in self.modules.items()}
         sets = set().union(*map(sets_of, self.modules.values()))
         found: list[Mutant] = []
         for file, module in self.modules.items():
-            if only not in file:
+            if file not in wanted:
                 continue
             found += mutants(file, module, packages | {"": functions_of(module)}, sets)
         return found

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.decision import Decision, Failure, Reason, Request, Violation
 from bridge.engines.answer import read_answer, read_own
-from bridge.engines.stored import explained_resource
+from bridge.engines.stored import explained_resource, refuse_without_resources
 from bridge.errors import BadAnswer, RulesDiffer
 
 MATCHED = {"allow": True, "reason": "matched"}
@@ -154,3 +154,12 @@ def test_a_decision_on_a_resource_that_came_along_has_no_stored_one(reason):
 def test_a_stored_resource_that_no_push_would_take():
     with pytest.raises(BadAnswer, match="never pushed by a bridge"):
         explained("matched", resource={"id": "a", "x": "y" * 1_100_000})
+
+
+def test_as_many_decisions_as_requests():
+    request = Request(b"{}", b'"devices"', b'{"id":"a"}')
+    decision = Decision(allow=True, reason=Reason.MATCHED)
+    refuse_without_resources([request], [decision], "opa")
+    for decisions in ([], [decision] * 2):
+        with pytest.raises(ValueError, match="zip"):
+            refuse_without_resources([request], decisions, "opa")

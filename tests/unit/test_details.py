@@ -54,6 +54,10 @@ def test_violations_that_there_are(pointer, code):
         ("/x/y", "unknown_resource_type"),
         ("/~", "unknown_resource_type"),
         ("/~2", "unknown_resource_type"),
+        ("/~0~", "unknown_resource_type"),
+        ("/a~1b~2", "unknown_resource_type"),
+        ("/~0/x", "unknown_resource_type"),
+        ("/~0x/y", "unknown_resource_type"),
         ("/devices", "unknown_field"),
         ("/devices/x/y", "unknown_field"),
         ("/devices", "not_a_string"),
@@ -182,3 +186,35 @@ def test_whatever_the_reference_says_is_read():
             found = read_decision(decision.as_dict(), engine="reference")
             assert found == decision
             assert len(found.failures) == 2
+
+
+@pytest.mark.parametrize("read", [read_violations, read_failures])
+@pytest.mark.parametrize("value", [None, {}, "", "x", 7, {"pointer": "/id"}])
+def test_details_are_an_array(read, value):
+    with pytest.raises(TypeError, match="its details are not an array"):
+        read(value)
+
+
+@pytest.mark.parametrize(
+    ("pointer", "code"), [(None, "missing"), ("/id", None), (7, "different"), ("/id", 7), (["/id"], "x")]
+)
+def test_a_pointer_and_a_code_are_strings(pointer, code):
+    for read in (read_violations, read_failures):
+        with pytest.raises(TypeError, match="a detail's `pointer` or `code` is not a string"):
+            read(details((pointer, code)))
+
+
+def test_a_claim_that_is_no_object_has_nothing_else():
+    for others in ([("/devices", "not_an_object")], [("/a", "not_an_object"), ("/b", "not_an_object")]):
+        with pytest.raises(ValueError, match="a claim that is no object has other violations as well"):
+            read_violations(details(("", "not_an_object"), *others))
+
+
+def test_a_constraint_fails_once():
+    with pytest.raises(ValueError, match="a constraint failed twice"):
+        read_failures(details(("/custom_data/a", "different"), ("/custom_data/a", "missing")))
+
+
+def test_a_violation_is_told_once():
+    with pytest.raises(ValueError, match="its details are none, not sorted, or repeated"):
+        read_violations(details(*[("/x", "unknown_resource_type")] * 2))

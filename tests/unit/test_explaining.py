@@ -88,6 +88,33 @@ def test_failures_as_they_are():
     assert (found.demands[1].found, found.demands[2].found) == (ABSENT, True)
 
 
+def test_a_failure_of_a_resource_that_is_not_there_has_no_demands():
+    decision = failed(("/id", "different"))
+    found = explained(decision)
+    assert (found.decision, found.demands, found.resource) == (decision, (), ABSENT)
+
+
+def test_a_decision_is_explained_whatever_was_given_as_the_type():
+    request = Request(CLAIMS, b"7", b'{"id":"d1"}')
+    decision = Decision(allow=False, reason=Reason.MALFORMED_INPUT)
+    found = explanation(decision, claims=b"[]", description=("policy", 7), request=request, stored=None)
+    assert (found.decision, found.demands, found.resource) == (decision, (), {"id": "d1"})
+
+
+def test_each_demand_has_its_failure():
+    decision = failed(("/custom_data/m", "missing"), ("/id", "different"))
+    found = explained(decision, Request(CLAIMS, b'"devices"', b'{"id":"d2"}'))
+    assert found.decision is decision
+    assert tuple(one.failure for one in found.demands) == decision.failures
+
+
+@pytest.mark.parametrize("id_", [None, b"null"])
+@pytest.mark.parametrize("stored", [b"{}", b'{"id":null}', b'{"id":"null"}'])
+def test_no_stored_resource_goes_with_no_id(id_, stored):
+    with pytest.raises(BadAnswer, match="of another id"):
+        explained(failed(), Request(CLAIMS, b'"devices"', id=id_), stored)
+
+
 def test_every_engine_is_looked_at(monkeypatch):
     """An engine of one's own may be wrong, too."""
     bridge = PolicyBridge(ReferenceEngine())

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from bridge import Misuse, PolicyBridge, ReferenceEngine, WasmEngine
+from bridge.decision import Decision, Reason, Request
 from bridge.errors import EngineFault, ResourcesLost, ResourcesStale
-from bridge.freshness import refuse_stale_revision, revision_number
+from bridge.freshness import refuse_stale, refuse_stale_revision, revision_number
 
 CLAIMS = {"policy": {"version": 2, "devices": {}}}
 
@@ -49,6 +50,33 @@ def test_what_is_older_or_no_revision_is_refused(revision):
 @pytest.mark.parametrize(("revision", "oldest"), [("7", 7), ("8", 7), ("10", 9), ("0", 0), (None, None), ("x", None)])
 def test_what_is_as_new_is_not_refused(revision, oldest):
     refuse_stale_revision(revision, oldest)
+
+
+@pytest.mark.parametrize(
+    ("revision", "shown"), [("6", "revision 6, older than 7"), (None, "revision none, older than 7")]
+)
+def test_both_revisions_are_told(revision, shown):
+    with pytest.raises(ResourcesStale, match=shown):
+        refuse_stale_revision(revision, 7)
+
+
+def test_revisions_are_compared_exactly():
+    refuse_stale_revision("9007199254740993", 2**53 + 1)
+    with pytest.raises(ResourcesStale):
+        refuse_stale_revision("9007199254740992", 2**53 + 1)
+
+
+def test_nothing_is_looked_at_where_no_revision_is_asked_for():
+    refuse_stale(None, None, None)
+
+
+def test_as_many_decisions_as_requests():
+    request = Request(b"{}", b'"devices"', id=b'"a"')
+    decision = Decision(allow=True, reason=Reason.MATCHED, revision="7")
+    refuse_stale([request], [decision], 7)
+    for decisions in ([], [decision] * 2):
+        with pytest.raises(ValueError, match="zip"):
+            refuse_stale([request], decisions, 7)
 
 
 def test_revisions_rise_with_each_change_and_stale_answers_are_refused(policy_bridge):

@@ -107,7 +107,7 @@ def test_more_pages_than_were_asked_for_are_refused():
 
 def test_resources_of_no_revision_are_refused():
     assert listed(pieces(revision=None))[0].complete
-    with pytest.raises(BadAnswer, match="no revision"):
+    with pytest.raises(BadAnswer, match="of no revision: ask again; if it stays so, look at what is installed"):
         listed(pieces(["a"], revision=None))
 
 
@@ -193,9 +193,12 @@ GOOD = {"everything": False, "length": 1, "pages": [["a"]]}
 def test_a_piece_is_read():
     assert read(answer(GOOD)) == Piece(None, False, [["a"]], 1, "7")  # noqa: FBT003 - by place
     assert read(answer({"decision": {"allow": False, "reason": "unknown_type"}})).decision.reason == "unknown_type"
+    assert read(answer({"decision": {"allow": False, "reason": "unknown_type"}})).decision.engine == "opa"
     for current in ({}, {"sessions": ABOUT}, {"devices": {"layout": 2}}):
         assert read(answer(GOOD, current=current)) == Piece()
     assert read(answer(GOOD, nonce="n"), nonce="n").revision == "7"
+    assert read({"fingerprint": "f", "current": {}}) == Piece(), "a list of what is not there is undefined"
+    assert read(answer(GOOD | {"length": 0, "pages": []})) == Piece(None, False, [], 0, "7")  # noqa: FBT003 - by place
 
 
 @pytest.mark.parametrize(
@@ -220,7 +223,7 @@ def test_a_piece_is_read():
     ids=str,
 )
 def test_a_piece_that_is_none_is_refused(wrong):
-    with pytest.raises(BadAnswer):
+    with pytest.raises(BadAnswer, match=r"the opa engine|has as current"):
         read(wrong)
 
 

@@ -107,3 +107,17 @@ def test_claims_that_come_again_are_decided_on_as_the_first_time(require_policy)
     for _ in range(3):
         assert engine.decide(requests) == wanted
     assert len(engine._claims._known) == len(several)
+
+
+def test_what_is_stored_is_decided_on(opened):
+    opened.push("devices", [DEVICE, OTHER | {"id": "d2"}])
+    matched, failed, unknown = opened.check_many(CLAIMS, "devices", ["d1", "d2", "d3"])
+    assert (matched.reason, failed.reason, unknown.reason) == ("matched", "constraint_failed", "unknown_resource")
+    assert failed.failures == (Failure("/custom_data/user", "different"),)
+
+
+def test_the_policy_of_claims_that_come_again_is_not_read_again(opened, monkeypatch):
+    for _ in range(2):
+        assert opened.check(CLAIMS, "devices", DEVICE).allow
+    monkeypatch.setattr(reference, "policy_in", None)
+    assert opened.check(CLAIMS, "devices", DEVICE).allow

@@ -112,6 +112,17 @@ def test_rules_of_other_settings_are_no_fault_of_one_question():
     assert asked == [5]
 
 
+def test_a_part_is_asked_as_long_as_any_time_is_left():
+    deciding = Deciding(each=15.5)
+    assert deciding.ask(2, 1) == ([], None)
+    assert deciding.allowed == [16, 0.5]
+
+
+def test_parts_have_as_many_questions_as_their_details_allow():
+    found = [most_together(details) for details in (0, 6, 7, 8, 16, 32, 33, 64, 65, 1_000)]
+    assert found == [512, 512, 9, 8, 4, 2, 1, 1, 1, 1]
+
+
 def test_the_more_a_decision_may_list_the_fewer_go_together():
     sizes = [most_together(details) for details in range(100)]
     assert sizes[: FEW_DETAILS + 1] == [MOST_TOGETHER] * (FEW_DETAILS + 1)

@@ -1,0 +1,201 @@
+"""What a list asks its engine for, where it ends, and where it goes on."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge import RuleSet
+from bridge.cursor import Cursor, bound_to
+from bridge.decision import Decision, Reason
+from bridge.engines.piece import MOST_PAGES, SCANNED, Piece, PieceRequest
+from bridge.errors import ListChanged, Misuse, ResourcesStale
+from bridge.listing import LIMIT, listing
+from bridge.resources.layout import PAGE
+
+CLAIMS, TYPE = b'{"sub":"a"}', b'"sessions"'
+RULES = RuleSet(package_root="acme")
+ABOUT = bound_to(CLAIMS, TYPE, RULES)
+
+
+def steps(limit=LIMIT, after=None, at_least=None):
+    return listing(RULES, CLAIMS, TYPE, limit, after, at_least)
+
+
+def piece(*pages, length=None, revision="7", everything=False):
+    return Piece(None, everything, list(pages), len(pages) if length is None else length, revision)
+
+
+def ended(running, *pieces):
+    """The list after these pieces, of which the last ends it."""
+    *before, last = pieces
+    for one in before:
+        running.send(one)
+    with pytest.raises(StopIteration) as stopped:
+        running.send(last)
+    return stopped.value.value
+
+
+def cursor_of(found):
+    return Cursor.read(found.cursor, ABOUT)
+
+
+@pytest.mark.parametrize("limit", [0, -1, True, False, 1.0, "1", None, 0.5])
+def test_a_limit_is_a_number_that_is_at_least_1(limit):
+    with pytest.raises(Misuse, match="the limit must be a number, at least 1"):
+        next(steps(limit))
+
+
+def test_a_revision_that_is_none_is_misuse_before_anything_is_asked():
+    with pytest.raises(Misuse, match="`at_least`"):
+        next(steps(at_least="x"))
+
+
+@pytest.mark.parametrize(
+    ("limit", "pages"),
+    [
+        (1, 2),
+        (PAGE - 1, 2),
+        (PAGE, 3),
+        (2 * PAGE - 1, 3),
+        (2 * PAGE, 4),
+        ((MOST_PAGES - 2) * PAGE - 1, MOST_PAGES - 1),
+        ((MOST_PAGES - 2) * PAGE, MOST_PAGES),
+        (10**9, MOST_PAGES),
+    ],
+)
+def test_no_more_pages_are_asked_for_than_the_limit_may_take(limit, pages):
+    """Those of the limit, one that is begun, and one that tells whether there are more."""
+    assert next(steps(limit)) == PieceRequest(CLAIMS, TYPE, 0, pages)
+
+
+def test_fewer_pages_are_asked_for_where_fewer_ids_are_wanted():
+    running = steps(2 * PAGE)
+    assert next(running).pages == 4
+    asked = running.send(piece([f"a{number:03}" for number in range(PAGE)], [], length=9))
+    assert (asked.page, asked.pages) == (2, 3)
+    asked = running.send(piece([f"b{number:03}" for number in range(PAGE - 1)], length=9))
+    assert (asked.page, asked.pages) == (3, 2)
+
+
+def test_the_text_of_a_request():
+    request = PieceRequest(CLAIMS, TYPE, 3, 5)
+    assert request.text == b'{"claims":{"sub":"a"},"type":"sessions","page":3,"pages":5,"scanned":5}'
+    text = PieceRequest(CLAIMS, TYPE, 0, SCANNED + 1).text
+    assert text.endswith(b'"page":0,"pages":%d,"scanned":%d}' % (SCANNED + 1, SCANNED))
+
+
+@pytest.mark.parametrize("everything", [True, False])
+def test_the_limit_cuts_a_page(everything):
+    running = steps(2)
+    next(running)
+    found = ended(running, piece(["a", "b", "c"], length=1, everything=everything))
+    assert (found.ids, found.complete, found.everything, found.revision) == (("a", "b"), False, everything, "7")
+    assert found.decision is None
+    assert cursor_of(found) == Cursor("7", 0, "b")
+
+
+def test_a_list_that_the_limit_takes_whole_is_complete():
+    for pages in (["a", "b"],), (["a"], ["b"]), (["a", "b"], []), ([], ["a", "b"]), (["a"], [], ["b"]):
+        running = steps(2)
+        next(running)
+        found = ended(running, *(piece(page, length=len(pages)) for page in pages))
+        assert (found.ids, found.complete, found.everything, found.cursor) == (("a", "b"), True, False, None)
+        assert found.revision == "7"
+
+
+def test_everything_is_told_of_a_complete_list():
+    running = steps()
+    next(running)
+    assert ended(running, piece(["a"], everything=True)).everything
+
+
+@pytest.mark.parametrize(
+    ("pages", "place"),
+    [
+        ((["a", "b"], ["c"]), 0),
+        ((["a"], ["b"], ["c"]), 1),
+        ((["a"], ["b", "c"]), 1),
+        (([], ["a", "b"], [], ["c"]), 1),
+        ((["a"], [], ["b"], [], ["c"]), 2),
+    ],
+)
+def test_a_cursor_names_the_page_of_its_last_id(pages, place):
+    running = steps(2)
+    next(running)
+    found = ended(running, *(piece(page, length=9) for page in pages))
+    assert found.ids == ("a", "b")
+    assert cursor_of(found) == Cursor("7", place, "b")
+
+
+def test_a_list_goes_on_at_the_page_of_its_cursor():
+    running = steps(2, Cursor("7", 5, "b").written(ABOUT))
+    assert next(running) == PieceRequest(CLAIMS, TYPE, 5, 2)
+    found = ended(running, piece(["a", "b", "c", "d", "e"], length=9))
+    assert (found.ids, cursor_of(found)) == (("c", "d"), Cursor("7", 5, "d"))
+    # The cursor's page counts once: on later ones nothing is left out.
+    running = steps(2, Cursor("7", 5, "b").written(ABOUT))
+    next(running)
+    asked = running.send(piece(["a", "b"], length=9))
+    assert asked.page == 6
+    found = ended(running, piece(["c", "d"], ["e"], length=9))
+    assert (found.ids, cursor_of(found)) == (("c", "d"), Cursor("7", 6, "d"))
+
+
+def test_a_list_that_goes_on_behind_the_last_id_is_complete():
+    running = steps(2, Cursor("7", 0, "b").written(ABOUT))
+    next(running)
+    assert ended(running, piece(["b"])).complete
+
+
+def test_a_piece_that_is_too_old_is_refused_whichever_it_is():
+    for revision in ("6", None):
+        running = steps(at_least="7")
+        next(running)
+        with pytest.raises(ResourcesStale):
+            running.send(piece(revision=revision))
+    running = steps(at_least="7")
+    next(running)
+    assert ended(running, piece(["a"])).ids == ("a",)
+    running = steps(at_least="7")
+    next(running)
+    running.send(piece(["a"], length=2))
+    with pytest.raises(ResourcesStale):
+        running.send(piece(["b"], length=2, revision="6"))
+
+
+def test_what_is_denied_for_every_resource_is_not_too_old():
+    running = steps(at_least="7")
+    next(running)
+    denial = Decision(allow=False, reason=Reason.TYPE_NOT_GRANTED)
+    found = ended(running, Piece(decision=denial))
+    assert (found.decision, found.complete, found.everything, found.revision) == (denial, True, False, None)
+
+
+@pytest.mark.parametrize("revision", ["6", "8", "07"])
+def test_pieces_of_two_revisions_are_not_one_list(revision):
+    running = steps()
+    next(running)
+    assert running.send(piece(["a"], length=2)).page == 1
+    assert running.send(piece(["b"], length=2, revision=revision)).page == 0, "begun anew"
+
+
+@pytest.mark.parametrize("ids", [["\0"], ["\x01", "A"], [" "], ["0", "X", "XXX"]])
+def test_any_id_may_be_the_first(ids):
+    running = steps()
+    next(running)
+    assert ended(running, piece(ids)).ids == tuple(ids)
+
+
+def test_a_list_is_begun_anew_five_times():
+    running = steps()
+    assert next(running).page == 0
+    for _ in range(4):
+        assert running.send(piece(["a"], length=2)).page == 1
+        assert running.send(piece(["a"], length=2, revision="8")).page == 0
+    running.send(piece(["a"], length=2))
+    with pytest.raises(ListChanged, match="faster than they can be listed"):
+        running.send(piece(["a"], length=2, revision="8"))
+
+
+def test_a_list_has_1000_ids_where_nobody_says():
+    assert LIMIT == 1_000
