@@ -70,6 +70,47 @@ GROUPS: Final = (
         ),
         tuple(("test_tokens", "private", key) for key in ("rsa", "rsa-other", "rsa-1024", "rsa-2047", "dsa")),
     ),
+    Group(
+        "resource texts",
+        tuple(
+            f"bridge/resources/{name}.py"
+            for name in ("array", "collected", "foreign", "omission", "origin", "source", "stream")
+        ),
+        (
+            "tests/unit/test_json_array.py",
+            "tests/unit/test_resource_texts.py",
+            "tests/unit/test_more_resource_texts.py",
+            "tests/unit/test_skipped.py",
+            "tests/unit/test_omission.py",
+            "tests/unit/test_resources.py",
+        ),
+    ),
+    Group(
+        "stores",
+        tuple(
+            f"bridge/resources/{name}.py"
+            for name in (
+                *("change", "generation", "layout", "memory", "one_store", "opa_change", "opa_compare", "opa_documents"),
+                *("opa_push", "opa_store", "patch", "prepared", "push", "recount", "shard_text", "state", "store", "sync"),
+            )
+        ),
+        (
+            "tests/unit/test_change.py",
+            "tests/unit/test_generation.py",
+            "tests/unit/test_layout.py",
+            "tests/unit/test_memory_store.py",
+            "tests/unit/test_one_store.py",
+            "tests/unit/test_opa_store_*.py",
+            "tests/unit/test_patch.py",
+            "tests/unit/test_prepared.py",
+            "tests/unit/test_recount.py",
+            "tests/unit/test_resources.py",
+            "tests/unit/test_shard_text.py",
+            "tests/unit/test_skipped.py",
+            "tests/unit/test_state.py",
+            "tests/unit/test_sync.py",
+        ),
+    ),
 )
 _COPIED: Final = ("bridge", "rego", "tests", "pyproject.toml")
 
@@ -186,6 +227,7 @@ class PythonSide:
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join((str(self._copy), str(self._copy / "tests"))),
             "PYTHONHASHSEED": "0",
+            "CONFORMANCE_SEED": "1",
         }
         worker = running.enter_context(
             subprocess.Popen(

@@ -12,7 +12,7 @@ import zipfile
 
 import pytest
 
-from bridge import MalformedInput, Misuse, PolicyBridge, PushRefused
+from bridge import MalformedInput, Misuse, PolicyBridge, PushRefused, ReferenceEngine
 from bridge.resources import Form, from_chunks, from_file, from_lines, from_objects, stream
 
 RESOURCES = [{"id": "a", "custom_data": {"n": 1}}, {"id": "b"}, {"id": "c", "custom_data": {"x": ["[{", '"}]']}}]
@@ -280,7 +280,7 @@ def test_a_file_is_named(tmp_path):
 
 
 def test_errors_of_python_objects_speak_of_objects():
-    with PolicyBridge() as bridge:
+    with PolicyBridge(ReferenceEngine()) as bridge:
         bad = [{"id": "a"}, {"id": "b", "custom_data": {"t": [1, codecs]}}, {"id": "c", "n": float("nan")}]
         with pytest.raises(PushRefused) as error:
             bridge.push("devices", bad)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge import MalformedInput, Misuse, PolicyBridge, PushRefused, ReferenceEngine, ResourcesLost, WasmEngine
+from bridge import Misuse, PolicyBridge, PushRefused, ReferenceEngine
 from bridge.decision import Request
 from bridge.resources import MemoryStore, from_lines, from_objects, push
 from bridge.resources.store import next_revision
@@ -183,23 +183,3 @@ def test_a_revision_never_goes_backwards():
     assert next_revision(ahead) == str(10**18 + 1)
     assert int(next_revision(None)) > 1_700_000_000_000_000
     assert int(next_revision("garbage")) > 1_700_000_000_000_000
-
-
-@pytest.mark.parametrize("engine", [ReferenceEngine, WasmEngine])
-def test_what_is_pushed_is_what_is_asked(engine):
-    bridge = PolicyBridge(engine())
-    claims = {"policy": {"version": 2, "devices": {"custom_data": {"n": 1}}}}
-    with pytest.raises(ResourcesLost):
-        bridge.check(claims, "devices", "a")
-    report = bridge.push("devices", [{"id": "a", "custom_data": {"n": 1.0}}, {"id": "b"}])
-    decisions = bridge.check_many(claims, "devices", ["a", "b", "c", "", {"id": "x", "custom_data": {"n": 1}}])
-    assert [str(decision.reason) for decision in decisions] == [
-        "matched",
-        "constraint_failed",
-        "unknown_resource",
-        "unknown_resource",
-        "matched",
-    ]
-    assert [decision.revision for decision in decisions] == [report.revision] * 4 + [None]
-    with pytest.raises(MalformedInput):
-        bridge.check(claims, "devices", "\ud800")
