@@ -6,14 +6,15 @@ It does what `tests/integration/test_memory_opa.py` has seen a real OPA do.
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stored import CannotPatch, held, patched
 
 from bridge.errors import OpaRefused
 from bridge.opa.limited import Limits
-from bridge.resources import layout
-from bridge.strict_json import ABSENT, parse, sorted_text
+from bridge.resources import OpaStore, layout
+from bridge.resources.prepared import Prepared, prepare
+from bridge.strict_json import ABSENT, encode, parse, sorted_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -158,6 +159,12 @@ class Several:
         self.deadline = MemoryOpa.deadline
         self._turn = turn
 
+    def held(self, types: Sequence[str], root: tuple[str, ...]) -> Callable[..., dict[str, Any]]:
+        def answer(question: bytes, *, fresh: bool) -> dict[str, Any]:
+            return self.opas[self._turn("held", fresh)].held(types, root)(question, fresh=fresh)
+
+        return answer
+
     def __getattr__(self, name: str) -> Any:
         def call(*arguments: Any, fresh: bool | None = None, **settings: Any) -> Any:
             opa = self.opas[self._turn(name, bool(fresh))]
@@ -189,3 +196,37 @@ class Waits(Limits):
         self.paused.append(seconds)
         self.now += seconds
         self.while_paused()
+
+
+class Once:
+    """Does something at the request of that number among those of a method."""
+
+    def __init__(self, method: str, number: int, do: Callable[[], object]) -> None:
+        self.method, self.number, self.do, self.seen = method, number, do, 0
+
+    def __call__(self, request: Request) -> None:
+        if request.method == self.method:
+            self.seen += 1
+            if self.seen == self.number:
+                self.do()
+
+
+def fails(error: BaseException) -> Callable[[], None]:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+ROOT: Final = ("root",)
+TYPES: Final = ("devices", "sessions")
+
+
+def store_on(opa: Any, **settings: Any) -> OpaStore:
+    """A store with the rules that an OPA in memory stands in for."""
+    return OpaStore(opa, ROOT, TYPES, opa.held(TYPES, ROOT), **settings)
+
+
+def texts(*ids: str, **custom_data: Any) -> Prepared:
+    """Resources of these ids that are alike."""
+    return prepare({encode(id_): encode({"id": id_, "custom_data": custom_data}) for id_ in ids})

@@ -7,7 +7,7 @@ import logging
 import threading
 
 import pytest
-from memory_opa import MemoryOpa, Several, refused
+from memory_opa import MemoryOpa, Once, Several, fails, refused, store_on, texts
 from stored import recounted, whole
 
 from bridge.errors import (
@@ -22,23 +22,12 @@ from bridge.errors import (
     SeveralStores,
 )
 from bridge.opa.replies import Memory
-from bridge.resources import OpaStore, generation, opa_push
+from bridge.resources import generation, opa_push
 from bridge.resources.prepared import prepare
 from bridge.resources.state import State
 from bridge.strict_json import ABSENT, encode, parse
 
-ROOT = ("root",)
-TYPES = ("devices", "sessions")
 DEVICES = ("root", "devices")
-STATE = (*DEVICES, "state")
-
-
-def texts(*ids, **custom_data):
-    return prepare({encode(id_): encode({"id": id_, "custom_data": custom_data}) for id_ in ids})
-
-
-def store_on(opa, **settings):
-    return OpaStore(opa, ROOT, TYPES, opa.held(TYPES, ROOT) if isinstance(opa, MemoryOpa) else None, **settings)
 
 
 @pytest.fixture
@@ -65,26 +54,6 @@ def lines(opa):
 
 def operations(opa):
     return [parse(request.body) for request in opa.requests if request.method == "PATCH"]
-
-
-class Once:
-    """Does something at the request of that number among those of a method."""
-
-    def __init__(self, method, number, do):
-        self.method, self.number, self.do, self.seen = method, number, do, 0
-
-    def __call__(self, request):
-        if request.method == self.method:
-            self.seen += 1
-            if self.seen == self.number:
-                self.do()
-
-
-def fails(error):
-    def fail():
-        raise error
-
-    return fail
 
 
 # --- what a push does
