@@ -73,14 +73,21 @@ def test_a_patch_is_done_as_a_whole_or_not_at_all(both):
         status = same(both, lambda opa, told=operations: opa.patch_data((*ROOT, "a"), body(*told)))
         assert status == (400 if operations[1][1] == "/l/2" else 404)
         assert same(both, lambda opa: opa.get_data((*ROOT, "a"))) == {"x": {}, "l": [1, 2]}
-    told = body((remove, "/x"), (add, "/x", {}), (add, "/x/y", 1), (add, "/l/2", 3), (add, "/l/0", 0), (replace, "/l/1", 9))
+    told = body(
+        (remove, "/x"), (add, "/x", {}), (add, "/x/y", 1), (add, "/l/2", 3), (add, "/l/0", 0), (replace, "/l/1", 9)
+    )
     assert same(both, lambda opa: opa.patch_data((*ROOT, "a"), told)) is None
     assert same(both, lambda opa: opa.get_data((*ROOT, "a"))) == {"x": {"y": 1}, "l": [0, 9, 2, 3]}
     assert same(both, lambda opa: opa.patch_data((*ROOT, "a"), b"[]")) is None
 
 
 def test_a_document_is_written_in_the_same_text(both):
-    same(both, lambda opa: opa.create_data((*ROOT, "a"), json.dumps({"b": VALUES, "a": {"z": "é\\\"", "y": "\b\f\n\x7f"}}).encode()))
+    same(
+        both,
+        lambda opa: opa.create_data(
+            (*ROOT, "a"), json.dumps({"b": VALUES, "a": {"z": 'é\\"', "y": "\b\f\n\x7f"}}).encode()
+        ),
+    )
     assert "\\u003c" in same(both, lambda opa: opa.get_data_text((*ROOT, "a")))
     assert same(both, lambda opa: opa.get_data_text((*ROOT, "x"))) == same(both, lambda opa: opa.get_data_text(("no",)))
 

@@ -104,7 +104,9 @@ class _Walk(cst.CSTVisitor):
             elif self._named and isinstance(self._named[-1], cst.FunctionDef) and node is self._named[-1].body:
                 self._body = node
         if isinstance(node, cst.Call) and _called(node) == "re.compile":
-            self._patterns.add(node.args[0].value)
+            self._patterns.update(
+                argument.value for argument in node.args[:1] if isinstance(argument.value, cst.SimpleString)
+            )
         if isinstance(node, cst.Call) and (_called(node) == "cast" or _called(node).endswith("strip")):
             self._kept.update(argument.value for argument in node.args[:1])
         within = ".".join(one.name.value for one in self._named)

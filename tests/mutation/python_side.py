@@ -50,6 +50,7 @@ GROUPS: Final = (
             "tests/unit/test_plain_json.py",
             "tests/unit/test_quick_texts.py",
             "tests/unit/test_json_grammar.py",
+            "tests/unit/test_encodings.py",
             _VECTORS,
         ),
     ),
@@ -90,8 +91,28 @@ GROUPS: Final = (
         tuple(
             f"bridge/resources/{name}.py"
             for name in (
-                *("change", "generation", "layout", "memory", "one_store", "opa_change", "opa_compare", "opa_documents"),
-                *("opa_push", "opa_store", "patch", "prepared", "push", "recount", "shard_text", "state", "store", "sync"),
+                *(
+                    "change",
+                    "generation",
+                    "layout",
+                    "memory",
+                    "one_store",
+                    "opa_change",
+                    "opa_compare",
+                    "opa_documents",
+                ),
+                *(
+                    "opa_push",
+                    "opa_store",
+                    "patch",
+                    "prepared",
+                    "push",
+                    "recount",
+                    "shard_text",
+                    "state",
+                    "store",
+                    "sync",
+                ),
             )
         ),
         (

@@ -259,7 +259,9 @@ def test_what_is_not_whole_is_told_where_patches_fail(opa, store):
 
     opa.requests.clear()
     before = encode(opa.data)
-    with pytest.raises(BadAnswer, match="what OPA has of `devices` is not whole, and cannot be changed: push all of it"):
+    with pytest.raises(
+        BadAnswer, match="what OPA has of `devices` is not whole, and cannot be changed: push all of it"
+    ):
         OpaStore(opa, ROOT, TYPES, answer).change("devices", texts("c"), [])
     assert encode(opa.data) == before
     patches = [parse(request.body) for request in opa.requests if request.method == "PATCH"]
@@ -366,7 +368,7 @@ def test_first_ids_are_read_where_a_page_must_be_divided(opa):
     store = store_on(opa)
     store.replace("devices", texts(*(f"d{number}" for number in range(5)), n=1))
     opa.requests.clear()
-    store.change("devices", texts("d11", "d12", "d13", "d14", "\"", n=1), [])
+    store.change("devices", texts("d11", "d12", "d13", "d14", '"', n=1), [])
     assert len(ids(opa)) == 10
     reads = [request.path[2:] for request in opa.requests if request.method == "GET"]
     assert sorted(path[-1] for path in reads) == ["firsts"] * len(reads)

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 from memory_opa import MemoryOpa, Once, Several, fails, store_on, texts
 
-from bridge.errors import BadAnswer, EngineUnreachable, Misuse, PushOvertaken, ResourcesLost, ResourcesStale, SeveralStores
+from bridge.errors import (
+    BadAnswer,
+    EngineUnreachable,
+    Misuse,
+    PushOvertaken,
+    ResourcesLost,
+    ResourcesStale,
+    SeveralStores,
+)
 from bridge.resources import layout, opa_compare
 from bridge.resources.opa_compare import Counted
 from bridge.resources.prepared import prepare
@@ -60,7 +68,7 @@ def test_nothing_that_differs_is_read_nowhere(opa, store):
 
 def test_what_opa_writes_otherwise_is_equal_all_the_same(opa):
     store = store_on(opa)
-    odd = resources(**{"<&>": {"x": "\u2028"}, "é\\\"": {"y": 1.5}})
+    odd = resources(**{"<&>": {"x": "\u2028"}, 'é\\"': {"y": 1.5}})
     store.replace("devices", odd)
     shard, _ = layout.place(b'"<&>"')
     current(opa)["digests"][shard] = "0" * 64
@@ -273,9 +281,7 @@ def test_another_number_is_found_and_looked_at_again(opa, store):
 @pytest.mark.parametrize("value", [7, [], None])
 def test_what_has_not_the_form_is_found(opa, store, part, value):
     current(opa)[part] = value
-    assert findings(store) == [
-        f"what is stored has not the form of this layout: TypeError {part} is no object"
-    ]
+    assert findings(store) == [f"what is stored has not the form of this layout: TypeError {part} is no object"]
     document(opa)["state"]["current"]["count"] = 5
     assert len(findings(store)) == 1
 
@@ -287,7 +293,10 @@ def test_what_has_not_the_form_is_found(opa, store, part, value):
         ("AttributeError", lambda found: found["resources"]["s00"].update(b00=7)),
         ("KeyError", lambda found: found["large"][layout.ALL].pop("size")),
         ("IndexError", lambda found: found["large"][layout.ALL].update(firsts=[[""], []])),
-        ("ValueError", lambda found: found["large"][layout.ALL].update(firsts=[["", "b"]], pages=[["a"], ["b", "c"]], tops=None)),
+        (
+            "ValueError",
+            lambda found: found["large"][layout.ALL].update(firsts=[["", "b"]], pages=[["a"], ["b", "c"]], tops=None),
+        ),
     ],
 )
 def test_what_is_broken_inside_is_found(opa, store, error, break_it):

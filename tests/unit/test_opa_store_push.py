@@ -113,8 +113,8 @@ def test_a_type_that_was_begun_and_not_ended_is_not_pushed(opa, store):
 def test_each_part_says_that_the_push_is_alive(opa, store, monkeypatch):
     monkeypatch.setattr(generation, "_PART", 1)
     beats = []
-    opa.after = lambda request: request.method == "PATCH" and beats.append(
-        [mark["beats"] for mark in document(opa)["state"]["marks"].values()]
+    opa.after = lambda request: (
+        request.method == "PATCH" and beats.append([mark["beats"] for mark in document(opa)["state"]["marks"].values()])
     )
     told = []
     store.replace("devices", texts("a", "b", "c"), told=told.append)

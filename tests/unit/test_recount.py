@@ -78,7 +78,7 @@ def test_a_digest_of_other_resources(document):
 def test_what_is_no_resource_is_named(document):
     resource(document, "d3")["d3"] = {"id": "d3", "custom_data": 7}
     digest(document, "d3")
-    assert findings(document)[0] == "the resource \"d3\" is none: the resource's `custom_data` must be an object"
+    assert findings(document)[0] == 'the resource "d3" is none: the resource\'s `custom_data` must be an object'
 
 
 def test_a_resource_of_another_id_is_named(document):
@@ -148,7 +148,10 @@ def test_a_posting_in_another_shard(document):
         ),
         ({"firsts": [["", "d3"], ["d4", "d6"]]}, "has a directory that does not lead to its pages"),
         ({"firsts": [["", "d2"], ["d4", "d7"]]}, "has a directory that does not lead to its pages"),
-        ({"firsts": [["a", "d2"], ["d4", "d6"]], "tops": ["a", "d4"]}, "has a directory that does not lead to its pages"),
+        (
+            {"firsts": [["a", "d2"], ["d4", "d6"]], "tops": ["a", "d4"]},
+            "has a directory that does not lead to its pages",
+        ),
         ({"tops": ["", "d5"]}, "has a directory whose blocks are not even"),
         ({"tops": [""]}, "has a directory whose blocks are not even"),
         ({"firsts": [["", "d2", "d4"], ["d6"]], "tops": ["", "d6"]}, "has a directory whose blocks are not even"),

@@ -262,7 +262,12 @@ def test_texts_of_refusals():
         ({}, {}, [], (0, 0, 0, 0, 0)),
         ({b"a": b"1"}, {b"a": b"1"}, [], (0, 0, 0, 1, 0)),
         ({b"a": b"1"}, {b"a": b"2", b"b": b"1"}, [b"c"], (1, 1, 0, 0, 1)),
-        ({b"a": b"1", b"c": b"1", b"d": b"1"}, {b"x": b"1", b"y": b"1"}, [b"c", b"c", b"z", b"a", b"a"], (2, 0, 2, 0, 1)),
+        (
+            {b"a": b"1", b"c": b"1", b"d": b"1"},
+            {b"x": b"1", b"y": b"1"},
+            [b"c", b"c", b"z", b"a", b"a"],
+            (2, 0, 2, 0, 1),
+        ),
     ],
 )
 def test_counts_of_a_change(before, upserts, removals, counts):
