@@ -1,4 +1,4 @@
-"""OPA's data in this process, asked as `OpaClient` is: for tests of what a store sends, and of what may come in between.
+"""OPA's data in this process, asked as `OpaClient` is: for tests of what a store sends, whatever comes in between.
 
 It does what `tests/integration/test_memory_opa.py` has seen a real OPA do.
 """
@@ -137,9 +137,9 @@ class MemoryOpa:
         *above, name = request.path
         parent = self._at(above)
         document = copy.deepcopy(self._at(request.path))
+        if document is ABSENT:
+            raise refused(404)
         try:
-            if document is ABSENT:
-                raise CannotPatch(name)
             patched(document, parse(request.body))
         except CannotPatch as cannot:
             raise refused(cannot.status) from cannot

@@ -110,6 +110,7 @@ def test_random_requests_are_answered_alike(both):
                 operations.append((kind, path) if kind == "remove" else (kind, path, random.choice(VALUES)))
         if not isinstance(both[1]._at((*ROOT, below[0])), dict):
             continue
-        done[same(both, lambda opa, path=below[:1], told=body(*operations): opa.patch_data((*ROOT, *path), told))] += 1
+        patch = body(*operations)
+        done[same(both, lambda opa, path=below[:1], told=patch: opa.patch_data((*ROOT, *path), told))] += 1
         assert same(both, lambda opa: opa.get_data(ROOT))
     assert min(done[None], done[404]) > 0

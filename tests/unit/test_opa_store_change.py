@@ -47,6 +47,11 @@ def ids(opa):
     return sorted(whole(document(opa)))
 
 
+def saying(answer):
+    """Rules that say so, whatever they are asked."""
+    return lambda _, **_settings: answer
+
+
 def methods(opa):
     return [request.method + " fresh" * request.fresh for request in opa.requests]
 
@@ -120,24 +125,27 @@ def test_a_later_layout_is_neither_read_nor_written(opa, store):
     assert "PATCH" not in methods(opa)
 
 
-def test_a_document_that_no_bridge_wrote_is_named(opa, store):
+@pytest.mark.usefixtures("store")
+def test_a_document_that_no_bridge_wrote_is_named(opa):
     opa.data["root"]["devices"] = {"state": {"layout": 1, "x": 1}}
     held = {"current": {"devices": {"x": 1}}}
     with pytest.raises(ForeignContent):
-        OpaStore(opa, ROOT, TYPES, lambda _, *, fresh: held).change("devices", texts("c"), [])
+        OpaStore(opa, ROOT, TYPES, saying(held)).change("devices", texts("c"), [])
 
 
 @pytest.mark.parametrize("current", [None, 7, [], "x", {"devices": 7}, {"devices": None}, {"sessions": {}}])
-def test_an_answer_that_names_nothing_current_is_a_loss(opa, store, current):
+@pytest.mark.usefixtures("store")
+def test_an_answer_that_names_nothing_current_is_a_loss(opa, current):
     with pytest.raises(ResourcesLost, match="no pushed resources"):
-        OpaStore(opa, ROOT, TYPES, lambda _, *, fresh: {"current": current}).change("devices", texts("c"), [])
+        OpaStore(opa, ROOT, TYPES, saying({"current": current})).change("devices", texts("c"), [])
     assert ids(opa) == ["a", "b"]
 
 
-def test_a_current_that_is_not_whole_is_a_bad_answer(opa, store):
+@pytest.mark.usefixtures("store")
+def test_a_current_that_is_not_whole_is_a_bad_answer(opa):
     held = {"current": {"devices": {"revision": "7"}}}
     with pytest.raises(BadAnswer, match="not written by a bridge"):
-        OpaStore(opa, ROOT, TYPES, lambda _, *, fresh: held).change("devices", texts("c"), [])
+        OpaStore(opa, ROOT, TYPES, saying(held)).change("devices", texts("c"), [])
 
 
 def test_too_much_for_one_patch_is_refused(opa, store, monkeypatch):
@@ -239,7 +247,8 @@ def test_an_opa_that_was_restarted_meanwhile_is_told(opa, store):
 # --- what is stored is not whole
 
 
-def test_what_is_not_whole_is_told_where_patches_fail(opa, store):
+@pytest.mark.usefixtures("store")
+def test_what_is_not_whole_is_told_where_patches_fail(opa):
     """The document of the current generation lacks the place that the patch adds to."""
     for shards in ("digests", "resources"):
         del document(opa)["generations"][document(opa)["state"]["current"]["generation"]][shards]

@@ -95,7 +95,7 @@ def test_ids_of_one_bucket_are_compared_in_the_order_that_opa_writes(opa, store)
     )
 
 
-def test_an_emptied_shard_differs(opa, store):
+def test_an_emptied_shard_differs(store):
     found = store.difference("devices", prepare({}), None)
     assert (found.upserts, sorted(found.removals), found.added) == ({}, [b'"a"', b'"b"', b'"c"'], 0)
 

@@ -11,7 +11,6 @@ from memory_opa import MemoryOpa, Once, Several, fails, refused, store_on, texts
 from stored import recounted, whole
 
 from bridge.errors import (
-    EngineFault,
     EngineUnreachable,
     ForeignContent,
     LayoutDiffers,
@@ -360,7 +359,7 @@ def test_a_document_that_comes_and_goes_is_tried_again(opa, store):
 def test_what_no_bridge_wrote_is_not_overwritten(opa, store, foreign):
     opa.data["root"] = {"devices": foreign}
     for _ in range(2):
-        with pytest.raises(ForeignContent, match="`data.root.devices` holds data that no bridge wrote") as raised:
+        with pytest.raises(ForeignContent, match=r"`data.root.devices` holds data that no bridge wrote") as raised:
             store.replace("devices", texts("a"))
         assert raised.value.ids == ("data.root.devices",)
     assert opa.data["root"] == {"devices": foreign}
@@ -455,7 +454,7 @@ def test_what_is_written_elsewhere_than_it_is_read_is_told_and_left_behind_nowhe
         if wanted:
             store_on(opas[0]).replace("devices", texts("a"))
             opas[1].data = parse(encode(opas[0].data))
-        several = Several(opas, lambda name, _: int(name == "patch_data" or name == "create_data"))
+        several = Several(opas, lambda name, _: int(name in ("patch_data", "create_data")))
         with pytest.raises(SeveralStores, match="what is written to `devices` is not there when it is read again"):
             store_on(several).replace("devices", texts("b"))
         if wanted:
@@ -555,7 +554,8 @@ def test_a_push_that_will_not_fit_is_told(opa, store, caplog, used, limit, size,
     assert ids(opa) == ["a"]
     assert [record.getMessage() for record in caplog.records] == [
         f"pushing `devices` takes about {size * 16 // 1_000_000} MB of memory in OPA, which uses "
-        f"{used // 1_000_000} MB of the {limit // 1_000_000} MB that it may (GOMEMLIMIT): it may become slow, or be killed"
+        f"{used // 1_000_000} MB of the {limit // 1_000_000} MB that it may (GOMEMLIMIT): it may become slow, or be "
+        "killed"
         for _ in range(warned)
     ]
 

@@ -417,7 +417,7 @@ def test_signs_of_life_end_where_the_source_fails(opa, store, monkeypatch, error
     assert document(opa)["state"]["marks"] == {}
 
 
-def test_no_thread_is_left(opa, store):
+def test_no_thread_is_left(store):
     before = threading.active_count()
     seen = []
     restore(store, collect=lambda: seen.extend(threading.enumerate()) or texts("restored"))

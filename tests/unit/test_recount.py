@@ -88,7 +88,7 @@ def test_a_resource_of_another_id_is_named(document):
 
 
 def test_a_resource_in_another_place_is_named(document):
-    shard, bucket = layout.place(b'"d3"')
+    shard, _ = layout.place(b'"d3"')
     document["resources"][shard]["bxx"] = {"d3": resource(document, "d3").pop("d3")}
     assert findings(document) == [f'the resource "d3" lies in `{shard}/bxx`, where no reader looks for it']
 
@@ -111,8 +111,7 @@ def test_a_short_posting_of_other_ids(document):
 
 
 def test_a_posting_that_is_there_twice(document):
-    shard, name = layout.posting_name(M)
-    document["large"][name] = {"size": 0}
+    document["large"][SHORT] = {"size": 0}
     assert findings(document) == [f"the posting of `{M}` is there twice"]
 
 
