@@ -39,6 +39,8 @@ ARGUMENTS: Final = (
     "-o",
     "addopts=--import-mode=importlib",
     "--noconftest",
+    "--assert=plain",  # why a test fails is nobody's question, and telling it costs more than most tests
+    "--tb=native",
     "-p",
     "no:cacheprovider",
     "-p",

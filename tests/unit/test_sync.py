@@ -71,14 +71,15 @@ def numbered(count, **more):
 
 def test_what_differs_is_sent_as_one_change():
     store, told = Told("a", "b", "c"), []
-    report = sync(store, "devices", from_objects([{"id": "a"}, {"id": "b", "x": 1}, {"id": "d"}]), told=told.append)
-    assert store.calls == [("difference", "devices", MOST_CHANGES), ("change", 2, 1)]
+    wanted = from_objects([{"id": "a", "x": 1}, {"id": "b", "x": 1}, {"id": "d"}])
+    report = sync(store, "devices", wanted, told=told.append)
+    assert store.calls == [("difference", "devices", MOST_CHANGES), ("change", 3, 1)]
     assert store.ids() == ["a", "b", "d"]
     assert report == SyncReport(
         type="devices",
         stored=3,
         added=1,
-        changed=1,
+        changed=2,
         removed=1,
         revisions=1,
         generation=False,
@@ -86,7 +87,7 @@ def test_what_differs_is_sent_as_one_change():
         revision=store.inner.held(b'"devices"').revision,
         removed_as_refused=(),
     )
-    assert told == [3]
+    assert told == [4]
 
 
 def test_nothing_that_differs_is_no_revision():
@@ -209,14 +210,15 @@ def test_what_others_do_ends_a_sync():
 
 def test_a_push_tells_what_it_did():
     store, told = Told("a", "b", "c"), []
-    report = push(store, "devices", from_objects([{"id": "a"}, {"id": "b", "x": 1}, {"id": "d"}]), told=told.append)
+    wanted = from_objects([{"id": "a", "x": 1}, {"id": "b", "x": 1}, {"id": "d"}])
+    report = push(store, "devices", wanted, told=told.append)
     assert store.calls == [("difference", "devices", None), ("replace", "devices", [b'"a"', b'"b"', b'"d"'])]
     assert report == PushReport(
         type="devices",
         stored=3,
         before=3,
         added=1,
-        changed=1,
+        changed=2,
         removed=1,
         refusals=(),
         revision=store.inner.held(b'"devices"').revision,
