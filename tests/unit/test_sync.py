@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from bridge.errors import BadAnswer, EngineUnreachable, PushOvertaken, PushRefused
-from bridge.resources import MemoryStore, PushReport, SyncReport, from_lines, from_objects, push, sync
+from bridge.resources import MemoryStore, PushReport, SyncReport, from_chunks, from_lines, from_objects, push, sync
 from bridge.resources.store import Changed, Difference, next_revision
 from bridge.resources.sync import MOST_CHANGES
 from bridge.strict_json import encode
@@ -248,6 +248,11 @@ def test_texts_of_refusals():
     with pytest.raises(PushRefused) as raised:
         push(Told(), "devices", collected)
     assert str(raised.value).startswith("nothing was pushed: 1 of 2 resources in `d.jsonl` are refused, first line 1: ")
+    for empty, told in ((from_chunks([b""], what="`d.jsonl`"), "`d.jsonl` is empty"), (from_objects([]), "no resource")):
+        with pytest.raises(PushRefused) as raised:
+            push(Told("a"), "devices", empty)
+        assert told in str(raised.value)
+        assert ("is empty" in str(raised.value)) == ("is empty" in told)
     many = from_objects([*({"id": f"d{number}"} for number in range(1_000)), *[{}] * 1_000])
     with pytest.raises(PushRefused, match=r"1,000 of 2,000 resources are refused"):
         push(Told(), "devices", many)
