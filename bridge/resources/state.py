@@ -90,6 +90,8 @@ class State:
                 f"knows layouts up to {LAYOUT}: update it"
             )
         try:
+            if _number(layout) != LAYOUT:  # the rules do not read it either
+                raise TypeError
             found = value.get("current")
             (revision_name,) = value["revisions"]
             return cls(
@@ -168,9 +170,10 @@ def _text(value: Any) -> str:
 
 
 def _digits(value: Any) -> str:
-    if not is_revision(_text(value)):
+    text = _text(value)
+    if not is_revision(text):
         raise TypeError
-    return _text(value)
+    return text
 
 
 def _number(value: Any) -> int:
@@ -180,6 +183,7 @@ def _number(value: Any) -> int:
 
 
 def _count(value: Any) -> int:
-    if _number(value) < 0:
+    number = _number(value)
+    if number < 0:
         raise TypeError
-    return _number(value)
+    return number

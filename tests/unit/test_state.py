@@ -53,6 +53,12 @@ def test_what_is_current_is_read_as_it_was_written():
     assert Current.read(written) == Current("1234567890123456", "g1", "abc", 0)
 
 
+@pytest.mark.parametrize("value", [7, None, [], "x", {}, {**CURRENT, "count": "2"}, {**CURRENT, "revision": 7}, {"store": "s"}])
+def test_what_no_bridge_has_written_is_not_current(value):
+    with pytest.raises(BadAnswer, match="what OPA has as current was not written by a bridge"):
+        Current.read(value)
+
+
 @pytest.mark.parametrize("layout", [2, 3, 10**30])
 @pytest.mark.parametrize("rest", [{}, STATE])
 def test_a_later_layout_is_not_read_whatever_it_holds(layout, rest):
@@ -68,6 +74,7 @@ BROKEN = [
     *((("current", "revision"), value) for value in ("seven", "-7", "7.0", " 7", "٣", "9" * 5_000)),
     *((("current", "count"), value) for value in ("2", None, True, 2.0, -1, MISSING)),
     *((("store",), value) for value in ("", 7, None, MISSING)),
+    *((("layout",), value) for value in (0, -1, True, "1", None, MISSING)),
     *((("revisions",), value) for value in ({}, {"r7": True, "r8": True}, {"": True}, [1], None, 7, MISSING)),
     *(
         (("marks",), value)
