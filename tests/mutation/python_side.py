@@ -80,7 +80,7 @@ GROUPS: Final = (
         (
             "tests/unit/test_json_array.py",
             "tests/unit/test_resource_texts.py",
-            "tests/unit/test_more_resource_texts.py",
+            "tests/unit/test_encodings.py",
             "tests/unit/test_skipped.py",
             "tests/unit/test_omission.py",
             "tests/unit/test_resources.py",
