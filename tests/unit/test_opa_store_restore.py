@@ -127,6 +127,23 @@ def test_a_push_that_stops_is_waited_for_from_its_last_sign_of_life(opa, store):
     assert ids(opa) == ["restored"]
 
 
+def test_patience_is_over_once_it_has_lasted_as_long(opa, store):
+    begun(opa)
+    limits = Waits()
+    limits.while_paused = lambda: setattr(limits, "now", 30.0) if limits.paused[-1] else None
+    restore(store, patience=30.0, limits=limits)
+    assert limits.paused == [0.0, 0.05]
+
+
+def test_what_is_there_is_enough_while_another_pushes_anew(opa, store):
+    store.replace("devices", texts("a"))
+    mark = begun(opa)
+    limits = Waits()
+    restore(store, limits=limits, collect=fails(AssertionError("asked")))
+    assert limits.paused == [0.0]
+    assert list(document(opa)["state"]["marks"]) == [mark.name]
+
+
 def test_waiting_ends_with_its_limits(opa, store):
     mark = begun(opa)
     limits = Waits(5.0)
@@ -330,21 +347,29 @@ def test_what_one_of_several_has_is_not_back():
         restore(store_on(Several(opas, lambda _, fresh: next(turns) % 2 if fresh else 0)))
 
 
-def test_one_that_was_restarted_just_then_is_looked_at_again(opa, store):
-    """What is read first is there no more when two new connections look."""
-    begun(opa)
-    looked = []
+@pytest.mark.parametrize("number", [1, 2])
+def test_one_that_is_restarted_just_then_is_looked_at_again(opa, store, number):
+    """What is read first is there no more for one of the two new connections."""
+    mark = begun(opa)
+    opa_push.Pushes(store._documents.operation())._abandon(("root", "devices"), mark)
+    fresh = []
 
     def before(request):
-        if request.fresh and not looked:
-            looked.append(True)
+        fresh.extend([True] * (request.fresh and request.path[1] == "devices"))
+        if len(fresh) == number:
+            fresh.append(True)
             opa.data.clear()
-            begun(opa)
 
     opa.before = before
     limits = Waits()
-    restore(store, patience=1.0, limits=limits)
+    restore(store, limits=limits)
     assert ids(opa) == ["restored"]
+    assert limits.paused == [0.0, 0.1]
+
+
+def test_resources_that_are_not_ready_are_made_ready(opa, store):
+    restore(store, collect=lambda: {b'"a"': b'{"id":"a","custom_data":{"n":1}}'})
+    assert ids(opa) == ["a"]
 
 
 # --- signs of life
