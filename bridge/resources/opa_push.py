@@ -185,7 +185,7 @@ class Pushes:
         if mark.name in now.marks:
             return
         self._abandon(self._documents.path(type_), mark)
-        if now.revision_name == before.revision_name and now.marks.keys() <= before.marks.keys():
+        if now.revision_name == before.revision_name and now.marks == before.marks:
             raise written_elsewhere(type_)  # nobody else has done anything
         raise _overtaken(type_)
 

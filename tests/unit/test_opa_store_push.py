@@ -286,6 +286,26 @@ def test_a_push_whose_mark_was_removed_before_it_was_read_is_overtaken(opa, stor
     assert ids(opa) == ["other"]
 
 
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_push_whose_mark_another_push_has_just_replaced_is_overtaken(opa, store, left):
+    """That one has not ended, so the revision is as it was."""
+    store.replace("devices", texts("a"))
+    for number in range(left):
+        document(opa)["state"]["marks"][f"m{number}"] = {"generation": f"g{number}", "beats": 0}
+        document(opa)["generations"][f"g{number}"] = {}
+
+    def begin():
+        opa.after = lambda _: None
+        (_, mark) = opa_push.Pushes(store_on(opa)._documents.operation())._begin("devices")
+        if left:
+            opa_push.Pushes(store_on(opa)._documents.operation())._abandon(DEVICES, mark)
+
+    opa.after = Once("PATCH", 1, begin)
+    with pytest.raises(PushOvertaken, match="came in between"):
+        store.replace("devices", texts("b"))
+    assert len(document(opa)["state"]["marks"]) == 1 - left
+
+
 def test_others_that_come_first_are_tried_again_five_times(opa, store):
     store.replace("devices", texts("a"))
     opa.requests.clear()
@@ -424,77 +444,7 @@ def test_revisions_never_go_back_whatever_opa_has_lost(opa, store, monkeypatch):
     assert store.replace("devices", texts("a")) == "10002"
 
 
-# --- several OPAs
-
-
-def filled(count=2):
-    opas = [MemoryOpa() for _ in range(count)]
-    for opa in opas:
-        store_on(opa).replace("devices", texts("a"))
-    return opas
-
-
-def unchanged(opas):
-    assert [ids(opa) for opa in opas] == [["a"]] * len(opas)
-
-
-def test_two_opas_that_take_turns_are_told_before_anything_is_written():
-    opas = filled()
-    turns = iter(range(10_000))
-    several = Several(opas, lambda *_: next(turns) % 2)
-    with pytest.raises(SeveralStores, match="each with `devices` of its own"):
-        store_on(several).replace("devices", texts("b"))
-    unchanged(opas)
-
-
-def test_what_is_written_elsewhere_than_it_is_read_is_told_and_left_behind_nowhere():
-    """Writes and reads go to two OPAs that say the same, for one is a copy of the other."""
-    for wanted in (None, "a"):
-        opas = [MemoryOpa(), MemoryOpa()]
-        if wanted:
-            store_on(opas[0]).replace("devices", texts("a"))
-            opas[1].data = parse(encode(opas[0].data))
-        several = Several(opas, lambda name, _: int(name in ("patch_data", "create_data")))
-        with pytest.raises(SeveralStores, match="what is written to `devices` is not there when it is read again"):
-            store_on(several).replace("devices", texts("b"))
-        if wanted:
-            unchanged(opas)
-        else:
-            assert opas[0].data == {}
-            assert "current" not in document(opas[1])["state"]
-
-
-@pytest.mark.parametrize("number", [2, 3])
-def test_a_writer_that_changes_in_the_middle_is_told(number):
-    opas = filled(1)
-    opas.append(MemoryOpa())
-    opas[1].data = parse(encode(opas[0].data))
-    patches = iter(range(1, 1_000))
-    several = Several(opas, lambda name, _: int(name == "patch_data" and next(patches) == number))
-    with pytest.raises(SeveralStores, match="is not there when it is read again"):
-        store_on(several).replace("devices", texts("b"))
-    unchanged(opas)
-
-
-@pytest.mark.parametrize(
-    ("later", "error"), [(lambda _: 1, ResourcesLost), (lambda number: number % 2, SeveralStores)], ids=["one", "both"]
-)
-def test_another_opa_in_the_middle_of_a_push_is_told(later, error):
-    opas = filled()
-    opas[0].requests.clear()
-    since = []
-
-    def turn(*_):
-        if len(operations(opas[0])) == 2:
-            since.append(True)
-        return later(len(since)) if since else 0
-
-    with pytest.raises(error):
-        store_on(Several(opas, turn)).replace("devices", texts("b"))
-    for opa in opas:
-        now = document(opa)["state"]["current"]["generation"]
-        assert sorted(recounted(document(opa)["generations"][now])) == ["a"]
-    unchanged(opas[1:])
+# --- which stores there are
 
 
 def test_each_store_that_is_read_is_told_once_something_is_current(opa):
@@ -513,9 +463,12 @@ def test_each_store_that_is_read_is_told_once_something_is_current(opa):
 def test_one_opa_is_required_whatever_is_stored_there(opa, store):
     store.require_one()
     assert lines(opa) == ["GET devices/state fresh"] * 2 + ["GET sessions/state fresh"] * 2
+    opas = [MemoryOpa(), MemoryOpa()]
+    for one in opas:
+        store_on(one).replace("devices", texts("a"))
     turns = iter(range(1_000))
     with pytest.raises(SeveralStores):
-        store_on(Several(filled(), lambda *_: next(turns) % 2)).require_one()
+        store_on(Several(opas, lambda *_: next(turns) % 2)).require_one()
 
 
 def test_a_type_that_may_not_be_read_is_no_reason_not_to_write_another(opa, store):

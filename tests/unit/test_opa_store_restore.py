@@ -60,6 +60,47 @@ def test_what_is_missing_is_pushed(opa, store):
     assert limits.paused == [0.0]
 
 
+def test_before_and_after_the_document_is_made_new_connections_are_asked(opa, store):
+    restore(store)
+    asked = [request.method + " fresh" * request.fresh for request in opa.requests if request.path[1] == "devices"]
+    assert asked[:5] == ["GET", "GET fresh", "GET fresh", "PUT", "GET fresh"]
+
+
+def test_nothing_is_made_on_an_empty_one_of_several():
+    opas = [MemoryOpa(), MemoryOpa()]
+    store_on(opas[0]).replace("devices", texts("a"))
+    turns = iter(range(10_000))
+    several = Several(opas, lambda _, fresh: next(turns) % 2 if fresh else 1)
+    with pytest.raises(SeveralStores, match="each with `devices` of its own"):
+        restore(store_on(several), collect=fails(AssertionError("asked")))
+    assert opas[1].data == {}
+    assert not [request for request in opas[1].requests if request.method != "GET"]
+
+
+def test_one_that_has_just_lost_its_resources_is_looked_at_again(opa):
+    """For one connection there are resources, then there are none any more."""
+    other = MemoryOpa()
+    store_on(other).replace("devices", texts("a"))
+    seen = []
+
+    def turn(_, fresh):
+        seen.append(fresh)
+        return int(seen == [False, True, True, True])  # the first new connection that asks for devices
+
+    limits = Waits()
+    restore(store_on(Several([opa, other], turn)), limits=limits)
+    assert limits.paused == [0.0, 0.1]
+    assert ids(opa) == ["restored"]
+
+
+def test_another_that_begins_once_the_document_is_made_is_waited_for(opa, store):
+    opa.after = Once("PUT", 1, lambda: begun(opa))
+    limits = Waits()
+    restore(store, limits=limits, patience=1.0)
+    assert ids(opa) == ["restored"]
+    assert limits.now >= 1.0
+
+
 def test_what_is_there_is_left_alone(opa, store):
     store.replace("devices", texts("a"))
     opa.requests.clear()

@@ -24,7 +24,9 @@ def test_lines_are_collected_in_canonical_text_with_sorted_names():
 
 
 def test_what_is_collected_is_in_the_postings_of_its_custom_data():
-    collected = from_lines(lines('{"id":"a","x":1,"custom_data":{"n":1,"m":"y"}}', '{"id":"b","custom_data":{"n":1.0}}'))
+    collected = from_lines(
+        lines('{"id":"a","x":1,"custom_data":{"n":1,"m":"y"}}', '{"id":"b","custom_data":{"n":1.0}}')
+    )
     assert collected.resources.postings == {'["n",1]': [b'"a"', b'"b"'], '["m","y"]': [b'"a"']}
 
 
@@ -37,7 +39,9 @@ def test_a_resource_may_be_as_long_as_it_may():
 
 
 def test_of_what_is_refused_the_ids_are_told_and_the_others_are_counted():
-    collected = from_lines(lines("{}", "nonsense", '{"id":7}', '{"id":""}', '{"id":"a","n":1e999}', *['{"id":"b"}'] * 2, '{"id":"c"}'))
+    collected = from_lines(
+        lines("{}", "nonsense", '{"id":7}', '{"id":""}', '{"id":"a","n":1e999}', *['{"id":"b"}'] * 2, '{"id":"c"}')
+    )
     assert (collected.read, collected.nameless) == (8, 4)
     assert collected.refused_ids == {b'"a"', b'"b"'}
     assert type(collected.refused_ids) is frozenset

@@ -53,7 +53,9 @@ def test_what_is_current_is_read_as_it_was_written():
     assert Current.read(written) == Current("1234567890123456", "g1", "abc", 0)
 
 
-@pytest.mark.parametrize("value", [7, None, [], "x", {}, {**CURRENT, "count": "2"}, {**CURRENT, "revision": 7}, {"store": "s"}])
+@pytest.mark.parametrize(
+    "value", [7, None, [], "x", {}, {**CURRENT, "count": "2"}, {**CURRENT, "revision": 7}, {"store": "s"}]
+)
 def test_what_no_bridge_has_written_is_not_current(value):
     with pytest.raises(BadAnswer, match="what OPA has as current was not written by a bridge"):
         Current.read(value)

@@ -248,7 +248,10 @@ def test_texts_of_refusals():
     with pytest.raises(PushRefused) as raised:
         push(Told(), "devices", collected)
     assert str(raised.value).startswith("nothing was pushed: 1 of 2 resources in `d.jsonl` are refused, first line 1: ")
-    for empty, told in ((from_chunks([b""], what="`d.jsonl`"), "`d.jsonl` is empty"), (from_objects([]), "no resource")):
+    for empty, told in (
+        (from_chunks([b""], what="`d.jsonl`"), "`d.jsonl` is empty"),
+        (from_objects([]), "no resource"),
+    ):
         with pytest.raises(PushRefused) as raised:
             push(Told("a"), "devices", empty)
         assert told in str(raised.value)
