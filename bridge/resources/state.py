@@ -90,8 +90,7 @@ class State:
                 f"knows layouts up to {LAYOUT}: update it"
             )
         try:
-            if _number(layout) != LAYOUT:  # the rules do not read it either
-                raise TypeError
+            _see_layout(layout)
             found = value.get("current")
             (revision_name,) = value["revisions"]
             return cls(
@@ -161,6 +160,12 @@ def foreign(path: Sequence[str]) -> ForeignContent:
 def reference(path: Iterable[str]) -> str:
     """A document as Rego names it, such as `data.jwt_policy_data.devices`; odd names are quoted, in ASCII."""
     return "data" + "".join(f".{name}" if _NAME.fullmatch(name) else f"[{json.dumps(name)}]" for name in path)
+
+
+def _see_layout(value: Any) -> None:
+    """No other is ever read, not by the rules either."""
+    if _number(value) != LAYOUT:
+        raise TypeError
 
 
 def _text(value: Any) -> str:

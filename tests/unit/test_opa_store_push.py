@@ -146,7 +146,9 @@ def test_a_type_that_is_not_known(store):
 # --- what may fail
 
 
-@pytest.mark.parametrize("error", [EngineUnreachable("gone"), refused(403), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "error", [EngineUnreachable("gone"), refused(400), refused(403), refused(500), KeyboardInterrupt()]
+)
 @pytest.mark.parametrize("number", [2, 3])
 def test_a_push_that_fails_takes_its_generation_away_and_leaves_what_was_there(opa, store, error, number):
     store.replace("devices", texts("a"))
@@ -281,7 +283,7 @@ def test_a_push_whose_mark_was_removed_before_it_was_read_is_overtaken(opa, stor
         store_on(opa).replace("devices", texts("other"))
 
     opa.after = Once("PATCH", 1, overtake)
-    with pytest.raises(PushOvertaken, match="came in between"):
+    with pytest.raises(PushOvertaken, match="another push of `devices` came in between"):
         store.replace("devices", texts("b"))
     assert ids(opa) == ["other"]
 
@@ -301,7 +303,7 @@ def test_a_push_whose_mark_another_push_has_just_replaced_is_overtaken(opa, stor
             opa_push.Pushes(store_on(opa)._documents.operation())._abandon(DEVICES, mark)
 
     opa.after = Once("PATCH", 1, begin)
-    with pytest.raises(PushOvertaken, match="came in between"):
+    with pytest.raises(PushOvertaken, match="another push of `devices` came in between"):
         store.replace("devices", texts("b"))
     assert len(document(opa)["state"]["marks"]) == 1 - left
 
@@ -373,6 +375,20 @@ def test_a_document_that_comes_and_goes_is_tried_again(opa, store):
 
 
 # --- what no bridge wrote
+
+
+def test_what_stands_in_the_way_is_looked_at_twice_on_new_connections(opa, store):
+    opa.data["root"] = {"devices": {"a": 1}}
+    with pytest.raises(ForeignContent):
+        store.replace("devices", texts("a"))
+    assert lines(opa)[4:] == ["PUT devices", *["GET devices/state fresh", "TEXT devices"] * 2]
+
+
+def test_what_stands_in_the_way_and_goes_then_is_none_of_anybody(opa, store):
+    opa.data["root"] = {"devices": {"a": 1}}
+    opa.after = Once("TEXT", 1, opa.data.clear)
+    store.replace("devices", texts("a"))
+    assert ids(opa) == ["a"]
 
 
 @pytest.mark.parametrize("foreign", [{}, {"a": 1}, 7, [], {"generations": {}}])
