@@ -258,6 +258,19 @@ def test_of_two_pushes_the_one_that_ended_first_is_the_one_that_counts(opa, stor
     assert ids(opa) == ["other"]
 
 
+def test_a_change_in_the_middle_of_a_push_is_not_lost(opa, store):
+    store.replace("devices", texts("a"))
+
+    def change():
+        opa.before = lambda _: None
+        store_on(opa).change("devices", texts("other"), [])
+
+    opa.before = Once("PATCH", 3, change)
+    with pytest.raises(PushOvertaken, match="another push of `devices` came in between"):
+        store.replace("devices", texts("b"))
+    assert ids(opa) == ["a", "other"]
+
+
 def test_a_push_that_only_began_takes_the_place_of_an_earlier_one(opa, store):
     store.replace("devices", texts("a"))
 

@@ -62,7 +62,7 @@ def test_a_writer_that_changes_in_the_middle_is_told(number):
     opas[1].data = parse(encode(opas[0].data))
     patches = iter(range(1, 1_000))
     several = Several(opas, lambda name, _: int(name == "patch_data" and next(patches) == number))
-    with pytest.raises(SeveralStores, match="is not there when it is read again"):
+    with pytest.raises(SeveralStores, match="what is written to `devices` is not there when it is read again"):
         store_on(several).replace("devices", texts("b"))
     unchanged(opas)
 
