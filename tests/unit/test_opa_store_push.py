@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import threading
 
 import pytest
@@ -20,11 +19,9 @@ from bridge.errors import (
     ResourcesLost,
     SeveralStores,
 )
-from bridge.opa.replies import Memory
 from bridge.resources import generation, opa_push
-from bridge.resources.prepared import prepare
 from bridge.resources.state import State
-from bridge.strict_json import ABSENT, encode, parse
+from bridge.strict_json import ABSENT, parse
 
 DEVICES = ("root", "devices")
 
@@ -356,6 +353,25 @@ def test_others_that_come_first_are_tried_again_five_times(opa, store):
     assert len(others) == 5
 
 
+def test_what_is_another_revision_each_time_does_not_stand_still(opa, store):
+    store.replace("devices", texts("a"))
+    marks = document(opa)["state"]["marks"]
+    revisions = []
+
+    def before(request):
+        if request.method == "GET":
+            marks["m"] = {"generation": "g", "beats": 0}
+        elif request.method == "PATCH":
+            marks.clear()
+            revisions.append(f"r{len(revisions)}")
+            document(opa)["state"]["revisions"] = {revisions[-1]: True}
+
+    opa.before = before
+    with pytest.raises(PushOvertaken, match="other pushes of `devices` came first, 5 times in a row"):
+        store.replace("devices", texts("b"))
+    assert len(revisions) == 5
+
+
 def test_a_first_push_takes_up_the_document_that_another_made_just_then(opa, store):
     other = store_on(opa)
 
@@ -511,44 +527,6 @@ def test_a_type_that_may_not_be_read_is_no_reason_not_to_write_another(opa, stor
     opa.before = lambda request: request.path[1] == "sessions" and fails(EngineUnreachable("down"))()
     with pytest.raises(EngineUnreachable):
         store.replace("devices", texts("b"))
-
-
-# --- memory
-
-
-@pytest.mark.parametrize(
-    ("used", "limit", "size", "warned"),
-    [
-        (100, 16_000_099, 1_000_000, True),
-        (100, 16_000_100, 1_000_000, False),
-        (100, 1, 999_999, False),
-        (100, None, 1_000_000, False),
-        (20_000_000, 30_000_000, 1_000_000, True),
-        (20_000_000, 36_000_000, 1_000_000, False),
-    ],
-)
-def test_a_push_that_will_not_fit_is_told(opa, store, caplog, used, limit, size, warned):
-    opa.metrics = Memory(used, limit)
-    empty = len(encode({"id": "a", "text": ""}))
-    resources = prepare({b'"a"': encode({"id": "a", "text": "x" * (size - empty)})})
-    with caplog.at_level(logging.WARNING, "bridge"):
-        store.replace("devices", resources)
-    assert ids(opa) == ["a"]
-    assert [record.getMessage() for record in caplog.records] == [
-        f"pushing `devices` takes about {size * 16 // 1_000_000} MB of memory in OPA, which uses "
-        f"{used // 1_000_000} MB of the {limit // 1_000_000} MB that it may (GOMEMLIMIT): it may become slow, or be "
-        "killed"
-        for _ in range(warned)
-    ]
-
-
-def test_metrics_that_cannot_be_had_are_no_reason_not_to_push(opa, store, caplog):
-    opa.before = Once("METRICS", 1, fails(EngineUnreachable("no metrics")))
-    store.replace("devices", prepare({b'"a"': encode({"id": "a", "text": "x" * 1_000_000})}))
-    assert ids(opa) == ["a"]
-    opa.metrics = None
-    store.replace("devices", prepare({b'"a"': encode({"id": "a", "text": "x" * 1_000_000})}))
-    assert not caplog.records
 
 
 # --- several pushes at once
