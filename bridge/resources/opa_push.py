@@ -336,8 +336,8 @@ def _refuse_standstill(type_: str, tried: Sequence[State | None]) -> None:
     Raises:
         SeveralStores: It is, after several tries: another OPA is written to.
     """
-    last = [None if state is None else (state.revision_name, state.marks) for state in tried[-_TRIES:]]
-    if len(last) == _TRIES and all(state == last[0] for state in last):
+    seen = [None if state is None else (state.revision_name, state.marks) for state in tried]
+    if all(state == seen[0] for state in seen):
         raise written_elsewhere(type_)
 
 
