@@ -12,8 +12,8 @@ import zipfile
 
 import pytest
 
-from bridge import MalformedInput, Misuse, PolicyBridge, PushRefused, ReferenceEngine
-from bridge.resources import Form, from_chunks, from_file, from_lines, from_objects, stream
+from bridge import InvalidSetting, MalformedInput, Misuse, PolicyBridge, PushRefused, ReferenceEngine
+from bridge.resources import Form, Omission, from_chunks, from_file, from_lines, from_objects, stream
 
 RESOURCES = [{"id": "a", "custom_data": {"n": 1}}, {"id": "b"}, {"id": "c", "custom_data": {"x": ["[{", '"}]']}}]
 STORED = {
@@ -252,7 +252,7 @@ def test_what_is_no_table_is_none(text):
 
 def test_spaces_without_an_end_are_given_up(monkeypatch):
     monkeypatch.setattr(stream, "LONGEST", 1_000)
-    with pytest.raises(Misuse, match="more than 1,000 bytes of white space"):
+    with pytest.raises(Misuse, match="it: more than 1,000 bytes of white space"):
         read(" " * 1_001, 100)
     assert read(" " * 1_000, 100).form is Form.EMPTY
 
@@ -274,6 +274,31 @@ def test_a_file_is_named(tmp_path):
     file.write_bytes(gzip.compress(b""))
     with pytest.raises(MalformedInput, match=r"devices\.json.*gzip"):
         from_file(str(file))
+
+
+def test_a_file_is_read_without_what_is_omitted(tmp_path):
+    for name, text in (("lines", '{"id":"a","x":1}\n'), ("array", '[{"id":"a","x":1}]')):
+        file = tmp_path / name
+        file.write_text(text)
+        for omit in (["x"], iter(["x"]), Omission.of(["x"])):
+            collected = from_file(file, omit=omit)
+            assert collected.resources == {b'"a"': b'{"id":"a"}'}
+            assert collected.omitted == Omission.of(["x"])
+        assert from_file(file).resources == {b'"a"': b'{"id":"a","x":1}'}
+    with pytest.raises(InvalidSetting):
+        from_file(tmp_path / "none", omit="x")
+
+
+def test_a_file_without_an_end_is_not_read_to_its_end():
+    with pytest.raises(MalformedInput, match="zero bytes, no text"):
+        from_file("/dev/zero")
+
+
+def test_chunks_are_read_once():
+    for chunks in ([b'{"id":"a"}\n', b'{"id":"b"}\n'], [b"[", b'{"id":"a"}', b',{"id":"b"}]']):
+        collected = from_chunks(chunks)
+        assert (list(collected.resources), collected.read) == ([b'"a"', b'"b"'], 2)
+        assert collected.what == ""
 
 
 # --- Python objects
