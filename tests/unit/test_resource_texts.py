@@ -73,6 +73,7 @@ def test_lines_are_read_as_they_were(text, size):
 def test_a_blank_text_is_empty(text):
     collected = read(text)
     assert (collected.form, collected.read, collected.resources) == (Form.EMPTY, 0, {})
+    assert collected.what == "it"
 
 
 def test_an_empty_array_is_no_empty_text():
@@ -287,6 +288,38 @@ def test_a_file_is_read_without_what_is_omitted(tmp_path):
         assert from_file(file).resources == {b'"a"': b'{"id":"a","x":1}'}
     with pytest.raises(InvalidSetting):
         from_file(tmp_path / "none", omit="x")
+
+
+@pytest.mark.parametrize("space", ["\x0b", "\x0c", "\xa0", "\x00"])
+def test_what_is_no_white_space_in_json_begins_no_array(space):
+    try:
+        collected = read(space + '[{"id":"a"}]')
+    except MalformedInput:
+        return
+    assert collected.form is Form.LINES
+    assert collected.resources == {}
+
+
+@pytest.mark.parametrize(
+    ("chunks", "first", "left"),
+    [
+        ([b"x" * 65_536, b"y"], b"x", 1),
+        ([b"x" * 65_537, b"y"], b"x", 1),
+        ([b"x" * 65_535, b"y", b"z"], b"x", 1),
+        ([b"x" * 65_535, b"y" * 9, b"z"], b"x", 1),
+        ([b" " * 65_536, b"[", b"]"], b"[", 1),
+        ([b" " * 65_536, b"\n", b"]", b""], b"]", 1),
+        ([b" \t\r\n", b"", b" "], b"", 0),
+        ([], b"", 0),
+    ],
+    ids=len,
+)
+def test_no_more_is_read_ahead_than_tells_the_form(chunks, first, left):
+    coming = iter(chunks)
+    head, found = stream._head(coming, "it")
+    assert found == first
+    assert head == b"".join(chunks[: len(chunks) - left])
+    assert len(list(coming)) == left
 
 
 def test_a_file_without_an_end_is_not_read_to_its_end():
