@@ -312,7 +312,7 @@ def test_what_is_no_white_space_in_json_begins_no_array(space):
         ([b" \t\r\n", b"", b" "], b"", 0),
         ([], b"", 0),
     ],
-    ids=len,
+    ids=range(8),
 )
 def test_no_more_is_read_ahead_than_tells_the_form(chunks, first, left):
     coming = iter(chunks)
@@ -320,6 +320,26 @@ def test_no_more_is_read_ahead_than_tells_the_form(chunks, first, left):
     assert found == first
     assert head == b"".join(chunks[: len(chunks) - left])
     assert len(list(coming)) == left
+
+
+def lines_of(*chunks):
+    return list(stream._lines(chunks, "it"))
+
+
+def test_lines_are_put_together_of_chunks():
+    assert lines_of(b"ab\ncd", b"e", b"\n\nf", b"g") == [b"ab\n", b"cde\n", b"\n", b"fg"]
+    assert lines_of(b"a\n") == lines_of(b"a", b"\n", b"") == [b"a\n"]
+    assert lines_of() == lines_of(b"") == []
+
+
+def test_a_line_is_as_long_as_it_may_be_whatever_chunks_it_comes_in(monkeypatch):
+    monkeypatch.setattr(stream, "LONGEST", 10)
+    x = b"x"
+    for chunks in ((x * 10,), (x * 5, x * 5), (x * 5, x * 5 + b"\n"), (x * 10 + b"\n", x * 10 + b"\n", x * 4, x * 6)):
+        assert b"".join(lines_of(*chunks)) == b"".join(chunks)
+    for chunks in ((x * 11,), (x * 4, x * 4, x * 3), (x * 5, x * 6 + b"\n"), (x * 11 + b"\n",)):
+        with pytest.raises(Misuse, match="it: line 2 is longer than 10 bytes"):
+            lines_of(b"a\n", *chunks)
 
 
 def test_a_file_without_an_end_is_not_read_to_its_end():
