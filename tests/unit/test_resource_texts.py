@@ -318,6 +318,7 @@ def test_no_more_is_read_ahead_than_tells_the_form(chunks, first, left):
     coming = iter(chunks)
     head, found = stream._head(coming, "it")
     assert found == first
+    assert type(head) is bytes
     assert head == b"".join(chunks[: len(chunks) - left])
     assert len(list(coming)) == left
 
