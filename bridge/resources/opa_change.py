@@ -33,7 +33,6 @@ class Held(Protocol):
 
     def __call__(self, question: bytes, *, fresh: bool) -> dict[str, Value]:
         """Their answer to a question, on a new connection or on any."""
-        ...
 
 
 class Changes:

@@ -238,6 +238,21 @@ def test_revisions_never_go_back_whatever_opa_has_lost(opa, store, monkeypatch):
     assert int(store.replace("devices", texts("a"))) == first + 2
 
 
+def test_revisions_go_on_from_what_is_there_and_from_what_was_made_here(opa, store, monkeypatch):
+    monkeypatch.setattr("bridge.resources.store.time.time_ns", lambda: 5_000)
+    last = int(document(opa)["state"]["current"]["revision"])
+    assert int(store_on(opa).change("devices", texts("c"), []).revision) == last + 1
+    assert int(store.change("devices", texts("d"), []).revision) == last + 2
+    opa.data.clear()
+    assert store_on(opa).replace("devices", texts("a")) == "5"
+    assert int(store.change("devices", texts("b"), []).revision) == last + 3
+
+
+def test_resources_that_are_not_ready_are_made_ready(opa, store):
+    store.change("devices", {b'"c"': b'{"id":"c","custom_data":{"n":1}}'}, keys("a", "a"))
+    assert ids(opa) == ["b", "c"]
+
+
 def test_an_opa_that_was_restarted_meanwhile_is_told(opa, store):
     opa.before = Once("HELD", 2, opa.data.clear)
     with pytest.raises(ResourcesLost):
