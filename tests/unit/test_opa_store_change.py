@@ -358,6 +358,21 @@ def test_two_opas_in_turn_are_told_before_anything_is_written():
         assert ids(opa) == ["a"]
 
 
+def test_what_the_first_of_two_new_connections_finds_counts_as_well():
+    opas = [MemoryOpa(), MemoryOpa()]
+    for opa in opas:
+        store_on(opa).replace("devices", texts("a"))
+    asked = []
+
+    def turn(*_):
+        asked.append(True)
+        return int(len(asked) > 1)
+
+    with pytest.raises((SeveralStores, ResourcesLost)):
+        store_on(Several(opas, turn)).change("devices", texts("c"), [])
+    assert [ids(opa) for opa in opas] == [["a"], ["a"]]
+
+
 def test_a_writer_and_a_reader_are_told_apart():
     """The writer has gone on since they were alike."""
     opas = copies()
