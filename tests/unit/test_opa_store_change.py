@@ -300,14 +300,15 @@ def parse_without_changes(question):
     return encode({**parse(question), "changes": []})
 
 
-def test_a_refusal_while_that_is_found_out_is_raised(opa, store):
+@pytest.mark.parametrize("status", [403, 500])
+def test_a_refusal_while_that_is_found_out_is_raised(opa, store, status):
     name = document(opa)["state"]["current"]["revision"]
     del document(opa)["state"]["revisions"][f"r{name}"]
     document(opa)["state"]["revisions"]["r9"] = True
-    opa.before = Once("PATCH", 6, fails(refused(403)))
+    opa.before = Once("PATCH", 6, fails(refused(status)))
     with pytest.raises(OpaRefused) as raised:
         store.change("devices", texts("c"), [])
-    assert raised.value.status == 403
+    assert raised.value.status == status
 
 
 def test_where_the_revision_is_not_there_to_be_written_it_is_written_elsewhere(opa, store):
@@ -316,6 +317,7 @@ def test_where_the_revision_is_not_there_to_be_written_it_is_written_elsewhere(o
     document(opa)["state"]["revisions"]["r9"] = True
     with pytest.raises(SeveralStores, match=ELSEWHERE):
         store.change("devices", texts("c"), [])
+    assert methods(opa)[-1] == "GET fresh"
 
 
 @pytest.mark.parametrize("meanwhile", ["changed", "gone"])
@@ -371,6 +373,21 @@ def test_what_the_first_of_two_new_connections_finds_counts_as_well():
     with pytest.raises((SeveralStores, ResourcesLost)):
         store_on(Several(opas, turn)).change("devices", texts("c"), [])
     assert [ids(opa) for opa in opas] == [["a"], ["a"]]
+
+
+def test_the_stores_of_other_types_count_as_well():
+    opas = copies()
+    for opa in opas:
+        store_on(opa).replace("sessions", texts("s"))
+    asked = []
+
+    def turn(*_):
+        asked.append(True)
+        return int(len(asked) > 1)
+
+    with pytest.raises((SeveralStores, ResourcesLost)):
+        store_on(Several(opas, turn)).change("devices", texts("c"), [])
+    assert [ids(opa) for opa in opas] == [["a", "b"], ["a", "b"]]
 
 
 def test_a_writer_and_a_reader_are_told_apart():
