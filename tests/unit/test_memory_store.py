@@ -145,3 +145,20 @@ def test_changes_from_many_threads_are_all_there(store):
     assert held.revision == max(revisions, key=int)
     assert len(held.resources) == 160
     assert held.posting('["n",1]') == sorted(held.resources, key=layout.raw) == held.all_ids()
+
+
+def test_postings_of_a_push_are_in_the_order_of_code_points(store):
+    store.replace("devices", texts(device("a!", n=1), device("a", n=1), device('a"', n=1)))
+    assert store.held(b'"devices"').posting('["n",1]') == [b'"a"', b'"a!"', b'"a\\""']
+
+
+def test_a_type_that_is_not_known_holds_nothing(store):
+    assert store.held(b'"users"').revision is None
+    assert store.held(b'"users"').all_ids() == []
+
+
+def test_a_change_of_what_is_not_ready_is_a_later_revision(store, monkeypatch):
+    monkeypatch.setattr("bridge.resources.store.time.time_ns", lambda: 5_000)
+    assert store.replace("devices", {}) == "5"
+    assert store.change("devices", {b'"a"': b'{"id":"a","custom_data":{"n":1}}'}, []).revision == "6"
+    assert store.held(b'"devices"').resources == {b'"a"': b'{"custom_data":{"n":1},"id":"a"}'}
