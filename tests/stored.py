@@ -81,7 +81,15 @@ def _paged(document: Any) -> list[str]:
 
 
 class CannotPatch(Exception):
-    """An operation that OPA would not do, so that it does none of the patch."""
+    """An operation that OPA would not do, so that it does none of the patch.
+
+    Attributes:
+        status: What it answers.
+    """
+
+    def __init__(self, what: Any, status: int = 404) -> None:
+        super().__init__(what)
+        self.status = status
 
 
 def patched(document: Any, operations: Any) -> None:
@@ -93,12 +101,14 @@ def patched(document: Any, operations: Any) -> None:
             parent = _below(parent, step)
         kind = operation["op"]
         if kind == "add" and isinstance(parent, list):
-            if not 0 <= int(name) <= len(parent):
+            if not name.isdecimal() or int(name) > len(parent):
                 raise CannotPatch(operation)
             parent.insert(int(name), operation["value"])
             continue
         if kind != "add":
-            _below(parent, name)
+            _below(parent, name, status=400)
+        elif not isinstance(parent, dict):
+            raise CannotPatch(operation)
         key = int(name) if isinstance(parent, list) else name
         if kind == "remove":
             del parent[key]
@@ -107,10 +117,13 @@ def patched(document: Any, operations: Any) -> None:
             parent[key] = operation["value"]
 
 
-def _below(parent: Any, name: str) -> Any:
+def _below(parent: Any, name: str, *, status: int = 404) -> Any:
+    """What lies there; `status` is what OPA answers where it would be the next item of an array."""
     try:
         return parent[int(name)] if isinstance(parent, list) else parent[name]
-    except (KeyError, IndexError, TypeError):
+    except IndexError:
+        raise CannotPatch(name, status if int(name) == len(parent) else 404) from None
+    except (KeyError, TypeError, ValueError):
         raise CannotPatch(name) from None
 
 

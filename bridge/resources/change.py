@@ -29,7 +29,6 @@ class FirstsMissing(Exception):
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        super().__init__(names)
         self.names = names
 
 
@@ -130,7 +129,7 @@ class _Work:
                 digests[shard] += layout.resource_digest(new)
                 new_places.update(_places(parse(new)))
                 resources[id_] = new
-            for at, name in sorted(old_places ^ new_places):
+            for at, name in old_places ^ new_places:
                 moved = moves.setdefault(name, _Moves(at))
                 (moved.go if (at, name) in old_places else moved.come).append(id_)
         self._resources(buckets, digests)

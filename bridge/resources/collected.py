@@ -124,8 +124,9 @@ class Collector:
         resource = parse_resource(value)
         if isinstance(resource, InvalidResource):
             return text, f"{resource.cause} (R12.8)"
+        assert isinstance(value, dict), "or it were no resource"
         # What is left out has been checked with the rest.
-        if self._omission and isinstance(value, dict) and self._omission.held_by(value):
+        if self._omission.held_by(value):
             try:
                 self._omission.drop_from(value)
             except ThroughArray as error:

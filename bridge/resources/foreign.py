@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bridge.errors import MalformedInput
 from bridge.strict_json import is_json
+from bridge.strict_json.encodings import Kind, beginning_of
+
+if TYPE_CHECKING:
+    from bridge.strict_json.encodings import Beginning
 
 _JSON: Final = "write JSON Lines or one JSON array, as UTF-8"
-_BOM: Final = "a byte order mark, which JSON must not have: write UTF-8 without it (Python's `utf-8`, not `utf-8-sig`)"
-_COMPRESSED: Final = "compressed data ({}): decompress it first"
-_BEGINNINGS: Final = (
-    (b"\xef\xbb\xbf", _BOM),
-    (b"\xff\xfe\x00\x00", f"UTF-32 text: {_JSON}"),
-    (b"\x00\x00\xfe\xff", f"UTF-32 text: {_JSON}"),
-    (b"\xff\xfe", f"UTF-16 text: {_JSON}"),
-    (b"\xfe\xff", f"UTF-16 text: {_JSON}"),
-    (b"\x1f\x8b", _COMPRESSED.format("gzip")),
-    (b"PK\x03\x04", _COMPRESSED.format("zip; an Excel sheet is such, too")),
-    (b"PK\x05\x06", _COMPRESSED.format("zip, an empty one")),
-    (b"BZh", _COMPRESSED.format("bzip2")),
-    (b"\xfd7zXZ\x00", _COMPRESSED.format("xz")),
-    (b"\x28\xb5\x2f\xfd", _COMPRESSED.format("zstd")),
-    (b"<", f"HTML or XML: {_JSON}"),
-)
 _SPACE: Final = b" \t\r\n"
 _SEPARATORS: Final = b",;\t"
 
@@ -44,15 +32,26 @@ def refuse_foreign(head: bytes, *, what: str) -> None:
 
 
 def _found(head: bytes) -> str | None:
-    for beginning, found in _BEGINNINGS:
-        if head.startswith(beginning):
-            return found
+    found = beginning_of(head)
+    if found is not None:
+        return _named(found)
+    if head.startswith(b"<"):
+        return f"HTML or XML: {_JSON}"
     if b"\x00" in head[:4]:
         return _zeros(head[:4])
     lines = [line.strip(_SPACE) for line in head.split(b"\n") if line.strip(_SPACE)]
     if lines and _is_csv(lines):
         return f"CSV, or another table: {_JSON}, an object for each row, with an `id` and `custom_data`"
     return None
+
+
+def _named(found: Beginning) -> str:
+    """What a text is by its beginning, and what to do."""
+    if found.kind is Kind.MARK:
+        return f"{found.name}, which JSON must not have: write UTF-8 without it (Python's `utf-8`, not `utf-8-sig`)"
+    if found.kind is Kind.TEXT:
+        return f"{found.name} text: {_JSON}"
+    return f"compressed data ({found.name}): decompress it first"
 
 
 def _zeros(start: bytes) -> str:

@@ -33,7 +33,6 @@ class Held(Protocol):
 
     def __call__(self, question: bytes, *, fresh: bool) -> dict[str, Value]:
         """Their answer to a question, on a new connection or on any."""
-        ...
 
 
 class Changes:
@@ -132,7 +131,8 @@ class Changes:
             if refused.status != HTTPStatus.NOT_FOUND:
                 raise
             state = self._documents.look(type_, fresh=True)
-            if state is not None and state.revision == about.revision:
+            assert state is not None, "or `look` has raised"
+            if state.revision == about.revision:
                 raise written_elsewhere(type_) from None
             return
         raise BadAnswer(f"what OPA has of `{type_}` is not whole, and cannot be changed: push all of it again")

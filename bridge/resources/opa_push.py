@@ -185,7 +185,7 @@ class Pushes:
         if mark.name in now.marks:
             return
         self._abandon(self._documents.path(type_), mark)
-        if now.revision_name == before.revision_name and now.marks.keys() <= before.marks.keys():
+        if now.revision_name == before.revision_name and now.marks == before.marks:
             raise written_elsewhere(type_)  # nobody else has done anything
         raise _overtaken(type_)
 
@@ -336,8 +336,8 @@ def _refuse_standstill(type_: str, tried: Sequence[State | None]) -> None:
     Raises:
         SeveralStores: It is, after several tries: another OPA is written to.
     """
-    last = [None if state is None else (state.revision_name, sorted(state.marks)) for state in tried[-_TRIES:]]
-    if len(last) == _TRIES and all(state == last[0] for state in last):
+    seen = [None if state is None else (state.revision_name, state.marks) for state in tried]
+    if all(state == seen[0] for state in seen):
         raise written_elsewhere(type_)
 
 

@@ -140,8 +140,6 @@ def removed_as_refused(collected: Collected, removals: Iterable[bytes]) -> tuple
         collected: What is stored instead.
         removals: The ids of the removed ones, in canonical JSON text.
     """
-    if not collected.refusals:
-        return ()
     gone = removals if collected.nameless else (id_ for id_ in removals if id_ in collected.refused_ids)
     return tuple(str(parse(id_)) for id_ in gone)
 

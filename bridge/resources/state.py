@@ -90,6 +90,7 @@ class State:
                 f"knows layouts up to {LAYOUT}: update it"
             )
         try:
+            _see_layout(layout)
             found = value.get("current")
             (revision_name,) = value["revisions"]
             return cls(
@@ -161,6 +162,12 @@ def reference(path: Iterable[str]) -> str:
     return "data" + "".join(f".{name}" if _NAME.fullmatch(name) else f"[{json.dumps(name)}]" for name in path)
 
 
+def _see_layout(value: Any) -> None:
+    """No other is ever read, not by the rules either."""
+    if _number(value) != LAYOUT:
+        raise TypeError
+
+
 def _text(value: Any) -> str:
     if type(value) is not str or not value:
         raise TypeError
@@ -168,9 +175,10 @@ def _text(value: Any) -> str:
 
 
 def _digits(value: Any) -> str:
-    if not is_revision(_text(value)):
+    text = _text(value)
+    if not is_revision(text):
         raise TypeError
-    return _text(value)
+    return text
 
 
 def _number(value: Any) -> int:
@@ -180,6 +188,7 @@ def _number(value: Any) -> int:
 
 
 def _count(value: Any) -> int:
-    if _number(value) < 0:
+    number = _number(value)
+    if number < 0:
         raise TypeError
-    return _number(value)
+    return number

@@ -52,6 +52,7 @@ GROUPS: Final = (
             "tests/unit/test_plain_json.py",
             "tests/unit/test_quick_texts.py",
             "tests/unit/test_json_grammar.py",
+            "tests/unit/test_encodings.py",
             _VECTORS,
         ),
     ),
@@ -132,6 +133,67 @@ GROUPS: Final = (
             "tests/unit/test_wasm_trimming.py::test_a_question_made_to_be_costly",
             "tests/unit/test_wasm_trimming.py::test_pointers_are_escaped",
             "tests/unit/test_wasm_trimming.py::test_names_of_one_hash",
+        ),
+    ),
+    Group(
+        "resource texts",
+        tuple(
+            f"bridge/resources/{name}.py"
+            for name in ("array", "collected", "foreign", "omission", "origin", "source", "stream")
+        ),
+        (
+            "tests/unit/test_json_array.py",
+            "tests/unit/test_resource_texts.py",
+            "tests/unit/test_encodings.py",
+            "tests/unit/test_skipped.py",
+            "tests/unit/test_omission.py",
+            "tests/unit/test_resources.py",
+        ),
+    ),
+    Group(
+        "stores",
+        tuple(
+            f"bridge/resources/{name}.py"
+            for name in (
+                *(
+                    "change",
+                    "generation",
+                    "layout",
+                    "memory",
+                    "one_store",
+                    "opa_change",
+                    "opa_compare",
+                    "opa_documents",
+                ),
+                *(
+                    "opa_push",
+                    "opa_store",
+                    "patch",
+                    "prepared",
+                    "push",
+                    "recount",
+                    "shard_text",
+                    "state",
+                    "store",
+                    "sync",
+                ),
+            )
+        ),
+        (
+            "tests/unit/test_change.py",
+            "tests/unit/test_generation.py",
+            "tests/unit/test_layout.py",
+            "tests/unit/test_memory_store.py",
+            "tests/unit/test_one_store.py",
+            "tests/unit/test_opa_store_*.py",
+            "tests/unit/test_patch.py",
+            "tests/unit/test_prepared.py",
+            "tests/unit/test_recount.py",
+            "tests/unit/test_resources.py",
+            "tests/unit/test_shard_text.py",
+            "tests/unit/test_skipped.py",
+            "tests/unit/test_state.py",
+            "tests/unit/test_sync.py",
         ),
     ),
 )
@@ -251,6 +313,7 @@ class PythonSide:
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join((str(self._copy), str(self._copy / "tests"))),
             "PYTHONHASHSEED": "0",
+            "CONFORMANCE_SEED": "1",
         }
         worker = running.enter_context(
             subprocess.Popen(

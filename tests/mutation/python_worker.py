@@ -39,6 +39,7 @@ ARGUMENTS: Final = (
     "-o",
     "addopts=--import-mode=importlib",
     "--noconftest",
+    "--assert=plain",  # why a test fails is nobody's question, and telling it costs more than most tests
     "-p",
     "no:cacheprovider",
     "-p",
@@ -90,6 +91,9 @@ class _Loop:
     def __init__(self, work: Callable[[_Tests], None]) -> None:
         self._work = work
         self.skipped: list[str] = []
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.option.tbstyle = "native"  # likewise
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.skipped:

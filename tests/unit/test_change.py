@@ -211,18 +211,22 @@ def question_and_view():
         *({"small": value} for value in (None, 7)),
         {"small": {}},
         {"large": None},
-        {"large": {layout.ALL: {}}},
-        {"large": {layout.ALL: {"size": 10, "places": {}, "pages": {}}}},
-        {"large": {layout.ALL: {"size": None, "places": {"d003": "0"}, "pages": {"0": []}}}},
-        {"large": {layout.ALL: {"size": 10, "places": {"d003": "1"}, "pages": {"1": ["d004"]}}}},
-        {"large": {layout.ALL: {"size": 10, "places": {"d003": "1"}, "pages": {"1": []}}}},
-        {"large": {layout.ALL: {"size": 10, "places": {"d003": "1"}, "pages": {"1": [3]}}}},
+        {"large": {}},
+        {layout.ALL: {}},
+        {layout.ALL: {"size": 10, "places": {}, "pages": {}}},
+        {layout.ALL: {"size": None, "places": {"d003": "0"}, "pages": {"0": ["d003"]}}},
+        {layout.ALL: {"size": 10, "places": {"d003": "1"}, "pages": {"1": ["d004"]}}},
+        {layout.ALL: {"size": 10, "places": {"d003": "1"}, "pages": {"1": []}}},
+        {layout.ALL: {"size": 10, "places": {"d003": "1"}, "pages": {"1": [3]}}},
+        {layout.ALL: {"size": 10, "places": {"d003": "1"}, "pages": {"1": ["d003", 3]}}},
     ],
     ids=str,
 )
 def test_a_view_that_is_not_whole_makes_no_patch(broken):
     wanted, view = question_and_view()
     assert wanted.patch(view, {})[1] == counts(changed=1, removed=1)
+    if layout.ALL in broken:
+        broken = {"large": {**view["large"], **broken}}
     with pytest.raises(BadAnswer, match="not whole"):
         wanted.patch({**view, **broken}, {})
 

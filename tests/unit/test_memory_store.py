@@ -9,14 +9,13 @@ from random import Random
 import pytest
 from conformance import tally
 
-from bridge import ListChanged, Misuse, PolicyBridge, ReferenceEngine, WasmEngine
+from bridge import Misuse
 from bridge.errors import ResourcesLost
 from bridge.resources import MemoryStore, layout
 from bridge.resources.prepared import prepare
 from bridge.strict_json import encode
 
 TYPES = ("devices", "sessions")
-CLAIMS = {"policy": {"version": 2, "devices": {"custom_data": {"n": 1}}}}
 
 
 def texts(*resources):
@@ -30,12 +29,6 @@ def device(id_, **custom_data):
 @pytest.fixture
 def store():
     return MemoryStore(TYPES)
-
-
-@pytest.fixture(params=[ReferenceEngine, WasmEngine], ids=lambda engine: engine.name)
-def policy_bridge(request):
-    with PolicyBridge(request.param()) as opened:
-        yield opened
 
 
 def test_a_change_counts_what_it_did(store):
@@ -74,14 +67,6 @@ def test_nothing_is_compared_before_all_was_pushed(store):
     store.replace("devices", {})
     difference = store.difference("devices", texts(device("a")), 10)
     assert (list(difference.upserts), difference.removals, difference.added, difference.before) == ([b'"a"'], [], 1, 0)
-
-
-def test_a_first_sync_pushes_all(policy_bridge):
-    report = policy_bridge.sync("devices", [device("a"), device("b")])
-    assert (report.added, report.generation, report.revisions) == (2, True, 1)
-    report = policy_bridge.sync("devices", [device("a"), device("b", n=1)])
-    assert (report.added, report.changed, report.removed, report.generation) == (0, 1, 0, False)
-    assert policy_bridge.list_allowed(CLAIMS, "devices").ids == ("b",)
 
 
 def test_types_that_are_not_known(store):
@@ -162,11 +147,18 @@ def test_changes_from_many_threads_are_all_there(store):
     assert held.posting('["n",1]') == sorted(held.resources, key=layout.raw) == held.all_ids()
 
 
-def test_a_list_goes_on_over_a_change_of_nothing_and_no_other(policy_bridge):
-    policy_bridge.push("devices", [device(id_, n=1) for id_ in "abcd"])
-    first = policy_bridge.list_allowed(CLAIMS, "devices", limit=2)
-    policy_bridge.upsert("devices", [device("a", n=1)])
-    assert policy_bridge.list_allowed(CLAIMS, "devices", after=first.cursor).ids == ("c", "d")
-    policy_bridge.delete("devices", ["a"])
-    with pytest.raises(ListChanged):
-        policy_bridge.list_allowed(CLAIMS, "devices", after=first.cursor)
+def test_postings_of_a_push_are_in_the_order_of_code_points(store):
+    store.replace("devices", texts(device("a!", n=1), device("a", n=1), device('a"', n=1)))
+    assert store.held(b'"devices"').posting('["n",1]') == [b'"a"', b'"a!"', b'"a\\""']
+
+
+def test_a_type_that_is_not_known_holds_nothing(store):
+    assert store.held(b'"users"').revision is None
+    assert store.held(b'"users"').all_ids() == []
+
+
+def test_a_change_of_what_is_not_ready_is_a_later_revision(store, monkeypatch):
+    monkeypatch.setattr("bridge.resources.store.time.time_ns", lambda: 5_000)
+    assert store.replace("devices", {}) == "5"
+    assert store.change("devices", {b'"a"': b'{"id":"a","custom_data":{"n":1}}'}, []).revision == "6"
+    assert store.held(b'"devices"').resources == {b'"a"': b'{"custom_data":{"n":1},"id":"a"}'}

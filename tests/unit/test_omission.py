@@ -169,3 +169,16 @@ def test_the_omitted_is_not_pushed_even_where_others_are_refused():
         bridge.push("devices", [*GIVEN, {"secret": 1}], omit=OMIT, force=True)
     bridge.push("devices", [*GIVEN, {"secret": 1}], omit=OMIT, force=True, skip_invalid=True)
     assert stored(bridge) == KEPT
+
+
+def test_what_a_resource_lacks_does_not_keep_the_rest():
+    assert '"~"' not in dropped("nothing", "~", "/nothing/below")
+    omission = Omission.of(["nothing", "~"])
+    assert omission.held_by(DEVICE) is True
+    assert omission.held_by({"id": "a"}) is False
+
+
+def test_equal_omissions_are_equal_and_have_one_hash():
+    one, other = Omission.of(["b", "/a", "b"]), Omission.of(iter(["a", "/b"]))
+    assert one.paths == (("a",), ("b",))
+    assert (one, hash(one)) == (other, hash(other))

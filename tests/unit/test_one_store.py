@@ -52,9 +52,13 @@ def test_one_store_is_seen_as_often_as_one_likes():
 def test_a_store_that_comes_back_is_one_of_several(told, more):
     seen, looks = operation(*more)
     seen.saw("devices", told[0])
-    with pytest.raises(SeveralStores, match="several OPAs answer at this address, each with `devices` of its own"):
+    with pytest.raises(SeveralStores, match="at this address, each with `devices` of its own") as found:
         seen.saw("devices", told[1])
     assert looks.number == len(more)
+    # The one that came back, and the last one before it.
+    back, last = more[-1], [*told, *more[:-1]][-1]
+    names = [f"`{store[:8]}`" if store else "none" for store in (back, last)]
+    assert f"(stores {' and '.join(names)})" in str(found.value)
 
 
 @pytest.mark.parametrize(
@@ -109,3 +113,13 @@ def test_a_look_that_fails_leaves_what_is_known():
 def test_what_is_no_name_of_a_store():
     assert store_of({"store": A, "layout": 99}) == A
     assert [store_of(state) for state in ({}, {"store": ""}, {"store": 7}, None, [], "store")] == [None] * 6
+
+
+def test_all_that_an_answer_names_is_taken_note_of():
+    seen, looks = operation(B)
+    seen.saw_all({"sessions": {"layout": 2}, "devices": {"store": A}})
+    seen.saw_all({"devices": {"layout": 2}})
+    seen.saw_all({})
+    assert looks.number == 0
+    with pytest.raises(ResourcesLost, match="lost the resources of `devices`"):
+        seen.saw_all({"devices": {"store": B}})

@@ -12,8 +12,8 @@ import zipfile
 
 import pytest
 
-from bridge import MalformedInput, Misuse, PolicyBridge, PushRefused
-from bridge.resources import Form, from_chunks, from_file, from_lines, from_objects, stream
+from bridge import InvalidSetting, MalformedInput, Misuse, PolicyBridge, PushRefused, ReferenceEngine
+from bridge.resources import Form, Omission, from_chunks, from_file, from_lines, from_objects, stream
 
 RESOURCES = [{"id": "a", "custom_data": {"n": 1}}, {"id": "b"}, {"id": "c", "custom_data": {"x": ["[{", '"}]']}}]
 STORED = {
@@ -73,6 +73,7 @@ def test_lines_are_read_as_they_were(text, size):
 def test_a_blank_text_is_empty(text):
     collected = read(text)
     assert (collected.form, collected.read, collected.resources) == (Form.EMPTY, 0, {})
+    assert collected.what == "it"
 
 
 def test_an_empty_array_is_no_empty_text():
@@ -252,7 +253,7 @@ def test_what_is_no_table_is_none(text):
 
 def test_spaces_without_an_end_are_given_up(monkeypatch):
     monkeypatch.setattr(stream, "LONGEST", 1_000)
-    with pytest.raises(Misuse, match="more than 1,000 bytes of white space"):
+    with pytest.raises(Misuse, match="it: more than 1,000 bytes of white space"):
         read(" " * 1_001, 100)
     assert read(" " * 1_000, 100).form is Form.EMPTY
 
@@ -276,11 +277,89 @@ def test_a_file_is_named(tmp_path):
         from_file(str(file))
 
 
+def test_a_file_is_read_without_what_is_omitted(tmp_path):
+    for name, text in (("lines", '{"id":"a","x":1}\n'), ("array", '[{"id":"a","x":1}]')):
+        file = tmp_path / name
+        file.write_text(text)
+        for omit in (["x"], iter(["x"]), Omission.of(["x"])):
+            collected = from_file(file, omit=omit)
+            assert collected.resources == {b'"a"': b'{"id":"a"}'}
+            assert collected.omitted == Omission.of(["x"])
+        assert from_file(file).resources == {b'"a"': b'{"id":"a","x":1}'}
+    with pytest.raises(InvalidSetting):
+        from_file(tmp_path / "none", omit="x")
+
+
+@pytest.mark.parametrize("space", ["\x0b", "\x0c", "\xa0", "\x00"])
+def test_what_is_no_white_space_in_json_begins_no_array(space):
+    try:
+        collected = read(space + '[{"id":"a"}]')
+    except MalformedInput:
+        return
+    assert collected.form is Form.LINES
+    assert collected.resources == {}
+
+
+@pytest.mark.parametrize(
+    ("chunks", "first", "left"),
+    [
+        ([b"x" * 65_536, b"y"], b"x", 1),
+        ([b"x" * 65_537, b"y"], b"x", 1),
+        ([b"x" * 65_535, b"y", b"z"], b"x", 1),
+        ([b"x" * 65_535, b"y" * 9, b"z"], b"x", 1),
+        ([b" " * 65_536, b"[", b"]"], b"[", 1),
+        ([b" " * 65_536, b"\n", b"]", b""], b"]", 1),
+        ([b" \t\r\n", b"", b" "], b"", 0),
+        ([], b"", 0),
+    ],
+    ids=range(8),
+)
+def test_no_more_is_read_ahead_than_tells_the_form(chunks, first, left):
+    coming = iter(chunks)
+    head, found = stream._head(coming, "it")
+    assert found == first
+    assert type(head) is bytes
+    assert head == b"".join(chunks[: len(chunks) - left])
+    assert len(list(coming)) == left
+
+
+def lines_of(*chunks):
+    return list(stream._lines(chunks, "it"))
+
+
+def test_lines_are_put_together_of_chunks():
+    assert lines_of(b"ab\ncd", b"e", b"\n\nf", b"g") == [b"ab\n", b"cde\n", b"\n", b"fg"]
+    assert lines_of(b"a\n") == lines_of(b"a", b"\n", b"") == [b"a\n"]
+    assert lines_of() == lines_of(b"") == []
+
+
+def test_a_line_is_as_long_as_it_may_be_whatever_chunks_it_comes_in(monkeypatch):
+    monkeypatch.setattr(stream, "LONGEST", 10)
+    x = b"x"
+    for chunks in ((x * 10,), (x * 5, x * 5), (x * 5, x * 5 + b"\n"), (x * 10 + b"\n", x * 10 + b"\n", x * 4, x * 6)):
+        assert b"".join(lines_of(*chunks)) == b"".join(chunks)
+    for chunks in ((x * 11,), (x * 4, x * 4, x * 3), (x * 5, x * 6 + b"\n"), (x * 11 + b"\n",)):
+        with pytest.raises(Misuse, match="it: line 2 is longer than 10 bytes"):
+            lines_of(b"a\n", *chunks)
+
+
+def test_a_file_without_an_end_is_not_read_to_its_end():
+    with pytest.raises(MalformedInput, match="zero bytes, no text"):
+        from_file("/dev/zero")
+
+
+def test_chunks_are_read_once():
+    for chunks in ([b'{"id":"a"}\n', b'{"id":"b"}\n'], [b"[", b'{"id":"a"}', b',{"id":"b"}]']):
+        collected = from_chunks(chunks)
+        assert (list(collected.resources), collected.read) == ([b'"a"', b'"b"'], 2)
+        assert collected.what == ""
+
+
 # --- Python objects
 
 
 def test_errors_of_python_objects_speak_of_objects():
-    with PolicyBridge() as bridge:
+    with PolicyBridge(ReferenceEngine()) as bridge:
         bad = [{"id": "a"}, {"id": "b", "custom_data": {"t": [1, codecs]}}, {"id": "c", "n": float("nan")}]
         with pytest.raises(PushRefused) as error:
             bridge.push("devices", bad)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge import MalformedInput, Misuse, PolicyBridge, PushRefused, ReferenceEngine, ResourcesLost, WasmEngine
+from bridge import Misuse, PolicyBridge, PushRefused, ReferenceEngine
 from bridge.decision import Request
 from bridge.resources import MemoryStore, from_lines, from_objects, push
 from bridge.resources.store import next_revision
@@ -21,6 +21,32 @@ def test_lines_are_collected_in_canonical_text_with_sorted_names():
     collected = from_lines(lines('{"id": "a", "custom_data": {"n": 1.0}}', "", " \t\r", '{"id":"\\u0062"}'))
     assert collected.resources == {b'"a"': b'{"custom_data":{"n":1},"id":"a"}', b'"b"': b'{"id":"b"}'}
     assert (collected.read, collected.refusals) == (2, ())
+
+
+def test_what_is_collected_is_in_the_postings_of_its_custom_data():
+    collected = from_lines(
+        lines('{"id":"a","x":1,"custom_data":{"n":1,"m":"y"}}', '{"id":"b","custom_data":{"n":1.0}}')
+    )
+    assert collected.resources.postings == {'["n",1]': [b'"a"', b'"b"'], '["m","y"]': [b'"a"']}
+
+
+def test_a_resource_may_be_as_long_as_it_may():
+    longest = '{"id":"x","n":"' + "a" * (1_048_576 - 17) + '"}'
+    assert len(longest) == 1_048_576
+    collected = from_lines(lines(longest, longest.replace("a", "aa", 1).replace("x", "y")))
+    assert list(collected.resources) == [b'"x"']
+    assert str(collected.refusals[0]) == "line 2: longer than 1,048,576 bytes in canonical text (R12.6)"
+
+
+def test_of_what_is_refused_the_ids_are_told_and_the_others_are_counted():
+    collected = from_lines(
+        lines("{}", "nonsense", '{"id":7}', '{"id":""}', '{"id":"a","n":1e999}', *['{"id":"b"}'] * 2, '{"id":"c"}')
+    )
+    assert (collected.read, collected.nameless) == (8, 4)
+    assert collected.refused_ids == {b'"a"', b'"b"'}
+    assert type(collected.refused_ids) is frozenset
+    assert from_objects([{}]).nameless == 1
+    assert from_objects([{"id": "a"}]).nameless == 0
 
 
 @pytest.mark.parametrize(
@@ -74,6 +100,22 @@ def test_an_id_that_comes_very_often_is_told_briefly():
     assert not collected.resources
     assert len(collected.refusals) == 5_000
     assert str(collected.refusals[9]).endswith("item 1, item 2, item 3, item 4, item 5 and 4994 more")
+
+
+@pytest.mark.parametrize("count", [2, 5, 6, 7, 8])
+def test_of_the_twins_of_a_resource_the_first_five_are_named(count):
+    collected = from_objects([{"id": "a"}] * count)
+    for number, refusal in enumerate(collected.refusals, 1):
+        others = [other for other in range(1, count + 1) if other != number]
+        named = ", ".join(f"item {other}" for other in others[:5])
+        more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+        assert str(refusal) == f'item {number}: the id "a" comes more than once: also in {named}{more}'
+
+
+@pytest.mark.parametrize(("length", "shown"), [(78, '"' + "x" * 78 + '"'), (79, '"' + "x" * 79 + "...")])
+def test_a_long_id_that_comes_twice_is_shown_briefly(length, shown):
+    collected = from_objects([{"id": "x" * length}] * 2)
+    assert collected.refusals[0].cause == f"the id {shown} comes more than once: also in item 2"
 
 
 def test_a_file_that_was_cut_off_is_recognised():
@@ -183,23 +225,3 @@ def test_a_revision_never_goes_backwards():
     assert next_revision(ahead) == str(10**18 + 1)
     assert int(next_revision(None)) > 1_700_000_000_000_000
     assert int(next_revision("garbage")) > 1_700_000_000_000_000
-
-
-@pytest.mark.parametrize("engine", [ReferenceEngine, WasmEngine])
-def test_what_is_pushed_is_what_is_asked(engine):
-    bridge = PolicyBridge(engine())
-    claims = {"policy": {"version": 2, "devices": {"custom_data": {"n": 1}}}}
-    with pytest.raises(ResourcesLost):
-        bridge.check(claims, "devices", "a")
-    report = bridge.push("devices", [{"id": "a", "custom_data": {"n": 1.0}}, {"id": "b"}])
-    decisions = bridge.check_many(claims, "devices", ["a", "b", "c", "", {"id": "x", "custom_data": {"n": 1}}])
-    assert [str(decision.reason) for decision in decisions] == [
-        "matched",
-        "constraint_failed",
-        "unknown_resource",
-        "unknown_resource",
-        "matched",
-    ]
-    assert [decision.revision for decision in decisions] == [report.revision] * 4 + [None]
-    with pytest.raises(MalformedInput):
-        bridge.check(claims, "devices", "\ud800")

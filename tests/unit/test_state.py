@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 
 import pytest
 
 from bridge import BadAnswer
-from bridge.errors import EngineFault, LayoutDiffers
+from bridge.errors import EngineFault, ForeignContent, LayoutDiffers
 from bridge.resources.layout import empty_generation
-from bridge.resources.state import Current, Mark, State, current, first_state
+from bridge.resources.state import Current, Mark, State, current, first_state, foreign, reference
 
 CURRENT = {"revision": "7", "generation": "g1", "store": "abc", "count": 2}
 STATE = {
@@ -52,6 +53,14 @@ def test_what_is_current_is_read_as_it_was_written():
     assert Current.read(written) == Current("1234567890123456", "g1", "abc", 0)
 
 
+@pytest.mark.parametrize(
+    "value", [7, None, [], "x", {}, {**CURRENT, "count": "2"}, {**CURRENT, "revision": 7}, {"store": "s"}]
+)
+def test_what_no_bridge_has_written_is_not_current(value):
+    with pytest.raises(BadAnswer, match="what OPA has as current was not written by a bridge"):
+        Current.read(value)
+
+
 @pytest.mark.parametrize("layout", [2, 3, 10**30])
 @pytest.mark.parametrize("rest", [{}, STATE])
 def test_a_later_layout_is_not_read_whatever_it_holds(layout, rest):
@@ -65,8 +74,9 @@ MISSING = object()
 BROKEN = [
     *((("current", name), value) for name in ("revision", "generation", "store") for value in ("", 7, None, MISSING)),
     *((("current", "revision"), value) for value in ("seven", "-7", "7.0", " 7", "٣", "9" * 5_000)),
-    *((("current", "count"), value) for value in ("2", None, True, 2.0, MISSING)),
+    *((("current", "count"), value) for value in ("2", None, True, 2.0, -1, MISSING)),
     *((("store",), value) for value in ("", 7, None, MISSING)),
+    *((("layout",), value) for value in (0, -1, True, "1", None, MISSING)),
     *((("revisions",), value) for value in ({}, {"r7": True, "r8": True}, {"": True}, [1], None, 7, MISSING)),
     *(
         (("marks",), value)
@@ -76,6 +86,10 @@ BROKEN = [
             {"m": {}},
             {"m": {"generation": "", "beats": 0}},
             {"m": {"generation": "g"}},
+            {"m": {"generation": "g", "beats": True}},
+            {"m": {"generation": "g", "beats": "3"}},
+            {"m": {"generation": 7, "beats": 0}},
+            {"m": "g"},
             {"": {"generation": "g", "beats": 0}},
             MISSING,
         )
@@ -105,3 +119,30 @@ def test_what_no_bridge_has_written_is_no_state(path, value):
 def test_what_is_no_state_at_all(document):
     with pytest.raises(BadAnswer, match="not written by a bridge"):
         State.read("devices", document)
+
+
+def test_a_mark_and_its_generation_have_one_random_name():
+    mark = Mark.new()
+    assert re.fullmatch("m[0-9a-f]{16}", mark.name)
+    assert mark.generation == "g" + mark.name[1:]
+    assert json.loads(mark.document()) == {"generation": mark.generation, "beats": 0}
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ([], "data"),
+        (["jwt_policy_data", "devices"], "data.jwt_policy_data.devices"),
+        (["_A1", "Zz_09"], "data._A1.Zz_09"),
+        (["a-b", "c"], 'data["a-b"].c'),
+        (["a", "1b"], 'data.a["1b"]'),
+        (["\xe9", '"', "a\n", "", "a\u0663"], 'data["\\u00e9"]["\\""]["a\\n"][""]["a\\u0663"]'),
+    ],
+)
+def test_a_document_is_named_as_in_rego(path, name):
+    assert reference(path) == name
+    found = foreign(path)
+    assert isinstance(found, ForeignContent)
+    assert found.ids == (name,)
+    assert str(found).startswith(f"`{name}` holds data that no bridge wrote: nothing was pushed")
+    assert f"--replace '{name}'" in str(found)

@@ -1,0 +1,332 @@
+"""What differs between an OPA in memory and what it should have, and counting anew what it has."""
+
+from __future__ import annotations
+
+import pytest
+from memory_opa import MemoryOpa, Once, Several, fails, store_on, texts
+
+from bridge.errors import (
+    BadAnswer,
+    EngineUnreachable,
+    Misuse,
+    PushOvertaken,
+    ResourcesLost,
+    ResourcesStale,
+    SeveralStores,
+)
+from bridge.resources import layout, opa_compare
+from bridge.resources.opa_compare import Counted
+from bridge.resources.prepared import prepare
+from bridge.resources.store import Difference
+from bridge.strict_json import encode, parse
+
+
+@pytest.fixture
+def opa():
+    return MemoryOpa()
+
+
+@pytest.fixture
+def store(opa):
+    found = store_on(opa)
+    found.replace("devices", texts("a", "b", "c", n=1))
+    opa.requests.clear()
+    return found
+
+
+def document(opa):
+    return opa.data["root"]["devices"]
+
+
+def current(opa):
+    return document(opa)["generations"][document(opa)["state"]["current"]["generation"]]
+
+
+def resources(**texts_):
+    return prepare({encode(id_): encode({"id": id_, **more}) for id_, more in texts_.items()})
+
+
+# --- difference
+
+
+def test_what_differs_is_told_and_no_more_is_read(opa, store):
+    wanted = prepare({**texts("a", n=1), **texts("b", n=2), **texts("d", n=1)})
+    found = store.difference("devices", wanted, None)
+    assert sorted(found.upserts) == [b'"b"', b'"d"']
+    assert found.upserts[b'"b"'] == wanted[b'"b"']
+    assert (list(found.removals), found.added, found.before) == ([b'"c"'], 1, 3)
+    assert sorted(request.path[-1] for request in opa.requests if request.method == "TEXT") == sorted(
+        layout.place(id_)[0] for id_ in (b'"b"', b'"c"', b'"d"')
+    )
+    assert {request.deadline for request in opa.requests if request.path[-1] != "state"} == {70.0}
+
+
+def test_nothing_that_differs_is_read_nowhere(opa, store):
+    assert store.difference("devices", texts("c", "b", "a", n=1), 0) == Difference({}, [], 0, 3)
+    assert not [request for request in opa.requests if request.method == "TEXT"]
+
+
+def test_what_opa_writes_otherwise_is_equal_all_the_same(opa):
+    store = store_on(opa)
+    odd = resources(**{"<&>": {"x": "\u2028"}, 'é\\"': {"y": 1.5}})
+    store.replace("devices", odd)
+    shard, _ = layout.place(b'"<&>"')
+    current(opa)["digests"][shard] = "0" * 64
+    assert store.difference("devices", odd, None) == Difference({}, [], 0, 2)
+
+
+def test_ids_of_one_bucket_are_compared_in_the_order_that_opa_writes(opa, store):
+    found = []
+    place = layout.place(b'"i0"')
+    number = 0
+    while len(found) < 3:
+        if layout.place(encode(f"i{number}")) == place:
+            found.append(f"i{number}")
+        number += 1
+    store.replace("devices", texts(*found))
+    shard, bucket = place
+    read = []
+    current(opa)["digests"][shard] = "0" * 64
+    opa.after = lambda request: request.method == "TEXT" and read.append(request)
+    assert store.difference("devices", texts(*reversed(found)), None) == Difference({}, [], 0, 3)
+    assert len(read) == 1
+    assert opa_compare._text([encode(id_) for id_ in reversed(found)], texts(*found)) == (
+        encode(current(opa)["resources"][shard][bucket]).decode()
+    )
+
+
+def test_an_emptied_shard_differs(store):
+    found = store.difference("devices", prepare({}), None)
+    assert (found.upserts, sorted(found.removals), found.added) == ({}, [b'"a"', b'"b"', b'"c"'], 0)
+
+
+def test_nothing_is_compared_before_all_was_pushed(opa):
+    store = store_on(opa)
+    assert store.difference("devices", texts("a"), None) is None
+    opa.before = Once("PATCH", 1, fails(EngineUnreachable("gone")))
+    with pytest.raises(EngineUnreachable):
+        store.replace("devices", texts("a"))
+    assert document(opa)["state"].get("current") is None
+    assert store.difference("devices", texts("a"), None) is None
+    with pytest.raises(Misuse):
+        store.difference("users", texts("a"), None)
+
+
+def of_different_shards(count):
+    found = {}
+    number = 0
+    while len(found) < count:
+        found.setdefault(layout.place(encode(f"i{number}"))[0], f"i{number}")
+        number += 1
+    return list(found.values())
+
+
+def test_more_than_the_most_is_told_as_soon_as_it_is_certain(opa, store):
+    ids = of_different_shards(3)
+    store.replace("devices", {})
+    assert len(store.difference("devices", texts(*ids), 3).upserts) == 3
+    opa.requests.clear()
+    assert store.difference("devices", texts(*ids), 2) is None
+    assert sum(request.method == "TEXT" for request in opa.requests) == 3
+    store.replace("devices", texts(*ids))
+    opa.requests.clear()
+    assert len(store.difference("devices", prepare({}), 3).removals) == 3
+    assert store.difference("devices", prepare({}), 1) is None
+    assert sum(request.method == "TEXT" for request in opa.requests) == 5
+    assert store.difference("devices", texts(ids[0], n=7), 2) is None
+
+
+def test_more_than_the_most_is_guessed_from_the_first_shards(opa, store):
+    """Of 20 shards, each with one difference: after four, 20 are likely, and twice as many as told are too many."""
+    ids = of_different_shards(20)
+    store.replace("devices", {})
+    for most, read in ((10, 11), (9, 4), (20, 20), (4, 4), (3, 4), (2, 3)):
+        opa.requests.clear()
+        found = store.difference("devices", texts(*ids), most)
+        assert (found is None) == (most < 20)
+        assert sum(request.method == "TEXT" for request in opa.requests) == read
+
+
+def test_a_push_meanwhile_is_compared_anew(opa, store):
+    def push():
+        opa.after = lambda _: None
+        store_on(opa).replace("devices", texts("x", "y"))
+
+    opa.after = Once("TEXT", 1, push)
+    found = store.difference("devices", texts("x"), None)
+    assert (found.upserts.keys(), list(found.removals), found.before) == (set(), [b'"y"'], 2)
+
+
+def test_a_change_behind_what_was_read_is_compared_anew(opa, store):
+    def change():
+        opa.after = lambda _: None
+        store_on(opa).change("devices", texts("x", n=1), [])
+
+    opa.after = Once("TEXT", 1, change)
+    assert list(store.difference("devices", texts("a", "b", n=1), None).removals) != [b'"c"']
+
+
+@pytest.mark.parametrize("read", ["TEXT", "digests"])
+def test_others_that_change_always_are_an_end_after_five_times(opa, store, read):
+    numbers = []
+
+    def push(request):
+        if request.method == read or request.path[-1] == read:
+            numbers.append(len(numbers))
+            opa.after = lambda _: None
+            store_on(opa).replace("devices", texts(f"x{len(numbers)}", "y"))
+            opa.after = push
+
+    opa.after = push
+    with pytest.raises(PushOvertaken, match="others changed the resources of `devices` 5 times in a row"):
+        store.difference("devices", texts("z"), None)
+    assert len(numbers) == (5 if read == "digests" else len(numbers))
+
+
+def test_a_generation_that_goes_meanwhile_is_no_bad_answer(opa, store):
+    def push():
+        opa.before = lambda _: None
+        store_on(opa).replace("devices", texts("x", "y"))
+
+    opa.before = Once("TEXT", 1, push)
+    assert list(store.difference("devices", texts("x"), None).removals) == [b'"y"']
+    looks = [request.fresh for request in opa.requests if request.method == "GET" and request.path[-1] == "state"]
+    assert looks[-2:] == [True, False]
+
+
+def test_resources_that_go_meanwhile_are_lost(opa, store):
+    opa.before = Once("TEXT", 1, opa.data.clear)
+    with pytest.raises(ResourcesLost):
+        store.difference("devices", texts("x"), None)
+
+
+@pytest.mark.parametrize("digests", [7, [], "x"])
+def test_digests_that_are_none_are_a_bad_answer(opa, store, digests):
+    current(opa)["digests"] = digests
+    with pytest.raises(BadAnswer, match="what OPA has as the digests of `devices` is no object"):
+        store.difference("devices", texts("a"), None)
+    del current(opa)["digests"]
+    with pytest.raises(BadAnswer):
+        store.difference("devices", texts("a"), None)
+
+
+def test_a_shard_that_is_none_is_a_bad_answer(opa, store):
+    shard, bucket = layout.place(b'"a"')
+    current(opa)["digests"][shard] = None
+    for broken in (7, {bucket: 7}, {bucket: {"a": 1, "b": []}, "x": []}):
+        current(opa)["resources"][shard] = broken
+        with pytest.raises(BadAnswer, match="no object of objects"):
+            store.difference("devices", texts("a", "b", "c", n=1), None)
+    del current(opa)["resources"][shard]
+    with pytest.raises(BadAnswer, match=f"OPA has no `{shard}` there"):
+        store.difference("devices", texts("a", "b", "c", n=1), None)
+
+
+def test_two_opas_are_told_apart():
+    opas = [MemoryOpa(), MemoryOpa()]
+    for one in opas:
+        store_on(one).replace("devices", texts("a"))
+    turns = iter(range(1_000))
+    store = store_on(Several(opas, lambda *_: next(turns) % 2))
+    with pytest.raises(SeveralStores):
+        store.difference("devices", texts("a"), None)
+    with pytest.raises(SeveralStores):
+        store.recount("devices")
+    with pytest.raises(SeveralStores):
+        list(store.resources("devices"))
+
+
+# --- recount
+
+
+def test_what_is_whole_has_no_findings(opa, store):
+    told = []
+    found = store.recount("devices", told=told.append)
+    assert found == Counted((), 3, document(opa)["state"]["current"]["revision"])
+    assert sum(told) == 3
+    assert len(told) == 256
+    assert set(told) >= {0, 1}
+    looks = [request.fresh for request in opa.requests if request.path[-1] == "state" and "devices" in request.path]
+    assert looks == [True, True, True]
+
+
+def test_nothing_is_counted_before_all_was_pushed(opa):
+    store = store_on(opa)
+    with pytest.raises(ResourcesLost, match="OPA has no pushed resources of `devices`"):
+        store.recount("devices")
+    opa.before = Once("PATCH", 1, fails(EngineUnreachable("gone")))
+    with pytest.raises(EngineUnreachable):
+        store.replace("devices", texts("a"))
+    with pytest.raises(ResourcesLost):
+        store.recount("devices")
+
+
+def findings(store):
+    return list(store.recount("devices").findings)
+
+
+def test_what_a_push_has_left_is_found(opa, store):
+    document(opa)["state"]["marks"]["m1"] = {"generation": "g1", "beats": 0}
+    assert findings(store) == ["a push that never ended has left the generation `g1`"]
+
+
+def test_another_number_is_found_and_looked_at_again(opa, store):
+    document(opa)["state"]["current"]["count"] = 1_234
+    opa.requests.clear()
+    assert findings(store) == ["there are 3 resources, and not 1,234 as is said"]
+    assert sum(request.path[-1] == "state" and request.path[1] == "devices" for request in opa.requests) == 2 + 8 + 1
+
+
+@pytest.mark.parametrize("part", ["digests", "postings", "large"])
+@pytest.mark.parametrize("value", [7, [], None])
+def test_what_has_not_the_form_is_found(opa, store, part, value):
+    current(opa)[part] = value
+    assert findings(store) == [f"what is stored has not the form of this layout: TypeError {part} is no object"]
+    document(opa)["state"]["current"]["count"] = 5
+    assert len(findings(store)) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "break_it"),
+    [
+        ("TypeError s00 is no object", lambda found: found["resources"].update(s00=7)),
+        ("AttributeError", lambda found: found["resources"]["s00"].update(b00=7)),
+        ("KeyError", lambda found: found["large"][layout.ALL].pop("size")),
+        ("IndexError", lambda found: found["large"][layout.ALL].update(firsts=[[""], []])),
+        (
+            "ValueError",
+            lambda found: found["large"][layout.ALL].update(firsts=[["", "b"]], pages=[["a"], ["b", "c"]], tops=None),
+        ),
+    ],
+)
+def test_what_is_broken_inside_is_found(opa, store, error, break_it):
+    break_it(current(opa))
+    if error == "ValueError":
+        current(opa)["large"][layout.ALL]["firsts"] = [["", "b"]]
+        assert "has a directory" in " ".join(findings(store))
+        return
+    (found,) = findings(store)
+    assert found.startswith(f"what is stored has not the form of this layout: {error}")
+
+
+def test_what_changes_meanwhile_must_be_counted_again(opa, store):
+    opa.after = Once("GET", 20, lambda: store_on(opa).change("devices", texts("x"), []))
+    with pytest.raises(ResourcesStale, match="`devices` changed while it was counted: count again"):
+        store.recount("devices")
+
+
+def test_a_finding_that_several_opas_have_made_is_told_so():
+    opas = [MemoryOpa(), MemoryOpa()]
+    store_on(opas[0]).replace("devices", texts("a"))
+    opas[1].data = parse(encode(opas[0].data))
+    document(opas[0])["state"]["current"]["count"] = 2
+    store_on(opas[1]).replace("devices", texts("b"))
+    document(opas[1])["state"]["store"] = document(opas[1])["state"]["current"]["store"] = "other"
+    looks = []
+
+    def turn(_, fresh):
+        looks.append(fresh)
+        return int(len(looks) > 265 and len(looks) % 2)
+
+    with pytest.raises(SeveralStores):
+        store_on(Several(opas, turn)).recount("devices")
