@@ -80,15 +80,13 @@ class Connection(HTTPConnection):
             OSError: The connection broke, or the deadline has passed.
             HTTPException: The answer is no HTTP.
         """
-        is_whole = self._send(head, body)
+        self._send(head, body)
         response = Response(self.sock, method=method)
         response.begin()
-        if not is_whole:
-            response.will_close = True
         return response
 
-    def _send(self, head: bytes, body: bytes | None) -> bool:
-        """Whether the peer took all of it: one that refuses a large body answers, and does not read the rest."""
+    def _send(self, head: bytes, body: bytes | None) -> None:
+        """Send what the peer takes: one that refuses a large body answers, and does not read the rest."""
         try:
             if body is None:
                 self.send(head)
@@ -100,8 +98,6 @@ class Connection(HTTPConnection):
         except (BrokenPipeError, ConnectionResetError):
             if self.sock is None:  # it was never connected
                 raise
-            return False
-        return True
 
 
 def _connected(host: str, port: int, end: float, turn: int | None) -> TimedSocket:
