@@ -108,7 +108,7 @@ GROUPS: Final = (
     Group(
         "http_settings",
         tuple(f"bridge/opa/{name}.py" for name in ("address", "settings", "version", "paths")),
-        ("tests/unit/test_opa_settings.py", "tests/integration/test_opa_faults.py"),
+        ("tests/unit/test_opa_settings.py",),
     ),
     Group(
         "aio",

@@ -219,7 +219,7 @@ def test_replies_are_values():
     values = (reply, policy, Health(ok=False, message="m"), Memory(1, None), CompileReply((), (1,)), Answer(200, b"x"))
     for value in values:
         assert pickle.loads(pickle.dumps(value)) == value
-        with pytest.raises(AttributeError):
+        with pytest.raises((AttributeError, TypeError)):
             value.other = 1
         name = type(value).__slots__[0]
         with pytest.raises(AttributeError):
