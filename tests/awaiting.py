@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -21,10 +22,14 @@ def awaited(test):
     @functools.wraps(test)
     def run(*args: object, **settings: object) -> None:
         async def alone() -> None:
+            complaints: list[dict[str, object]] = []
+            asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
             await test(*args, **settings)
             await asyncio.sleep(0)
             left = asyncio.all_tasks() - {asyncio.current_task()}
             assert not left
+            gc.collect()  # what was not closed complains when it goes
+            assert not complaints
 
         asyncio.run(alone())
 

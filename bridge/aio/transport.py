@@ -86,7 +86,7 @@ class AsyncTransport:
                 method,
                 URL(f"{self._settings.address}{target}", encoded=True),
                 data=body if body is None or len(body) <= _AT_ONCE else io.BytesIO(body),
-                headers={} if body is None else {"Content-Type": "application/json"},
+                headers={"Content-Type": "application/json"},
                 allow_redirects=False,
             )
             found = await self._read(response)

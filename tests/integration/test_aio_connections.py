@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
+from contextlib import suppress
 
 import pytest
 from awaiting import awaited, serving
-from fault_server import ANSWER, INPUT, TOKEN, Exchange, FaultServer, replying, sending
+from fault_server import ANSWER, INPUT, NONCE, TOKEN, Exchange, FaultServer, replying, sending
 from loopback_certificates import Authority
 
 from bridge import (
@@ -22,6 +23,7 @@ from bridge import (
     OpaClient,
 )
 from bridge.aio import AsyncOpaClient
+from bridge.opa.question import Question
 
 # --- the deadline
 
@@ -60,7 +62,7 @@ async def test_each_attempt_may_last_as_long_as_is_left_of_the_call(monkeypatch)
         monkeypatch.setattr("bridge.aio.transport.asyncio.timeout", limit)
         with pytest.raises(EngineUnreachable):
             await client.query(("x",), INPUT)
-    assert limits == pytest.approx([100, 70, 40], abs=0.01)
+    assert limits == pytest.approx([100.001, 70.001, 40.001], abs=1e-6)
 
 
 # --- connections
@@ -351,3 +353,216 @@ def test_unusable_settings(settings) -> None:
     for client in (AsyncOpaClient, OpaClient):
         with pytest.raises(InvalidSetting):
             client("http://127.0.0.1", **settings)
+
+
+# --- what is sent
+
+
+@awaited
+async def test_the_bytes_of_a_request() -> None:
+    with FaultServer(replying(ANSWER)) as server:
+        fields = {"Host": f"127.0.0.1:{server.port}", "Accept-Encoding": "identity", "User-Agent": "jwt-policy-bridge"}
+        async with AsyncOpaClient(f"{server.url}/team", token=TOKEN) as client:
+            await client.query(("x",), INPUT)
+        async with AsyncOpaClient(server.url) as client:
+            with pytest.raises(BadAnswer):
+                await client.query((), None, provenance=True)
+    secret = {"Authorization": f"Bearer {TOKEN}"}
+    fields["Content-Type"] = "application/json"
+    length = {"Content-Length": str(len(INPUT))}
+    assert [exchange.line for exchange in server.exchanges] == [
+        "POST /team/v1/data/x HTTP/1.1",
+        "POST /v1/data?provenance=true HTTP/1.1",
+    ]
+    for exchange, wanted in zip(server.exchanges, (fields | secret | length, fields), strict=True):
+        sent = dict(line.split(": ", 1) for line in exchange.head.decode().split("\r\n")[1:])
+        assert wanted.items() <= sent.items()
+        assert set(sent) - set(wanted) <= {"Accept", "Content-Length"}
+    assert [exchange.body for exchange in server.exchanges] == [INPUT, b""]
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 3_000_000])
+@awaited
+async def test_a_body_arrives_whole(size) -> None:
+    async with serving(replying(ANSWER), deadline=60.0) as (server, client):
+        assert (await client.query(("x",), b"x" * size)).result is True
+        assert server.exchanges[0].body == b"x" * size
+        assert b"Content-Length: %d" % size in server.exchanges[0].head
+
+
+@awaited
+async def test_redirects_are_not_followed() -> None:
+    with FaultServer(replying(ANSWER)) as other:
+        async with serving(replying(ANSWER, "307 Temporary Redirect", f"Location: {other.url}/x")) as (_, client):
+            with pytest.raises(BadAnswer, match="status 307"):
+                await client.query(("x",), INPUT)
+        assert other.connections == 0
+
+
+@awaited
+async def test_compressed_answers_are_not_read_as_such() -> None:
+    async with serving(replying(ANSWER, "200 OK", "Content-Encoding: gzip")) as (_, client):
+        assert (await client.query(("x",), INPUT)).result is True
+
+
+@awaited
+async def test_each_attempt_asks_with_a_nonce_of_its_own() -> None:
+    def answer(exchange: Exchange) -> None:
+        exchange.close() if exchange.number < 2 else exchange.reply(b'{"result":"%b"}' % NONCE.encode())
+
+    async with serving(answer) as (server, client):
+        reply = await client.query(("x",), Question(b"{}"))
+    nonces = [exchange.nonce for exchange in server.exchanges]
+    assert len(set(nonces)) == 3
+    assert reply.nonce == reply.result == nonces[2]
+
+
+@awaited
+async def test_after_an_answer_without_the_nonce_the_connection_is_not_used_again() -> None:
+    bodies = [NONCE.encode(), b"another", NONCE.encode(), NONCE.encode()]
+
+    def answer(exchange: Exchange) -> None:
+        exchange.reply(b'{"result":"%b"}' % bodies[exchange.number])
+
+    async with serving(answer) as (server, client):
+        counts = []
+        for _ in bodies:
+            await client.query(("x",), Question(b"{}"))
+            counts.append(server.connections)
+        assert counts == [1, 1, 2, 2]
+
+
+# --- how long, how often, how many
+
+
+@awaited
+async def test_the_pauses_between_attempts(monkeypatch) -> None:
+    pauses, sleep = [], asyncio.sleep
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        await sleep(0)
+
+    async with serving(lambda exchange: exchange.close()) as (server, client):
+        monkeypatch.setattr("bridge.aio.transport.asyncio.sleep", pause)
+        with pytest.raises(EngineUnreachable, match="closed before the answer"):
+            await client.query(("x",), INPUT)
+        monkeypatch.undo()
+        assert pauses == [0.0, 0.1]
+        assert len(server.exchanges) == 3
+        with pytest.raises(EngineUnreachable):
+            await client._transport.call("POST", "/v1/data/x", b"1", seconds=60.0, is_read=False)
+        assert len(server.exchanges) == 4, "a write is not repeated"
+
+
+@awaited
+async def test_a_deadline_that_passes() -> None:
+    async with serving(lambda exchange: exchange.over.wait()) as (server, client):
+        with pytest.raises(DeadlineExceeded, match=r"^`POST /v1/data/x` at http://127.*: no whole answer within 0.1 s"):
+            await client.query(("x",), INPUT, deadline=0.1)
+        assert len(server.exchanges) <= 1
+
+
+@awaited
+async def test_connections_are_kept_up_to_64() -> None:
+    together = threading.Barrier(66)
+
+    def answer(exchange: Exchange) -> None:
+        together.wait(60)
+        exchange.reply(ANSWER)
+
+    async with serving(answer, deadline=60.0) as (server, client):
+        await asyncio.gather(*(client.query(("x",), INPUT) for _ in range(66)))
+        assert server.connections == 66
+        assert len(client._transport._idle) == 64
+        await client.close()
+        assert not client._transport._idle
+
+
+@awaited
+async def test_an_idle_connection_is_kept_for_an_hour(monkeypatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("aiohttp.connector.monotonic", lambda: now)
+    async with serving(replying(ANSWER)) as (server, client):
+        for idle, connections in ((0, 1), (3_600, 1), (3_600.5, 2)):
+            now += idle
+            await client.query(("x",), INPUT)
+            assert server.connections == connections
+
+
+@awaited
+async def test_nothing_but_the_deadline_bounds_a_call() -> None:
+    async with serving(replying(ANSWER)) as (_, client):
+        await client.query(("x",), INPUT)
+        [carrier] = client._transport._idle
+        timeout = carrier.session.timeout
+        assert (timeout.total, timeout.connect, timeout.sock_connect, timeout.sock_read) == (None, None, None, None)
+
+
+@awaited
+async def test_a_client_that_is_closed_meanwhile_keeps_no_connection() -> None:
+    asked, closed = threading.Event(), threading.Event()
+
+    def answer(exchange: Exchange) -> None:
+        asked.set()
+        closed.wait(60)
+        exchange.reply(ANSWER)
+
+    async with serving(answer, deadline=60.0) as (server, client):
+        task = asyncio.create_task(client.query(("x",), INPUT))
+        await asyncio.to_thread(asked.wait, 60)
+        await client.close()
+        closed.set()
+        assert (await task).result is True
+        assert not client._transport._idle
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize("ends", ["cancelled", "late", "too large", "closed"])
+@awaited
+async def test_the_server_sees_the_end_at_once(ends) -> None:
+    asked, ended = threading.Event(), threading.Event()
+
+    def answer(exchange: Exchange) -> None:
+        asked.set()
+        if ends == "too large":
+            exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        if ends == "closed":
+            exchange.reply(ANSWER)
+        else:
+            while exchange.connection.recv(1):
+                pass
+            ended.set()
+
+    async with serving(answer, deadline=60.0, max_answer=100) as (server, client):
+        forget = server._forget
+        server._forget = lambda connection: (forget(connection), ended.set())
+        task = asyncio.create_task(client.query(("x",), INPUT, deadline=0.1 if ends == "late" else None))
+        if ends == "cancelled":
+            await asyncio.to_thread(asked.wait, 60)
+            task.cancel()
+        with suppress(asyncio.CancelledError, EngineFault):
+            await task
+        if ends == "closed":
+            await client.close()
+        assert await asyncio.to_thread(ended.wait, 60) or ends == "late"
+
+
+def test_what_a_client_is_made_with() -> None:
+    client = AsyncOpaClient("http://OPA.example/x", deadline=7)
+    assert (repr(client), client.url, client.deadline) == (
+        "AsyncOpaClient('http://opa.example:80/x')",
+        "http://opa.example:80/x",
+        7.0,
+    )
+    with client.waiting() as waiting:
+        assert (waiting.url, waiting.deadline) == (client.url, 7.0)
+
+
+@pytest.mark.parametrize(("deadline", "body"), [(0, INPUT), (-1, INPUT), (None, "text"), (None, {})])
+@awaited
+async def test_misuse(deadline, body) -> None:
+    async with serving(replying(ANSWER)) as (server, client):
+        with pytest.raises(Misuse):
+            await client.query(("x",), body, deadline=deadline)
+        assert server.connections == 0
