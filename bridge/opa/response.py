@@ -35,10 +35,10 @@ class Response(HTTPResponse):
             HTTPException: It is no head of HTTP/1.
             OSError: The connection broke, or the deadline has passed.
         """
-        status, minor = self._status()
+        status, is_1_0 = self._status()
         fields = self._fields()
         while status == HTTPStatus.CONTINUE:
-            status, minor = self._status()
+            status, is_1_0 = self._status()
             fields = self._fields()
         self.status = status
         coding = fields.get(b"transfer-encoding")
@@ -53,7 +53,7 @@ class Response(HTTPResponse):
         if status < HTTPStatus.OK or status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
             self.chunked, self.length = False, 0
         self.will_close = (
-            minor == 0
+            is_1_0
             or b"close" in fields.get(b"connection", b"").lower()
             or not (self.chunked or self.length is not None)
         )
@@ -78,11 +78,12 @@ class Response(HTTPResponse):
             raise IncompleteRead(b"")
         return b"".join(pieces)
 
-    def _status(self) -> tuple[int, int]:
+    def _status(self) -> tuple[int, bool]:
+        """The status, and whether it is of HTTP/1.0."""
         line = self.fp.readline(_LONGEST_LINE)
         match = _STATUS.fullmatch(line)
         if match is not None:
-            return int(match[2]), int(match[1])
+            return int(match[2]), match[1] == b"0"
         if not line:
             raise RemoteDisconnected("nothing came")
         raise _why_not(line) if _HTTP.startswith(line[: len(_HTTP)]) else BadStatusLine("no status line")

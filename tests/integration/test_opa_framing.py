@@ -100,16 +100,19 @@ def test_what_is_cut_off_and_cannot_become_a_status_line(start) -> None:
 def test_a_status_that_opa_does_not_answer(status) -> None:
     with (
         serving(sending(b"HTTP/1.1 " + status + b" OK\r\n" + LENGTH + b"\r\n" + ANSWER)) as (_, client),
-        pytest.raises(BadAnswer, match=f"status {status.decode()}"),
+        pytest.raises(BadAnswer, match=f"status {status.decode()}, which"),
     ):
         client.query(("x",), INPUT)
 
 
 @pytest.mark.parametrize("status", [400, 404, 599, 999])
 def test_a_status_from_400_on_is_a_refusal(status) -> None:
-    with serving(replying(ANSWER, f"{status} No")) as (_, client), pytest.raises(OpaRefused) as caught:
+    with (
+        serving(replying(b'{"code":"no"}', f"{status} No")) as (_, client),
+        pytest.raises(OpaRefused) as caught,
+    ):
         client.query(("x",), INPUT)
-    assert caught.value.status == status
+    assert (caught.value.status, caught.value.opa_code) == (status, "no")
 
 
 def test_an_answer_of_http_1_0_ends_its_connection() -> None:
@@ -138,6 +141,13 @@ def test_a_status_without_a_body_has_none_whatever_its_head_says(status, framing
         pytest.raises(BadAnswer, match=f"status {status[:3]}"),
     ):
         client.query(("x",), INPUT, deadline=60.0)
+
+
+def test_nothing_at_all() -> None:
+    with serving(sending(b"")) as (server, client):
+        with pytest.raises(EngineUnreachable, match="closed before the answer"):
+            client.query(("x",), INPUT)
+        assert len(server.exchanges) == 3
 
 
 # --- header fields
@@ -297,6 +307,28 @@ def test_an_answer_of_the_size_that_is_accepted_and_one_beyond_it(framing) -> No
             with pytest.raises(BadAnswer, match="larger than 1999 bytes"):
                 client.query(("x",), INPUT)
             assert len(server.exchanges) == server.connections == number
+
+
+def test_a_length_beyond_what_is_accepted_is_enough() -> None:
+    with serving(sending(OK + b"Content-Length: 2001\r\n\r\n"), max_answer=2_000) as (server, client):
+        with pytest.raises(BadAnswer, match="larger than 2000 bytes"):
+            client.query(("x",), INPUT)
+        assert len(server.exchanges) == 1
+
+
+@pytest.mark.parametrize("framing", [b"\r\n", CHUNKED + b"\r\nfffffff\r\n"])
+def test_no_more_is_read_than_is_accepted(framing) -> None:
+    """It has no end: whoever read on would wait."""
+
+    def answer(exchange: Exchange) -> None:
+        exchange.send(OK + framing + b" " * 4_000_000)
+        exchange.over.wait()
+
+    with (
+        serving(answer, max_answer=1_000_000, deadline=3.0) as (_, client),
+        pytest.raises(BadAnswer, match="larger than 1000000 bytes"),
+    ):
+        client.query(("x",), INPUT)
 
 
 def test_an_empty_answer_is_no_answer_of_opa() -> None:
