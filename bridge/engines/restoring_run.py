@@ -15,7 +15,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from bridge.decision import Request
-from bridge.engines.inventory import take
 from bridge.engines.restoring_sources import SourceFailed, collected
 from bridge.errors import (
     EngineFault,
@@ -135,8 +134,7 @@ class Run:
                 if tried == tries:
                     break
                 self._pause(tried)
-                if are_rules_missing and not tried and take(engine.opa, engine.rule_set).modules:
-                    # Some of the modules, but not the one with the fingerprint: somebody installs them just now.
+                if are_rules_missing and not tried and engine.is_being_installed():
                     self.limits.pause(_INSTALL_ELSEWHERE)
                     are_rules_missing, types = _missing(engine, sources)
                 self._bring(engine, {type_: sources[type_] for type_ in types}, patience, rules=are_rules_missing)

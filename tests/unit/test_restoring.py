@@ -67,7 +67,8 @@ class Engine:
         self._devices_missing = False
         self.run = Run(limits())
         self.seen = []
-        self.store = SimpleNamespace(look=self._look, restore=self._restore)
+        self.is_being_installed = lambda: False
+        self.store = SimpleNamespace(look=self._look, restore=self._restore, require_one=lambda: None)
 
     def decide(self, _):
         self.seen.append(self.run.state)
@@ -107,6 +108,32 @@ class Engine:
 
 L, I, P, C = State.LOOKING, State.INSTALLING, State.PUSHING, State.COLLECTING  # noqa: E741
 WELL, RULES, DEVICES, BOTH = (False, False), (True, False), (False, True), (True, True)
+
+
+def test_rules_that_somebody_else_installs_just_now_are_waited_for(no_pauses):
+    engine = Engine(RULES, WELL, WELL)
+    engine.is_being_installed = lambda: True
+    assert engine.bring_back() == [L, L, L]
+    assert no_pauses == [1.0]
+
+
+def test_rules_whose_install_was_broken_off_are_installed(no_pauses):
+    engine = Engine(RULES, RULES, RULES, WELL)
+    engine.is_being_installed = lambda: True
+    assert engine.bring_back() == [L, L, I, L, I, L]
+    assert no_pauses[0] == 1.0
+    assert len(no_pauses) == 2
+
+
+def test_what_is_back_on_one_of_several_opas_is_not_back():
+    engine = Engine(WELL)
+
+    def refuse():
+        raise SeveralStores("two")
+
+    engine.store.require_one = refuse
+    with pytest.raises(SeveralStores):
+        engine.bring_back()
 
 
 @pytest.mark.parametrize(
