@@ -105,7 +105,7 @@ def test_a_status_that_opa_does_not_answer(status) -> None:
         client.query(("x",), INPUT)
 
 
-@pytest.mark.parametrize("status", [400, 404, 599, 999])
+@pytest.mark.parametrize("status", [400, 404, 451, 599, 999])
 def test_a_status_from_400_on_is_a_refusal(status) -> None:
     with (
         serving(replying(b'{"code":"no"}', f"{status} No")) as (_, client),

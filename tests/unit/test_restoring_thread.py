@@ -269,6 +269,14 @@ def test_failed_runs_are_followed_by_longer_and_longer_rests():
     assert made.rests_for == pytest.approx(0.1), "the last failure is long ago"
 
 
+def test_the_first_run_and_its_rest_whatever_the_clock_says():
+    made = restoration(failing())
+    made.clock.now = 0.0
+    assert (made.state, made.rests_for) == (State.IDLE, 0.0)
+    ended(made.wanted(0))
+    assert made.rests_for == pytest.approx(0.1)
+
+
 def test_a_rest_does_not_hold_up_who_asks_to_restore():
     made = restoration(failing())
     first = ended(made.wanted(0))
