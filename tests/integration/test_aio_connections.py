@@ -6,6 +6,7 @@ import asyncio
 import ssl
 import threading
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import pytest
 from awaiting import awaited, serving
@@ -24,6 +25,9 @@ from bridge import (
 )
 from bridge.aio import AsyncOpaClient
 from bridge.opa.question import Question
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # --- the deadline
 
@@ -463,6 +467,14 @@ async def test_a_deadline_that_passes() -> None:
         assert len(server.exchanges) <= 1
 
 
+@pytest.fixture
+def small_threads() -> Iterator[None]:
+    before = threading.stack_size(1 << 18)
+    yield
+    threading.stack_size(before)
+
+
+@pytest.mark.usefixtures("small_threads")
 @awaited
 async def test_connections_are_kept_up_to_64() -> None:
     together = threading.Barrier(66)

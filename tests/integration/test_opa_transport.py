@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 from fault_server import ANSWER, INPUT, NONCE, TOKEN, Exchange, FaultServer, replying, serving
@@ -20,6 +21,10 @@ from bridge.opa.lookup import addresses
 from bridge.opa.question import Question
 
 SAFETY = 60.0
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Clock:
@@ -219,6 +224,14 @@ def test_a_certificate_that_is_refused_ends_the_connection(tls, tmp_path) -> Non
         assert server.connections == 1, "another attempt would end in the same way"
 
 
+@pytest.fixture
+def small_threads() -> Iterator[None]:
+    before = threading.stack_size(1 << 18)
+    yield
+    threading.stack_size(before)
+
+
+@pytest.mark.usefixtures("small_threads")
 def test_no_more_connections_are_kept_than_64() -> None:
     together = threading.Barrier(66)
 

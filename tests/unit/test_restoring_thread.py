@@ -148,10 +148,11 @@ def test_what_a_run_is_given():
         assert (type_, given, limits.seconds, seen) == ("devices", patience, timeout, [tries])
         [client] = engine.clients
         assert isinstance(client, LimitedClient)
+        assert client.url == "http://127.0.0.1:1"
         assert limits.clock is made.clock
         made.clock.now += 86_401
         with pytest.raises(EngineFault, match=r"^the restoration did not end within .*: raise `restore_timeout`$"):
-            limits.within(1.0)
+            client.get_data(("x",))
 
 
 @pytest.mark.parametrize(
