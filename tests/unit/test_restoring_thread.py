@@ -562,6 +562,17 @@ def test_a_forked_child_begins_anew(is_closed):
     assert made.last is run
 
 
+def test_what_a_fork_renews():
+    """In the process itself, for what a child calls is not seen from here."""
+    made, closed = restoration(failing()), restoration()
+    run = ended(made.begun())
+    closed.close()
+    restoring._renew()
+    assert (made.last, made.ended, made.state, made.rests_for) == (None, 0, State.IDLE, 0.0)
+    assert (closed.state, closed.wanted(None)) == (State.CLOSED, None)
+    assert ended(made.begun()) is not run
+
+
 def test_a_restoration_that_nobody_has_is_forgotten():
     made = restoration()
     assert made in restoring._ALL
