@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from bridge.decision import Request
 from bridge.engines.dialogue import OPA_BATCH_BYTES, OPA_NAME, Dialogue
 from bridge.engines.installation import Installation
+from bridge.engines.inventory import modules_of
 from bridge.engines.restoring import PATIENCE, RESTORE_TIMEOUT, RESTORE_TRIES, Restoration
 from bridge.engines.restoring_wait import Wait
 from bridge.errors import Misuse, ResourcesLost, RulesNotInstalled
@@ -158,6 +159,14 @@ class OpaEngine(ProcessBound):
         """
         self._store.require_one()
         self._installation.install(self._check_answers, replace=replace)
+
+    def is_being_installed(self) -> bool:
+        """Whether OPA has some of the rules' modules: where they do not answer, somebody installs them just now.
+
+        Raises:
+            EngineFault: OPA cannot be reached, or refuses.
+        """
+        return bool(modules_of(self.opa.list_policies(), self.rule_set))
 
     def restore(self) -> None:
         """Bring back the rules and the resources that OPA has lost; where they are back already, do nothing.

@@ -242,6 +242,10 @@ def test_chunks() -> None:
         pieces((b"f\r\n", 15)) + b"0\r\n\r\n",
         pieces((b"F\n", 15)) + b"0\n\n",
         pieces((b"5\r\n", 5), (b"000000000000009\r\n", 9), (b"1 \r\n", 1)) + b"00000 \t ;x\r\n\r\n",
+        *(
+            pieces((b"%x\r\n" % size, size), (b"%X\r\n" % (15 - size), 15 - size)) + b"0\r\n\r\n"
+            for size in range(1, 15)
+        ),
         pieces((b"a\t \r\n", 10), (b"5;\r\n", 5)) + b"0\r\n\r\n",
         pieces((b"A;n=r; \xff\n", 10), (b"5 ; in other order\r\n", 5)) + b"0\r\nTrailer: x\r\nOther: y\r\n\r\n",
         OK + b"TRANSFER-ENCODING: Chunked\r\n\r\nf\r\n" + ANSWER + b"\r\n0\r\n\r\n",

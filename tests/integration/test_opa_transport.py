@@ -337,14 +337,16 @@ def test_no_operation_begins_at_the_deadline(clock) -> None:
 # --- where a host is
 
 
-def test_addresses_of_the_host_take_turns_for_fresh_connections(monkeypatch) -> None:
+@pytest.mark.parametrize("rotates", [False, True])
+def test_addresses_of_the_host_take_turns_for_fresh_connections(monkeypatch, rotates) -> None:
     family = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
     with FaultServer(replying(ANSWER)) as one, FaultServer(replying(ANSWER)) as other, OpaClient(one.url) as client:
         by_port = sorted((one, other), key=lambda server: server.port)
         found = [(*family, ("127.0.0.1", server.port)) for server in (one, other)]
 
         def rotating(*_: object, **__: object) -> list[object]:
-            found.reverse()  # as name services do; that alone would bring each one to the same server
+            if rotates:  # as name services do; with turns of our own beside it, each call would go to the same server
+                found.reverse()
             return list(found)
 
         monkeypatch.setattr(socket, "getaddrinfo", rotating)

@@ -620,6 +620,7 @@ def test_each_who_waits_is_told_once():
     run.end(EngineUnreachable("first"))
     run.end(EngineUnreachable("again"))
     assert told == [1]
+    assert run.call_at_end(told.clear) is False
 
 
 def test_what_a_question_says_of_a_run():
@@ -672,6 +673,24 @@ def test_a_question_after_a_longer_rest():
         ended(made.begun())
     with pytest.raises(ResourcesLost, match=r"could not be brought back: .* no; a question 0\.8 s from now begins"):
         Wait(made, 5.0).waits_for(LOST)
+
+
+def test_a_fault_in_each_look_ends_a_run_after_its_tries(monkeypatch):
+    monkeypatch.setattr(Limits, "pause", lambda *_: None)
+    fault, looks = EngineUnreachable("down"), []
+
+    class Down(Engine):
+        def decide(self, _):
+            looks.append(1)
+            raise fault
+
+    run = Run(Limits(300.0, name="r", setting="s", clock=Clock()))
+    with pytest.raises(EngineUnreachable) as caught:
+        run.bring_back(Down(), {}, tries=2, patience=30.0)
+    assert caught.value is fault
+    assert len(looks) == 3
+    assert run.failure is not fault, "whose traceback holds the resources"
+    assert (type(run.failure), str(run.failure), run.failure.__traceback__) == (EngineUnreachable, "down", None)
 
 
 def test_the_pauses_of_a_run_grow_and_differ(monkeypatch):
