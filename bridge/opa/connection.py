@@ -73,7 +73,7 @@ class Connection(HTTPConnection):
         is_decrypted = self._tls is not None and self.sock.pending() > 0  # type: ignore[union-attr] # a TLS one
         return not is_decrypted and not _is_readable(self.sock)
 
-    def ask(self, method: str, head: bytes, body: bytes | None) -> Response:
+    def ask(self, head: bytes, body: bytes | None) -> Response:
         """Send a request, and give its answer, of which the head has been read.
 
         Raises:
@@ -81,7 +81,7 @@ class Connection(HTTPConnection):
             HTTPException: The answer is no HTTP.
         """
         self._send(head, body)
-        response = Response(self.sock, method=method)
+        response = Response(self.sock)
         response.begin()
         return response
 

@@ -273,6 +273,27 @@ def test_the_connection_that_was_used_last_is_used_first() -> None:
         assert ports[2:] == [last] * 3
 
 
+def test_a_fresh_connection_is_none_of_those_that_are_idle() -> None:
+    together = threading.Barrier(2)
+
+    def answer(exchange: Exchange) -> None:
+        if exchange.number < 2:
+            together.wait(SAFETY)
+        exchange.reply(ANSWER)
+
+    with serving(answer, deadline=SAFETY) as (server, client):
+        threads = [threading.Thread(target=client.query, args=(("x",), INPUT)) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert server.connections == 2
+        for number in (3, 4):
+            assert client.query(("x",), INPUT, fresh=True).result is True
+            assert server.connections == number
+        assert len(client._transport._owned[1]) == 2, "each takes the place of one"
+
+
 # --- repetitions and time
 
 

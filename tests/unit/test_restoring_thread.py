@@ -57,10 +57,11 @@ class Engine:
         self.clients.append(client)
         return self
 
-    def decide(self, _):
-        pass
+    def decide(self, requests):
+        assert [(request.claims, request.type) for request in requests] == [(None, None)]
 
-    def look(self, _):
+    def look(self, type_):
+        assert type_ == "devices"
         return SimpleNamespace(current="g1" if self.has_devices else None)
 
     def restore(self, type_, collect, *, patience, limits):
@@ -144,7 +145,8 @@ def test_what_a_run_is_given():
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Run, "bring_back", bring_back)
             made.run()
-        [(type_, _, given, limits)] = engine.brought
+        [(type_, resources, given, limits)] = engine.brought
+        assert list(resources) == [b'"d1"']
         assert (type_, given, limits.seconds, seen) == ("devices", patience, timeout, [tries])
         [client] = engine.clients
         assert isinstance(client, LimitedClient)
@@ -691,6 +693,19 @@ def test_a_fault_in_each_look_ends_a_run_after_its_tries(monkeypatch):
     assert len(looks) == 3
     assert run.failure is not fault, "whose traceback holds the resources"
     assert (type(run.failure), str(run.failure), run.failure.__traceback__) == (EngineUnreachable, "down", None)
+
+
+def test_a_run_whose_time_is_over_before_anything_went_wrong():
+    clock = Clock()
+
+    class Slow(Engine):
+        def decide(self, _):
+            clock.now += 301
+            raise EngineUnreachable("down")
+
+    run = Run(Limits(300.0, name="r", setting="s", clock=clock))
+    with pytest.raises(DeadlineExceeded, match=r"^r did not end within 300 s: raise `s`$"):
+        run.bring_back(Slow(), {}, tries=2, patience=30.0)
 
 
 def test_the_pauses_of_a_run_grow_and_differ(monkeypatch):
