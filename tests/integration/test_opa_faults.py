@@ -678,6 +678,18 @@ def test_after_the_204_of_a_patch_a_connection_serves_a_read(first, then, connec
         assert server.connections == connections
 
 
+@pytest.mark.parametrize(("status", "connections"), [("200 OK", 1), ("500 Internal Server Error", 2)])
+def test_after_another_answer_to_a_patch_it_is_as_after_any_other(status, connections) -> None:
+    with serving(lambda exchange: exchange.reply(ANSWER, status if exchange.number == 0 else "200 OK")) as (
+        server,
+        client,
+    ):
+        with suppress(OpaRefused):
+            patch(client)
+        put(client)
+        assert server.connections == connections
+
+
 def test_patches_and_reads_in_turn_share_a_connection() -> None:
     with serving(lambda exchange: exchange.reply(*((ANSWER,) if exchange.number % 2 else (b"", "204 No Content")))) as (
         server,

@@ -31,6 +31,7 @@ from bridge.errors import (
     RulesNotInstalled,
 )
 from bridge.opa.limited import LimitedClient, Limits
+from bridge.resources import collect
 
 SAFETY = 60
 LOST = ResourcesLost("nothing there")
@@ -186,8 +187,13 @@ def test_sources_are_kept_as_they_were():
 
 def test_what_a_source_gives():
     assert list(collected("devices", lambda: [{"id": "d1"}, {"id": "d2"}])) == [b'"d1"', b'"d2"']
-    with pytest.raises(SourceFailed, match=r"of `devices`, and 2 of 3 in their source are refused: .*") as caught:
-        collected("devices", lambda: [{"id": ""}, {"id": "d1"}, {"id": 7}])
+    given = [{"id": ""}, {"id": "d1"}, {"id": 7}]
+    with pytest.raises(SourceFailed) as caught:
+        collected("devices", lambda: given)
+    assert str(caught.value) == (
+        "OPA lost the resources of `devices`, and 2 of 3 in their source are refused: "
+        f"{collect(lambda: given).refusals[0]}"
+    )
     assert caught.value.__cause__ is None
 
 
@@ -663,6 +669,48 @@ def test_what_a_question_says_of_a_run():
             late.waits_for(LOST)
 
 
+def test_a_question_is_asked_again_only_after_the_run_and_before_its_deadline():
+    clock = Clock()
+    source = Blocking()
+    made = restoration(source, clock=clock)
+    question = Wait(made, 5.0)
+    run, _ = question.waits_for(LOST)
+    with pytest.raises(ResourcesLost, match="it is being brought back"):
+        question.again(LOST)
+    source.may.set()
+    ended(run)
+    assert question.again(LOST) == 5.0
+    for late in (5.0, 0.5):
+        clock.now += late
+        with pytest.raises(ResourcesLost, match=r"; a question 0\.1 s from now begins another try$"):
+            question.again(LOST)
+
+
+def test_a_question_tells_of_the_run_that_it_waited_for():
+    clock = Clock()
+    errors = [OSError("first"), OSError("second")]
+    made = restoration(lambda: (_ for _ in ()).throw(errors.pop(0)), clock=clock)
+    question = Wait(made, 5.0)
+    ended(question.waits_for(LOST)[0])
+    clock.now += 1
+    ended(made.begun())
+    clock.now += 1
+    assert "source failed: first; " in str(question.still(LOST))
+    assert made.rests_for == 0.0, "that it did not help is known"
+    with pytest.raises(ResourcesLost, match="source failed: second; "):
+        Wait(made, 5.0).again(LOST)
+
+
+def test_what_a_source_is_told_that_asks():
+    source = Blocking()
+    made = restoration(source)
+    source.then = lambda: Wait(made, 5.0).waits_for(LOST)
+    source.may.set()
+    ended(made.begun())
+    assert type(source.outcome) is ResourcesLost
+    assert str(source.outcome) == "nothing there; a source must not ask the bridge that it is a source of"
+
+
 def test_a_question_that_never_waited_is_not_asked_again():
     made = restoration()
     with pytest.raises(ResourcesLost, match="nothing brings it back"):
@@ -693,6 +741,23 @@ def test_a_fault_in_each_look_ends_a_run_after_its_tries(monkeypatch):
     assert len(looks) == 3
     assert run.failure is not fault, "whose traceback holds the resources"
     assert (type(run.failure), str(run.failure), run.failure.__traceback__) == (EngineUnreachable, "down", None)
+
+
+@pytest.mark.parametrize("fault", [None, EngineUnreachable("down")])
+def test_what_is_said_of_what_is_lost_again_and_again(monkeypatch, fault):
+    monkeypatch.setattr(Limits, "pause", lambda *_: None)
+
+    class Forgetful(Engine):
+        def restore(self, *_, **__):
+            if fault is not None:
+                raise fault
+
+    run = Run(Limits(300.0, name="r", setting="s", clock=Clock()))
+    with pytest.raises(EngineFault) as caught:
+        run.bring_back(Forgetful(), {"devices": list}, tries=2, patience=30.0)
+    assert type(caught.value) is ResourcesLost
+    text = "OPA has lost the resources of `devices` again, 2 times in a row: see why it restarts, or who removes them"
+    assert str(caught.value) == text + ("" if fault is None else "; the last fault was: down")
 
 
 def test_a_run_whose_time_is_over_before_anything_went_wrong():
