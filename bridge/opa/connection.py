@@ -31,11 +31,12 @@ class Connection(HTTPConnection):
         is_for_reads: No write may come next.
     """
 
+    end: float
+
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None, *, turn: int | None = None) -> None:
         super().__init__(host, port)
         self._tls = tls
         self._turn = turn
-        self.end = 0.0
         self.is_for_reads = False
 
     def __del__(self) -> None:
