@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import select
 import socket
@@ -190,12 +191,13 @@ def test_a_connection_on_which_nothing_came_is_used_without_poll_too(monkeypatch
         assert server.connections == 1
 
 
-def test_what_came_unasked_and_is_decrypted_already_ends_the_connection(tls, authority) -> None:
+@pytest.mark.parametrize("size", [io.DEFAULT_BUFFER_SIZE + 1, 16_000])
+def test_what_came_unasked_and_is_decrypted_already_ends_the_connection(tls, authority, size) -> None:
     """In one record with the answer: the socket itself has nothing more to read."""
     unasked = b"HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n" + b'{"result":false}'
 
     def answer(exchange: Exchange) -> None:
-        exchange.send((b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n" + ANSWER + unasked * 500)[:16_000])
+        exchange.send((b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n" + ANSWER + unasked * 500)[:size])
 
     with FaultServer(answer, tls) as server, OpaClient(server.url, ca=authority.file, deadline=SAFETY) as client:
         for number in range(1, 4):

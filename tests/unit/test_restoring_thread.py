@@ -686,6 +686,15 @@ def test_a_question_is_asked_again_only_after_the_run_and_before_its_deadline():
             question.again(LOST)
 
 
+def test_a_question_after_a_failed_run_begins_no_rest_of_its_own():
+    made = restoration(failing())
+    question = Wait(made, 5.0)
+    ended(question.waits_for(LOST)[0])
+    made.clock.now += 1
+    question.still(LOST)
+    assert made.rests_for == 0.0
+
+
 def test_a_question_tells_of_the_run_that_it_waited_for():
     clock = Clock()
     errors = [OSError("first"), OSError("second")]
