@@ -93,7 +93,8 @@ def test_a_body_arrives_whole(size) -> None:
         assert server.exchanges[0].body == body
 
 
-def test_a_server_that_does_not_read_a_large_body_may_still_say_why() -> None:
+@pytest.mark.parametrize("breaks", [BrokenPipeError, ConnectionResetError])
+def test_a_server_that_does_not_read_a_large_body_may_still_say_why(breaks) -> None:
     def answer(connection: socket.socket) -> None:
         while b"\r\n\r\n" not in connection.recv(65_536):
             pass
@@ -121,7 +122,7 @@ def test_a_server_that_does_not_read_a_large_body_may_still_say_why() -> None:
 
                 def send_head_alone(data: bytes) -> None:
                     send(data[:1_000])
-                    raise BrokenPipeError
+                    raise breaks
 
                 connection.send = send_head_alone
                 return connection
@@ -132,6 +133,16 @@ def test_a_server_that_does_not_read_a_large_body_may_still_say_why() -> None:
         done.set()
         thread.join()
     assert (caught.value.status, caught.value.opa_code) == (413, "too_large")
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError, ConnectionResetError])
+def test_a_connection_that_cannot_be_made_answers_nothing(monkeypatch, error) -> None:
+    def refuse(*_: object) -> None:
+        raise error(104, "Reset at once")
+
+    monkeypatch.setattr(TimedSocket, "connect_within", refuse)
+    with OpaClient("http://127.0.0.1:1") as client, pytest.raises(EngineUnreachable, match="reset at once"):
+        client.put_data(("x",), b"1")
 
 
 def test_packets_are_not_held_back() -> None:
