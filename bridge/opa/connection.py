@@ -117,9 +117,6 @@ def _connected(host: str, port: int, end: float, turn: int | None) -> TimedSocke
         except OSError as error:
             sock.close()
             failure = error
-        except BaseException:
-            sock.close()
-            raise
         else:
             return sock
     raise failure

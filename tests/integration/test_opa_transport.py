@@ -420,6 +420,19 @@ def test_an_address_that_refuses_is_followed_by_the_next(monkeypatch) -> None:
             assert server.connections == 1
 
 
+def test_an_address_whose_turn_it_is_and_that_refuses_is_followed_by_the_first(monkeypatch) -> None:
+    with FaultServer(replying(ANSWER)) as server:
+        found = [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", where)
+            for where in (("127.0.0.1", server.port), ("127.0.0.2", 1))
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: list(found))
+        with OpaClient("http://opa.example:1", deadline=SAFETY) as client:
+            for number in range(1, 5):
+                assert client.query(("x",), INPUT, fresh=True).result is True
+                assert server.connections == len(server.exchanges) == number
+
+
 def test_each_address_gets_its_share_of_the_time(clock, monkeypatch) -> None:
     shares: list[float] = []
 
@@ -431,9 +444,12 @@ def test_each_address_gets_its_share_of_the_time(clock, monkeypatch) -> None:
     monkeypatch.setattr(TimedSocket, "connect_within", never)
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 1))] * 3
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: list(found))
-    with OpaClient("http://opa.example:1") as client, pytest.raises(DeadlineExceeded):
-        client.query(("x",), INPUT, deadline=30.0)
-    assert shares == [10.0, 10.0, 10.0]
+    with OpaClient("http://opa.example:1") as client:
+        for fresh in (False, True, True, True, True, True):
+            shares.clear()
+            with pytest.raises(DeadlineExceeded):
+                client.query(("x",), INPUT, deadline=30.0, fresh=fresh)
+            assert shares == [10.0, 10.0, 10.0]
 
 
 @pytest.mark.parametrize(
