@@ -195,11 +195,33 @@ def test_a_connection_on_which_something_came_unasked_is_not_used(monkeypatch, h
             assert server.connections == number
 
 
-def test_a_connection_on_which_nothing_came_is_used_without_poll_too(monkeypatch) -> None:
-    monkeypatch.delattr(select, "poll")
+@pytest.mark.parametrize("has_poll", [True, False])
+def test_nobody_waits_for_what_may_come_unasked(monkeypatch, has_poll) -> None:
+    """With `poll`, which knows file descriptors above 1,023, where there is one."""
+    waits: list[object] = []
+    poll, look = select.poll, select.select
+
+    class Poll:
+        def __init__(self) -> None:
+            self._poll = poll()
+            self.register = self._poll.register
+
+        def poll(self, milliseconds: float) -> object:
+            waits.append(milliseconds)
+            return self._poll.poll(milliseconds)
+
+    def selected(*args: object) -> object:
+        waits.append(args[3])
+        return look(*args)
+
+    monkeypatch.setattr(select, "poll", Poll)
+    if not has_poll:
+        monkeypatch.delattr(select, "poll")
+    monkeypatch.setattr(select, "select", None if has_poll else selected)
     with serving(replying(ANSWER)) as (server, client):
         assert [client.query(("x",), INPUT).result for _ in range(3)] == [True] * 3
         assert server.connections == 1
+        assert waits == [0, 0]
 
 
 @pytest.mark.parametrize("size", [io.DEFAULT_BUFFER_SIZE + 1, 16_000])
@@ -421,11 +443,9 @@ def test_an_address_that_refuses_is_followed_by_the_next(monkeypatch) -> None:
 
 
 def test_an_address_whose_turn_it_is_and_that_refuses_is_followed_by_the_first(monkeypatch) -> None:
+    family = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
     with FaultServer(replying(ANSWER)) as server:
-        found = [
-            (socket.AF_INET, socket.SOCK_STREAM, 6, "", where)
-            for where in (("127.0.0.1", server.port), ("127.0.0.2", 1))
-        ]
+        found = [(*family, ("127.0.0.1", server.port)), (*family, ("127.0.0.2", 1))]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: list(found))
         with OpaClient("http://opa.example:1", deadline=SAFETY) as client:
             for number in range(1, 5):

@@ -590,6 +590,34 @@ def test_a_restoration_that_nobody_has_is_forgotten():
     assert known() is None
 
 
+# --- its requests
+
+
+def test_how_long_a_pause_lasts(monkeypatch):
+    clock, waits = Clock(), []
+    bounds = Limits(10.0, name="r", setting="s", clock=clock)
+    monkeypatch.setattr(bounds._stopped, "wait", waits.append)
+    bounds.pause(2.0)
+    bounds.pause(20.0)
+    clock.now += 11
+    bounds.pause(2.0)
+    assert waits == [2.0, 10.0, -1.0], "which is none at all"
+
+
+def test_what_a_limited_client_asks_is_what_the_other_one_is_asked():
+    asked = []
+
+    class Client(OpaClient):
+        def _call(self, *args, **settings):
+            asked.append((args, settings))
+            return SimpleNamespace(status=304)
+
+    with Client("http://127.0.0.1:1", deadline=5.0) as client:
+        limited = LimitedClient(client, Limits(8.0, name="r", setting="s", clock=Clock()))
+        assert limited.create_data(("a",), b"1", deadline=2.0) is False
+    assert asked == [(("PUT", "/v1/data/a", b"1", 2.0), {"is_read": False, "if_absent": True})]
+
+
 # --- who waits
 
 
