@@ -383,6 +383,25 @@ def test_each_operation_over_tls_may_last_as_long_as_is_left(clock, monkeypatch,
             assert limits == [deadline - number for number in range(len(limits))]
 
 
+def test_the_handshake_may_last_as_long_as_is_left(clock, monkeypatch, tls, authority) -> None:
+    limits: list[float | None] = []
+    connect, shake = TimedSocket.connect_within, ssl.SSLSocket.do_handshake
+
+    def connect_within(self: TimedSocket, seconds: float, address: object) -> None:
+        connect(self, seconds, address)
+        clock.now += 10
+
+    def do_handshake(self: ssl.SSLSocket, *args: bool) -> None:
+        limits.append(self.gettimeout())
+        shake(self, *args)
+
+    monkeypatch.setattr(TimedSocket, "connect_within", connect_within)
+    monkeypatch.setattr(ssl.SSLSocket, "do_handshake", do_handshake)
+    with FaultServer(replying(ANSWER), tls) as server, OpaClient(server.url, ca=authority.file) as client:
+        assert client.query(("x",), INPUT, deadline=100.0).result is True
+    assert limits == [90.0]
+
+
 def test_no_operation_begins_at_the_deadline(clock) -> None:
     assert time_left(clock.now + 0.5) == 0.5
     for end in (clock.now, clock.now - 1):
