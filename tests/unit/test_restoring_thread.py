@@ -24,9 +24,11 @@ from bridge.errors import (
     DeadlineExceeded,
     EngineFault,
     EngineUnreachable,
+    ForeignContent,
     InvalidSetting,
     Misuse,
     OpaRefused,
+    OwnedByBundle,
     ResourcesLost,
     RulesNotInstalled,
 )
@@ -760,6 +762,21 @@ def test_a_question_after_a_longer_rest():
         ended(made.begun())
     with pytest.raises(ResourcesLost, match=r"could not be brought back: .* no; a question 0\.8 s from now begins"):
         Wait(made, 5.0).waits_for(LOST)
+
+
+@pytest.mark.parametrize("fault", [ForeignContent("foreign"), OwnedByBundle("a bundle's")], ids=str)
+def test_what_nobody_may_replace_ends_a_run_at_once(fault):
+    looks = []
+
+    class Foreign(Engine):
+        def decide(self, _):
+            looks.append(1)
+            raise fault
+
+    run = Run(Limits(300.0, name="r", setting="s", clock=Clock()))
+    with pytest.raises(type(fault)):
+        run.bring_back(Foreign(), {}, tries=5, patience=30.0)
+    assert looks == [1]
 
 
 def test_a_fault_in_each_look_ends_a_run_after_its_tries(monkeypatch):
