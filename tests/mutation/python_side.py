@@ -130,7 +130,7 @@ GROUPS: Final = (
             "bridge/engines/restoring_wait.py",
             "bridge/opa/limited.py",
         ),
-        ("tests/unit/test_restoring.py", "tests/unit/test_restoring_thread.py"),
+        ("tests/unit/test_restoring.py", "tests/unit/test_restoring_thread.py", "tests/unit/test_restoring_waits.py"),
     ),
 )
 _COPIED: Final = ("bridge", "rego", "tests", "pyproject.toml")
