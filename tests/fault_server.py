@@ -13,10 +13,15 @@ from typing import TYPE_CHECKING, Self
 import pytest
 
 from bridge.errors import DeadlineExceeded
+from bridge.opa import OpaClient
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator
+
+TOKEN = "s3cret-token"
+INPUT = b'{"input":{"password":"hunter2"}}'
+ANSWER = b'{"result":true}'
 
 _LF2 = b"\r\n\r\n"
 _NEVER = 50.0
@@ -182,3 +187,25 @@ class FaultServer:
             exchange = Exchange(connection, head, body, len(self.exchanges), self._over)
             self.exchanges.append(exchange)
         return exchange
+
+
+@contextlib.contextmanager
+def serving(answer: Callable[[Exchange], None] | None, **settings: object) -> Iterator[tuple[FaultServer, OpaClient]]:
+    """A server, and a client with a token that asks it."""
+    with FaultServer(answer) as server, OpaClient(server.url, token=TOKEN, **settings) as client:
+        yield server, client
+
+
+def replying(*args: object) -> Callable[[Exchange], None]:
+    """An answer that is the same each time."""
+    return lambda exchange: exchange.reply(*args)
+
+
+def sending(data: bytes) -> Callable[[Exchange], None]:
+    """These bytes, and the end of the connection."""
+
+    def send_and_close(exchange: Exchange) -> None:
+        exchange.send(data)
+        exchange.close()
+
+    return send_and_close

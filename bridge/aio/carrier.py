@@ -37,12 +37,10 @@ class Carrier:
         self.transport: asyncio.Transport | None = None
         self.response: aiohttp.ClientResponse | None = None
         self.session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=1, ssl=settings.tls or True, use_dns_cache=False, keepalive_timeout=_IDLE_SECONDS
-            ),
+            connector=aiohttp.TCPConnector(ssl=settings.tls or True, keepalive_timeout=_IDLE_SECONDS),
             headers=settings.fields,
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # the call's deadline bounds it all
+            timeout=aiohttp.ClientTimeout(),  # the call's deadline bounds it all
             auto_decompress=False,
             response_class=partial(_Response, self),  # type: ignore[arg-type] # it is only called
         )

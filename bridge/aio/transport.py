@@ -8,8 +8,6 @@ from collections import deque
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from yarl import URL
-
 from bridge.aio.carrier import Carrier
 from bridge.aio.faults import FOREIGN, plain
 from bridge.errors import Misuse
@@ -84,9 +82,9 @@ class AsyncTransport:
         try:
             response = await carrier.session.request(
                 method,
-                URL(f"{self._settings.address}{target}", encoded=True),
+                f"{self._settings.address}{target}",
                 data=body if body is None or len(body) <= _AT_ONCE else io.BytesIO(body),
-                headers={} if body is None else {"Content-Type": "application/json"},
+                headers={"Content-Type": "application/json"},
                 allow_redirects=False,
             )
             found = await self._read(response)

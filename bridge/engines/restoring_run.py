@@ -12,6 +12,7 @@ from copy import copy
 from enum import StrEnum
 from functools import partial
 from http import HTTPStatus
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from bridge.decision import Request
@@ -86,7 +87,7 @@ class Run:
 
     def wait(self, seconds: float) -> None:
         """Wait until it has ended, so many seconds at most."""
-        self._ended.wait(max(0.0, seconds))
+        self._ended.wait(seconds)
 
     def call_at_end(self, wake: Callable[[], object]) -> bool:
         """Call this when it ends, in its thread; gives whether that is still to come."""
@@ -124,7 +125,7 @@ class Run:
             SourceFailed: A source cannot be read, or has resources that are refused.
             EngineFault: It cannot be done, within the limits.
         """
-        for tried in range(tries + 1):
+        for tried in count():
             try:
                 self.state = State.LOOKING
                 engine.store.require_one()  # what is back on one of several OPAs is not back

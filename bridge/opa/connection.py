@@ -31,11 +31,12 @@ class Connection(HTTPConnection):
         is_for_reads: No write may come next.
     """
 
+    end: float
+
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None, *, turn: int | None = None) -> None:
         super().__init__(host, port)
         self._tls = tls
         self._turn = turn
-        self.end = 0.0
         self.is_for_reads = False
 
     def __del__(self) -> None:
@@ -73,22 +74,20 @@ class Connection(HTTPConnection):
         is_decrypted = self._tls is not None and self.sock.pending() > 0  # type: ignore[union-attr] # a TLS one
         return not is_decrypted and not _is_readable(self.sock)
 
-    def ask(self, method: str, head: bytes, body: bytes | None) -> Response:
+    def ask(self, head: bytes, body: bytes | None) -> Response:
         """Send a request, and give its answer, of which the head has been read.
 
         Raises:
             OSError: The connection broke, or the deadline has passed.
             HTTPException: The answer is no HTTP.
         """
-        is_whole = self._send(head, body)
-        response = Response(self.sock, method=method)
+        self._send(head, body)
+        response = Response(self.sock)
         response.begin()
-        if not is_whole:
-            response.will_close = True
         return response
 
-    def _send(self, head: bytes, body: bytes | None) -> bool:
-        """Whether the peer took all of it: one that refuses a large body answers, and does not read the rest."""
+    def _send(self, head: bytes, body: bytes | None) -> None:
+        """Send what the peer takes: one that refuses a large body answers, and does not read the rest."""
         try:
             if body is None:
                 self.send(head)
@@ -100,8 +99,6 @@ class Connection(HTTPConnection):
         except (BrokenPipeError, ConnectionResetError):
             if self.sock is None:  # it was never connected
                 raise
-            return False
-        return True
 
 
 def _connected(host: str, port: int, end: float, turn: int | None) -> TimedSocket:
@@ -120,9 +117,6 @@ def _connected(host: str, port: int, end: float, turn: int | None) -> TimedSocke
         except OSError as error:
             sock.close()
             failure = error
-        except BaseException:
-            sock.close()
-            raise
         else:
             return sock
     raise failure

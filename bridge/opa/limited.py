@@ -59,7 +59,7 @@ class Limits:
 
     def pause(self, seconds: float) -> None:
         """Wait, but no longer than it may last, and not at all once it is stopped."""
-        self._stopped.wait(max(0.0, min(seconds, self.left)))
+        self._stopped.wait(min(seconds, self.left))
 
     def within(self, seconds: float) -> float:
         """The seconds that the next request may take, of those it is meant to.

@@ -33,8 +33,6 @@ def _looked_up_in_time(host: str, port: int, end: float) -> list[_Address]:
             answers.put(_look_up(host, port, 0))
         except OSError as error:
             answers.put(error)
-        except UnicodeError:
-            answers.put(socket.gaierror("no host name"))
 
     try:
         threading.Thread(target=look_up, daemon=True, name="opa-name-lookup").start()
@@ -50,5 +48,8 @@ def _looked_up_in_time(host: str, port: int, end: float) -> list[_Address]:
 
 
 def _look_up(host: str, port: int, flags: int) -> list[_Address]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    except UnicodeError:
+        raise socket.gaierror("no host name") from None
     return [(family, address) for family, _, _, _, address in found]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
-from http.client import BadStatusLine, HTTPException, HTTPResponse, IncompleteRead, LineTooLong, RemoteDisconnected
+from http.client import BadStatusLine, HTTPException, HTTPResponse, IncompleteRead, RemoteDisconnected
 from typing import Final
 
 _LONGEST_LINE: Final = 65_536
 _MOST_LINES: Final = 100
 _PIECE: Final = 1 << 20
+_HTTP: Final = b"HTTP/1."
 _STATUS: Final = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9][0-9])(?: [^\r\n]*)?\r?\n")
 _FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n]*?)[ \t]*\r?\n")
-_LENGTH: Final = re.compile(rb"[0-9]{1,18}", re.ASCII)
+_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _FRAMING: Final = frozenset((b"content-length", b"transfer-encoding", b"connection"))
 
@@ -34,13 +35,12 @@ class Response(HTTPResponse):
             HTTPException: It is no head of HTTP/1.
             OSError: The connection broke, or the deadline has passed.
         """
-        status, minor = self._status()
+        status, is_1_0 = self._status()
         fields = self._fields()
         while status == HTTPStatus.CONTINUE:
-            status, minor = self._status()
+            status, is_1_0 = self._status()
             fields = self._fields()
-        self.status = self.code = status
-        self.version = 10 + minor
+        self.status = status
         coding = fields.get(b"transfer-encoding")
         length = fields.get(b"content-length")
         if coding is not None and (coding.lower() != b"chunked" or length is not None):
@@ -53,7 +53,7 @@ class Response(HTTPResponse):
         if status < HTTPStatus.OK or status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
             self.chunked, self.length = False, 0
         self.will_close = (
-            minor == 0
+            is_1_0
             or b"close" in fields.get(b"connection", b"").lower()
             or not (self.chunked or self.length is not None)
         )
@@ -66,12 +66,8 @@ class Response(HTTPResponse):
             HTTPException: It is not framed as HTTP demands.
             OSError: The connection broke, or the deadline has passed.
         """
-        length = self.length
-        if length is not None:
-            if length > most:  # as announced; it need not come first
-                return None
-            if length <= _PIECE:
-                return self.read()
+        if self.length is not None and self.length > most:  # as announced; it need not come first
+            return None
         pieces: list[bytes] = []
         while piece := self.read(_PIECE):
             most -= len(piece)
@@ -82,22 +78,21 @@ class Response(HTTPResponse):
             raise IncompleteRead(b"")
         return b"".join(pieces)
 
-    def _status(self) -> tuple[int, int]:
-        line = self.fp.readline(_LONGEST_LINE + 1)
+    def _status(self) -> tuple[int, bool]:
+        """The status, and whether it is of HTTP/1.0."""
+        line = self.fp.readline(_LONGEST_LINE)
         match = _STATUS.fullmatch(line)
         if match is not None:
-            return int(match[2]), int(match[1])
+            return int(match[2]), match[1] == b"0"
         if not line:
             raise RemoteDisconnected("nothing came")
-        if len(line) <= _LONGEST_LINE and b"HTTP/1.".startswith(line[:7]) and not line.endswith(b"\n"):
-            raise IncompleteRead(b"")
-        raise BadStatusLine("no status line")
+        raise _why_not(line) if _HTTP.startswith(line[: len(_HTTP)]) else BadStatusLine("no status line")
 
     def _fields(self) -> dict[bytes, bytes]:
         """What the head says about where the answer ends."""
         fields: dict[bytes, bytes] = {}
-        for _ in range(_MOST_LINES + 1):
-            line = self.fp.readline(_LONGEST_LINE + 1)
+        for _ in range(_MOST_LINES):
+            line = self.fp.readline(_LONGEST_LINE)
             if line in (b"\r\n", b"\n"):
                 return fields
             match = _FIELD.fullmatch(line)
@@ -110,7 +105,7 @@ class Response(HTTPResponse):
 
     def _read_next_chunk_size(self) -> int:
         # http.client's own takes `-5`, and says the same of `zz` and of a connection that ended.
-        line = self.fp.readline(_LONGEST_LINE + 1)
+        line = self.fp.readline(_LONGEST_LINE)
         match = _CHUNK.fullmatch(line)
         if match is None:
             raise _why_not(line)
@@ -118,6 +113,6 @@ class Response(HTTPResponse):
 
 
 def _why_not(line: bytes) -> HTTPException:
-    if len(line) > _LONGEST_LINE:
-        return LineTooLong("line")
-    return HTTPException("a line that is none of HTTP") if line.endswith(b"\n") else IncompleteRead(b"")
+    if line.endswith(b"\n") or len(line) == _LONGEST_LINE:
+        return HTTPException("a line that is none of HTTP")
+    return IncompleteRead(b"")

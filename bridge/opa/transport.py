@@ -127,7 +127,7 @@ class Transport:
     ) -> Answer | None:
         """The answer, or None where it is too large."""
         try:
-            response = connection.ask(method, head, body)
+            response = connection.ask(head, body)
             found = self._read(response)
         except BaseException:
             connection.close()

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import select
 import socket
 import ssl
 import threading
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from contextlib import suppress
 
 import pytest
-from fault_server import Exchange, FaultServer, ends_by_deadline
+from fault_server import ANSWER, INPUT, TOKEN, Exchange, FaultServer, replying, sending, serving
 from loopback_certificates import Authority
 
 from bridge.errors import (
@@ -29,21 +27,6 @@ from bridge.opa import OpaClient
 from bridge.opa.deadline import TimedSocket
 from bridge.strict_json import ABSENT
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-TOKEN = "s3cret-token"
-INPUT = b'{"input":{"password":"hunter2"}}'
-SECONDS = 1.0
-ANSWER = b'{"result":true}'
-LARGE = b" " * 64_000_000
-
-
-@contextmanager
-def serving(answer: Callable[[Exchange], None] | None, **settings: object) -> Iterator[tuple[FaultServer, OpaClient]]:
-    with FaultServer(answer) as server, OpaClient(server.url, token=TOKEN, **settings) as client:
-        yield server, client
-
 
 class Clock:
     """A clock that stands still but for those who move it, in place of the module `time`."""
@@ -58,103 +41,7 @@ class Clock:
         self._now += seconds
 
 
-def replying(*args: object) -> Callable[[Exchange], None]:
-    return lambda exchange: exchange.reply(*args)
-
-
-def sending(data: bytes) -> Callable[[Exchange], None]:
-    def send_and_close(exchange: Exchange) -> None:
-        exchange.send(data)
-        exchange.close()
-
-    return send_and_close
-
-
-def wait_for_end(exchange: Exchange) -> None:
-    exchange.over.wait()
-
-
 # --- the deadline
-
-
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1300\r\n\r\n"
-LONG_HEAD = b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 1_200
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        pytest.param(wait_for_end, id="never answers"),
-        pytest.param(lambda exchange: exchange.drip(LONG_HEAD), id="drips the head"),
-        pytest.param(lambda exchange: exchange.drip(b"HTTP/1.1 100 Continue\r\n\r\n" * 50), id="drips other heads"),
-        pytest.param(lambda exchange: (exchange.send(HEAD), exchange.drip(b" " * 1_200)), id="drips the body"),
-        pytest.param(
-            lambda exchange: (
-                exchange.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
-                exchange.drip(b"1\r\n \r\n" * 200),
-            ),
-            id="drips chunks",
-        ),
-        pytest.param(
-            lambda exchange: (exchange.send(b"HTTP/1.1 200 OK\r\n\r\n"), exchange.drip(b" " * 1_200)),
-            id="drips a body without a length",
-        ),
-    ],
-)
-@pytest.mark.parametrize("per_call", [False, True])
-def test_deadline(answer, per_call) -> None:
-    with serving(answer, deadline=60.0 if per_call else SECONDS) as (_, client), ends_by_deadline(SECONDS):
-        client.query(("x",), INPUT, deadline=SECONDS if per_call else None)
-
-
-def test_deadline_of_a_server_that_does_not_read() -> None:
-    with serving(None, deadline=SECONDS) as (_, client), ends_by_deadline(SECONDS):
-        client.put_data(("x",), LARGE)
-
-
-def test_deadline_of_a_server_that_does_not_accept() -> None:
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
-        address = listener.getsockname()
-        waiting = [_connecting(address) for _ in range(4)]  # so many that no more fit into the queue
-        try:
-            with OpaClient(f"http://127.0.0.1:{address[1]}", deadline=SECONDS) as client, ends_by_deadline(SECONDS):
-                client.query(("x",), INPUT)
-        finally:
-            for sock in waiting:
-                sock.close()
-
-
-def _connecting(address: tuple[str, int]) -> socket.socket:
-    sock = socket.socket()
-    sock.setblocking(False)  # noqa: FBT003
-    with suppress(BlockingIOError):
-        sock.connect(address)
-    select.select([], [sock], [], 0.05)
-    return sock
-
-
-def test_deadline_of_a_name_server_that_does_not_answer(monkeypatch) -> None:
-    over = threading.Event()
-    real = socket.getaddrinfo
-
-    def never(host: str, *args: object, **settings: object) -> object:
-        if not settings.get("flags"):
-            over.wait(60)
-        return real("127.0.0.1" if over.is_set() else host, *args, **settings)
-
-    monkeypatch.setattr(socket, "getaddrinfo", never)
-    with OpaClient("http://opa.invalid:8181", deadline=SECONDS) as client, ends_by_deadline(SECONDS):
-        client.query(("x",), INPUT)
-    over.set()
-
-
-def test_deadline_of_a_server_that_does_not_shake_hands() -> None:
-    with (
-        FaultServer(None) as server,
-        OpaClient(server.url.replace("http", "https"), deadline=SECONDS) as client,
-        ends_by_deadline(SECONDS),
-    ):
-        client.query(("x",), INPUT)
 
 
 @pytest.fixture(scope="module")
@@ -167,46 +54,6 @@ def tls(authority: Authority) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*authority.issue("fault-server"))
     return context
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        pytest.param(wait_for_end, id="never answers"),
-        pytest.param(lambda exchange: exchange.drip(LONG_HEAD), id="drips the head"),
-        pytest.param(lambda exchange: (exchange.send(HEAD), exchange.drip(b" " * 1_200)), id="drips the body"),
-    ],
-)
-def test_deadline_over_tls(answer, tls, authority) -> None:
-    with (
-        FaultServer(answer, tls) as server,
-        OpaClient(server.url, ca=authority.file, deadline=SECONDS) as client,
-        ends_by_deadline(SECONDS),
-    ):
-        client.query(("x",), INPUT)
-
-
-def read_no_more(exchange: Exchange) -> None:
-    exchange.reply(b"{}")
-    exchange.over.wait()
-
-
-def read_slowly(exchange: Exchange) -> None:
-    exchange.reply(b"{}")
-    while not exchange.over.wait(0.05):
-        exchange.connection.recv(32768)
-
-
-@pytest.mark.parametrize("answer", [read_no_more, read_slowly])
-@pytest.mark.parametrize("is_tls", [False, True])
-def test_deadline_of_a_server_that_does_not_take_a_large_body(answer, is_tls, tls, authority) -> None:
-    with (
-        FaultServer(answer, tls if is_tls else None) as server,
-        OpaClient(server.url, ca=authority.file if is_tls else None, deadline=60.0) as client,
-    ):
-        client.put_data(("x",), b"1")
-        with ends_by_deadline(SECONDS):
-            client.put_data(("x",), LARGE, deadline=SECONDS)
 
 
 def test_deadline_holds_for_all_repetitions_together(monkeypatch) -> None:
@@ -828,6 +675,18 @@ def test_after_the_204_of_a_patch_a_connection_serves_a_read(first, then, connec
             assert client.query(("x",), INPUT).result is True
         else:
             then(client)
+        assert server.connections == connections
+
+
+@pytest.mark.parametrize(("status", "connections"), [("200 OK", 1), ("500 Internal Server Error", 2)])
+def test_after_another_answer_to_a_patch_it_is_as_after_any_other(status, connections) -> None:
+    with serving(lambda exchange: exchange.reply(ANSWER, status if exchange.number == 0 else "200 OK")) as (
+        server,
+        client,
+    ):
+        with suppress(OpaRefused):
+            patch(client)
+        put(client)
         assert server.connections == connections
 
 

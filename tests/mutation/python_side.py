@@ -196,6 +196,68 @@ GROUPS: Final = (
             "tests/unit/test_sync.py",
         ),
     ),
+    # HTTP and restoring, by servers on loopback and without an OPA.
+    Group(
+        "http_framing",
+        ("bridge/opa/response.py",),
+        ("tests/integration/test_opa_framing.py", "tests/integration/test_opa_connections.py"),
+    ),
+    Group(
+        "http",
+        tuple(
+            f"bridge/opa/{name}.py"
+            for name in (
+                "connection",
+                "transport",
+                "attempts",
+                "question",
+                "answer",
+                "deadline",
+                "lookup",
+                "queries",
+                "replies",
+                "refusal",
+                "faults",
+                "tls",
+                "wording",
+            )
+        ),
+        (
+            "tests/unit/test_question.py",
+            "tests/unit/test_opa_attempts.py",
+            "tests/unit/test_opa_replies.py",
+            "tests/integration/test_opa_connections.py",
+            "tests/integration/test_opa_transport.py",
+            "tests/integration/test_opa_faults.py",
+        ),
+    ),
+    Group(
+        "http_settings",
+        tuple(f"bridge/opa/{name}.py" for name in ("address", "settings", "version", "paths")),
+        ("tests/unit/test_opa_settings.py",),
+    ),
+    Group(
+        "aio",
+        tuple(f"bridge/aio/{name}.py" for name in ("transport", "carrier", "client", "faults")),
+        ("tests/integration/test_aio_connections.py", "tests/unit/test_aio_faults.py"),
+    ),
+    Group(
+        "aio_keys",
+        ("bridge/aio/keys.py", "bridge/aio/threads.py"),
+        ("tests/unit/test_aio_threads.py", "tests/integration/test_aio_keys.py"),
+        tuple(("test_aio_keys", "private", key) for key in ("a", "b", "c", "made-up")),
+    ),
+    Group(
+        "restoring",
+        (
+            "bridge/engines/restoring.py",
+            "bridge/engines/restoring_run.py",
+            "bridge/engines/restoring_sources.py",
+            "bridge/engines/restoring_wait.py",
+            "bridge/opa/limited.py",
+        ),
+        ("tests/unit/test_restoring.py", "tests/unit/test_restoring_thread.py", "tests/unit/test_restoring_waits.py"),
+    ),
 )
 _COPIED: Final = ("bridge", "rego", "tests", "pyproject.toml")
 

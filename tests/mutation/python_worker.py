@@ -316,7 +316,8 @@ class _Worker:
             self.answer({"outcome": outcome, "killer": told.get("killer"), "tests": len(names)})
 
     def cold(self) -> None:
-        import cryptography.hazmat.primitives.asymmetric.rsa  # noqa: F401, PLC0415 - what the children need not import
+        import aiohttp  # noqa: F401, PLC0415 - what the children need not import
+        import cryptography.hazmat.primitives.asymmetric.rsa  # noqa: F401, PLC0415
         import jsonschema  # noqa: F401, PLC0415
         import jwt  # noqa: F401, PLC0415
         import requests  # noqa: F401, PLC0415

@@ -1,0 +1,580 @@
+"""What the client that awaits makes of servers that do what no real OPA does."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+from awaiting import awaited, serving
+from fault_server import ANSWER, INPUT, NONCE, TOKEN, Exchange, FaultServer, replying, sending
+from loopback_certificates import Authority
+
+from bridge import (
+    BadAnswer,
+    DeadlineExceeded,
+    EngineFault,
+    EngineUnreachable,
+    InvalidSetting,
+    MalformedInput,
+    Misuse,
+    OpaClient,
+)
+from bridge.aio import AsyncOpaClient
+from bridge.opa.question import Question
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# --- the deadline
+
+
+@awaited
+async def test_deadline_holds_for_all_repetitions_together(monkeypatch) -> None:
+    """By a clock that the server moves: 40 s for each attempt."""
+    now = [1_000.0]
+    monkeypatch.setattr("bridge.opa.attempts.monotonic", lambda: now[0])
+
+    def close_late(exchange: Exchange) -> None:
+        now[0] += 40
+        exchange.close()
+
+    async with serving(close_late, deadline=100.0) as (server, client):
+        with pytest.raises(DeadlineExceeded, match=r"no whole answer within 100 s$"):
+            await client.query(("x",), INPUT)
+        assert len(server.exchanges) == 3
+
+
+@awaited
+async def test_each_attempt_may_last_as_long_as_is_left_of_the_call(monkeypatch) -> None:
+    now, limits, timeout = [1_000.0], [], asyncio.timeout
+
+    def limit(seconds: float | None) -> asyncio.Timeout:
+        if seconds is not None:  # aiohttp makes timeouts without a limit, too
+            limits.append(seconds)
+        return timeout(seconds)
+
+    def close_late(exchange: Exchange) -> None:
+        now[0] += 30
+        exchange.close()
+
+    async with serving(close_late, deadline=100.0) as (_, client):
+        monkeypatch.setattr("bridge.opa.attempts.monotonic", lambda: now[0])
+        monkeypatch.setattr("bridge.aio.transport.asyncio.timeout", limit)
+        with pytest.raises(EngineUnreachable):
+            await client.query(("x",), INPUT)
+    assert limits == pytest.approx([100.001, 70.001, 40.001], abs=1e-6)
+
+
+# --- connections
+
+
+BROKEN = [
+    b"",
+    b"HTTP/1.1 200 OK\r\nConte",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n" + ANSWER,
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nf\r\n" + ANSWER,
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n" + ANSWER,
+]
+
+
+@pytest.mark.parametrize("data", BROKEN)
+@awaited
+async def test_questions_are_repeated_twice_when_the_connection_breaks(data) -> None:
+    async with serving(sending(data)) as (server, client):
+        with pytest.raises(EngineUnreachable, match="was closed"):
+            await client.query(("x",), INPUT)
+        assert server.lines == ["POST /v1/data/x HTTP/1.1"] * 3
+        assert [exchange.body for exchange in server.exchanges] == [INPUT] * 3
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"HTTP/1.1 abc\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\nContent-Length: 16\r\n\r\n" + ANSWER,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\nTransfer-Encoding: chunked\r\n\r\n" + ANSWER,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" + ANSWER,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n" + ANSWER,
+    ],
+)
+@awaited
+async def test_broken_http(data) -> None:
+    async with serving(sending(data)) as (server, client):
+        with pytest.raises(BadAnswer, match="the answer is no http"):
+            await client.query(("x",), INPUT)
+        assert len(server.exchanges) == 1
+
+
+@awaited
+async def test_a_connection_that_has_gone_stale_is_not_noticed() -> None:
+    def answer(exchange: Exchange) -> None:
+        exchange.close() if exchange.number == 1 else exchange.reply(ANSWER)
+
+    async with serving(answer) as (server, client):
+        assert [(await client.query(("x",), INPUT)).result for _ in range(3)] == [True] * 3
+        assert server.connections == 2
+        assert len(server.exchanges) == 4
+
+
+@awaited
+async def test_nobody_listens() -> None:
+    with FaultServer(None) as server:
+        pass
+    async with AsyncOpaClient(server.url) as client:
+        with pytest.raises(EngineUnreachable, match=r"^`POST /v1/data/x` at http://127\.0\.0\.1:\d+: connect"):
+            await client.query(("x",), INPUT)
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 2000\r\n\r\n", b"\r\n"])
+@awaited
+async def test_answers_beyond_the_limit(framing) -> None:
+    data = b"HTTP/1.1 200 OK\r\n" + framing + b'{"result":"' + b"x" * 1987 + b'"}'
+    async with serving(sending(data), max_answer=1999) as (_, client):
+        with pytest.raises(BadAnswer, match="larger than 1999 bytes"):
+            await client.query(("x",), INPUT)
+    async with serving(sending(data), max_answer=2000) as (_, client):
+        assert len((await client.query(("x",), INPUT)).result) == 1987
+
+
+@awaited
+async def test_a_connection_is_used_again_after_a_200_alone() -> None:
+    statuses = ["200 OK", "200 OK", "500 Internal Server Error", "204 No Content", "403 Forbidden", "200 OK", "200 OK"]
+
+    def answer(exchange: Exchange) -> None:
+        status = statuses[exchange.number]
+        exchange.reply(b"" if status.startswith("204") else ANSWER, status)
+
+    async with serving(answer) as (server, client):
+        counts = []
+        for status in statuses:
+            if status == "200 OK":
+                await client.query(("x",), INPUT)
+            else:
+                with pytest.raises(EngineFault):
+                    await client.query(("x",), INPUT)
+            counts.append(server.connections)
+        assert counts == [1, 1, 1, 2, 3, 4, 4]
+
+
+@awaited
+async def test_what_comes_while_nothing_was_asked_is_not_taken_for_the_next_answer() -> None:
+    asked, said = threading.Event(), threading.Event()
+
+    def answer(exchange: Exchange) -> None:
+        exchange.reply(ANSWER)
+        if exchange.number == 0:
+            asked.wait()
+            exchange.reply(b'{"result":false}')
+            said.set()
+
+    async with serving(answer) as (server, client):
+        await client.query(("x",), INPUT)
+        [carrier] = client._transport._idle
+        asked.set()
+        await asyncio.to_thread(said.wait, 10)
+        while carrier.is_usable:  # noqa: ASYNC110 - until the loop has read it, of which nothing tells
+            await asyncio.sleep(0)
+        assert (await client.query(("x",), INPUT)).result is True
+        assert server.connections == 2
+
+
+@awaited
+async def test_a_call_that_is_cancelled_leaves_nothing_behind() -> None:
+    asked, late = threading.Event(), threading.Event()
+
+    def answer(exchange: Exchange) -> None:
+        if exchange.number == 0:
+            asked.set()
+            late.wait()
+            exchange.reply(b'{"result":"of the first"}')
+        else:
+            exchange.reply(b'{"result":"of the second"}')
+
+    async with serving(answer) as (server, client):
+        task = asyncio.create_task(client.query(("x",), INPUT))
+        await asyncio.to_thread(asked.wait, 10)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        late.set()
+        assert not client._transport._idle
+        assert (await client.query(("x",), INPUT)).result == "of the second"
+        assert server.connections == 2
+
+
+@awaited
+async def test_a_call_that_is_cancelled_while_it_connects_or_sends() -> None:
+    async with serving(None, deadline=30.0) as (_, client):
+        for turns in (0, 1, 2, 5, 20, 200):
+            task = asyncio.create_task(client.query(("x",), b" " * 8_000_000))
+            for _ in range(turns):
+                await asyncio.sleep(0)  # one turn of the loop
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert not client._transport._idle
+
+
+@awaited
+async def test_tasks_share_a_client_and_get_their_own_answers() -> None:
+    async with serving(lambda exchange: exchange.reply(b'{"result":' + exchange.body + b"}"), deadline=30.0) as (
+        server,
+        client,
+    ):
+
+        async def ask(task: int) -> list[bool]:
+            numbers = range(task * 1_000, task * 1_000 + 20)
+            return [(await client.query(("x",), b"%d" % number)).result == number for number in numbers]
+
+        assert await asyncio.gather(*map(ask, range(16))) == [[True] * 20] * 16
+        assert server.connections <= 16
+
+
+@awaited
+async def test_a_closed_client_is_closed() -> None:
+    async with serving(replying(ANSWER)) as (_, client):
+        await client.query(("x",), INPUT)
+        await client.close()
+        await client.close()
+        with pytest.raises(Misuse, match="closed"):
+            await client.query(("x",), INPUT)
+
+
+def test_a_client_belongs_to_one_event_loop() -> None:
+    with FaultServer(replying(ANSWER)) as server, asyncio.Runner() as first:
+        client = AsyncOpaClient(server.url)
+        first.run(client.query(("x",), INPUT))
+        with pytest.raises(Misuse, match="another event loop"):
+            _in_another_thread(client.query(("x",), INPUT))
+        first.run(client.close())
+
+
+def _in_another_thread(call) -> None:
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            asyncio.run(call)
+        except Misuse as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    raise errors[0]
+
+
+# --- secrets, TLS and the environment
+
+
+def everything(error: BaseException | None) -> str:
+    if error is None:
+        return ""
+    return f"{error} {error!r} {vars(error)} {error.args}" + everything(error.__cause__) + everything(error.__context__)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        replying(b'{"code":"%s","message":"you sent Bearer %s"}' % ((TOKEN.encode(),) * 2), "401 Unauthorized"),
+        replying(TOKEN.encode()),
+        sending(b""),
+        sending(TOKEN.encode() + b"\r\n"),
+        sending(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n" + TOKEN.encode()),
+    ],
+)
+@awaited
+async def test_no_secret_in_errors(answer) -> None:
+    async with serving(answer) as (server, client):
+        with pytest.raises(EngineFault) as caught:
+            await client.query(("x",), INPUT, provenance=True)
+        head = server.exchanges[0].head
+    assert f"Authorization: Bearer {TOKEN}".encode() in head
+    assert b"Accept-Encoding: identity" in head
+    found = everything(caught.value) + repr(client)
+    assert TOKEN not in found
+    assert "hunter2" not in found
+    assert isinstance(caught.value.__context__, MalformedInput | None), (
+        "a foreign one holds the request, with its token"
+    )
+
+
+@awaited
+async def test_nothing_is_taken_from_the_environment(monkeypatch, tmp_path) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        for variable in (name, name.upper()):
+            monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login mallory password hunter2\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    with FaultServer(replying(ANSWER, "200 OK", "Set-Cookie: a=b")) as server:
+        async with AsyncOpaClient(server.url) as client:
+            for _ in range(2):
+                assert (await client.query(("x",), INPUT)).result is True
+    assert not {"authorization", "cookie"} & server.exchanges[1].header_names
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+def test_tls(authority, tmp_path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("server"))
+    context.load_verify_locations(authority.file)
+    mine = authority.issue("client")
+
+    @awaited
+    async def ask(error: str | None = None, **settings: object) -> None:
+        with FaultServer(replying(ANSWER), context) as server:
+            async with AsyncOpaClient(server.url, **settings) as client:
+                if error is None:
+                    for _ in range(3):
+                        assert (await client.query(("x",), INPUT)).result is True
+                    assert server.connections == 1
+                else:
+                    with pytest.raises(EngineUnreachable, match=error):
+                        await client.query(("x",), INPUT)
+
+    ask(ca=authority.file)
+    ask("the server's certificate is refused: ")
+    ask("the server's certificate is refused: ", ca=Authority(tmp_path, "other").file)
+    context.verify_mode = ssl.CERT_REQUIRED
+    ask(ca=authority.file, client_certificate=mine)
+    ask("tls failed: ", ca=authority.file)
+
+
+@pytest.mark.parametrize("settings", [{"deadline": 0}, {"token": "a b"}, {"max_answer": 0}, {"ca": "/nowhere.pem"}])
+def test_unusable_settings(settings) -> None:
+    for client in (AsyncOpaClient, OpaClient):
+        with pytest.raises(InvalidSetting):
+            client("http://127.0.0.1", **settings)
+
+
+# --- what is sent
+
+
+@awaited
+async def test_the_bytes_of_a_request() -> None:
+    with FaultServer(replying(ANSWER)) as server:
+        fields = {"Host": f"127.0.0.1:{server.port}", "Accept-Encoding": "identity", "User-Agent": "jwt-policy-bridge"}
+        async with AsyncOpaClient(f"{server.url}/team", token=TOKEN) as client:
+            await client.query(("x",), INPUT)
+        async with AsyncOpaClient(server.url) as client:
+            with pytest.raises(BadAnswer):
+                await client.query((), None, provenance=True)
+    secret = {"Authorization": f"Bearer {TOKEN}"}
+    fields["Content-Type"] = "application/json"
+    length = {"Content-Length": str(len(INPUT))}
+    assert [exchange.line for exchange in server.exchanges] == [
+        "POST /team/v1/data/x HTTP/1.1",
+        "POST /v1/data?provenance=true HTTP/1.1",
+    ]
+    for exchange, wanted in zip(server.exchanges, (fields | secret | length, fields), strict=True):
+        sent = dict(line.split(": ", 1) for line in exchange.head.decode().split("\r\n")[1:])
+        assert wanted.items() <= sent.items()
+        assert set(sent) - set(wanted) <= {"Accept", "Content-Length"}
+    assert [exchange.body for exchange in server.exchanges] == [INPUT, b""]
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 3_000_000])
+@awaited
+async def test_a_body_arrives_whole(size) -> None:
+    async with serving(replying(ANSWER), deadline=60.0) as (server, client):
+        assert (await client.query(("x",), b"x" * size)).result is True
+        assert server.exchanges[0].body == b"x" * size
+        assert b"Content-Length: %d" % size in server.exchanges[0].head
+
+
+@awaited
+async def test_redirects_are_not_followed() -> None:
+    with FaultServer(replying(ANSWER)) as other:
+        async with serving(replying(ANSWER, "307 Temporary Redirect", f"Location: {other.url}/x")) as (_, client):
+            with pytest.raises(BadAnswer, match="status 307"):
+                await client.query(("x",), INPUT)
+        assert other.connections == 0
+
+
+@awaited
+async def test_compressed_answers_are_not_read_as_such() -> None:
+    async with serving(replying(ANSWER, "200 OK", "Content-Encoding: gzip")) as (_, client):
+        assert (await client.query(("x",), INPUT)).result is True
+
+
+@awaited
+async def test_each_attempt_asks_with_a_nonce_of_its_own() -> None:
+    def answer(exchange: Exchange) -> None:
+        exchange.close() if exchange.number < 2 else exchange.reply(b'{"result":"%b"}' % NONCE.encode())
+
+    async with serving(answer) as (server, client):
+        reply = await client.query(("x",), Question(b"{}"))
+    nonces = [exchange.nonce for exchange in server.exchanges]
+    assert len(set(nonces)) == 3
+    assert reply.nonce == reply.result == nonces[2]
+
+
+@awaited
+async def test_after_an_answer_without_the_nonce_the_connection_is_not_used_again() -> None:
+    bodies = [NONCE.encode(), b"another", NONCE.encode(), NONCE.encode()]
+
+    def answer(exchange: Exchange) -> None:
+        exchange.reply(b'{"result":"%b"}' % bodies[exchange.number])
+
+    async with serving(answer) as (server, client):
+        counts = []
+        for _ in bodies:
+            await client.query(("x",), Question(b"{}"))
+            counts.append(server.connections)
+        assert counts == [1, 1, 2, 2]
+
+
+# --- how long, how often, how many
+
+
+@awaited
+async def test_the_pauses_between_attempts(monkeypatch) -> None:
+    pauses, sleep = [], asyncio.sleep
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        await sleep(0)
+
+    async with serving(lambda exchange: exchange.close()) as (server, client):
+        monkeypatch.setattr("bridge.aio.transport.asyncio.sleep", pause)
+        with pytest.raises(EngineUnreachable, match="closed before the answer"):
+            await client.query(("x",), INPUT)
+        monkeypatch.undo()
+        assert pauses == [0.0, 0.1]
+        assert len(server.exchanges) == 3
+        with pytest.raises(EngineUnreachable):
+            await client._transport.call("POST", "/v1/data/x", b"1", seconds=60.0, is_read=False)
+        assert len(server.exchanges) == 4, "a write is not repeated"
+
+
+@awaited
+async def test_a_deadline_that_passes() -> None:
+    async with serving(lambda exchange: exchange.over.wait()) as (server, client):
+        with pytest.raises(DeadlineExceeded, match=r"^`POST /v1/data/x` at http://127.*: no whole answer within 0.1 s"):
+            await client.query(("x",), INPUT, deadline=0.1)
+        assert len(server.exchanges) <= 1
+
+
+@pytest.fixture
+def small_threads() -> Iterator[None]:
+    before = threading.stack_size(1 << 18)
+    yield
+    threading.stack_size(before)
+
+
+@pytest.mark.usefixtures("small_threads")
+@awaited
+async def test_connections_are_kept_up_to_64() -> None:
+    together = threading.Barrier(66)
+
+    def answer(exchange: Exchange) -> None:
+        together.wait(60)
+        exchange.reply(ANSWER)
+
+    async with serving(answer, deadline=60.0) as (server, client):
+        await asyncio.gather(*(client.query(("x",), INPUT) for _ in range(66)))
+        assert server.connections == 66
+        assert len(client._transport._idle) == 64
+        await client.close()
+        assert not client._transport._idle
+
+
+@awaited
+async def test_an_idle_connection_is_kept_for_an_hour(monkeypatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("aiohttp.connector.monotonic", lambda: now)
+    async with serving(replying(ANSWER)) as (server, client):
+        for idle, connections in ((0, 1), (3_600, 1), (3_600.5, 2)):
+            now += idle
+            await client.query(("x",), INPUT)
+            assert server.connections == connections
+
+
+@awaited
+async def test_nothing_but_the_deadline_bounds_a_call() -> None:
+    async with serving(replying(ANSWER)) as (_, client):
+        await client.query(("x",), INPUT)
+        [carrier] = client._transport._idle
+        timeout = carrier.session.timeout
+        assert (timeout.total, timeout.connect, timeout.sock_connect, timeout.sock_read) == (None, None, None, None)
+
+
+@awaited
+async def test_a_client_that_is_closed_meanwhile_keeps_no_connection() -> None:
+    asked, closed = threading.Event(), threading.Event()
+
+    def answer(exchange: Exchange) -> None:
+        asked.set()
+        closed.wait(60)
+        exchange.reply(ANSWER)
+
+    async with serving(answer, deadline=60.0) as (server, client):
+        task = asyncio.create_task(client.query(("x",), INPUT))
+        await asyncio.to_thread(asked.wait, 60)
+        await client.close()
+        closed.set()
+        assert (await task).result is True
+        assert not client._transport._idle
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize("ends", ["cancelled", "late", "too large", "closed"])
+@awaited
+async def test_the_server_sees_the_end_at_once(ends) -> None:
+    asked, ended = threading.Event(), threading.Event()
+
+    def answer(exchange: Exchange) -> None:
+        asked.set()
+        if ends == "too large":
+            exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        if ends == "closed":
+            exchange.reply(ANSWER)
+        else:
+            while exchange.connection.recv(1):
+                pass
+            ended.set()
+
+    async with serving(answer, deadline=60.0, max_answer=100) as (server, client):
+        forget = server._forget
+        server._forget = lambda connection: (forget(connection), ended.set())
+        task = asyncio.create_task(client.query(("x",), INPUT, deadline=0.1 if ends == "late" else None))
+        if ends == "cancelled":
+            await asyncio.to_thread(asked.wait, 60)
+            task.cancel()
+        with suppress(asyncio.CancelledError, EngineFault):
+            await task
+        if ends == "closed":
+            await client.close()
+        assert await asyncio.to_thread(ended.wait, 60) or ends == "late"
+
+
+def test_what_a_client_is_made_with() -> None:
+    client = AsyncOpaClient("http://OPA.example/x", deadline=7)
+    assert (repr(client), client.url, client.deadline) == (
+        "AsyncOpaClient('http://opa.example:80/x')",
+        "http://opa.example:80/x",
+        7.0,
+    )
+    with client.waiting() as waiting:
+        assert (waiting.url, waiting.deadline) == (client.url, 7.0)
+
+
+@pytest.mark.parametrize(("deadline", "body"), [(0, INPUT), (-1, INPUT), (None, "text"), (None, {})])
+@awaited
+async def test_misuse(deadline, body) -> None:
+    async with serving(replying(ANSWER)) as (server, client):
+        with pytest.raises(Misuse):
+            await client.query(("x",), body, deadline=deadline)
+        assert server.connections == 0

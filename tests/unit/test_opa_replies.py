@@ -1,0 +1,227 @@
+"""What may be believed of an answer: its status, its members, and what an error says of it."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import pytest
+
+from bridge.errors import BadAnswer, EngineTooOld, Misuse, OpaRefused
+from bridge.opa.answer import Answer
+from bridge.opa.queries import Queries, provenance_of, read, sendable
+from bridge.opa.question import Question
+from bridge.opa.refusal import refusal
+from bridge.opa.replies import CompileReply, Health, Memory, QueryReply, StoredPolicy
+from bridge.opa.wording import on_one_line, printable
+from bridge.strict_json import ABSENT
+
+TOKEN = "s3cret"
+
+
+def answer(body, status=200, nonce=None):
+    return Answer(status, json.dumps(body).encode(), nonce)
+
+
+# --- the status
+
+
+@pytest.mark.parametrize("status", [100, 199, 201, 204, 206, 301, 304, 399])
+def test_a_status_below_400_that_opa_does_not_promise(status):
+    with pytest.raises(BadAnswer) as caught:
+        read(answer({"result": True}, status), "GET /x", TOKEN)
+    assert str(caught.value) == f"`GET /x`: status {status}, which opa does not answer here"
+
+
+@pytest.mark.parametrize("status", [400, 401, 499, 500, 999])
+def test_an_error_status(status):
+    with pytest.raises(OpaRefused) as caught:
+        read(answer({"code": "c", "message": "m"}, status), "GET /x", TOKEN)
+    error = caught.value
+    assert (error.status, error.opa_code, error.opa_message) == (status, "c", "m")
+    assert str(error) == f"`GET /x`: opa answered {status} `c`: m"
+
+
+def test_a_200_is_read():
+    given = answer({})
+    assert read(given, "GET /x", TOKEN) is given
+
+
+# --- what an error says
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({}, ""),
+        ([], ""),
+        ("x", ""),
+        ({"code": 7, "message": ["m"], "errors": "x"}, ""),
+        ({"code": "c"}, " `c`"),
+        ({"message": "m"}, ": m"),
+        ({"error": "e"}, ": e"),
+        ({"message": "m", "error": "e"}, ": m"),
+        ({"errors": []}, ""),
+        ({"errors": {"0": {"message": "m"}}}, ""),
+        ({"errors": [{"message": "m"}]}, "; m"),
+        ({"errors": [{}]}, "; "),
+        ({"errors": [1, {"message": "m"}]}, "; m"),
+        ({"errors": [{"message": "m", "location": {"file": "f", "row": 1, "col": 2}}]}, "; f:1:2: m"),
+        ({"errors": [{"message": "m", "location": {"file": "", "row": 1, "col": 2}}]}, "; 1:2: m"),
+        ({"errors": [{"message": "m", "location": {"file": "f", "row": None, "col": [2]}}]}, "; f: m"),
+        ({"errors": [{"message": "m", "location": {"other": "f"}}]}, "; m"),
+        ({"errors": [{"message": "m", "location": ["f", 1, 2]}]}, "; m"),
+        ({"errors": [{"message": "m"}] * 3}, "; m; m; m"),
+        ({"errors": [{"message": "m"}] * 4}, "; m; m; m; and 1 more"),
+        ({"errors": [{"message": "m"}] * 9}, "; m; m; m; and 6 more"),
+        ({"code": "c", "message": "a\nb", "errors": [{"message": "m\x1b"}]}, r" `c`: a\nb; m\u001b"),
+        (
+            {"code": TOKEN, "message": f"{TOKEN}{TOKEN}", "errors": [{"message": TOKEN}]},
+            " `[token]`: [token][token]; [token]",
+        ),
+        ({"message": "m" * 300}, ": " + "m" * 300),
+        ({"message": "m" * 301}, ": " + "m" * 300 + "..."),
+        ({"message": "m" * 299 + TOKEN}, ": " + "m" * 299 + "[..."),
+        ({"errors": [{"message": "m" * 301, "location": {"file": "f"}}]}, "; f: " + "m" * 297 + "..."),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_an_error_says(body, text):
+    assert str(refusal(answer(body, 500), "GET /x", TOKEN)) == "`GET /x`: opa answered 500" + text
+
+
+def test_an_error_without_a_secret_and_without_json():
+    assert str(refusal(answer({"code": "c", "message": "[token]"}, 400), "GET /x", None)) == (
+        "`GET /x`: opa answered 400 `c`: [token]"
+    )
+    error = refusal(Answer(502, b"<html>no</html>"), "GET /x", None)
+    assert (str(error), error.opa_code, error.opa_message) == ("`GET /x`: opa answered 502", "", "")
+
+
+def test_text_of_others_on_one_line():
+    assert printable("abc", 3) == "abc"
+    assert printable("abcd", 3) == "abc..."
+    assert printable("a\nb", 2) == r"a\n..."
+    assert on_one_line(" a \n\n\tb\r\n") == "a; b"
+    assert on_one_line("") == ""
+
+
+# --- members
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b'"x"', b"{", b'{"a":1,"a":1}', b'{"a":1}x'])
+def test_what_is_no_json_object(body):
+    with pytest.raises(BadAnswer, match=r"^`GET /x`: the answer is no "):
+        Answer(200, body).members("GET /x")
+
+
+def test_how_deep_an_answer_may_nest():
+    def nested(depth):
+        return Answer(200, b'{"a":' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}")
+
+    nested(80).members("GET /x")
+    nested(90).members("GET /x", 90)
+    for depth, most in ((81, {}), (91, {"max_depth": 90})):
+        with pytest.raises(BadAnswer):
+            nested(depth).members("GET /x", **most)
+
+
+# --- a query
+
+
+def queries():
+    return Queries(TOKEN)
+
+
+def test_where_a_question_goes():
+    assert queries().target(("a", "b"), provenance=False) == "/v1/data/a/b"
+    assert queries().target(("a",), provenance=True) == "/v1/data/a?provenance=true"
+    assert queries().target((), provenance=True) == "/v1/data?provenance=true"
+    with pytest.raises(Misuse):
+        queries().target(("a b",), provenance=False)
+
+
+def test_a_reply_without_provenance():
+    body = {"result": [1], "decision_id": "d", "provenance": {"version": "0.1.0"}}
+    reply = queries().reply(answer(body, nonce="n"), "/x", provenance=False)
+    assert (reply.result, reply.decision_id, reply.version, reply.bundles, reply.nonce) == ([1], "d", None, {}, "n")
+    reply = queries().reply(answer({"decision_id": 7}), "/x", provenance=False)
+    assert (reply.result, reply.decision_id, reply.nonce) == (ABSENT, None, None)
+    assert queries().reply(answer({"result": None}), "/x", provenance=False).result is None
+
+
+def test_a_reply_with_provenance():
+    bundles = {"b": {"revision": "r"}, "empty": {"revision": ""}, "none": {}, "odd": {"revision": 7}, "no": "r"}
+    body = {"result": 1, "provenance": {"version": "1.22.4", "bundles": bundles}}
+    reply = queries().reply(answer(body), "/x", provenance=True)
+    assert (reply.version, reply.bundles) == ("1.22.4", {"b": "r"})
+    assert provenance_of({"provenance": {"version": "v", "bundles": ["b"]}}, "x") == ("v", {})
+    assert provenance_of({"provenance": {"version": "v"}}, "x") == ("v", {})
+
+
+@pytest.mark.parametrize("provenance", [None, [], "1.22.4", {}, {"version": 1}, {"version": None}])
+def test_a_reply_that_does_not_say_whose_it_is(provenance):
+    with pytest.raises(BadAnswer, match=r"^`POST /x`: the answer does not say which opa it is from"):
+        queries().reply(answer({"result": 1, "provenance": provenance}), "/x", provenance=True)
+
+
+def test_the_version_is_looked_at_in_each_answer():
+    asked = queries()
+
+    def reply(version):
+        return asked.reply(answer({"provenance": {"version": version}}), "/x", provenance=True).version
+
+    assert [reply("1.20.1"), reply("1.20.1"), reply("1.22.4")] == ["1.20.1", "1.20.1", "1.22.4"]
+    for _ in range(2):
+        with pytest.raises(EngineTooOld):
+            reply("1.20.0")
+    assert reply("1.22.4") == "1.22.4"
+
+
+@pytest.mark.parametrize("status", [204, 500])
+def test_a_query_with_another_status(status):
+    with pytest.raises((BadAnswer, OpaRefused), match=r"^`POST /x`: .*" + str(status)) as caught:
+        queries().reply(answer({"result": 1, "message": f"Bearer {TOKEN}"}, status), "/x", provenance=False)
+    assert TOKEN not in str(caught.value)
+
+
+def test_a_query_whose_answer_is_no_json():
+    with pytest.raises(BadAnswer, match=r"^`POST /x`: the answer is no well-formed json"):
+        queries().reply(Answer(200, b"x"), "/x", provenance=False)
+
+
+def test_what_can_be_sent():
+    question = Question(b"{}")
+    assert [sendable(body) for body in (None, b"", b"x", question)] == [None, b"", b"x", question]
+    for body in ("x", bytearray(b"x"), memoryview(b"x"), {}, 1, [b"x"]):
+        with pytest.raises(Misuse, match="a body must be bytes"):
+            sendable(body)
+
+
+# --- what is given back
+
+
+def test_replies_are_values():
+    reply = QueryReply(1, "d", "v", {"b": "r"}, "n")
+    assert (QueryReply(1).decision_id, QueryReply(1).version, QueryReply(1).bundles, QueryReply(1).nonce) == (
+        *(None, None),
+        {},
+        None,
+    )
+    assert QueryReply(1).bundles is not QueryReply(1).bundles
+    assert len({reply, QueryReply(1, "d", "v", {"b": "other"}, "n")}) == 2
+    assert hash(reply) == hash(QueryReply(1, "d", "v", {}, "n"))
+    policy = StoredPolicy("a", "package a", ("a",), frozenset((("a", "x"),)))
+    assert policy == StoredPolicy("a", "package a")
+    assert (StoredPolicy("a", "t").package, StoredPolicy("a", "t").rules) == ((), frozenset())
+    assert policy != StoredPolicy("a", "package b")
+    assert Health(ok=True) == Health(ok=True, message="")
+    values = (reply, policy, Health(ok=False, message="m"), Memory(1, None), CompileReply((), (1,)), Answer(200, b"x"))
+    for value in values:
+        assert pickle.loads(pickle.dumps(value)) == value
+        with pytest.raises((AttributeError, TypeError)):
+            value.other = 1
+        name = type(value).__slots__[0]
+        with pytest.raises(AttributeError):
+            setattr(value, name, 1)
+    assert Answer(200, b"x").nonce is None
