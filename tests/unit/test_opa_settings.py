@@ -307,7 +307,9 @@ def test_other_types_are_no_policy_ids():
 def test_paths_of_what_others_have_put_there():
     assert quoted_path("data", ("a", "b")) == "/v1/data/a/b"
     assert quoted_path("policies", ("a/b.rego",)) == "/v1/policies/a%2Fb.rego"
-    assert quoted_path("data", ("a/b", "..", "1", " ?#%\n", "\u00e9")) == "/v1/data/a%2Fb/../1/%20%3F%23%25%0A/%C3%A9"
+    assert (
+        quoted_path("data", ("a/b", "..", "1", " ?#%\n", "\u00e9")) == "/v1/data/a%2Fb/%2E%2E/1/%20%3F%23%25%0A/%C3%A9"
+    )
     for names in ((), ("",), ("a", "")):
         with pytest.raises(Misuse, match="an empty name"):
             quoted_path("data", names)
