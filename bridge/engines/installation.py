@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger("bridge")
 
 
-class _InterferenceError(EngineFault):
+class InterferenceError(EngineFault):
     """Somebody else changes what is there at the same time."""
 
 
@@ -74,7 +74,7 @@ class Installation:
         try:
             self._exchange(there, wanted, foreign, gone)
             self._check(check, wanted)
-        except _InterferenceError as interference:
+        except InterferenceError as interference:
             self._remove_any_fingerprint(interference)
             raise
         except BaseException as error:
@@ -219,16 +219,11 @@ class Installation:
 
     def _refuse_interference(self, wanted: Mapping[str, str]) -> None:
         found = take(self._opa, self._rule_set)
-        if wanted and not found.modules:
-            raise RulesNotInstalled(
-                "OPA took the rules, and has none when it is asked: it lost them at once, or several OPAs answer at "
-                "this address, and other ones to reads than to writes; give the address of one of them"
-            )
         if found.modules != wanted or found.ids:
             raise self._interference()
 
-    def _interference(self) -> _InterferenceError:
-        return _InterferenceError(
+    def _interference(self) -> InterferenceError:
+        return InterferenceError(
             f"somebody else changes what lies in `data.{self._rule_set.package_root}` or "
             f"`data.{self._rule_set.data_root}` at the same time, or several OPAs answer at this address: no rules are "
             "left there that a bridge believes; install again when nobody else does, at the address of one OPA"
@@ -250,7 +245,7 @@ class Installation:
             if self._modules() != before:
                 raise self._interference()
         except EngineFault as fault:
-            if isinstance(fault, _InterferenceError):
+            if isinstance(fault, InterferenceError):
                 self._remove_any_fingerprint(fault)
             outcome = f"and what was there before could not be put back ({fault}): install again"
         else:

@@ -16,6 +16,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from bridge.decision import Request
+from bridge.engines.installation import InterferenceError
 from bridge.engines.restoring_sources import SourceFailed, collected
 from bridge.errors import (
     EngineFault,
@@ -155,12 +156,12 @@ class Run:
             self.limits.pause(random.uniform(longest / 2, longest))  # noqa: S311 - no secret
 
     def _bring(self, engine: OpaEngine, sources: Mapping[str, Source], patience: float, *, rules: bool) -> None:
-        unseen = None
+        unseen: EngineFault | None = None
         if rules:
             self.state = State.INSTALLING
             try:
                 engine.install()
-            except RulesNotInstalled as fault:
+            except (InterferenceError, RulesNotInstalled) as fault:
                 unseen = fault  # the resources tell more about an OPA that does not read what it was given
         for type_, source in sources.items():
             self.state = State.PUSHING
