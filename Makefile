@@ -57,7 +57,7 @@ format: $(VENV)/.installed-dev ## format the Python and the Rego
 	opa="$$($(OPA_SOURCE))" && "$$opa" fmt --write $(REGO)
 
 # The pinned OPA and no other: another one's Wasm differs in its bytes.
-render: $(VENV)/.installed-dev ## render the committed Rego and build its Wasm anew
+render: $(VENV)/.installed-dev ## render the committed Rego and build its Wasm again
 	opa="$$($(OPA_SOURCE) --pinned)" && JWT_BRIDGE_OPA="$$opa" $(PY) -m bridge render --default --write rego
 
 coverage: $(VENV)/.installed-dev ## run all tests and report what none reaches

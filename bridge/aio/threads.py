@@ -79,7 +79,7 @@ class Threads:
                     return
                 job, function = self._jobs.popleft()
             _do(job, function)
-            del job, function  # an outcome is kept alive by whoever waits for it only
+            del job, function  # only the waiting task keeps an outcome alive
 
 
 def _do(job: Future[Any], function: Callable[[], Any]) -> None:
@@ -87,7 +87,7 @@ def _do(job: Future[Any], function: Callable[[], Any]) -> None:
         return
     try:
         job.set_result(function())
-    except StopIteration as error:  # which asyncio's futures cannot have: whoever waits would wait for ever
+    except StopIteration as error:  # asyncio's futures refuse it: the waiting task would hang
         job.set_exception(RuntimeError(f"{error!r} in a thread"))
-    except BaseException as error:  # noqa: BLE001 - whoever waits for it must learn of any end
+    except BaseException as error:  # noqa: BLE001 - the waiting task must learn of every end
         job.set_exception(error)

@@ -34,7 +34,7 @@ def doctor(
     rules: RuleSetOptions,
     tokens: TokenOptions,
 ) -> None:
-    r"""Examine the rules of an OPA, and count all anew that its index and digests say of the pushed resources.
+    r"""Examine the rules of an OPA, and check its index and digests against the pushed resources.
 
     It reads, and changes nothing. Rules that are missing, half-installed or of another release, and modules and data of
     others in their place, are found; `jwt-bridge install` mends those. `jwt-bridge push` mends what is found of

@@ -2,7 +2,7 @@
 
 Devices and sessions have the members that the service's API gives, with made-up values; policies look at `id` and
 `custom_data` only. The id of the last example is one of these sessions, in place of the documentation's `12345`.
-`notification_token` is a secret: whoever has it can send notifications to the device.
+`notification_token` is a secret: its holder can send notifications to the device.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Resources from files and standard input, and what is said of those that are refused."""
+"""Resources from files and standard input, and the messages about refused ones."""
 
 from __future__ import annotations
 

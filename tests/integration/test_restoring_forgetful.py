@@ -95,7 +95,7 @@ def requests_of_a_restoring(direct, url, what="both"):
 def test_it_forgets_before_one_request_whichever(opa, direct, what):
     """What it forgets before the run has looked for the last time is brought back by the same run."""
     usual = requests_of_a_restoring(direct, opa.url, what)
-    assert 8 < usual < 70
+    assert 8 < usual < 50
     raised = {}
     for number in range(usual):
         lose(direct, what)
@@ -221,7 +221,8 @@ def test_many_ask_one_that_forgets_before_each_of_200_requests(opa, direct, what
     for asked in found:
         answers = {name: times for name, times in asked.items() if name.partition(" ")[2][0].islower()}
         assert set(answers) == {"d1 matched", "d2 constraint_failed", "d1 listed"}, "an answer from nothing"
-        # On a quick machine all is brought back before any deadline; else these say what is missing.
+        # How many questions meet their deadline depends on the machine; that one raises while all is forgotten is the
+        # test above.
         errors = {name.partition(" ")[2] for name in set(asked) - set(answers)}
         assert all(issubclass(getattr(sys.modules["bridge.errors"], error), EngineFault) for error in errors)
 
