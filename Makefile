@@ -25,6 +25,8 @@ PY := $(VENV)/bin/python
 REGO := rego/jwt_policy
 DECIDERS := bridge/reference.py,bridge/policy.py,bridge/resource.py,bridge/decision.py,bridge/strict_json/*,bridge/engines/answer.py,bridge/engines/details.py,bridge/engines/stored.py,bridge/engines/wasm_trimming.py,bridge/engines/wasm_batch.py
 OPA_SOURCE := $(PY) tests/opa_source.py
+# A file's tests stay in one process: they share an OPA, or a set-up of their own. `-n 0` in PYTEST_ARGS: one process.
+TEST_PROCESSES := --numprocesses=auto --maxprocesses=4 --dist=loadfile
 PYTHONS := $(or $(PYTHON),python3 python python3.14 python3.13 python3.12 python3.11)
 
 # A .venv names its own folder in every script, so one that was moved here, or lost its Python, is made anew.
@@ -37,8 +39,8 @@ help: ## list the targets
 demo: $(VENV)/.installed ## sign five tokens, decide on sample devices and sessions, print the table (no OPA needed)
 	@$(PY) -m bridge demo
 
-test: $(VENV)/.installed-dev ## run all tests (gets an OPA: OPA_URL, PATH, Docker or Go)
-	@$(PY) -m pytest $(PYTEST_ARGS)
+test: $(VENV)/.installed-dev ## run all tests, a file of them on each core (gets an OPA: OPA_URL, PATH, Docker or Go)
+	@$(PY) -m pytest $(TEST_PROCESSES) $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev ## ruff, mypy, import-linter, opa fmt, opa check
 	$(PY) -m ruff check .

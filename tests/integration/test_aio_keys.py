@@ -38,7 +38,7 @@ from bridge.tokens import fetch
 
 LONG = 60  # seconds: a net under a test that is broken
 MADE_UP = 60
-CLAIMS = {"exp": int(time.time()) + 3600, "policy": {"version": 2, "devices": {"id": "d1"}}}
+CLAIMS = {"exp": int(time.time()) + 24 * 3600, "policy": {"version": 2, "devices": {"id": "d1"}}}
 NOBODY = "http://127.0.0.1:9"
 OURS = "jwt-bridge-keys"
 

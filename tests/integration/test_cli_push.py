@@ -164,7 +164,7 @@ def test_an_array_is_pushed_however_it_is_laid_out(client, tmp_path, feed) -> No
         (json.dumps({"id": "x", "custom_data": {"id": "y"}}, indent=1).encode(), "line 1, column 1: no JSON by itself"),
         (b"\xef\xbb\xbf" + lines("x"), "standard input: line 1, column 1: a byte order mark"),
         (lines("x").decode().encode("utf-16"), "UTF-16 text"),
-        (gzip.compress(lines("x")), "compressed data (gzip): decompress it first"),
+        (gzip.compress(lines("x"), mtime=0), "compressed data (gzip): decompress it first"),
         (b"id,name\nx,y\n", "CSV, or another table"),
     ],
     ids=["cut off", "text behind", "no comma", "object", "bom", "utf-16", "gzip", "csv"],

@@ -131,7 +131,7 @@ def test_failures_that_there_are_not(pointer, code):
         (read_failures, details((None, "different"))),
         (read_failures, {"pointer": "/id", "code": "different"}),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_details_that_are_none(read, wrong):
     with pytest.raises((ValueError, TypeError)):

@@ -41,7 +41,7 @@ TABLE = {
     "utf-32 le": (codecs.BOM_UTF32_LE, Kind.TEXT, "it is UTF-32, not UTF-8: save it as UTF-8", TEXT.format("UTF-32")),
     "utf-32 be": (codecs.BOM_UTF32_BE, Kind.TEXT, "it is UTF-32, not UTF-8: save it as UTF-8", TEXT.format("UTF-32")),
     "gzip": (
-        gzip.compress(b""),
+        gzip.compress(b"", mtime=0),
         Kind.COMPRESSED,
         "it is compressed (gzip): decompress it first",
         PACKED.format("gzip"),

@@ -224,7 +224,7 @@ FOREIGN = {
     "utf-32 le": (LINES.encode("utf-32-le"), "UTF-32 (little-endian) text"),
     "utf-32 be": (LINES.encode("utf-32-be"), "UTF-32 (big-endian) text"),
     "zeros": (bytes(100), "zero bytes, no text"),
-    "gzip": (gzip.compress(LINES.encode()), "compressed data (gzip): decompress it first"),
+    "gzip": (gzip.compress(LINES.encode(), mtime=0), "compressed data (gzip): decompress it first"),
     "zip": (zipped(), "compressed data (zip; an Excel sheet is such, too): decompress it first"),
     "empty zip": (b"PK\x05\x06" + bytes(18), "compressed data (zip, an empty one)"),
     "bzip2": (bz2.compress(LINES.encode()), "compressed data (bzip2)"),
@@ -272,7 +272,7 @@ def test_a_file_is_named(tmp_path):
     file.write_text(json.dumps(RESOURCES, indent=2))
     collected = from_file(file)
     assert (collected.resources, collected.what) == (STORED, f"`{file}`")
-    file.write_bytes(gzip.compress(b""))
+    file.write_bytes(gzip.compress(b"", mtime=0))
     with pytest.raises(MalformedInput, match=r"devices\.json.*gzip"):
         from_file(str(file))
 

@@ -219,7 +219,7 @@ class _Dict(dict):
         ({"a": "\ud800"}, "R12.3", "/a"),
         ({"\udfff": 1}, "R12.3", "/'\\udfff'"),
     ],
-    ids=lambda value: ascii(value)[:30],
+    ids=lambda value: ascii(value).split(" at 0x")[0][:30],
 )
 def test_a_python_value_is_refused_with_its_pointer(value, rule, place):
     with pytest.raises(MalformedInput) as refused:
