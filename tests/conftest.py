@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+from conformance import tally
 from opa_source import COMPOSE_FILE, SERVER_SOURCES, Executable, NoOpa, OpaSource, Server, Unusable
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Choose before any test: a run without an OPA must end here, not skip its way to green."""
     config = session.config
+    os.environ.setdefault(tally.VARIABLE, str(tally.seed()))  # one seed in all processes, past midnight too
     source = config.stash[SOURCE] = OpaSource(os.environ, tell=_teller(config))
     if config.option.collectonly:
         return
@@ -95,6 +97,30 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if of_docker:
             config.hook.pytest_deselected(items=of_docker)
             items[:] = [item for item in items if item not in of_docker]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In one of several processes: hand over what was compared here."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["compared"] = {layer: dict(deciders) for layer, deciders in tally.COMPARED.items()}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """In the process that has several do its work: take what one of them compared."""
+    for layer, deciders in getattr(node, "workeroutput", {}).get("compared", {}).items():
+        for decider, answers in deciders.items():
+            tally.count(layer, decider, answers)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was compared is told at the end of every run."""
+    if tally.COMPARED:
+        seed = tally.seed()
+        terminalreporter.section(f"conformance, seed {seed} ({tally.VARIABLE}={seed} repeats it)")
+        for line in tally.lines():
+            terminalreporter.line(line)
 
 
 @pytest.fixture(scope="session")

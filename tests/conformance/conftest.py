@@ -1,4 +1,4 @@
-"""What was compared is told at the end of every run; and the deciders that the tests share."""
+"""The deciders that the tests share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import secrets
 from typing import TYPE_CHECKING
 
 import pytest
-from conformance import tally
 from conformance.asking import Deciders
 from conformance.deciders import OTHER, Panel
 
@@ -14,14 +13,6 @@ from bridge.policy import PolicySettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if tally.COMPARED:
-        seed = tally.seed()
-        terminalreporter.section(f"conformance, seed {seed} ({tally.VARIABLE}={seed} repeats it)")
-        for line in tally.lines():
-            terminalreporter.line(line)
 
 
 @pytest.fixture(scope="session")

@@ -5,25 +5,28 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from contextlib import ExitStack, contextmanager
 from threading import Lock
 
 import pytest
 import restoring_caller
 from fault_server import FaultServer
+from forgetful import (
+    CLAIMS,
+    DEADLINE,
+    FORGET,
+    WELL,
+    asked,
+    bridge_to,
+    forget_rules,
+    lose,
+    requests_of_a_restoring,
+)
 from relay import relayed
-from restorer import CLAIMS, RESOURCES
 
-from bridge import OpaClient, OpaEngine, PolicyBridge, Reason, RuleSet
+from bridge import OpaClient, Reason
 from bridge.errors import EngineFault, OpaRefused, ResourcesLost, RulesNotInstalled
-from bridge.rendering import render
 
-DEADLINE = 60
 SAFETY = 120
-ROOT = ("jwt_policy_data",)
-TYPE = (*ROOT, "devices")
-MODULES = [module.path for module in reversed(render(RuleSet()))]
-ANSWERING = next(module.path for module in render(RuleSet()) if "\nanswer" in module.text)
 FORGOTTEN = 200
 
 
@@ -40,55 +43,6 @@ def direct(opa):
     """A client that nobody stands in between."""
     with OpaClient(opa.url, deadline=DEADLINE) as client:
         yield client
-
-
-@contextmanager
-def bridge_to(url, sources=None, **settings):
-    engine = OpaEngine(OpaClient(url, deadline=DEADLINE), sources=sources or {"devices": lambda: RESOURCES})
-    with PolicyBridge(engine, **settings) as opened:
-        yield opened
-
-
-def forget_rules(client):
-    for path in MODULES:
-        client.delete_policy(path)
-
-
-def forget_data(client):
-    client.delete_data(ROOT)
-
-
-def forget_both(client):
-    forget_rules(client)
-    forget_data(client)
-
-
-FORGET = {"rules": forget_rules, "data": forget_data, "both": forget_both}
-
-
-def lose(client, what):
-    """What is enough for a question to find it lost; each module that is deleted compiles all others anew."""
-    if what != "data":
-        client.delete_policy(ANSWERING)
-    if what != "rules":
-        forget_data(client)
-
-
-def asked(bridge):
-    return bridge.check(CLAIMS, "devices", "d1").reason, bridge.check(CLAIMS, "devices", "d2").reason
-
-
-WELL = (Reason.MATCHED, Reason.CONSTRAINT_FAILED)
-
-
-def requests_of_a_restoring(direct, url, what="both"):
-    """How many requests a question makes that finds this lost, when nothing else goes wrong."""
-    with relayed(url) as (through, relay), bridge_to(through) as bridge:
-        bridge.engine.restore()
-        del relay.lines[:]
-        lose(direct, what)
-        assert bridge.check(CLAIMS, "devices", "d1").reason is Reason.MATCHED
-        return len(relay.lines)
 
 
 @pytest.mark.parametrize("what", FORGET)
@@ -115,29 +69,6 @@ def test_it_forgets_before_one_request_whichever(opa, direct, what):
     repetition, look = usual - 1, usual - 2
     assert set(raised) == ({look, repetition} if what == "rules" else {repetition})
     assert all("all that has a source was brought back before" in text for text in raised.values())
-
-
-def test_it_is_restarted_before_one_request_whichever(opa, direct, start_opa):
-    usual = requests_of_a_restoring(direct, opa.url)
-    with ExitStack() as running:
-        for number in range(usual):
-            lose(direct, "both")
-
-            def at(now, _, moment, number=number):
-                nonlocal opa
-                if now == number and moment == "before":
-                    opa.kill()
-                    opa = start_opa(port=opa.port)
-                    running.callback(opa.kill)
-
-            with relayed(opa.url, at) as (through, relay), bridge_to(through) as bridge:
-                try:
-                    assert bridge.check(CLAIMS, "devices", "d1").reason is Reason.MATCHED
-                except (ResourcesLost, RulesNotInstalled):
-                    assert number == usual - 1
-                assert len(relay.lines) <= 3 * usual, "it makes requests without a bound"
-                bridge.engine.restore()
-                assert asked(bridge) == WELL
 
 
 @pytest.mark.parametrize("what", FORGET)
@@ -193,9 +124,9 @@ def test_it_forgets_the_rules_between_their_install_and_its_check(opa, direct, k
             forget_rules(direct)
 
     with relayed(opa.url, at) as (through, _):
-        asked = outcome(called({"url": through, "kind": kind, "deadline": 60.0, "until": True}))
+        told = outcome(called({"url": through, "kind": kind, "deadline": 60.0, "until": True}))
     assert awaited is None
-    assert set(asked) == {"d1 matched", "d2 constraint_failed", "d1 listed"}
+    assert set(told) == {"d1 matched", "d2 constraint_failed", "d1 listed"}
 
 
 @pytest.mark.parametrize("what", FORGET)
@@ -218,12 +149,12 @@ def test_many_ask_one_that_forgets_before_each_of_200_requests(opa, direct, what
         running = [called(settings) for _ in range(2)]
         found = [outcome(process) for process in running]
     assert count == FORGOTTEN
-    for asked in found:
-        answers = {name: times for name, times in asked.items() if name.partition(" ")[2][0].islower()}
+    for told in found:
+        answers = {name: times for name, times in told.items() if name.partition(" ")[2][0].islower()}
         assert set(answers) == {"d1 matched", "d2 constraint_failed", "d1 listed"}, "an answer from nothing"
         # How many questions meet their deadline depends on the machine; that one raises while all is forgotten is the
         # test above.
-        errors = {name.partition(" ")[2] for name in set(asked) - set(answers)}
+        errors = {name.partition(" ")[2] for name in set(told) - set(answers)}
         assert all(issubclass(getattr(sys.modules["bridge.errors"], error), EngineFault) for error in errors)
 
 

@@ -1,0 +1,65 @@
+"""What makes an OPA forget, and what asks it then: for the tests of one that forgets, and of one that is restarted."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+from relay import relayed
+from restorer import CLAIMS, RESOURCES
+
+from bridge import OpaClient, OpaEngine, PolicyBridge, Reason, RuleSet
+from bridge.rendering import render
+
+DEADLINE = 60
+ROOT = ("jwt_policy_data",)
+MODULES = [module.path for module in reversed(render(RuleSet()))]
+ANSWERING = next(module.path for module in render(RuleSet()) if "\nanswer" in module.text)
+
+
+@contextmanager
+def bridge_to(url, sources=None, **settings):
+    engine = OpaEngine(OpaClient(url, deadline=DEADLINE), sources=sources or {"devices": lambda: RESOURCES})
+    with PolicyBridge(engine, **settings) as opened:
+        yield opened
+
+
+def forget_rules(client):
+    for path in MODULES:
+        client.delete_policy(path)
+
+
+def forget_data(client):
+    client.delete_data(ROOT)
+
+
+def forget_both(client):
+    forget_rules(client)
+    forget_data(client)
+
+
+FORGET = {"rules": forget_rules, "data": forget_data, "both": forget_both}
+
+
+def lose(client, what):
+    """What is enough for a question to find it lost; each module that is deleted compiles all others anew."""
+    if what != "data":
+        client.delete_policy(ANSWERING)
+    if what != "rules":
+        forget_data(client)
+
+
+def asked(bridge):
+    return bridge.check(CLAIMS, "devices", "d1").reason, bridge.check(CLAIMS, "devices", "d2").reason
+
+
+WELL = (Reason.MATCHED, Reason.CONSTRAINT_FAILED)
+
+
+def requests_of_a_restoring(direct, url, what="both"):
+    """How many requests a question makes that finds this lost, when nothing else goes wrong."""
+    with relayed(url) as (through, relay), bridge_to(through) as bridge:
+        bridge.engine.restore()
+        del relay.lines[:]
+        lose(direct, what)
+        assert bridge.check(CLAIMS, "devices", "d1").reason is Reason.MATCHED
+        return len(relay.lines)
