@@ -70,14 +70,14 @@ def judged(side: RegoSide | PythonSide, wanted: Slice, reasons: Mapping[Key, str
     """The mutants of one side's files that are wanted."""
     began = time.monotonic()
     tally = Tally(side.name)
-    found = side.mutants(wanted)
+    found = [mutant for mutant in side.mutants(wanted) if wanted.takes(mutant.key)]
     CONSOLE.print(f"{side.name}: asking the judges about what is unchanged")
     side.check(found)
     for mutant, verdict in shown(side.name, side.judge(found), len(found)):
         tally.count(mutant, verdict, reasons)
     made = {mutant.key for mutant in found}
     for key in reasons:
-        if side.makes(key.file) and key.file in wanted and key not in made:
+        if side.makes(key.file) and wanted.takes(key) and key not in made:
             tally.fault("listed as equivalent, but not made any more", key)
     tally.seconds = time.monotonic() - began
     return tally
@@ -102,6 +102,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m mutation", description=__doc__)
     parser.add_argument("--side", choices=("rego", "python"), help="one side alone")
     parser.add_argument("--only", default="", metavar="TEXT", help="only files whose names contain TEXT")
+    parser.add_argument(
+        "--within", default="", metavar="TEXT", help="only functions and rules whose names contain TEXT"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="how many mutants are judged at a time (2)")
     parser.add_argument("--opa", type=Path, default=Path("opa"), help="the opa that judges the Rego (from PATH)")
     parser.add_argument("--changed", action="store_true", help="only files that differ from the base")
@@ -109,11 +112,11 @@ def main() -> int:
         "--base", metavar="REV", help="what --changed compares with (where HEAD left origin/main; without one, HEAD~1)"
     )
     arguments = parser.parse_args()
-    wanted = Slice(arguments.only)
+    wanted = Slice(arguments.only, within=arguments.within)
     if arguments.changed or arguments.base:
         try:
             base = arguments.base or default_base(ROOT)
-            wanted = Slice(arguments.only, changed_since(ROOT, base))
+            wanted = Slice(arguments.only, changed_since(ROOT, base), arguments.within)
         except NoBase as error:
             parser.error(str(error))
         CONSOLE.print(f"of the files that differ from {base}")

@@ -45,13 +45,19 @@ class Slice:
     Attributes:
         only: What a file's name must contain.
         changed: The files that differ from another revision, below the tree's root; None where it does not matter.
+        within: What the name of the function or rule that a mutant stands in must contain.
     """
 
     only: str = ""
     changed: frozenset[str] | None = None
+    within: str = ""
 
     def __contains__(self, file: object) -> bool:
         return isinstance(file, str) and self.only in file and (self.changed is None or file in self.changed)
+
+    def takes(self, key: Key) -> bool:
+        """Whether this mutant is one of them."""
+        return key.file in self and self.within in key.within
 
     def has(self, suffix: str) -> bool:
         """Whether it may have files of this kind."""
