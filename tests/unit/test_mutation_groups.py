@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mutation.changed import NoBase, changed_since, default_base
 from mutation.equivalents import listed
-from mutation.mutants import Slice
+from mutation.mutants import Key, Slice
 from mutation.python_mutants import mutants
 from mutation.python_side import GROUPS
 
@@ -126,6 +126,11 @@ def test_a_slice_has_files_by_name_and_by_difference():
     assert "bridge/cursor.py" in Slice("", frozenset(("bridge/cursor.py",)))
     assert "bridge/cursor.py" not in Slice("", frozenset(("bridge/listing.py",)))
     assert "bridge/cursor.py" not in Slice("list", frozenset(("bridge/cursor.py",)))
+    key = Key("bridge/cursor.py", "Cursor.read", "a", "b")
+    assert Slice().takes(key)
+    assert Slice("curs", within="read").takes(key)
+    assert not Slice("curs", within="write").takes(key)
+    assert not Slice("list", within="read").takes(key)
     assert Slice().has(".rego")
     assert Slice("", frozenset(("a.py",))).has(".py")
     assert not Slice("", frozenset(("a.py",))).has(".rego")
