@@ -43,7 +43,7 @@ _Operation = tuple[tuple[bytes, tuple[str, ...], bytes | None], int, int]
 
 
 def parts(prepared: Prepared) -> Iterator[Part]:
-    """The resources, their digests and their postings, in the order they must be sent in.
+    """The resources, their digests and their postings, in the order they must be sent in; there is always one part.
 
     Raises:
         PushRefused: So many large resources have ids of one hash that OPA cannot take them.
@@ -56,8 +56,7 @@ def parts(prepared: Prepared) -> Iterator[Part]:
         patch.append(operation)
         size += bytes_
         resources += count
-    if patch:
-        yield Part(patch, resources)
+    yield Part(patch, resources)
 
 
 def _resources(prepared: Prepared) -> Iterator[_Operation]:
