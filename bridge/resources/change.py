@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bridge.errors import BadAnswer
 from bridge.resources import layout
@@ -32,8 +31,7 @@ class FirstsMissing(Exception):
         self.names = names
 
 
-@dataclass(slots=True)
-class Change:
+class Change(NamedTuple):
     """Resources to store and others to remove.
 
     Attributes:
@@ -82,12 +80,11 @@ def _places(value: Any) -> list[tuple[str, str]]:
     return [_ALL, *(layout.posting_name(text) for text in layout.posting_texts(custom_data_of(value)))]
 
 
-@dataclass(slots=True)
-class _Moves:
+class _Moves(NamedTuple):
     """The ids that come to a posting or a page of it, and those that go."""
 
-    come: list[bytes] = field(default_factory=list)
-    go: list[bytes] = field(default_factory=list)
+    come: list[bytes]
+    go: list[bytes]
 
 
 class _Work:
@@ -129,7 +126,7 @@ class _Work:
                 new_places.update(_places(parse(new)))
                 resources[id_] = new
             for place in old_places ^ new_places:
-                moved = moves.setdefault(place, _Moves())
+                moved = moves.setdefault(place, _Moves([], []))
                 (moved.go if place in old_places else moved.come).append(id_)
         self._resources(buckets, digests)
         for (shard, name), moved in moves.items():
@@ -172,9 +169,9 @@ class _Work:
         self._patch.append(add("large", name, "size", value=encode(size)))
         at: dict[str, _Moves] = {}
         for id_ in moved.come:
-            at.setdefault(found["places"][parse(id_)], _Moves()).come.append(id_)
+            at.setdefault(found["places"][parse(id_)], _Moves([], [])).come.append(id_)
         for id_ in moved.go:
-            at.setdefault(found["places"][parse(id_)], _Moves()).go.append(id_)
+            at.setdefault(found["places"][parse(id_)], _Moves([], [])).go.append(id_)
         too_large = {}
         for number, moves in at.items():
             ids = _moved(found["pages"][number], moves)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from bridge.errors import PushRefused
 from bridge.resources import layout
@@ -25,8 +24,7 @@ _OPERATIONS: Final = 512
 """Operations of a part; OPA's time for a patch grows with their square."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """Something to put into an empty generation.
 
     Attributes:
@@ -38,7 +36,7 @@ class Part:
     resources: int
 
 
-_Operation = tuple[tuple[bytes, tuple[str, ...], bytes | None], int, int]
+_Operation: TypeAlias = tuple[tuple[bytes, tuple[str, ...], bytes | None], int, int]
 """An operation, the bytes of its value, and how many resources are in it."""
 
 

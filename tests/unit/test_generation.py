@@ -198,6 +198,15 @@ def test_a_value_may_be_as_large_as_opa_takes(monkeypatch):
         list(parts(given))
 
 
+@pytest.mark.parametrize(("count", "where"), [(256, "postings"), (257, "large")])
+def test_a_posting_of_up_to_256_ids_is_one_array(count, where):
+    found = list(parts(prepared({"id": f"d{number}", "custom_data": {"n": 1}} for number in range(count))))
+    _, name = layout.posting_name('["n",1]')
+    (path,) = (path for part in operations(found) for path, _ in part if name in path or path[0] == "postings")
+    assert path[0] == where
+    assert len(recounted(put_together(found))) == count
+
+
 @pytest.mark.parametrize("count", [1_024 * 2, 1_024 * 2 + 1, 3_000])
 def test_a_posting_of_more_pages_than_are_sent_at_once(monkeypatch, count):
     monkeypatch.setattr(layout, "PAGE", 2)

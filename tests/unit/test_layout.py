@@ -160,12 +160,16 @@ def test_a_digest_can_be_changed_by_parts():
         *((1, 0, [0]), (1, 1, [1]), (1, 2, [1, 1])),
     ],
 )
-def test_pages(monkeypatch, page, count, sizes):
+def test_pages_of_any_size(monkeypatch, page, count, sizes):
     monkeypatch.setattr(layout, "PAGE", page)
     ids = [b"%d" % number for number in range(count)]
     pages = list(layout.pages_of(ids))
     assert list(map(len, pages)) == sizes
     assert [id_ for page in pages for id_ in page] == ids
+
+
+def test_a_page_has_256_ids_as_it_is_pushed():
+    assert [len(page) for page in layout.pages_of([b"7"] * 600)] == [256, 256, 88]
 
 
 @pytest.mark.parametrize("pages", [1, 2, 31, 32, 33, 64, 65, 1_100])
@@ -177,13 +181,13 @@ def test_the_directory_has_a_top_for_each_block_of_pages(pages):
     assert tops == [block[0] for block in firsts]
 
 
-@pytest.mark.parametrize("count", [0, 1, 4, 5, 4 * layout.PAGES_AT_ONCE, 4 * layout.PAGES_AT_ONCE + 1, 4_200])
+@pytest.mark.parametrize("count", [0, 1, 4, 5, 4_096, 4_097, 4_200])
 def test_a_large_posting_is_sent_with_its_first_pages(monkeypatch, count):
     monkeypatch.setattr(layout, "PAGE", 4)
     ids = [f"d{number:06}" for number in range(count)]
     document, *later = (json.loads(text) for text in layout.large(texts(*ids)))
     assert [id_ for page in document["pages"] + later for id_ in page] == ids
-    assert len(document["pages"]) == min(document["length"], layout.PAGES_AT_ONCE)
+    assert len(document["pages"]) == min(document["length"], 1_024)
     assert document["length"] == len(document["pages"]) + len(later) == max(1, -(-count // 4))
     assert document["size"] == count
     assert [first for block in document["firsts"] for first in block] == ["", *ids[4::4]]

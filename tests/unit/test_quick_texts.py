@@ -68,5 +68,8 @@ def test_strings_and_truth_values_are_in_the_text_of_a_posting_without_the_encod
 
 
 def test_ids_without_escapes_are_sorted_without_reading_them():
-    assert layout.order_of([b'"a"', b'"b"']) is not layout.raw
+    ids = [b'"a !"', b'"a"', b'"a !#"', b'"a "']
+    order = layout.order_of(ids)
+    assert order is not layout.raw
+    assert sorted(ids, key=order) == sorted(ids, key=layout.raw) == [b'"a"', b'"a "', b'"a !"', b'"a !#"']
     assert layout.order_of([b'"a"', b'"\\""']) is layout.raw
