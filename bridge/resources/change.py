@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bridge.errors import BadAnswer
 from bridge.resources import layout
@@ -32,8 +31,7 @@ class FirstsMissing(Exception):
         self.names = names
 
 
-@dataclass(slots=True)
-class Change:
+class Change(NamedTuple):
     """Resources to store and others to remove.
 
     Attributes:
@@ -82,13 +80,11 @@ def _places(value: Any) -> list[tuple[str, str]]:
     return [_ALL, *(layout.posting_name(text) for text in layout.posting_texts(custom_data_of(value)))]
 
 
-@dataclass(slots=True)
-class _Moves:
-    """The ids that come to a posting and those that go."""
+class _Moves(NamedTuple):
+    """The ids that come to a posting or a page of it, and those that go."""
 
-    shard: str
-    come: list[bytes] = field(default_factory=list)
-    go: list[bytes] = field(default_factory=list)
+    come: list[bytes]
+    go: list[bytes]
 
 
 class _Work:
@@ -102,7 +98,7 @@ class _Work:
 
     def done(self, change: Change) -> tuple[Patch, Changed, int]:
         before: dict[bytes, bytes] = {}
-        moves: dict[str, _Moves] = {}
+        moves: dict[tuple[str, str], _Moves] = {}
         digests: dict[str, int] = {}
         buckets: dict[tuple[str, str], dict[bytes, bytes]] = {}
         for id_ in (*change.upserts, *change.removals):
@@ -129,12 +125,12 @@ class _Work:
                 digests[shard] += layout.resource_digest(new)
                 new_places.update(_places(parse(new)))
                 resources[id_] = new
-            for at, name in old_places ^ new_places:
-                moved = moves.setdefault(name, _Moves(at))
-                (moved.go if (at, name) in old_places else moved.come).append(id_)
+            for place in old_places ^ new_places:
+                moved = moves.setdefault(place, _Moves([], []))
+                (moved.go if place in old_places else moved.come).append(id_)
         self._resources(buckets, digests)
-        for name, moved in moves.items():
-            self._posting(name, moved)
+        for (shard, name), moved in moves.items():
+            self._posting(shard, name, moved)
         if self._missing:
             raise FirstsMissing(self._missing)
         changed = Changed.of(before, change.upserts, change.removals, "")
@@ -151,19 +147,19 @@ class _Work:
         for shard, digest in digests.items():
             self._patch.append(add("digests", shard, value=encode(layout.digest_text(digest))))
 
-    def _posting(self, name: str, moved: _Moves) -> None:
+    def _posting(self, shard: str, name: str, moved: _Moves) -> None:
         if name in self._view["large"]:
             self._large(name, moved, self._view["large"][name])
             return
         found = self._view["small"].get(name)
         ids = _moved(found or [], moved)
         if not ids:
-            self._patch.append(remove("postings", moved.shard, name))
+            self._patch.append(remove("postings", shard, name))
         elif len(ids) <= layout.SMALL:
-            self._patch.append(add("postings", moved.shard, name, value=sorted_text(ids)))
+            self._patch.append(add("postings", shard, name, value=sorted_text(ids)))
         else:
             if found is not None:
-                self._patch.append(remove("postings", moved.shard, name))
+                self._patch.append(remove("postings", shard, name))
             document, *pages = layout.large([string_text(id_) for id_ in ids])
             assert not pages
             self._patch.append(add("large", name, value=document))
@@ -173,34 +169,42 @@ class _Work:
         self._patch.append(add("large", name, "size", value=encode(size)))
         at: dict[str, _Moves] = {}
         for id_ in moved.come:
-            at.setdefault(found["places"][parse(id_)], _Moves("")).come.append(id_)
+            at.setdefault(found["places"][parse(id_)], _Moves([], [])).come.append(id_)
         for id_ in moved.go:
-            at.setdefault(found["places"][parse(id_)], _Moves("")).go.append(id_)
-        firsts = list(self._firsts.get(name, ()))
-        # From the last page to the first, for a page that is divided moves those behind it.
-        for number, moves in sorted(at.items(), key=lambda item: -int(item[0])):
+            at.setdefault(found["places"][parse(id_)], _Moves([], [])).go.append(id_)
+        too_large = {}
+        for number, moves in at.items():
             ids = _moved(found["pages"][number], moves)
             if len(ids) <= 2 * layout.PAGE:
-                self._patch.append(add_in_place(name, number, sorted_text(ids)))
-                continue
-            if not firsts:
-                self._missing.append(name)
-                return
-            pages = list(layout.pages_of([string_text(id_) for id_ in ids]))
-            self._patch.append(add_in_place(name, number, layout.array(pages[0])))
-            for offset, page in enumerate(pages[1:], int(number) + 1):
+                self._patch.append(_replace_page(name, number, sorted_text(ids)))
+            else:
+                too_large[number] = ids
+        if too_large:
+            self._divide(name, too_large)
+
+    def _divide(self, name: str, too_large: Mapping[str, list[str]]) -> None:
+        """Make several pages of each of these, by their numbers."""
+        firsts = self._firsts.get(name)
+        if not firsts:
+            self._missing.append(name)
+            return
+        later = firsts[1:]
+        # From the last page to the first, for a page that is divided moves those behind it.
+        for number in sorted(map(int, too_large), reverse=True):
+            first, *pages = layout.pages_of([string_text(id_) for id_ in too_large[str(number)]])
+            self._patch.append(_replace_page(name, str(number), layout.array(first)))
+            for offset, page in enumerate(pages, number + 1):
                 self._patch.append(add("large", name, "pages", str(offset), value=layout.array(page)))
-            firsts[int(number) + 1 : int(number) + 1] = [page[0] for page in pages[1:]]
-        if len(firsts) != len(self._firsts.get(name, ())):
-            tops, blocks = layout.directory(firsts)
-            self._patch += [
-                add("large", name, "length", value=encode(len(firsts))),
-                add("large", name, "tops", value=tops),
-                add("large", name, "firsts", value=blocks),
-            ]
+            later = [*later[:number], *(page[0] for page in pages), *later[number:]]
+        tops, blocks = layout.directory(later)
+        self._patch += [
+            add("large", name, "length", value=encode(1 + len(later))),
+            add("large", name, "tops", value=tops),
+            add("large", name, "firsts", value=blocks),
+        ]
 
 
-def add_in_place(name: str, number: str, page: bytes) -> tuple[bytes, tuple[str, ...], bytes | None]:
+def _replace_page(name: str, number: str, page: bytes) -> tuple[bytes, tuple[str, ...], bytes | None]:
     """A page in place of the one of that number; `add` would move it on."""
     return b"replace", ("large", name, "pages", number), page
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from bridge.errors import PushRefused
 from bridge.resources import layout
@@ -25,8 +24,7 @@ _OPERATIONS: Final = 512
 """Operations of a part; OPA's time for a patch grows with their square."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """Something to put into an empty generation.
 
     Attributes:
@@ -38,12 +36,12 @@ class Part:
     resources: int
 
 
-_Operation = tuple[tuple[bytes, tuple[str, ...], bytes | None], int, int]
+_Operation: TypeAlias = tuple[tuple[bytes, tuple[str, ...], bytes | None], int, int]
 """An operation, the bytes of its value, and how many resources are in it."""
 
 
 def parts(prepared: Prepared) -> Iterator[Part]:
-    """The resources, their digests and their postings, in the order they must be sent in.
+    """The resources, their digests and their postings, in the order they must be sent in; there is always one part.
 
     Raises:
         PushRefused: So many large resources have ids of one hash that OPA cannot take them.
@@ -56,8 +54,7 @@ def parts(prepared: Prepared) -> Iterator[Part]:
         patch.append(operation)
         size += bytes_
         resources += count
-    if patch:
-        yield Part(patch, resources)
+    yield Part(patch, resources)
 
 
 def _resources(prepared: Prepared) -> Iterator[_Operation]:

@@ -19,7 +19,6 @@ something else than a member's name, so nobody's ids or names may come there. Id
 from __future__ import annotations
 
 import json
-import re
 from hashlib import md5, sha256
 from json.encoder import encode_basestring as _quote
 from operator import itemgetter
@@ -52,17 +51,6 @@ SHARDS: Final = tuple(f"s{number:02x}" for number in range(256))
 
 _UNQUOTED: Final = itemgetter(slice(1, -1))
 _HEX: Final = 40
-_NORMAL: Final = {
-    "\\\\": "\\\\",  # a backslash of the string's own, which begins no escape
-    "\\u003c": "<",
-    "\\u003e": ">",
-    "\\u0026": "&",
-    "\\u2028": "\u2028",
-    "\\u2029": "\u2029",
-    "\\u0008": "\\b",
-    "\\u000c": "\\f",
-}
-_ESCAPED: Final = re.compile("|".join(map(re.escape, _NORMAL)))
 
 
 def raw(id_: bytes) -> bytes:
@@ -87,15 +75,15 @@ def place(id_: bytes) -> tuple[str, str]:
 def posting_text(name: str, value: Any) -> str:
     """What stands for a member of `custom_data`: the same text for equal values (R11), another for others.
 
-    It is what the rules make of it: OPA's JSON text, with the escapes undone that only some versions of it write.
+    It is the canonical text, with sorted names; the rules make the same of OPA's, by undoing what OPA alone escapes.
     """
     if type(value) is str:
-        text = f"[{_quote(name)},{_quote(value)}]"
+        text = _quote(value)
     elif type(value) is bool:
-        text = f"[{_quote(name)},{'true' if value else 'false'}]"
+        text = "true" if value else "false"
     else:
-        text = f"[{_quote(name)},{sorted_text(value).decode('utf-8')}]"
-    return _ESCAPED.sub(lambda match: _NORMAL[match.group()], text) if "\\u" in text else text
+        text = sorted_text(value).decode("utf-8")
+    return f"[{_quote(name)},{text}]"
 
 
 def posting_name(text: str) -> tuple[str, str]:
@@ -146,11 +134,11 @@ def pages_of(ids: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
 
 
 def directory(firsts: Sequence[bytes]) -> tuple[bytes, bytes]:
-    """`tops` and `firsts` of a large posting, by the least id that each page may hold.
+    """`tops` and `firsts` of a large posting, by the least id that each page but the first may hold.
 
     The first page may hold any, so its own is the empty string.
     """
-    firsts = [b'""', *firsts[1:]]
+    firsts = [b'""', *firsts]
     blocks = [firsts[start : start + BLOCK] for start in range(0, len(firsts), BLOCK)]
     return array([block[0] for block in blocks]), array(map(array, blocks))
 
@@ -158,7 +146,7 @@ def directory(firsts: Sequence[bytes]) -> tuple[bytes, bytes]:
 def large(ids: Sequence[bytes]) -> Iterator[bytes]:
     """The document of a large posting, by its sorted ids; then the pages that are to be added to it one by one."""
     pages = list(pages_of(ids))
-    tops, firsts = directory([page[0] if page else b'""' for page in pages])
+    tops, firsts = directory([page[0] for page in pages[1:]])
     documents = [array(page) for page in pages]
     size = b"%d" % len(ids)
     length = b"%d" % len(pages)

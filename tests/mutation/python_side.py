@@ -188,6 +188,7 @@ GROUPS: Final = (
             "tests/unit/test_opa_store_*.py",
             "tests/unit/test_patch.py",
             "tests/unit/test_prepared.py",
+            "tests/unit/test_quick_texts.py",
             "tests/unit/test_recount.py",
             "tests/unit/test_resources.py",
             "tests/unit/test_shard_text.py",

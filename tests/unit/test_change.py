@@ -126,6 +126,14 @@ def test_a_posting_grows_out_of_one_array_and_is_not_in_two_places():
     recounted(document)
 
 
+def test_a_posting_is_one_array_as_long_as_it_may():
+    document = generation(*numbered(1, n=1))
+    shard, name = layout.posting_name('["n",1]')
+    change(document, *numbered(0, n=1))
+    assert document["postings"][shard][name] == ["d000", "d001"]
+    assert document["large"].keys() == {layout.ALL}
+
+
 def test_a_posting_that_comes_with_one_change_may_be_long_at_once():
     document = generation()
     change(document, *numbered(*range(20), n=1))
@@ -153,6 +161,15 @@ def test_a_page_that_has_grown_too_large_is_divided_and_the_directory_follows():
     change(document, *numbered(*range(10, 90), n=1))
     assert len(recounted(document)) == 98
     assert len(document["large"][layout.ALL]["tops"]) > 4
+
+
+def test_a_page_may_grow_to_twice_as_many_ids_and_is_divided_then():
+    document = generation(*numbered(*range(0, 900, 100), n=1))
+    change(document, *numbered(301, 302, 303, n=1))
+    assert list(map(len, document["large"][layout.ALL]["pages"])) == [3, 6, 3]
+    change(document, *numbered(304, n=1))
+    assert list(map(len, document["large"][layout.ALL]["pages"])) == [3, 3, 3, 1, 3]
+    recounted(document)
 
 
 def test_several_pages_of_several_postings_are_divided_by_one_change():
@@ -219,6 +236,7 @@ def question_and_view():
         {layout.ALL: {"size": 10, "places": {"d003": "1"}, "pages": {"1": []}}},
         {layout.ALL: {"size": 10, "places": {"d003": "1"}, "pages": {"1": [3]}}},
         {layout.ALL: {"size": 10, "places": {"d003": "1"}, "pages": {"1": ["d003", 3]}}},
+        {layout.ALL: {"size": 10, "places": {"d003": "1"}, "pages": {"1": ["d003", "d004", 5]}}},
     ],
     ids=str,
 )
@@ -229,6 +247,13 @@ def test_a_view_that_is_not_whole_makes_no_patch(broken):
         broken = {"large": {**view["large"], **broken}}
     with pytest.raises(BadAnswer, match="not whole"):
         wanted.patch({**view, **broken}, {})
+
+
+def test_the_id_that_is_not_on_its_page_is_told():
+    wanted, view = question_and_view()
+    found = {"size": 10, "places": {"d003": "1"}, "pages": {"1": ["d002", "d004"]}}
+    with pytest.raises(BadAnswer, match=r"is not whole: ValueError .*d003"):
+        wanted.patch({**view, "large": {**view["large"], layout.ALL: found}}, {})
 
 
 @pytest.mark.parametrize("view", [None, [], "view", 7, {}])

@@ -13,7 +13,7 @@ from stored import patched, recounted
 from bridge import PushRefused
 from bridge.resources import generation, layout
 from bridge.resources.generation import parts
-from bridge.resources.prepared import prepare
+from bridge.resources.prepared import Prepared, prepare
 from bridge.strict_json import encode, parse
 
 VALUES = [
@@ -90,6 +90,72 @@ def test_parts_are_cut_by_bytes_and_by_operations(monkeypatch):
     assert len(recounted(put_together(found))) == len(given)
 
 
+def operations(found):
+    """The names that lead to each value, and how long it is, part by part."""
+    return [[(path, len(value)) for _, path, value in part.patch] for part in found]
+
+
+def test_a_part_may_be_full_to_the_last_byte():
+    """Of two resources of one size in two shards, a digest and a resource fill a part; then come all ids."""
+
+    def of_two(length):
+        ready = Prepared()
+        for id_ in (b'"d1"', b'"d2"'):
+            ready.add(id_, b'{"id":%b,"text":"%b"}' % (id_, b"x" * length), {})
+        return operations(parts(ready))
+
+    ((*_, digest, resource, _),) = of_two(1)
+    assert (digest[0][0], resource[0][0]) == ("digests", "resources")
+    room = 8 * 1024 * 1024 - digest[1] - resource[1]
+    assert list(map(len, of_two(1 + room))) == [2, 2, 1]
+    assert list(map(len, of_two(2 + room))) == [1, 1, 1, 1, 1]
+
+
+def test_a_part_has_512_operations_at_most():
+    """OPA's time for them grows with their square."""
+    found = operations(parts(prepared(resources(2_000))))
+    assert len(found) > 1
+    assert max(map(len, found)) == 512
+
+
+def test_what_is_larger_than_a_part_stands_alone(monkeypatch):
+    monkeypatch.setattr(generation, "_PART", 1)
+    found = list(parts(prepared([{"id": "a", "custom_data": {"n": 1}}])))
+    assert [[path[0] for path, _ in part] for part in operations(found)] == [
+        ["digests"],
+        ["resources"],
+        ["postings"],
+        ["large"],
+    ]
+    assert recounted(put_together(found)).keys() == {"a"}
+
+
+def test_a_shard_is_one_value_where_its_buckets_fit_a_part(monkeypatch):
+    given = [{"id": id_, "text": "x" * 100} for id_ in ("A", "d579")]
+    buckets = sum(
+        len(layout.object_([(encode(value["id"]), text)]))
+        for value, text in zip(given, prepared(given).values(), strict=True)
+    )
+    for bytes_, length in ((10 * buckets, 2), (buckets, 2), (buckets - 1, 3)):
+        monkeypatch.setattr(generation, "_PART", bytes_)
+        found = list(parts(prepared(given)))
+        paths = [path for part in operations(found) for path, _ in part]
+        assert {len(path) for path in paths if path[0] == "resources"} == {length}
+        assert recounted(put_together(found)).keys() == {"A", "d579"}
+
+
+def test_a_shard_of_postings_is_one_value_where_they_fit_a_part(monkeypatch):
+    given = [{"id": id_, "custom_data": {"n": number}} for id_, number in (("a", 0), ("b", 677))]
+    assert {layout.posting_name(text)[0] for text in prepared(given).postings} == {"s8d"}
+    postings = len('["a"]') + len('["b"]')
+    for bytes_, length in ((10 * postings, 2), (postings, 2), (postings - 1, 3)):
+        monkeypatch.setattr(generation, "_PART", bytes_)
+        found = list(parts(prepared(given)))
+        paths = [path for part in operations(found) for path, _ in part]
+        assert {len(path) for path in paths if path[0] == "postings"} == {length}
+        assert recounted(put_together(found)).keys() == {"a", "b"}
+
+
 def test_a_shard_too_large_for_a_part_is_sent_bucket_by_bucket(monkeypatch):
     monkeypatch.setattr(generation, "_PART", 20_000)
     given = [{"id": id_, "custom_data": {"text": "x" * 3_000, "n": 1}} for id_ in with_hash("s7f", 20)]
@@ -118,6 +184,27 @@ def test_resources_of_one_hash_that_no_body_can_hold_are_refused(monkeypatch):
     with pytest.raises(PushRefused, match="3 resources whose ids have one hash"):
         list(parts(prepared(given)))
     assert len(recounted(put_together(parts(prepared(given[:2]))))) == 2
+
+
+def test_a_value_may_be_as_large_as_opa_takes(monkeypatch):
+    """The bound is tried with a small one in its place; its own leaves room for what is around a value."""
+    assert generation._MOST == 200 * 1024 * 1024
+    given = prepared([{"id": "a", "text": "x" * 2_000}])
+    largest = max(size for part in operations(parts(given)) for _, size in part)
+    monkeypatch.setattr(generation, "_MOST", largest)
+    assert recounted(put_together(parts(given))).keys() == {"a"}
+    monkeypatch.setattr(generation, "_MOST", largest - 1)
+    with pytest.raises(PushRefused, match=f"take {largest:,} bytes together, and OPA takes {largest - 1:,} at once"):
+        list(parts(given))
+
+
+@pytest.mark.parametrize(("count", "where"), [(256, "postings"), (257, "large")])
+def test_a_posting_of_up_to_256_ids_is_one_array(count, where):
+    found = list(parts(prepared({"id": f"d{number}", "custom_data": {"n": 1}} for number in range(count))))
+    _, name = layout.posting_name('["n",1]')
+    (path,) = (path for part in operations(found) for path, _ in part if name in path or path[0] == "postings")
+    assert path[0] == where
+    assert len(recounted(put_together(found))) == count
 
 
 @pytest.mark.parametrize("count", [1_024 * 2, 1_024 * 2 + 1, 3_000])

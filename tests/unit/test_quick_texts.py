@@ -56,6 +56,20 @@ def test_ids_are_in_the_order_of_code_points(strings):
     assert [parse(id_) for id_ in sorted(ids, key=layout.order_of(ids))] == sorted(strings)
 
 
+def test_ids_without_escapes_are_not_read(monkeypatch):
+    monkeypatch.setattr(layout, "json", None)
+    assert layout.raw('"é"'.encode()) == "é".encode()
+
+
+def test_strings_and_truth_values_are_in_the_text_of_a_posting_without_the_encoder(monkeypatch):
+    monkeypatch.setattr(layout, "sorted_text", None)
+    found = layout.posting_texts({"é": '<"', "yes": True, "no": False})
+    assert found == ['["é","<\\""]', '["yes",true]', '["no",false]']
+
+
 def test_ids_without_escapes_are_sorted_without_reading_them():
-    assert layout.order_of([b'"a"', b'"b"']) is not layout.raw
+    ids = [b'"a !"', b'"a"', b'"a !#"', b'"a "']
+    order = layout.order_of(ids)
+    assert order is not layout.raw
+    assert sorted(ids, key=order) == sorted(ids, key=layout.raw) == [b'"a"', b'"a "', b'"a !"', b'"a !#"']
     assert layout.order_of([b'"a"', b'"\\""']) is layout.raw
