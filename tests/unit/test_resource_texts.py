@@ -139,6 +139,7 @@ def test_invalid_utf8_in_an_item_is_its_own_mistake():
         ('[{"id":"a"},\n{"id":"b",}]', "it: line 2, column 11: item 2: expected a member name in double quotes"),
         ('[{"id":"a"},{"id":NaN}]', "it: line 1, column 19: item 2: expected a JSON value, found `NaN`"),
         ('[{"id":"a"},nul]', "it: line 1, column 13: item 2: expected a JSON value, found `nul`"),
+        ("[!]", "it: line 1, column 2: item 1: expected a JSON value, found `!`"),
         ("[{'id':'a'}]", "it: line 1, column 3: item 1: expected a member name in double quotes"),
         ('[{"id":"a" /* no */}]', "it: line 1, column 12: item 1: expected `,` or `}`, found `/`"),
         ('[{"id":"a","id":"b",}]', "it: line 1, column 12: item 1: duplicate member `id`"),
