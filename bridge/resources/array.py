@@ -110,7 +110,7 @@ class ArrayText:
         while True:
             at = _end_of((_TO_QUOTE if in_string else _TO_BRACKET), self._text, at)
             found = self._text[at : at + 2]
-            if found in (b"", b"\\"):  # what the backslash stands before is still to come
+            if not found or found == b"\\":  # what the backslash stands before is still to come
                 at = self._grown(number, at)
                 continue
             char = found[0]
