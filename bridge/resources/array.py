@@ -22,13 +22,11 @@ LONGEST: Final = INPUT_BYTES
 _SPACE: Final = re.compile(rb"[ \t\n\r]*")
 _SCALAR: Final = re.compile(rb'[^][{}",: \t\n\r]*')
 # No repetition of a group is unbounded: each time would cost memory.
-_TO_BRACKET: Final = re.compile(rb'(?:[^][{}"]+|"[^"\\]*(?:\\.[^"\\]*){0,100}"){0,200}', re.DOTALL)
-_TO_QUOTE: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*){0,100}', re.DOTALL)
+_TO_BRACKET: Final = re.compile(rb'(?:[^][{}"]+|"[^"\\]*(?:\\.[^"\\]*){,100}"){,200}', re.DOTALL)
+_TO_QUOTE: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*){,100}', re.DOTALL)
 _QUOTE, _COMMA, _OPEN, _CLOSE = b'",[]'
-_BRACKETS: Final = b"[]{}"
 _CLOSING: Final = {_OPEN: _CLOSE, ord("{"): ord("}")}
 _CONTINUATION: Final = bytes(range(0x80, 0xC0))  # the bytes of a character behind its first
-_END: Final = -1
 
 
 class Item(NamedTuple):
@@ -81,7 +79,7 @@ class ArrayText:
             self._pass(self._at + 1)
             found = self._next()
         self._pass(self._at + 1)
-        if (found := self._next()) != _END:
+        if (found := self._next()) is not None:
             raise self.broken(f"text after the end of the array: {_shown(found)}; a file is one array, or JSON Lines")
 
     def broken(self, cause: str, *, line: int | None = None, column: int | None = None) -> MalformedInput:
@@ -91,11 +89,13 @@ class ArrayText:
         cause += "; nothing of a broken array is used: write it anew"
         return MalformedInput(cause, rule="R12.1", what=self._what, line=line, column=column)
 
-    def _item(self, number: int, first: int) -> Item:
-        """The item that begins here with the byte `first`."""
+    def _item(self, number: int, first: int | None) -> Item:
+        """The item that begins here with the byte `first`; None where the text ends here."""
         line, column = self._line, self._column
-        is_scalar = first not in _CLOSING and first != _QUOTE
-        end = self._end_of_scalar(number, first) if is_scalar else self._end_of_item(number, is_string=first == _QUOTE)
+        if first == _QUOTE or first in _CLOSING:
+            end = self._end_of_item(number, is_string=first not in _CLOSING)
+        else:
+            end = self._end_of_scalar(number, first)
         if end - self._at > LONGEST:
             raise self._too_long(number)
         text = bytes(self._text[self._at : end])
@@ -110,24 +110,24 @@ class ArrayText:
         while True:
             at = _end_of((_TO_QUOTE if in_string else _TO_BRACKET), self._text, at)
             found = self._text[at : at + 2]
-            if not found or (in_string and found == b"\\"):
+            if not found or found == b"\\":  # what the backslash stands before is still to come
                 at = self._grown(number, at)
                 continue
             char = found[0]
             if char == _QUOTE:
                 in_string = not in_string
-            elif in_string or char not in _BRACKETS:
-                continue  # the expressions do not look at more at once
             elif char in _CLOSING:
                 closing.append(_CLOSING[char])
+            elif char not in _CLOSING.values():
+                continue  # the expressions do not look at more at once
             elif closing.pop() != char:
                 self._pass(at)
                 raise self.broken(f"`{chr(char)}` does not close what is open in item {number}")
             at += 1
-            if not closing and not in_string:
+            if not closing:
                 return at
 
-    def _end_of_scalar(self, number: int, first: int) -> int:
+    def _end_of_scalar(self, number: int, first: int | None) -> int:
         at = self._at
         while (at := _end_of(_SCALAR, self._text, at)) == len(self._text):
             at = self._grown(number, at)
@@ -144,25 +144,24 @@ class ArrayText:
             raise self.broken(f"the text ends inside item {number} (was it cut off?)")
         return at - passed
 
-    def _next(self) -> int:
-        """The byte of the next character that is no white space, where the text goes on; `_END` behind the last."""
+    def _next(self) -> int | None:
+        """The byte of the next character that is no white space, where the text goes on; None behind the last."""
         while True:
             end = _end_of(_SPACE, self._text, self._at)
             self._pass(end)
             if end < len(self._text):
                 return self._text[end]
             if not self._more():
-                return _END
+                return None
 
     def _more(self) -> bool:
         """Read on, and let go of what is passed; whether there was more."""
         del self._text[: self._at]
         self._at = 0
-        for chunk in self._chunks:
-            if chunk:
-                self._text += chunk
-                return True
-        return False
+        chunk = next(self._chunks, None)
+        if chunk is not None:
+            self._text += chunk
+        return chunk is not None
 
     def _pass(self, end: int) -> None:
         """Go on to an offset."""
@@ -186,8 +185,8 @@ def _end_of(expression: re.Pattern[bytes], text: bytearray, at: int) -> int:
     return match.end()
 
 
-def _shown(char: int) -> str:
-    if char == _END:
+def _shown(char: int | None) -> str:
+    if char is None:
         return "the end of the text (was it cut off?)"
     text = chr(char)
     return f"`{text}`" if text.isascii() and text.isprintable() else f"the byte 0x{char:02x}"

@@ -66,11 +66,11 @@ class Collected:
     resources: Prepared
     refusals: tuple[Refusal, ...]
     read: int
-    form: Form = Form.OBJECTS
-    what: str = ""
-    omitted: Omission = Omission()  # noqa: RUF009 - it never changes
-    refused_ids: frozenset[bytes] = frozenset()
-    nameless: int = 0
+    form: Form
+    what: str
+    omitted: Omission
+    refused_ids: frozenset[bytes]
+    nameless: int
 
 
 class Collector:

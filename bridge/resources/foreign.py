@@ -37,8 +37,9 @@ def _found(head: bytes) -> str | None:
         return _named(found)
     if head.startswith(b"<"):
         return f"HTML or XML: {_JSON}"
-    if b"\x00" in head[:4]:
-        return _zeros(head[:4])
+    start = head[:4]
+    if b"\x00" in start:
+        return _zeros(start)
     lines = [line.strip(_SPACE) for line in head.split(b"\n") if line.strip(_SPACE)]
     if lines and _is_csv(lines):
         return f"CSV, or another table: {_JSON}, an object for each row, with an `id` and `custom_data`"
@@ -55,18 +56,19 @@ def _named(found: Beginning) -> str:
 
 
 def _zeros(start: bytes) -> str:
-    """What a text is whose first character, an ASCII one in JSON, stands beside zero bytes."""
+    """What a text is whose first characters, one of them an ASCII one, stand beside zero bytes."""
     if not start.strip(b"\x00"):
         return f"zero bytes, no text: {_JSON}"
-    if start[:1] != b"\x00":
-        kind = "UTF-32 (little-endian)" if start[1:4] == bytes(3) else "UTF-16 (little-endian)"
+    if start.startswith(bytes(2)):
+        kind = "UTF-32 (big-endian)"
+    elif start.endswith(bytes(2)):
+        kind = "UTF-32 (little-endian)"
     else:
-        kind = "UTF-32 (big-endian)" if start[:3] == bytes(3) else "UTF-16 (big-endian)"
+        kind = "UTF-16 (little-endian)" if start.index(0) % 2 else "UTF-16 (big-endian)"
     return f"{kind} text: {_JSON}"
 
 
 def _is_csv(lines: list[bytes]) -> bool:
     """Whether the first line has separators and is no JSON, and no line begins as objects and arrays do."""
-    if any(line.startswith((b"{", b"[")) for line in lines) or is_json(lines[0]):
-        return False
-    return any(separator in lines[0] for separator in _SEPARATORS)
+    is_of_json = any(line.startswith((b"{", b"[")) for line in lines) or is_json(lines[0])
+    return not is_of_json and any(separator in lines[0] for separator in _SEPARATORS)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from bridge.strict_json import Value
 
-_DECIDING: Final = frozenset(("id", "custom_data"))
+_DECIDING: Final = ("id", "custom_data")
 _WRONG_ESCAPE: Final = re.compile(r"~(?![01])")
 
 

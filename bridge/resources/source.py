@@ -40,7 +40,7 @@ def from_lines(lines: Iterable[bytes], *, what: str = "", omit: Iterable[str] | 
     for number, line in enumerate(lines, 1):
         if not line.strip(_SPACE):
             continue
-        if broken and (is_open or line.lstrip(_SPACE).startswith(_GOING_ON)):
+        if is_open or (broken and line.lstrip().startswith(_GOING_ON)):
             raise MalformedInput(
                 f"no JSON by itself, and it seems to go on in line {number}: write each resource on one line, "
                 "or all of them as one JSON array",
@@ -57,8 +57,7 @@ def from_lines(lines: Iterable[bytes], *, what: str = "", omit: Iterable[str] | 
             cut = "" if ended else "; the line has no end: was the source cut off?"
             collector.refuse_text(number, f"column {error.column}: {error.cause}{cut} ({error.rule})", line, error)
             if not is_json(line):
-                is_open = line.rstrip(_SPACE).endswith(_OPEN_ENDS)
-                broken = number if is_open else broken or number
+                broken, is_open = number, line.rstrip().endswith(_OPEN_ENDS)
         else:
             collector.add(number, value)
     return collector.collected()

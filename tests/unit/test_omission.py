@@ -153,11 +153,11 @@ def test_what_was_read_is_read_with_the_same_omit():
 def test_sources_leave_out_likewise(tmp_path):
     file = tmp_path / "devices.json"
     file.write_text('[{"id":"a","secret":1}]')
-    given = {"devices": file, "sessions": lambda: [{"id": "s", "secret": 1}], "robots": None}
+    given = {"devices": file, "sessions": lambda: [{"id": "s", "secret": 1}], "robots": None, "cars": "cars.jsonl"}
     sources = with_omission(given, ["secret"])
     assert dict(collect(sources["devices"]).resources) == {b'"a"': b'{"id":"a"}'}
     assert dict(collect(sources["sessions"]).resources) == {b'"s"': b'{"id":"s"}'}
-    assert sources["robots"] is None, "it is refused by who is given it"
+    assert (sources["robots"], sources["cars"]) == (None, "cars.jsonl"), "they are refused by who is given them"
     assert with_omission(given, []) is given
     with pytest.raises(InvalidSetting):
         with_omission(given, ["id"])
@@ -182,3 +182,8 @@ def test_equal_omissions_are_equal_and_have_one_hash():
     one, other = Omission.of(["b", "/a", "b"]), Omission.of(iter(["a", "/b"]))
     assert one.paths == (("a",), ("b",))
     assert (one, hash(one)) == (other, hash(other))
+
+
+def test_nothing_is_left_out_where_nobody_says():
+    assert Omission() == Omission.of(())
+    assert not Omission()

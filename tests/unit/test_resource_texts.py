@@ -139,6 +139,7 @@ def test_invalid_utf8_in_an_item_is_its_own_mistake():
         ('[{"id":"a"},\n{"id":"b",}]', "it: line 2, column 11: item 2: expected a member name in double quotes"),
         ('[{"id":"a"},{"id":NaN}]', "it: line 1, column 19: item 2: expected a JSON value, found `NaN`"),
         ('[{"id":"a"},nul]', "it: line 1, column 13: item 2: expected a JSON value, found `nul`"),
+        ("[!]", "it: line 1, column 2: item 1: expected a JSON value, found `!`"),
         ("[{'id':'a'}]", "it: line 1, column 3: item 1: expected a member name in double quotes"),
         ('[{"id":"a" /* no */}]', "it: line 1, column 12: item 1: expected `,` or `}`, found `/`"),
         ('[{"id":"a","id":"b",}]', "it: line 1, column 12: item 1: duplicate member `id`"),
@@ -198,6 +199,36 @@ def test_a_line_that_was_cut_off_in_the_middle_of_a_file_is_a_bad_line():
     assert [refusal.place for refusal in collected.refusals] == ["line 1", "line 3"]
 
 
+def no_object_over_several_lines(text):
+    with pytest.raises(MalformedInput, match="no JSON by itself, and it seems to go on in line") as found:
+        read(text)
+    assert (found.value.rule, found.value.what, found.value.column) == ("R12.1", "it", 1)
+    return found.value.line, int(found.value.cause.partition("go on in line ")[2].partition(":")[0])
+
+
+@pytest.mark.parametrize("end", [":", "[", ",", "{"])
+@pytest.mark.parametrize("space", ["", " \t", "\r"])
+def test_a_line_that_ends_within_an_object_or_an_array_goes_on_whatever_follows(end, space):
+    assert no_object_over_several_lines(f'{{"id":"a"}}\nx {end}{space}\n\n{{"id":"b"}}\n') == (2, 4)
+
+
+@pytest.mark.parametrize("start", ['"n":', "}", "]", ",", ":"])
+@pytest.mark.parametrize("space", ["", "\t  "])
+def test_a_line_that_begins_within_an_object_or_an_array_is_a_part_of_the_last_that_is_no_json(start, space):
+    broken = 'nonsense\n{"id":"a"}\n{"id":"b"\n'
+    assert no_object_over_several_lines(f"{broken}{space}{start} 1 x\n") == (3, 4)
+    assert no_object_over_several_lines(f'{broken}{{"id":"c"}}\n{space}{start} 1 x\n') == (3, 5)
+
+
+@pytest.mark.parametrize(
+    "line", ['{"id":"x","n":1e999}', '{"id":"x","id":"y"}', '{"id":"x","n":' + "[" * 64 + "]" * 64 + "}"]
+)
+def test_a_line_that_is_json_does_not_go_on(line):
+    collected = read(f'{line}\n"a text"\n{{"id":"b"}}\n')
+    assert [refusal.place for refusal in collected.refusals] == ["line 1", "line 2"]
+    assert list(collected.resources) == [b'"b"']
+
+
 # --- what is neither
 
 
@@ -223,7 +254,15 @@ FOREIGN = {
     "utf-32 be, bom": (codecs.BOM_UTF32_BE + LINES.encode("utf-32-be"), "UTF-32 text"),
     "utf-32 le": (LINES.encode("utf-32-le"), "UTF-32 (little-endian) text"),
     "utf-32 be": (LINES.encode("utf-32-be"), "UTF-32 (big-endian) text"),
+    "utf-32 le, cut off": (LINES.encode("utf-32-le")[:-3], "UTF-32 (little-endian) text"),
+    "utf-16 le, a table in Russian": ("я,п\n".encode("utf-16-le"), "UTF-16 (little-endian) text"),
+    "utf-16 be, a table in Russian": ("я,п\n".encode("utf-16-be"), "UTF-16 (big-endian) text"),
+    "utf-16 le, a table in Chinese": ("1一,2\n".encode("utf-16-le"), "UTF-16 (little-endian) text"),
+    "utf-16 be, a table in Chinese": ("1一,2\n".encode("utf-16-be"), "UTF-16 (big-endian) text"),
+    "utf-32 le, a table in Russian": ("я,п\n".encode("utf-32-le"), "UTF-32 (little-endian) text"),
+    "utf-32 be, a table in Russian": ("я,п\n".encode("utf-32-be"), "UTF-32 (big-endian) text"),
     "zeros": (bytes(100), "zero bytes, no text"),
+    "zeros before text": (bytes(4) + LINES.encode(), "zero bytes, no text"),
     "gzip": (gzip.compress(LINES.encode(), mtime=0), "compressed data (gzip): decompress it first"),
     "zip": (zipped(), "compressed data (zip; an Excel sheet is such, too): decompress it first"),
     "empty zip": (b"PK\x05\x06" + bytes(18), "compressed data (zip, an empty one)"),
@@ -235,6 +274,8 @@ FOREIGN = {
     "csv, semicolons": (b"\r\n" + CSV.replace(b",", b";"), "CSV, or another table"),
     "csv, tabs": (CSV.replace(b",", b"\t"), "CSV, or another table"),
     "csv, head only": (b"id,user_id", "CSV, or another table"),
+    "csv, braces": (b"id,user_id\nX{1},2\n", "CSV, or another table"),
+    "csv, a form feed": (b"id,user_id\n\x0c{1},2\n", "CSV, or another table"),
     "html": (b"<!DOCTYPE html><title>502</title>", "HTML or XML"),
 }
 
@@ -246,9 +287,23 @@ def test_what_is_neither_is_recognised_and_named(kind, size):
     assert refused(data, size).startswith(f"it: line 1, column 1: {expected}")
 
 
-@pytest.mark.parametrize("text", ["# a, comment\n" + LINES, '"a,b"\n', "garbage\n" + LINES, "1,2\n[]\n"])
-def test_what_is_no_table_is_none(text):
-    assert read(text).refusals
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# a, comment\n" + LINES,
+        '# a, comment\n  {"id":"a"}\n',
+        '"a,b"\n',
+        "garbage\n" + LINES,
+        "EXAMPLE\n",
+        "1,2\n[]\n",
+        "\x0c\nid,user_id\n",
+        '{"a"\x00:1}\n',
+    ],
+)
+def test_what_is_no_table_and_in_no_other_encoding_is_read_line_by_line(text):
+    collected = read(text)
+    assert collected.form is Form.LINES
+    assert collected.refusals[0].place == "line 1"
 
 
 def test_spaces_without_an_end_are_given_up(monkeypatch):
@@ -290,14 +345,12 @@ def test_a_file_is_read_without_what_is_omitted(tmp_path):
         from_file(tmp_path / "none", omit="x")
 
 
-@pytest.mark.parametrize("space", ["\x0b", "\x0c", "\xa0", "\x00"])
-def test_what_is_no_white_space_in_json_begins_no_array(space):
-    try:
-        collected = read(space + '[{"id":"a"}]')
-    except MalformedInput:
-        return
-    assert collected.form is Form.LINES
-    assert collected.resources == {}
+@pytest.mark.parametrize("space", ["\x0b", "\x0c", "\xa0", "X"])
+def test_what_is_no_white_space_in_json_begins_no_array_and_is_no_blank_line(space):
+    for text in (space + '[{"id":"a"}]', space, space + "\n", " " + space + ' \n{"id":"a"}'):
+        collected = read(text)
+        assert collected.form is Form.LINES
+        assert [refusal.place for refusal in collected.refusals] == ["line 1"]
 
 
 @pytest.mark.parametrize(

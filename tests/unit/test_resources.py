@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError, fields
+
 import pytest
 
 from bridge import Misuse, PolicyBridge, PushRefused, ReferenceEngine
 from bridge.decision import Request
-from bridge.resources import MemoryStore, from_lines, from_objects, push
+from bridge.resources import Form, MemoryStore, Omission, Refusal, from_lines, from_objects, push
 from bridge.resources.store import next_revision
 from bridge.strict_json import encode
 
@@ -118,6 +120,19 @@ def test_a_long_id_that_comes_twice_is_shown_briefly(length, shown):
     assert collected.refusals[0].cause == f"the id {shown} comes more than once: also in item 2"
 
 
+def test_no_refusal_forges_a_line():
+    collected = from_objects([{"id": "a\u202e\u2028\x7f"}] * 2)
+    assert str(collected.refusals[0]) == r'item 1: the id "a\u202e\u2028\u007f" comes more than once: also in item 2'
+
+
+@pytest.mark.parametrize("value", [Refusal("line 1", "no JSON"), from_objects([{}]), Omission.of(["x"])])
+def test_what_was_read_cannot_be_changed(value):
+    for field in fields(value):
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, field.name, None)
+    assert not hasattr(value, "__dict__")
+
+
 def test_a_file_that_was_cut_off_is_recognised():
     collected = from_lines([b'{"id":"a"}\n', b'{"id":"b","custom_da'])
     assert "cut off" in collected.refusals[0].cause
@@ -128,6 +143,7 @@ def test_python_objects_obey_the_same_rules():
     collected = from_objects([{"id": "a"}, {"id": "b", "n": float("nan")}, {"id": "c", "t": ()}, ("id", "d")])
     assert list(collected.resources) == [b'"a"']
     assert [refusal.place for refusal in collected.refusals] == ["item 2", "item 3", "item 4"]
+    assert (collected.form, collected.what, collected.omitted) == (Form.OBJECTS, "", Omission())
     assert "`/n`" in collected.refusals[0].cause
 
 

@@ -102,8 +102,9 @@ def test_a_source_is_all_or_nothing(tmp_path):
     assert collect(file).read == 0
     for blank in ("", "\n"):
         file.write_text(blank)
-        with pytest.raises(MalformedInput, match=r"an empty file: write `\[\]` if there are no resources"):
+        with pytest.raises(MalformedInput, match=r"an empty file: write `\[\]` if there are no resources") as refused:
             collect(file)
+        assert (refused.value.rule, refused.value.what) == ("R12.1", f"`{file}`")
     assert collect(lambda: [{"id": "a"}, {}]).refusals
 
 
