@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from bridge.errors import InvalidSetting
 
 _PORTS: Final = {"http": 80, "https": 443}
-_PRINTABLE: Final = re.compile(r"[!-~]+", re.ASCII)
-_PREFIX: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*", re.ASCII)
+_PRINTABLE: Final = re.compile(r"[!-~]+")
+_PREFIX: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 
 
 @dataclass(frozen=True, slots=True)

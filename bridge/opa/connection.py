@@ -50,14 +50,12 @@ class Connection(HTTPConnection):
         """
         sock: TimedSocket | TimedTlsSocket = _connected(self.host, self.port, self.end, self._turn)
         if self._tls is not None:
-            plain = sock
             try:
                 # Not at once: the handshake needs the deadline, which can only be set on what is wrapped.
-                sock = self._tls.wrap_socket(plain, server_hostname=self.host, do_handshake_on_connect=False)  # type: ignore[assignment] # its sslsocket_class
+                sock = self._tls.wrap_socket(sock, server_hostname=self.host, do_handshake_on_connect=False)  # type: ignore[assignment] # its sslsocket_class
                 sock.end = self.end
                 sock.do_handshake()  # type: ignore[union-attr] # as above
             except BaseException:
-                plain.close()
                 sock.close()
                 raise
         self.sock = sock

@@ -61,7 +61,7 @@ class TimedSocket(_Timed):
 class TimedTlsSocket(_Timed, ssl.SSLSocket):
     """A TLS socket, for `SSLContext.sslsocket_class`."""
 
-    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature of ssl.SSLSocket
-        """Shake hands, in time."""
+    def do_handshake(self, *_: Any, **__: Any) -> None:
+        """Shake hands, in time: the timeout alone says how long it may block."""
         self.settimeout(time_left(self.end))
-        super().do_handshake(block)
+        super().do_handshake()

@@ -30,7 +30,7 @@ def reason(error: BaseException) -> str:
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError, RemoteDisconnected)):
         return "the connection was closed before the answer"
     if isinstance(error, ssl.SSLError):
-        return f"tls failed: {(error.reason or 'unknown').lower().replace('_', ' ')}"
+        return f"tls failed: {error.reason.lower().replace('_', ' ') if error.reason else 'unknown'}"
     if isinstance(error, socket.gaierror):
         return "the host's name cannot be resolved"
     if isinstance(error, IncompleteRead):

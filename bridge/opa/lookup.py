@@ -5,11 +5,11 @@ from __future__ import annotations
 import queue
 import socket
 import threading
-from typing import Any
+from typing import Any, TypeAlias
 
 from bridge.opa.deadline import time_left
 
-_Address = tuple[socket.AddressFamily, Any]
+_Address: TypeAlias = tuple[socket.AddressFamily, Any]
 
 
 def addresses(host: str, port: int, *, end: float) -> list[_Address]:
@@ -37,7 +37,7 @@ def _looked_up_in_time(host: str, port: int, end: float) -> list[_Address]:
     try:
         threading.Thread(target=look_up, daemon=True, name="opa-name-lookup").start()
     except RuntimeError as error:  # no more threads can be had
-        raise OSError(str(error)) from error
+        raise OSError(error) from error
     try:
         answer = answers.get(timeout=time_left(end))
     except queue.Empty:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # No name of these needs percent-encoding, and none looks like a number.
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,199}", re.ASCII)
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{,199}")
 _DOTS: Final = {".": "%2E", "..": "%2E%2E"}
-_POLICY_PART: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}", re.ASCII)
+_POLICY_PART: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{,199}")
 
 
 def data_path(names: Sequence[str], *, root: bool = False) -> str:
@@ -68,7 +68,7 @@ def quoted_path(kind: str, names: Sequence[str]) -> str:
     """
     try:
         # Servers take the dots of `.` and `..` for a way to another path, unless they are encoded.
-        parts = [_DOTS.get(name) or quote(name, safe="", errors="strict") for name in names]
+        parts = [_DOTS.get(name) or quote(name, safe="") for name in names]
     except UnicodeEncodeError:
         raise Misuse("a name with an unpaired surrogate cannot stand in a path") from None
     if not parts or not all(parts):

@@ -29,7 +29,6 @@ class Queries:
 
     def __init__(self, token: str | None) -> None:
         self._token = token
-        self._accepted_version: str | None = None
 
     def target(self, path: Sequence[str], *, provenance: bool) -> str:
         """Path and query of a question, which goes by POST.
@@ -50,7 +49,7 @@ class Queries:
         what = f"POST {target}"
         members = read(answer, what, self._token).members(what)
         decision_id = members.get("decision_id")
-        version, bundles = self._provenance(members, what) if provenance else (None, {})
+        version, bundles = _accepted_provenance(members, what) if provenance else (None, {})
         return QueryReply(
             members.get("result", ABSENT),
             decision_id if isinstance(decision_id, str) else None,
@@ -58,14 +57,6 @@ class Queries:
             bundles,
             answer.nonce,
         )
-
-    def _provenance(self, members: dict[str, Value], what: str) -> tuple[str, dict[str, str]]:
-        version, bundles = provenance_of(members, what)
-        # The OPA behind an address can be replaced at any time, so each answer is looked at.
-        if version != self._accepted_version:
-            require(version)
-            self._accepted_version = version
-        return version, bundles
 
 
 def read(answer: Answer, what: str, token: str | None) -> Answer:
@@ -98,11 +89,16 @@ def provenance_of(members: dict[str, Value], what: str) -> tuple[str, dict[str, 
         BadAnswer: It does not say.
     """
     provenance = members.get("provenance")
-    version = provenance.get("version") if isinstance(provenance, dict) else None
-    if not isinstance(provenance, dict) or not isinstance(version, str):
+    if not isinstance(provenance, dict) or not isinstance(version := provenance.get("version"), str):
         raise BadAnswer(f"`{what}`: the answer does not say which opa it is from, if any")
     bundles = provenance.get("bundles")
     if not isinstance(bundles, dict):
         return version, {}
-    revisions = {name: bundle.get("revision", "") for name, bundle in bundles.items() if isinstance(bundle, dict)}
-    return version, {name: revision for name, revision in revisions.items() if revision and isinstance(revision, str)}
+    revisions = {name: bundle.get("revision") for name, bundle in bundles.items() if isinstance(bundle, dict)}
+    return version, {name: revision for name, revision in revisions.items() if isinstance(revision, str) and revision}
+
+
+def _accepted_provenance(members: dict[str, Value], what: str) -> tuple[str, dict[str, str]]:
+    version, bundles = provenance_of(members, what)
+    require(version)  # of each answer: the OPA behind an address can be replaced at any time
+    return version, bundles

@@ -23,7 +23,7 @@ class Question:
     __slots__ = ("_tail",)
 
     def __init__(self, input_: bytes) -> None:
-        self._tail = b'"}}' if input_ == b"{}" else b"".join((b'",', memoryview(input_)[1:], b"}"))
+        self._tail = b'"}}' if input_ == b"{}" else b'",%b}' % input_[1:]
 
     def fresh(self) -> tuple[bytes, str]:
         """The body for one attempt, and the nonce in it: 128 random bits, written in hex, so always as long."""

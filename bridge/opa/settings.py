@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import ssl
     from os import PathLike
 
-_TOKEN: Final = re.compile(r"[!-~]+", re.ASCII)
+_TOKEN: Final = re.compile(r"[!-~]+")
 _DAY: Final = 86_400.0
 
 DEADLINE: Final = 5.0

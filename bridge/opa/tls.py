@@ -64,7 +64,7 @@ def _no_passphrase() -> str:
 
 def _why(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
-        return (error.reason or "no PEM").lower().replace("_", " ")
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
+        return error.reason.lower().replace("_", " ") if error.reason else "no PEM"
+    if isinstance(error, OSError):
+        return str(error.strerror).lower()
     return str(error)

@@ -61,8 +61,8 @@ class Transport:
         *,
         seconds: float,
         is_read: bool,
-        if_absent: bool = False,
-        fresh: bool = False,
+        if_absent: bool,
+        fresh: bool,
     ) -> Answer:
         """Ask, and give the answer, whatever its status.
 

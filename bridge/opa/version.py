@@ -27,7 +27,7 @@ def is_new_enough(version: str) -> bool:
     if match is None:
         raise BadAnswer(f"`{printable(version, 40)}` is no version of opa")
     # A build that comes before 1.20.1 need not have all that makes 1.20.1 right.
-    release = (*(int(part) for part in match.group(1, 2, 3)), match[4] is None)
+    release = (*map(int, match.group(1, 2, 3)), match[4] is None)
     return release >= (1, 20, 1, True)
 
 

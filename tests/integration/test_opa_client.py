@@ -14,7 +14,7 @@ import pytest
 from fault_server import Exchange, FaultServer, ends_by_deadline
 from loopback_certificates import Authority
 
-from bridge.errors import BadAnswer, DeadlineExceeded, EngineUnreachable, InvalidSetting, OpaRefused
+from bridge.errors import BadAnswer, DeadlineExceeded, EngineUnreachable, OpaRefused
 from bridge.opa import ManagedOpa, OpaClient, StoredPolicy, find_opa, run_opa
 from bridge.opa.transport import Transport
 from bridge.strict_json import ABSENT
@@ -347,27 +347,6 @@ def test_mutual_tls(opa_executable, authority, tmp_path) -> None:
             pytest.raises(EngineUnreachable, match="tls failed: "),
         ):
             client.get_data(("x",))
-
-
-def test_unusable_tls_files(authority, tmp_path) -> None:
-    certificate, key = authority.issue("unusable")
-    _, other_key = authority.issue("other")
-    empty = tmp_path / "empty.pem"
-    empty.write_text("")
-    for settings, named in [
-        ({"ca": tmp_path / "nowhere.pem"}, "nowhere.pem"),
-        ({"ca": empty}, "empty.pem"),
-        ({"ca": key}, "unusable.key"),
-        ({"client_certificate": (certificate, tmp_path / "nowhere.key")}, "nowhere.key"),
-        ({"client_certificate": (certificate, other_key)}, "other.key"),
-        ({"client_certificate": (empty, key)}, "empty.pem"),
-        ({"client_certificate": certificate}, "client_certificate"),
-    ]:
-        with pytest.raises(InvalidSetting) as caught:
-            OpaClient("https://127.0.0.1", **settings)
-        assert named in str(caught.value)
-        with pytest.raises(InvalidSetting, match="need a url that starts with `https://`"):
-            OpaClient("http://127.0.0.1", **settings)
 
 
 # --- deaths

@@ -678,15 +678,18 @@ def test_after_the_204_of_a_patch_a_connection_serves_a_read(first, then, connec
         assert server.connections == connections
 
 
-@pytest.mark.parametrize(("status", "connections"), [("200 OK", 1), ("500 Internal Server Error", 2)])
-def test_after_another_answer_to_a_patch_it_is_as_after_any_other(status, connections) -> None:
+@pytest.mark.parametrize("then", [put, patch, lambda client: client.query(("x",), INPUT)], ids=["put", "patch", "read"])
+@pytest.mark.parametrize(
+    ("status", "connections"), [("200 OK", 1), ("206 Partial Content", 2), ("500 Internal Server Error", 2)]
+)
+def test_after_another_answer_to_a_patch_it_is_as_after_any_other(status, connections, then) -> None:
     with serving(lambda exchange: exchange.reply(ANSWER, status if exchange.number == 0 else "200 OK")) as (
         server,
         client,
     ):
-        with suppress(OpaRefused):
+        with suppress(OpaRefused, BadAnswer):
             patch(client)
-        put(client)
+        then(client)
         assert server.connections == connections
 
 
@@ -904,3 +907,16 @@ def test_a_forked_child_opens_connections_of_its_own() -> None:
         assert client.query(("x",), b"3").result == 3
         assert server.connections == 2
         assert [exchange.body for exchange in server.exchanges] == [b"1", b"2", b"3"]
+
+
+@pytest.mark.parametrize("step", [-1, 1])
+def test_a_process_with_a_smaller_or_a_greater_id_is_another_process(monkeypatch, step) -> None:
+    """The ids of processes begin anew at some time, so a child's may be smaller."""
+    with serving(replying(ANSWER)) as (server, client):
+        client.query(("x",), INPUT)
+        here = os.getpid()
+        with monkeypatch.context() as context:
+            context.setattr(os, "getpid", lambda: here + step)
+            for _ in range(2):
+                client.query(("x",), INPUT)
+                assert server.connections == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from http.client import HTTPResponse
 
 import pytest
 from fault_server import ANSWER, INPUT, Exchange, replying, sending, serving
@@ -286,16 +287,25 @@ def test_an_answer_is_as_long_as_its_head_says() -> None:
 
 @pytest.mark.parametrize("size", [1 << 20, (1 << 20) + 1, 3_000_000])
 @pytest.mark.parametrize("is_chunked", [False, True])
-def test_large_answers_come_whole_and_keep_the_connection(size, is_chunked) -> None:
+def test_large_answers_come_whole_and_in_few_pieces_and_keep_the_connection(monkeypatch, size, is_chunked) -> None:
     body = b'{"result":"' + b"x" * (size - 13) + b'"}'
     framed = (
         CHUNKED + b"\r\n%x\r\n" % size + body + b"\r\n0\r\n\r\n"
         if is_chunked
         else b"Content-Length: %d\r\n\r\n" % size + body
     )
+    read, pieces = HTTPResponse.read, []
+
+    def counted(self: HTTPResponse, *args: int) -> bytes:
+        pieces.append(args)
+        return read(self, *args)
+
+    monkeypatch.setattr(HTTPResponse, "read", counted)
     with serving(lambda exchange: exchange.send(OK + framed), deadline=60.0) as (server, client):
         for _ in range(2):
+            pieces.clear()
             assert len(client.query(("x",), INPUT).result) == size - 13
+            assert 0 < len(pieces) < 10
         assert server.connections == 1
 
 

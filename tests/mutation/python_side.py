@@ -230,6 +230,7 @@ GROUPS: Final = (
             "tests/integration/test_opa_connections.py",
             "tests/integration/test_opa_transport.py",
             "tests/integration/test_opa_faults.py",
+            "tests/integration/test_opa_tls.py",
         ),
     ),
     Group(

@@ -81,6 +81,10 @@ def test_two_sides_that_cannot_agree_on_tls_do_not_try_again(error, words):
     assert isinstance(error, FOREIGN)
 
 
+def test_what_nobody_foresaw_is_told_without_its_words():
+    assert str(made().after(RuntimeError("secret"))[0]).endswith(": the connection broke")
+
+
 @pytest.mark.parametrize("error", ODD, ids=repr)
 def test_what_is_no_http_is_not_asked_for_again(error):
     fault, pause = made().after(error)

@@ -103,6 +103,7 @@ def test_text_of_others_on_one_line():
     assert printable("abcd", 3) == "abc..."
     assert printable("a\nb", 2) == r"a\n..."
     assert on_one_line(" a \n\n\tb\r\n") == "a; b"
+    assert on_one_line("error: a\r\n  in b \n") == "error: a; in b"
     assert on_one_line("") == ""
 
 

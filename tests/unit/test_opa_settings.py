@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import string
+from contextlib import suppress
 
 import pytest
 
@@ -86,6 +87,7 @@ def test_addresses_are_values():
     assert len({parse_address("http://opa"), parse_address("http://opa:80/"), parse_address("https://opa")}) == 2
     with pytest.raises(AttributeError):
         parse_address("http://opa").host = "other"
+    assert not hasattr(parse_address("http://opa"), "__dict__"), "nothing else can be put into it"
 
 
 # --- settings
@@ -166,7 +168,29 @@ def test_how_tls_is_spoken():
     assert context.cert_store_stats()["x509_ca"] > 50, "those that requests brings"
 
 
+def test_settings_that_were_checked_stay_as_they_are():
+    with pytest.raises(AttributeError):
+        made().token = "a b"
+    assert not hasattr(made(), "__dict__"), "nothing else can be put into them"
+
+
 # --- versions
+
+
+def test_the_oldest_version_is_told():
+    assert OLDEST == "1.20.1"
+
+
+def test_which_characters_a_build_is_named_by():
+    def taken(version):
+        kept = set()
+        for character in map(chr, range(128)):
+            with suppress(BadAnswer):
+                is_new_enough(version + character)
+                kept.add(character)
+        return kept
+
+    assert taken("1.20.1-") == taken("1.20.1+") == taken("1.20.1-a+") == set(PLAIN + ".-")
 
 
 @pytest.mark.parametrize(
@@ -220,6 +244,7 @@ def test_which_version_is_new_enough(version, is_new):
             "1.20.1-a_b",
             "1.20.1+a_b",
             "1.20.1-a+",
+            "1.20.1+a+b",
         ),
         *("vv1.20.1", "V1.20.1", " 1.20.1", "1.20.1 ", "1.20.1\n", "1x20.1", "1.20x1", "-1.20.1", "1..1", ".20.1"),
         *(
@@ -267,6 +292,21 @@ def test_names_that_are_not_simple(name):
             data_path(path)
 
 
+def test_which_ascii_characters_names_are_made_of():
+    def taken(path, before):
+        kept = set()
+        for character in map(chr, range(128)):
+            with suppress(Misuse):
+                path(before + character)
+                kept.add(character)
+        return kept
+
+    assert taken(lambda name: data_path((name,)), "") == set(string.ascii_letters + "_")
+    assert taken(lambda name: data_path((name,)), "a") == set(PLAIN + "_-")
+    assert taken(policy_path, "") == set(PLAIN + "_-")
+    assert taken(policy_path, "a") == set(PLAIN + "_.-")
+
+
 def test_paths_of_data():
     assert data_path((), root=True) == "/v1/data"
     assert data_path(("a",), root=True) == "/v1/data/a"
@@ -310,6 +350,7 @@ def test_paths_of_what_others_have_put_there():
     assert (
         quoted_path("data", ("a/b", "..", "1", " ?#%\n", "\u00e9")) == "/v1/data/a%2Fb/%2E%2E/1/%20%3F%23%25%0A/%C3%A9"
     )
+    assert quoted_path("data", (".", "...")) == "/v1/data/%2E/..."
     for names in ((), ("",), ("a", "")):
         with pytest.raises(Misuse, match="an empty name"):
             quoted_path("data", names)
