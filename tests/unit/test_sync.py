@@ -289,6 +289,7 @@ def test_revisions_count_microseconds(monkeypatch):
     monkeypatch.setattr("bridge.resources.store.time.time_ns", lambda: 1_234_567)
     assert next_revision(None) == "1234"
     assert next_revision("1233") == "1234"
+    assert next_revision("7") == "1234"
     assert next_revision("1234") == "1235"
     assert next_revision("5000") == "5001"
     assert next_revision("") == next_revision("x") == "1234"
