@@ -128,8 +128,8 @@ def test_what_pushes_that_never_ended_have_left_is_removed_and_told(opa, store, 
         document(opa)["generations"][f"g{number}"] = {"resources": {}}
     store.replace("devices", texts("b"))
     assert ids(opa) == ["b"]
-    assert [record.getMessage() for record in caplog.records] == [
-        "removed what 2 pushes of `devices` that never ended had left"
+    assert [(record.name, record.getMessage()) for record in caplog.records] == [
+        ("bridge", "removed what 2 pushes of `devices` that never ended had left")
     ]
     caplog.clear()
     store.replace("devices", texts("c"))

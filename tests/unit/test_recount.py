@@ -182,6 +182,10 @@ def test_a_directory_of_another_length(document):
     assert findings(document) == ["the posting of all ids has a directory that does not lead to its pages"]
     document["large"][ALL].update(firsts=[["", "d2"], ["d4", "d6"], ["d9"]], tops=["", "d4", "d9"])
     assert findings(document) == ["the posting of all ids has a directory that does not lead to its pages"]
+    document["large"][ALL].update(
+        pages=[["d0", "d1"], ["d2", "d3"], ["d4", "d5", "d6"], []], firsts=[["", "d2"], ["d4"]], tops=["", "d4"]
+    )
+    assert findings(document) == ["the posting of all ids has a directory that does not lead to its pages"]
 
 
 def test_a_long_posting_may_have_less_on_a_page_and_its_first_ids_may_be_gone(document):

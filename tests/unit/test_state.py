@@ -137,7 +137,9 @@ def test_a_mark_and_its_generation_have_one_random_name():
     [
         ([], "data"),
         (["jwt_policy_data", "devices"], "data.jwt_policy_data.devices"),
-        (["_A1", "Zz_09"], "data._A1.Zz_09"),
+        (["_A1", "Zz_09", "M", "aM"], "data._A1.Zz_09.M.aM"),
+        (["[", "A:", "A@", "A^"], 'data["["]["A:"]["A@"]["A^"]'),
+        (["@", "`", "{", "A/"], 'data["@"]["`"]["{"]["A/"]'),
         (["a-b", "c"], 'data["a-b"].c'),
         (["a", "1b"], 'data.a["1b"]'),
         (["\xe9", '"', "a\n", "", "a\u0663"], 'data["\\u00e9"]["\\""]["a\\n"][""]["a\\u0663"]'),

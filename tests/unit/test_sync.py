@@ -235,8 +235,8 @@ def test_what_cannot_be_read_is_replaced_by_force_alone(caplog):
     report = push(store, "devices", objects("c", "d"), force=True)
     assert (report.added, report.changed, report.removed, report.before) == (2, 0, 0, 0)
     assert store.ids() == ["c", "d"]
-    assert [record.getMessage() for record in caplog.records] == [
-        "the resources of `devices` that are there cannot be read, and are replaced: broken"
+    assert [(record.name, record.getMessage()) for record in caplog.records] == [
+        ("bridge", "the resources of `devices` that are there cannot be read, and are replaced: broken")
     ]
     store.unreadable = EngineUnreachable("down")
     with pytest.raises(EngineUnreachable):
