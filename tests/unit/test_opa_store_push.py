@@ -156,15 +156,14 @@ def test_the_resources_of_a_type_are_read_shard_by_shard(opa, store):
     assert list(store.resources("devices")) == []
     opa.before = Once("PATCH", 1, fails(EngineUnreachable("gone")))
     with pytest.raises(EngineUnreachable):
-        store.replace("devices", texts("a", "b"))
+        store.replace("devices", texts("a"))
     assert list(store.resources("devices")) == []
-    store.replace("devices", texts("a", "b"))
+    wanted = [f"i{number}" for number in range(600)]  # more than there are shards
+    store.replace("devices", texts(*wanted))
     shards = list(store.resources("devices"))
     assert len(shards) == 256
-    assert {id_: value for shard in shards for id_, value in shard.items()} == {
-        "a": {"custom_data": {}, "id": "a"},
-        "b": {"custom_data": {}, "id": "b"},
-    }
+    found = {id_: value for shard in shards for id_, value in shard.items()}
+    assert found == {id_: {"custom_data": {}, "id": id_} for id_ in wanted}
 
 
 @pytest.mark.parametrize("shard", [7, [], None, {"b00": 7}, {"b00": {}, "b01": []}])

@@ -60,3 +60,5 @@ def test_what_a_value_is_where_nobody_says():
     assert Listing((), complete=True) == Listing((), True, False, None, None, None)  # noqa: FBT003 - by place
     assert not Subject(b"{}").is_still_raw()
     assert Subject(b"{}") == Subject(b"{}", None, bool)
+    assert PushReport("devices", 1, 0, 1, 0, 0, (), "7").removed_as_refused == ()
+    assert SyncReport("devices", 1, 1, 0, 0, 1, False, (), "7").removed_as_refused == ()  # noqa: FBT003 - by place
