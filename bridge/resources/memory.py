@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
 from bridge.errors import Misuse, ResourcesLost
+from bridge.escapes import shown
 from bridge.process_bound import ProcessBound
 from bridge.resources import layout
 from bridge.resources.prepared import Prepared, custom_data_of, prepare
@@ -49,26 +50,22 @@ class Held:
         prepared = Prepared()
         prepared.update(self._prepared)
         prepared.postings = dict(self._prepared.postings)
-        owned: set[str] = set()  # the lists that are not shared with this revision
-
-        def ids_of(posting: str) -> list[bytes]:
-            if posting not in owned:
-                owned.add(posting)
-                prepared.postings[posting] = list(prepared.postings.get(posting, []))
-            return prepared.postings[posting]
-
+        left: dict[str, list[bytes]] = {}  # the ids that leave each posting
         for id_ in (*upserts, *removals):
             if (text := prepared.pop(id_, None)) is not None:
                 for posting in layout.posting_texts(custom_data_of(parse(text))):
-                    ids = ids_of(posting)
-                    del ids[bisect_left(ids, layout.raw(id_), key=layout.raw)]
-                    if not ids:
-                        owned.discard(posting)
-                        del prepared.postings[posting]
-        for id_, text in upserts.items():
-            prepared[id_] = text
-            for posting in layout.posting_texts(custom_data_of(parse(text))):
-                insort(ids_of(posting), id_, key=layout.raw)
+                    left.setdefault(posting, []).append(id_)
+        prepared.update(upserts)
+        for posting in {**left, **upserts.postings}:
+            ids = list(self.posting(posting))  # this revision keeps its own
+            for id_ in left.get(posting, ()):
+                del ids[bisect_left(ids, layout.raw(id_), key=layout.raw)]
+            for id_ in upserts.postings.get(posting, ()):
+                insort(ids, id_, key=layout.raw)
+            if ids:
+                prepared.postings[posting] = ids
+            else:
+                del prepared.postings[posting]
         return Held(revision, prepared)
 
 
@@ -96,8 +93,9 @@ class MemoryStore(ProcessBound):
         """
         if not request.is_by_id or request.type is None:
             return None, None
-        held = self._held.get(request.type, _NOTHING)
-        return held.resources.get(request.id or b""), held.revision
+        assert request.id is not None  # or it is not by id
+        held = self.held(request.type)
+        return held.resources.get(request.id), held.revision
 
     def held(self, type_: bytes) -> Held:
         """What is stored for a type, given as canonical JSON text."""
@@ -162,4 +160,4 @@ class MemoryStore(ProcessBound):
         try:
             return self._held[encode(type_)]
         except KeyError:
-            raise Misuse(f"`{type_}` is not one of the resource types") from None
+            raise Misuse(f"`{shown(type_)}` is not one of the resource types") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bridge.errors import BadAnswer, PushOvertaken, ResourcesLost, ResourcesStale
+from bridge.errors import BadAnswer, MalformedInput, PushOvertaken, ResourcesLost, ResourcesStale
 from bridge.resources import layout
 from bridge.resources.recount import Recount
 from bridge.resources.shard_text import differing as differing_buckets
@@ -42,8 +42,8 @@ class Counted:
 
 def difference(documents: Documents, type_: str, prepared: Prepared, most: int | None) -> Difference | None:
     """As `OpaStore.difference`."""
-    for number in range(_TRIES):
-        state = documents.look(type_, fresh=True) if number else documents.agreed(type_)
+    for _ in range(_TRIES):
+        state = documents.agreed(type_)
         if state is None or state.current is None:
             return None
         try:
@@ -91,7 +91,8 @@ def _text(ids: Iterable[bytes], prepared: Prepared) -> str:
 def _is_still(documents: Documents, type_: str, state: State, *, fresh: bool = False) -> bool:
     """Whether nobody has changed anything since."""
     now = documents.look(type_, fresh=fresh)
-    return now is not None and (now.store, now.revision) == (state.store, state.revision)
+    assert now is not None  # or `look` has raised
+    return (now.store, now.revision) == (state.store, state.revision)
 
 
 def recount(documents: Documents, type_: str, told: Callable[[int], None]) -> Counted:
@@ -101,15 +102,15 @@ def recount(documents: Documents, type_: str, told: Callable[[int], None]) -> Co
         raise ResourcesLost(f"OPA has no pushed resources of `{type_}`")
     path = (*documents.path(type_), "generations", state.current.generation)
     findings = [f"a push that never ended has left the generation `{name}`" for name in state.marks.values()]
-    count = Recount({})
+    count = Recount()
     try:
-        count = Recount(_document(documents, (*path, "digests")))
+        digests = _document(documents, (*path, "digests"))
         for shard in layout.SHARDS:
             before = count.resources
-            findings += count.shard(shard, _document(documents, (*path, "resources", shard)))
+            findings += count.shard(shard, digests.get(shard), _document(documents, (*path, "resources", shard)))
             told(count.resources - before)
         findings += count.index(_document(documents, (*path, "postings")), _document(documents, (*path, "large")))
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, IndexError, TypeError, MalformedInput) as error:
         findings.append(f"what is stored has not the form of this layout: {type(error).__name__} {error}")
     else:
         if count.resources != state.current.count:

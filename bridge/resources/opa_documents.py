@@ -144,10 +144,10 @@ class Documents:
         Raises:
             BadAnswer: It is none, or is there no more.
         """
-        found = self.get(path)
-        if not isinstance(found, dict) or not all(isinstance(bucket, dict) for bucket in found.values()):
-            raise BadAnswer(f"what OPA has as the shard `{path[-1]}` is no object of objects")
-        return {id_: value for bucket in found.values() if isinstance(bucket, dict) for id_, value in bucket.items()}
+        found: dict[str, Value] = {}
+        for bucket in _object(self.get(path), path).values():
+            found |= _object(bucket, path)
+        return found
 
     def text(self, path: tuple[str, ...]) -> str:
         """The JSON text of a large document, as OPA writes it.
@@ -186,3 +186,10 @@ class Documents:
             return False
         found = None if state is None else state.current
         return found is not None and (found.revision, found.generation) == (revision, generation)
+
+
+def _object(found: Value | Absent, path: tuple[str, ...]) -> dict[str, Value]:
+    """A shard or a bucket of it."""
+    if not isinstance(found, dict):
+        raise BadAnswer(f"what OPA has as the shard `{path[-1]}` is no object of objects")
+    return found

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, TypeAlias
 
-_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*|0|[1-9][0-9]*", re.ASCII)
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*|0|[1-9][0-9]*")
+Operation: TypeAlias = tuple[bytes, tuple[str, ...], bytes | None]
+"""What is done, where, and the value in JSON text, if there is one."""
 
 
-class Patch(list[tuple[bytes, tuple[str, ...], bytes | None]]):
-    """Operations, done all or none: what is done, where, and the value in JSON text."""
+class Patch(list[Operation]):
+    """Operations, done all or none."""
 
     def below(self, *names: str) -> Patch:
         """The same operations on what lies below these names."""
@@ -20,12 +22,12 @@ class Patch(list[tuple[bytes, tuple[str, ...], bytes | None]]):
         return b"[" + b",".join(_text(*operation) for operation in self) + b"]"
 
 
-def add(*path: str, value: bytes) -> tuple[bytes, tuple[str, ...], bytes | None]:
+def add(*path: str, value: bytes) -> Operation:
     """Put a value there, in place of what there may be; what is above it must be there."""
     return b"add", path, value
 
 
-def remove(*path: str) -> tuple[bytes, tuple[str, ...], bytes | None]:
+def remove(*path: str) -> Operation:
     """Take away what is there; where nothing is, the whole patch fails."""
     return b"remove", path, None
 

@@ -22,7 +22,6 @@ class Prepared(dict[bytes, bytes]):
     """
 
     def __init__(self) -> None:
-        super().__init__()
         self.postings: dict[str, list[bytes]] = {}
 
     @cached_property

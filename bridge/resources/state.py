@@ -16,7 +16,7 @@ from bridge.strict_json import encode
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NONE: Final = "r0"
 """The name of the revision of a type that nothing was ever pushed to."""
 

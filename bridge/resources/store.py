@@ -76,7 +76,6 @@ class Store(Protocol):
 
     def operation(self) -> Self:
         """The same store for one operation of several calls, which ends where not all of them reach one store."""
-        ...
 
     def replace(
         self, type_: str, resources: Mapping[bytes, bytes], *, told: Callable[[int], None] = lambda _: None
@@ -94,7 +93,6 @@ class Store(Protocol):
         Raises:
             EngineFault: They could not be stored.
         """
-        ...
 
     def change(self, type_: str, upserts: Mapping[bytes, bytes], removals: Iterable[bytes]) -> Changed:
         """Store some resources, and remove others, at once.
@@ -108,7 +106,6 @@ class Store(Protocol):
             ResourcesLost: Nothing was ever pushed, or it is there no more: what is left is no whole.
             EngineFault: They could not be stored.
         """
-        ...
 
     def difference(self, type_: str, prepared: Prepared, most: int | None) -> Difference | None:
         """What differs between what is stored and what should be.
@@ -118,7 +115,6 @@ class Store(Protocol):
         Raises:
             EngineFault: They cannot be read.
         """
-        ...
 
 
 def is_revision(text: str) -> bool:

@@ -195,6 +195,7 @@ GROUPS: Final = (
             "tests/unit/test_skipped.py",
             "tests/unit/test_state.py",
             "tests/unit/test_sync.py",
+            "tests/unit/test_unchanging_values.py",
         ),
     ),
     # HTTP and restoring, by servers on loopback and without an OPA.

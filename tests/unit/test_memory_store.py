@@ -71,12 +71,14 @@ def test_nothing_is_compared_before_all_was_pushed(store):
 
 def test_types_that_are_not_known(store):
     for call in (
-        lambda: store.replace("users", {}),
-        lambda: store.change("users", {}, []),
-        lambda: store.difference("users", texts(), 1),
+        lambda type_: store.replace(type_, {}),
+        lambda type_: store.change(type_, {}, []),
+        lambda type_: store.difference(type_, texts(), 1),
     ):
-        with pytest.raises(Misuse, match="`users`"):
-            call()
+        with pytest.raises(Misuse, match="`users` is not one of the resource types"):
+            call("users")
+        with pytest.raises(Misuse, match=r'`"users\\u001b"` is not one'):
+            call("users\x1b")
 
 
 def test_what_was_held_before_a_change_is_as_it_was(store):
@@ -92,6 +94,12 @@ def test_what_was_held_before_a_change_is_as_it_was(store):
     assert after.posting('["n",1]') == [b'"a"', b'"aa"', b'"c"']
     assert after.posting('["m",1]') == []
     assert after.all_ids() == [b'"a"', b'"aa"', b'"c"']
+
+
+def test_ids_are_sorted_once_however_many_pages_ask_for_them(store):
+    store.replace("devices", texts(device("b"), device("a")))
+    held = store.held(b'"devices"')
+    assert held.all_ids() is held.all_ids()
 
 
 def test_what_was_pushed_twice_is_not_shared(store):

@@ -164,6 +164,24 @@ def test_too_much_for_one_patch_is_refused(opa, store, monkeypatch):
     assert ids(opa) == ["a", "b", "c"]
 
 
+def test_a_thousand_operations_are_the_most_of_one_patch(opa, store):
+    """What the bound counts is what the change does below its generation; three more operations make it current."""
+    places, ids_ = set(), []
+    for id_ in (f"i{number}" for number in range(10_000)):
+        new = {(layout.place(encode(id_))[0],), layout.place(encode(id_))} - places
+        # An operation for each bucket, shard and posting; eight for the pages of all ids.
+        if len(places) + len(new) <= 991:
+            places |= new
+            ids_.append(id_)
+    assert len(places) == 991
+    with pytest.raises(PushRefused, match="take 1,001 operations, more than 1,000"):
+        store.change("devices", prepare({**texts(*ids_[1:]), **texts(ids_[0], m=1, n=2)}), [])
+    opa.requests.clear()
+    store.change("devices", prepare({**texts(*ids_[1:]), **texts(ids_[0], m=1)}), [])
+    [patch] = [request for request in opa.requests if request.method == "PATCH"]
+    assert len(parse(patch.body)) == 3 + 1_000
+
+
 # --- others that change
 
 

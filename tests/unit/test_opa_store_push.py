@@ -6,10 +6,11 @@ import json
 import threading
 
 import pytest
-from memory_opa import MemoryOpa, Once, Several, fails, refused, store_on, texts
+from memory_opa import ROOT, MemoryOpa, Once, Several, fails, refused, store_on, texts
 from stored import recounted, whole
 
 from bridge.errors import (
+    BadAnswer,
     EngineUnreachable,
     ForeignContent,
     LayoutDiffers,
@@ -19,7 +20,7 @@ from bridge.errors import (
     ResourcesLost,
     SeveralStores,
 )
-from bridge.resources import generation, opa_push
+from bridge.resources import OpaStore, generation, opa_push
 from bridge.resources.state import State
 from bridge.strict_json import ABSENT, parse
 
@@ -127,8 +128,8 @@ def test_what_pushes_that_never_ended_have_left_is_removed_and_told(opa, store, 
         document(opa)["generations"][f"g{number}"] = {"resources": {}}
     store.replace("devices", texts("b"))
     assert ids(opa) == ["b"]
-    assert [record.getMessage() for record in caplog.records] == [
-        "removed what 2 pushes of `devices` that never ended had left"
+    assert [(record.name, record.getMessage()) for record in caplog.records] == [
+        ("bridge", "removed what 2 pushes of `devices` that never ended had left")
     ]
     caplog.clear()
     store.replace("devices", texts("c"))
@@ -136,8 +137,45 @@ def test_what_pushes_that_never_ended_have_left_is_removed_and_told(opa, store, 
 
 
 def test_a_type_that_is_not_known(store):
+    for call in (lambda type_: store.replace(type_, {}), store.look):
+        with pytest.raises(Misuse, match="`users` is not one of the resource types"):
+            call("users")
+        with pytest.raises(Misuse, match=r'`"users\\u001b"` is not one'):
+            call("users\x1b")
+
+
+def test_types_are_those_that_a_store_was_made_with(opa):
+    types = ["devices"]
+    store = OpaStore(opa, ROOT, types)
+    types.append("users")
     with pytest.raises(Misuse, match="`users` is not one of the resource types"):
-        store.replace("users", {})
+        store.look("users")
+
+
+def test_the_resources_of_a_type_are_read_shard_by_shard(opa, store):
+    assert list(store.resources("devices")) == []
+    opa.before = Once("PATCH", 1, fails(EngineUnreachable("gone")))
+    with pytest.raises(EngineUnreachable):
+        store.replace("devices", texts("a"))
+    assert list(store.resources("devices")) == []
+    wanted = [f"i{number}" for number in range(600)]  # more than there are shards
+    store.replace("devices", texts(*wanted))
+    shards = list(store.resources("devices"))
+    assert len(shards) == 256
+    found = {id_: value for shard in shards for id_, value in shard.items()}
+    assert found == {id_: {"custom_data": {}, "id": id_} for id_ in wanted}
+
+
+@pytest.mark.parametrize("shard", [7, [], None, {"b00": 7}, {"b00": {}, "b01": []}])
+def test_a_shard_that_is_none_is_a_bad_answer(opa, store, shard):
+    store.replace("devices", texts("a"))
+    generation_ = document(opa)["generations"][document(opa)["state"]["current"]["generation"]]
+    generation_["resources"]["s07"] = shard
+    with pytest.raises(BadAnswer, match="what OPA has as the shard `s07` is no object of objects"):
+        list(store.resources("devices"))
+    del generation_["resources"]["s07"]
+    with pytest.raises(BadAnswer, match="`s07`"):
+        list(store.resources("devices"))
 
 
 # --- what may fail
@@ -296,6 +334,7 @@ def test_a_push_whose_mark_was_removed_before_it_was_read_is_overtaken(opa, stor
     with pytest.raises(PushOvertaken, match="another push of `devices` came in between"):
         store.replace("devices", texts("b"))
     assert ids(opa) == ["other"]
+    assert lines(opa)[-2:] == ["GET devices/state fresh", "PATCH devices"]  # it only takes away what it may have left
 
 
 @pytest.mark.parametrize("left", [0, 1])
@@ -433,8 +472,9 @@ def test_what_no_bridge_wrote_is_not_overwritten(opa, store, foreign):
 @pytest.mark.parametrize("state", [{}, {"layout": 1}, "x", {"store": "s"}])
 def test_a_state_that_no_bridge_wrote_is_not_overwritten(opa, store, state):
     opa.data["root"] = {"devices": {"state": state, "generations": {}}}
-    with pytest.raises(ForeignContent):
+    with pytest.raises(ForeignContent, match=r"`data.root.devices` holds data that no bridge wrote") as raised:
         store.replace("devices", texts("a"))
+    assert raised.value.ids == ("data.root.devices",)
     assert opa.data["root"]["devices"]["state"] == state
 
 
@@ -442,7 +482,7 @@ def test_a_later_layout_is_not_written(opa, store):
     store.replace("devices", texts("a"))
     document(opa)["state"]["layout"] = 2
     before = json.dumps(opa.data)
-    with pytest.raises(LayoutDiffers):
+    with pytest.raises(LayoutDiffers, match="the resources of `devices` lie in OPA in layout 2"):
         store.replace("devices", texts("b"))
     assert json.dumps(opa.data) == before
 
@@ -512,8 +552,14 @@ def test_one_opa_is_required_whatever_is_stored_there(opa, store):
     for one in opas:
         store_on(one).replace("devices", texts("a"))
     turns = iter(range(1_000))
+    several = store_on(Several(opas, lambda *_: next(turns) % 2))
     with pytest.raises(SeveralStores):
-        store_on(Several(opas, lambda *_: next(turns) % 2)).require_one()
+        several.require_one()
+    for one in opas:  # a type that may not be read is no reason not to look at those behind it
+        store_on(one).replace("sessions", texts("s"))
+        one.before = lambda request: request.path[1] == "devices" and fails(refused(403))()
+    with pytest.raises(SeveralStores, match="each with `sessions` of its own"):
+        several.require_one()
 
 
 def test_a_type_that_may_not_be_read_is_no_reason_not_to_write_another(opa, store):

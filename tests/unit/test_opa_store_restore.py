@@ -262,11 +262,34 @@ def test_a_mark_that_another_sets_first_is_waited_for(opa, store):
     assert ids(opa) == ["other"]
 
 
+def test_no_source_is_asked_for_a_push_whose_mark_another_has_removed(opa, store):
+    begun(opa)
+
+    def overtake():
+        opa.after = lambda _: None
+        store_on(opa).replace("devices", texts("other"))
+
+    opa.after = Once("PATCH", 1, overtake)
+    restore(store, patience=1.0, collect=fails(AssertionError("asked")))
+    assert ids(opa) == ["other"]
+
+
 def test_a_refusal_is_raised_at_once(opa, store):
     opa.before = lambda request: request.method == "PUT" and fails(refused(403))()
     with pytest.raises(OpaRefused):
         restore(store)
     assert sum(request.method == "PUT" for request in opa.requests) == 1
+
+
+def test_a_last_answer_that_is_lost_with_all_that_was_stored_is_no_success(opa, store):
+    def lose():
+        opa.data.clear()
+        raise EngineUnreachable("lost")
+
+    opa.after = Once("PATCH", 2, lose)
+    with pytest.raises(EngineUnreachable, match="lost"):
+        restore(store)
+    assert opa.data == {}
 
 
 @pytest.mark.parametrize("foreign", [{}, 7, {"generations": {}}])

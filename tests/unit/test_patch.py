@@ -25,7 +25,7 @@ def test_a_patch_below_names_is_another_one():
     assert patch == [add("b", value=b"1"), remove("c")]
 
 
-@pytest.mark.parametrize("name", ["a", "Z9_", "s0f", "p0123", "0", "7", "10", "1024"])
+@pytest.mark.parametrize("name", ["a", "z", "A", "M", "Z9_", "aAMZ_m", "s0f", "p0123", "0", "7", "10", "1024"])
 def test_a_simple_name_is_taken(name):
     assert json.loads(Patch([remove(name)]).body()) == [{"op": "remove", "path": f"/{name}"}]
 
@@ -34,6 +34,7 @@ def test_a_simple_name_is_taken(name):
     "name",
     [
         *("", "-", "a/b", "~", "~1", "%2F", "a%2Fb", "01", "00", "-1", "+1", "1e1", "1a", "_a", "a-b", "a b", "a.b"),
+        *("a:", "a@", "a[", "a^", "a`", "a{", "a]", "a=", "[", "`", "@", "{"),
         *("a\n", "0\n", "a\x00", '"', "\\", "\xe9", "\uff11", "\u0663", ".."),
     ],
 )

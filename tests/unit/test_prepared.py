@@ -30,6 +30,7 @@ def test_without_some():
     assert fewer.postings == {'["n",1]': [b'"b"']}
     assert prepared.postings['["n",1]'] == [b'"a"', b'"b"']
     assert prepared.without(prepared.keys()) == Prepared()
+    assert prepared.without(iter((b'"b"', b'"a"'))) == Prepared()
 
 
 @pytest.mark.parametrize("value", [{}, {"custom_data": []}, {"custom_data": None}, {"custom_data": "x"}, [], None, "x"])

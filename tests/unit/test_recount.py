@@ -31,20 +31,24 @@ def _small_pages(monkeypatch):
 @pytest.fixture
 def document():
     """Seven resources; a posting of all of them, and one of two."""
+    return pushed({f"d{number}": {"n": 1} | ({"m": "x"} if number in (3, 1) else {}) for number in range(7)})
+
+
+def pushed(given):
+    """The generation that a push of resources makes, by their ids and custom data."""
     found = json.loads(layout.empty_generation())
-    given = {f"d{number}": {"n": 1} | ({"m": "x"} if number in (3, 1) else {}) for number in range(7)}
     resources = prepare({encode(id_): encode({"id": id_, "custom_data": data}) for id_, data in given.items()})
     for part in parts(resources):
         patched(found, parse(part.patch.body()))
-    assert len(recounted(found)) == 7
+    assert len(recounted(found)) == len(given)
     return found
 
 
 def findings(document):
-    count = Recount(document["digests"])
+    count = Recount()
     found = []
     for shard in layout.SHARDS:
-        found += count.shard(shard, document["resources"][shard])
+        found += count.shard(shard, document["digests"].get(shard), document["resources"][shard])
     assert count.resources == sum(len(bucket) for shard in document["resources"].values() for bucket in shard.values())
     return found + list(count.index(document["postings"], document["large"]))
 
@@ -67,6 +71,12 @@ def test_what_is_whole_has_no_findings(document):
     assert document == before
 
 
+def test_ids_are_expected_in_the_order_of_code_points():
+    """The order of their JSON texts is another: there a quote ends an id, and a backslash stands before one in it."""
+    assert findings(pushed({id_: {"m": "x"} for id_ in ("a", "a!", 'a"')})) == []
+    assert findings(pushed({id_: {"n": 1} for id_ in ("a", "a!", 'a"', "aA")})) == []
+
+
 def test_a_digest_of_other_resources(document):
     shard, _ = layout.place(b'"d3"')
     resource(document, "d3")["d3"]["x"] = 1
@@ -81,10 +91,11 @@ def test_what_is_no_resource_is_named(document):
     assert findings(document)[0] == 'the resource "d3" is none: the resource\'s `custom_data` must be an object'
 
 
-def test_a_resource_of_another_id_is_named(document):
-    resource(document, "d3")["d3"]["id"] = "d4"
+@pytest.mark.parametrize("other", ["d4", "d2"])
+def test_a_resource_of_another_id_is_named(document, other):
+    resource(document, "d3")["d3"]["id"] = other
     digest(document, "d3")
-    assert findings(document) == ['the resource "d3" has another `id`: "d4"']
+    assert findings(document) == [f'the resource "d3" has another `id`: "{other}"']
 
 
 def test_a_resource_in_another_place_is_named(document):
@@ -139,12 +150,15 @@ def test_a_posting_in_another_shard(document):
     ("change", "finding"),
     [
         ({"size": 8}, "says that it has 8 ids on 4 pages, and has others"),
+        ({"size": 6}, "says that it has 6 ids on 4 pages, and has others"),
         ({"length": 5}, "says that it has 7 ids on 5 pages, and has others"),
+        ({"length": 3}, "says that it has 7 ids on 3 pages, and has others"),
         ({"pages": [["d0", "d1"], ["d2", "d3"], ["d4", "d5"], ["d7"]]}, "does not hold what it should"),
         (
             {"pages": [["d0", "d1"], ["d3", "d2"], ["d4", "d5"], ["d6"]]},
             "does not hold what it should",
         ),
+        ({"pages": [["d", "d1"], ["d2", "d3"], ["d4", "d5"], ["d6"]]}, "does not hold what it should"),
         ({"firsts": [["", "d3"], ["d4", "d6"]]}, "has a directory that does not lead to its pages"),
         ({"firsts": [["", "d2"], ["d4", "d7"]]}, "has a directory that does not lead to its pages"),
         (
@@ -168,6 +182,10 @@ def test_a_directory_of_another_length(document):
     assert findings(document) == ["the posting of all ids has a directory that does not lead to its pages"]
     document["large"][ALL].update(firsts=[["", "d2"], ["d4", "d6"], ["d9"]], tops=["", "d4", "d9"])
     assert findings(document) == ["the posting of all ids has a directory that does not lead to its pages"]
+    document["large"][ALL].update(
+        pages=[["d0", "d1"], ["d2", "d3"], ["d4", "d5", "d6"], []], firsts=[["", "d2"], ["d4"]], tops=["", "d4"]
+    )
+    assert findings(document) == ["the posting of all ids has a directory that does not lead to its pages"]
 
 
 def test_a_long_posting_may_have_less_on_a_page_and_its_first_ids_may_be_gone(document):
@@ -178,6 +196,26 @@ def test_a_long_posting_may_have_less_on_a_page_and_its_first_ids_may_be_gone(do
         length=5,
     )
     assert findings(document) == []
+
+
+@pytest.mark.parametrize("odd", ["d9", "d6", "d2"])
+def test_first_ids_are_in_order_though_a_page_is_empty(document, odd):
+    """Readers go by how many of them come before an id."""
+    document["large"][NAME].update(
+        pages=[["d0", "d1"], ["d2"], ["d3", "d4", "d5"], [], ["d6"]],
+        firsts=[["", "d2"], ["d3", odd], ["d6"]],
+        tops=["", "d3", "d6"],
+        length=5,
+    )
+    assert findings(document) == [f"the posting of `{N}` has a directory that does not lead to its pages"]
+
+
+@pytest.mark.parametrize("first", ["d3", "d4"])
+def test_a_page_holds_the_ids_from_its_first_up_to_that_of_the_next(document, first):
+    document["large"][NAME].update(
+        pages=[["d0", "d1"], ["d2", "d3"], ["d4", "d5"], ["d6"]], firsts=[["", "d2"], [first, "d6"]], tops=["", first]
+    )
+    assert len(findings(document)) == (first != "d4")
 
 
 def test_the_long_posting_of_all_may_not_be_missing(document):

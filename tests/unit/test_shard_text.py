@@ -36,9 +36,11 @@ def test_what_has_the_text_is_not_read():
     assert differing('{"b00":{broken},"b01":{"a":1}}', {"b00": "{broken}"}) == {"b01": {"a": 1}}
 
 
-def test_a_resource_may_nest_as_deep_as_it_may():
+def test_a_resource_may_nest_as_deep_as_it_may_and_no_deeper():
     deep = "[" * 63 + "]" * 63
     assert differing(f'{{"b00":{{"a":{{"x":{deep}}}}}}}', {})["b00"].keys() == {"a"}
+    with pytest.raises(BadAnswer):
+        differing(f'{{"b00":{{"a":{{"x":[{deep}]}}}}}}', {})
 
 
 @pytest.mark.parametrize(
@@ -46,6 +48,7 @@ def test_a_resource_may_nest_as_deep_as_it_may():
     [
         *("", "{", "}", "[]", "null", "1", '"b00"', "{} ", "{}{}", " {}", '{"b00"}', '{"b00":}', '{"b00":{}', "{,}"),
         *('{"b00":{},}', '{"b00":{}"b01":{}}', '{"b00":[]}', '{"b00":1}', '{"b00":null}', "{1:{}}", "{[]:{}}"),
+        *('["b00":{}}', '~"b00":{}}', '{"b00"!{}}', '{"b00"={}}', '{"b00":{}]', '{"b00":{}~'),
         *('{"b00":{"a":1,"a":2}}', '{"b00":{"a":NaN}}', '{"b00":{"a":1}}x', '{"b00" :{}}', '{"b00":' + "[" * 100_000),
     ],
 )

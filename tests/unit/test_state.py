@@ -53,6 +53,10 @@ def test_what_is_current_is_read_as_it_was_written():
     assert Current.read(written) == Current("1234567890123456", "g1", "abc", 0)
 
 
+def test_a_revision_has_up_to_40_digits():
+    assert Current.read({**CURRENT, "revision": "9" * 40}).revision == "9" * 40
+
+
 @pytest.mark.parametrize(
     "value", [7, None, [], "x", {}, {**CURRENT, "count": "2"}, {**CURRENT, "revision": 7}, {"store": "s"}]
 )
@@ -73,7 +77,7 @@ def test_a_later_layout_is_not_read_whatever_it_holds(layout, rest):
 MISSING = object()
 BROKEN = [
     *((("current", name), value) for name in ("revision", "generation", "store") for value in ("", 7, None, MISSING)),
-    *((("current", "revision"), value) for value in ("seven", "-7", "7.0", " 7", "٣", "9" * 5_000)),
+    *((("current", "revision"), value) for value in ("seven", "-7", "7.0", " 7", "٣", "9" * 41, "9" * 5_000)),
     *((("current", "count"), value) for value in ("2", None, True, 2.0, -1, MISSING)),
     *((("store",), value) for value in ("", 7, None, MISSING)),
     *((("layout",), value) for value in (0, -1, True, "1", None, MISSING)),
@@ -133,7 +137,9 @@ def test_a_mark_and_its_generation_have_one_random_name():
     [
         ([], "data"),
         (["jwt_policy_data", "devices"], "data.jwt_policy_data.devices"),
-        (["_A1", "Zz_09"], "data._A1.Zz_09"),
+        (["_A1", "Zz_09", "M", "aM"], "data._A1.Zz_09.M.aM"),
+        (["[", "A:", "A@", "A^"], 'data["["]["A:"]["A@"]["A^"]'),
+        (["@", "`", "{", "A/"], 'data["@"]["`"]["{"]["A/"]'),
         (["a-b", "c"], 'data["a-b"].c'),
         (["a", "1b"], 'data.a["1b"]'),
         (["\xe9", '"', "a\n", "", "a\u0663"], 'data["\\u00e9"]["\\""]["a\\n"][""]["a\\u0663"]'),

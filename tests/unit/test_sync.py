@@ -9,7 +9,6 @@ import pytest
 from bridge.errors import BadAnswer, EngineUnreachable, PushOvertaken, PushRefused
 from bridge.resources import MemoryStore, PushReport, SyncReport, from_chunks, from_lines, from_objects, push, sync
 from bridge.resources.store import Changed, Difference, next_revision
-from bridge.resources.sync import MOST_CHANGES
 from bridge.strict_json import encode
 
 
@@ -73,7 +72,7 @@ def test_what_differs_is_sent_as_one_change():
     store, told = Told("a", "b", "c"), []
     wanted = from_objects([{"id": "a", "x": 1}, {"id": "b", "x": 1}, {"id": "d"}])
     report = sync(store, "devices", wanted, told=told.append)
-    assert store.calls == [("difference", "devices", MOST_CHANGES), ("change", 3, 1)]
+    assert store.calls == [("difference", "devices", 20_000), ("change", 3, 1)]
     assert store.ids() == ["a", "b", "d"]
     assert report == SyncReport(
         type="devices",
@@ -94,7 +93,7 @@ def test_nothing_that_differs_is_no_revision():
     store = Told("a")
     report = sync(store, "devices", objects("a"))
     assert (report.revisions, report.revision, report.added, report.generation) == (0, None, 0, False)
-    assert store.calls == [("difference", "devices", MOST_CHANGES)]
+    assert store.calls == [("difference", "devices", 20_000)]
 
 
 def test_a_large_difference_is_sent_bit_by_bit():
@@ -235,8 +234,8 @@ def test_what_cannot_be_read_is_replaced_by_force_alone(caplog):
     report = push(store, "devices", objects("c", "d"), force=True)
     assert (report.added, report.changed, report.removed, report.before) == (2, 0, 0, 0)
     assert store.ids() == ["c", "d"]
-    assert [record.getMessage() for record in caplog.records] == [
-        "the resources of `devices` that are there cannot be read, and are replaced: broken"
+    assert [(record.name, record.getMessage()) for record in caplog.records] == [
+        ("bridge", "the resources of `devices` that are there cannot be read, and are replaced: broken")
     ]
     store.unreadable = EngineUnreachable("down")
     with pytest.raises(EngineUnreachable):
@@ -289,6 +288,7 @@ def test_revisions_count_microseconds(monkeypatch):
     monkeypatch.setattr("bridge.resources.store.time.time_ns", lambda: 1_234_567)
     assert next_revision(None) == "1234"
     assert next_revision("1233") == "1234"
+    assert next_revision("7") == "1234"
     assert next_revision("1234") == "1235"
     assert next_revision("5000") == "5001"
     assert next_revision("") == next_revision("x") == "1234"
