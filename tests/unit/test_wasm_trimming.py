@@ -313,6 +313,12 @@ def test_what_is_light_has_few_names_wherever_they_stand():
     assert len(b'{"":0,' * (LIGHT_NAMES + 1)) > TINY_BYTES
 
 
+def test_a_tiny_text_is_light_whatever_looks_like_a_name_in_its_strings():
+    for size, light in ((TINY_BYTES - 1, True), (TINY_BYTES, True), (TINY_BYTES + 1, False)):
+        text = encode('":' * 79 + "x" * (size - 239))
+        assert (len(text), is_light(text)) == (size, light)
+
+
 # All ways that lead to the engine.
 
 
