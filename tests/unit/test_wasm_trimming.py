@@ -261,8 +261,8 @@ def test_a_large_id_that_is_asked_by_is_looked_for_here(spy):
 
 def test_an_id_beside_a_resource_is_not_looked_at(spy):
     request = asked(CLAIMS, "devices", DEVICE)._replace(id=encode([LONG]), token=encode(LONG))
-    assert spy.engine.decide([request])[0].allow
-    assert [one.allow for one in spy.engine.decide([request, request])] == [True, True]
+    for requests in ([request], [request, request]):
+        assert {(one.allow, one.engine) for one in spy.engine.decide(requests)} == {(True, "wasm")}
     assert all(len(text) < 1_000 for text in spy.sent)
 
 
@@ -283,6 +283,11 @@ def test_absent_members_stay_absent(spy):
 
 
 # What is small takes the short way.
+
+
+def test_a_light_resource_is_sent_whole_beside_heavy_claims(spy):
+    resource = {**DEVICE, "more": "x"}
+    assert spy.of({**CLAIMS, "other": LONG}, "devices", resource)[2]["resource"] == resource
 
 
 def test_a_small_question_is_sent_as_it_is(spy, monkeypatch):
