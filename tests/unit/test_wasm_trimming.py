@@ -274,6 +274,7 @@ def test_absent_members_stay_absent(spy):
         Request(encode(CLAIMS), None, large): "malformed_input",
         Request(encode({**CLAIMS, "other": LONG}), b'"devices"'): "invalid_resource",
         Request(encode({"other": LONG}), b'"devices"', None, encode(MANY)): "unknown_resource",
+        Request(encode({"other": LONG}), b'"devices"', None, b'"d9"'): "unknown_resource",
         Request(None, None, large, encode(MANY)): "malformed_input",
         Request(None, None, None, encode(MANY)): "malformed_input",
         Request(None, encode(MANY)): "malformed_input",
