@@ -307,6 +307,16 @@ def test_small_questions_go_together_as_they_are(spy):
     assert sent.endswith(b'"resources":[' + b",".join([request.resource for request in requests]) + b"]}")
 
 
+def test_what_shares_light_claims_and_type_with_the_one_before_needs_no_trimming(spy, monkeypatch):
+    looked_at = []
+    light = Trimming.light
+    monkeypatch.setattr(Trimming, "light", lambda self, one: (looked_at.append(one), light(self, one))[1])
+    first = asked(CLAIMS, "devices", DEVICE)
+    requests = [first._replace(resource=encode({**DEVICE, "more": "x" * size})) for size in (0, 100, 1_000)]
+    assert [one.allow for one in spy.engine.decide(requests)] == [True] * 3
+    assert looked_at == requests[:1]
+
+
 def test_what_is_light_has_few_names_wherever_they_stand():
     names = {chr(0x100 + number): 0 for number in range(LIGHT_NAMES)}
     assert is_light(encode(names))
