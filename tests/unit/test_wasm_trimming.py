@@ -261,7 +261,7 @@ def test_a_large_id_that_is_asked_by_is_looked_for_here(spy):
 
 def test_an_id_beside_a_resource_is_not_looked_at(spy):
     request = asked(CLAIMS, "devices", DEVICE)._replace(id=encode([LONG]), token=encode(LONG))
-    for requests in ([request], [request, request]):
+    for requests in ([request], [request] * 2, [request._replace(token=None)] * 2):
         assert {(one.allow, one.engine) for one in spy.engine.decide(requests)} == {(True, "wasm")}
     assert all(len(text) < 1_000 for text in spy.sent)
 
@@ -390,16 +390,28 @@ def test_many_questions_about_many_constraints_are_for_the_reference(spy):
         assert {decision.engine for decision in spy.engine.decide(requests[:1])} == {"wasm"}
 
 
-def test_claims_that_many_share_are_parsed_once(spy, monkeypatch):
-    parsed = []
+@pytest.fixture
+def parsed(monkeypatch):
+    """How long each text is that is parsed in order to trim it or to decide on it here."""
+    lengths = []
     parse_canonical = wasm_trimming.parse_canonical
     monkeypatch.setattr(
-        wasm_trimming, "parse_canonical", lambda text: (parsed.append(len(text)), parse_canonical(text))[1]
+        wasm_trimming, "parse_canonical", lambda text: (lengths.append(len(text)), parse_canonical(text))[1]
     )
+    return lengths
+
+
+def test_claims_that_many_share_are_parsed_once(spy, parsed):
     claims = demanding(dict.fromkeys(plain(3_000), 1))
     requests = [asked(claims, "devices", {**DEVICE, "more": LONG})._replace(claims=encode(claims)) for _ in range(50)]
     assert len(spy.engine.decide(requests)) == 50
     assert parsed.count(len(requests[0].claims)) == 1
+
+
+def test_a_resource_that_is_heavy_even_trimmed_is_parsed_once(spy, parsed):
+    request = asked(CLAIMS, "devices", device({"user_id": LONG}))
+    assert [one.engine for one in spy.engine.decide([request])] == ["reference"]
+    assert parsed.count(len(request.resource)) == 1
 
 
 # What Wasm does with what it is sent, in instructions.
