@@ -251,6 +251,17 @@ def test_the_reference_decides_what_is_heavy_even_trimmed(spy, claims, type_, re
     assert given == wanted.as_dict()
 
 
+@pytest.mark.parametrize(("value", "most"), [(1, 508), ("", 508), (Decimal("1.5"), 64)], ids=repr)
+def test_the_reference_decides_what_would_cost_much_to_write(spy, value, most):
+    """512 values, with those around these, of which 64 are fractions: few bytes may hold more."""
+    for count, engine in ((most, "wasm"), (most + 1, "reference")):
+        values = [value] * count
+        resource = {**device({"user_id": values}), "more": LONG}
+        given, by, _ = spy.of(demanding({"user_id": 1}), "devices", resource)
+        assert (given["reason"], by) == ("constraint_failed", engine)
+        assert len(encode(values)) < LIGHT_BYTES / 2
+
+
 def test_a_large_id_that_is_asked_by_is_looked_for_here(spy):
     spy.bridge.push("devices", [DEVICE, {"id": LONG}])
     assert spy.bridge.check({}, "devices", LONG).reason == "unrestricted"
