@@ -328,6 +328,28 @@ def test_what_shares_light_claims_and_type_with_the_one_before_needs_no_trimming
     assert looked_at == requests[:1]
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"claims": encode({**CLAIMS, "other": LONG})},
+        {"claims": None},
+        {"type": encode(LONG)},
+        {"resource": encode({**DEVICE, "more": LONG})},
+        {"resource": None},
+        {"id": encode(LONG)},
+        {"resource": None, "id": encode("d1")},
+    ],
+    ids=lambda other: " and ".join(other),
+)
+def test_what_differs_from_the_one_before_is_trimmed_as_it_is_alone(other):
+    first = asked(CLAIMS, "devices", DEVICE)
+    requests = [first, first._replace(**other)]
+    light, decided, _ = Trimming(PolicySettings()).apart(requests)
+    alone = [Trimming(PolicySettings()).light(request) for request in requests]
+    together = iter(light)
+    assert [decided[place] if place in decided else next(together) for place in range(2)] == alone
+
+
 def test_what_is_light_has_few_names_wherever_they_stand():
     names = {chr(0x100 + number): 0 for number in range(LIGHT_NAMES)}
     assert is_light(encode(names))
