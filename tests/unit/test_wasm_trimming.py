@@ -339,7 +339,7 @@ def test_what_shares_light_claims_and_type_with_the_one_before_needs_no_trimming
         {"id": encode(LONG)},
         {"resource": None, "id": encode("d1")},
     ],
-    ids=lambda other: " and ".join(other),
+    ids=" and ".join,
 )
 def test_what_differs_from_the_one_before_is_trimmed_as_it_is_alone(other):
     first = asked(CLAIMS, "devices", DEVICE)
