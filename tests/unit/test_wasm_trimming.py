@@ -262,6 +262,12 @@ def test_the_reference_decides_what_would_cost_much_to_write(spy, value, most):
         assert len(encode(values)) < LIGHT_BYTES / 2
 
 
+def test_a_resource_larger_than_a_bridge_would_send_is_decided_all_the_same(spy):
+    resource = encode(device({"user_id": "x" * 2_000_000}), max_bytes=1 << 30)
+    [decision] = spy.engine.decide([asked(CLAIMS, "devices", DEVICE)._replace(resource=resource)])
+    assert (decision.reason, decision.engine) == ("constraint_failed", "reference")
+
+
 def test_a_large_id_that_is_asked_by_is_looked_for_here(spy):
     spy.bridge.push("devices", [DEVICE, {"id": LONG}])
     assert spy.bridge.check({}, "devices", LONG).reason == "unrestricted"
@@ -348,6 +354,15 @@ def test_what_differs_from_the_one_before_is_trimmed_as_it_is_alone(other):
     alone = [Trimming(PolicySettings()).light(request) for request in requests]
     together = iter(light)
     assert [decided[place] if place in decided else next(together) for place in range(2)] == alone
+
+
+def test_how_many_details_decisions_may_list():
+    """One more than is demanded, where all share claims and type; else as many as claims have names."""
+    one, three = (asked(demanding(dict.fromkeys(names, 1)), "devices", DEVICE) for names in ("a", "abc"))
+    for requests, details in (([one] * 3, 2), ([three] * 3, 4), ([one, three], 7), ([one, one._replace(type=b"1")], 5)):
+        assert Trimming(PolicySettings()).apart(requests)[2] == details
+    heavy = asked(demanding({LONG: 1}), "devices", DEVICE)
+    assert Trimming(PolicySettings()).apart([heavy] * 2)[2] == 0, "for Wasm there is none"
 
 
 def test_what_is_light_has_few_names_wherever_they_stand():
