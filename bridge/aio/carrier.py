@@ -28,12 +28,12 @@ class Carrier:
     Attributes:
         session: To make one request at a time.
         response: The last answer.
-        protocol: What the last answer came by.
+        protocol: What the last answer came by; only there once a request was made.
         transport: What that stands on.
     """
 
     def __init__(self, settings: OpaSettings) -> None:
-        self.protocol: Any = None
+        self.protocol: Any
         self.transport: asyncio.Transport | None = None
         self.response: aiohttp.ClientResponse | None = None
         self.session = aiohttp.ClientSession(
@@ -47,9 +47,8 @@ class Carrier:
 
     @property
     def is_usable(self) -> bool:
-        """Whether it was never connected, or is still, and nothing came that was not asked for."""
-        protocol = self.protocol
-        return protocol is None or (protocol.is_connected() and not protocol.should_close)
+        """Whether the connection of the last answer is still one, and nothing came on it that was not asked for."""
+        return self.protocol.is_connected() and not self.protocol.should_close
 
     def abort(self) -> None:
         """End the connection at once, without a word to the peer, which may not be listening."""

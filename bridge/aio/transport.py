@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from bridge.opa.settings import OpaSettings
 
 _MOST_IDLE: Final = 64
-_AT_ONCE: Final = 1 << 16
 _SLACK: Final = 0.001  # a timer that fires early must not be taken for a connection that broke
 
 
@@ -80,10 +79,11 @@ class AsyncTransport:
         """The answer, or None where it is too large."""
         carrier = await self._carrier()
         try:
+            # A large body goes in pieces, between which other tasks have their turns.
             response = await carrier.session.request(
                 method,
                 f"{self._settings.address}{target}",
-                data=body if body is None or len(body) <= _AT_ONCE else io.BytesIO(body),
+                data=None if body is None else io.BytesIO(body),
                 headers={"Content-Type": "application/json"},
                 allow_redirects=False,
             )
@@ -111,7 +111,8 @@ class AsyncTransport:
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes | None:
         room = self._settings.max_answer
-        if (response.content_length or 0) > room:  # as announced; it need not come first
+        announced = response.content_length  # it need not come first
+        if announced is not None and announced > room:
             return None
         pieces = []
         async for piece in response.content.iter_any():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from bridge import reference
 from bridge.engines.in_process import piece_of, refuse_never_pushed
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from bridge.engines.piece import Piece, PieceRequest
     from bridge.policy import Policy
     from bridge.strict_json import Value
-
-_parsed: Final = Repeated(parse_canonical)
-"""Types come again and again. Nothing changes what was parsed."""
 
 
 class ReferenceEngine(ProcessBound):
@@ -41,7 +38,9 @@ class ReferenceEngine(ProcessBound):
         self.rule_set = rule_set or RuleSet()
         self.rule_set.refuse_token_checks(self.name)
         self._store = MemoryStore(self.rule_set.policy.types)
-        self._claims = Repeated(self._claims_in)  # they come again and again, and nothing changes what was parsed
+        # Claims and types come again and again, and nothing changes what was parsed.
+        self._claims = Repeated(self._claims_in)
+        self._types = Repeated(parse_canonical)
 
     @property
     def store(self) -> MemoryStore:
@@ -84,7 +83,7 @@ class ReferenceEngine(ProcessBound):
         if request.claims is not None:
             value["claims"], policy = self._claims(request.claims) or self._claims_in(request.claims)
         if request.type is not None:
-            value["type"] = _parsed_again(request.type)
+            value["type"] = self._types(request.type) or parse_canonical(request.type)
         if request.resource is not None:
             value["resource"] = parse_canonical(request.resource)
         if request.id is not None:
@@ -98,8 +97,3 @@ class ReferenceEngine(ProcessBound):
     def _claims_in(self, text: bytes) -> tuple[Value, Policy | Decision | None]:
         claims = parse_canonical(text)
         return claims, reference.policy_in(claims, self.rule_set.policy) if isinstance(claims, dict) else None
-
-
-def _parsed_again(text: bytes) -> Value:
-    value = _parsed(text)
-    return parse_canonical(text) if value is None else value

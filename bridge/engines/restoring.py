@@ -133,10 +133,10 @@ class Restoration:
             run = process.run
             if run is not None and (not run.has_ended or (since is not None and process.ended > since)):
                 return run
-            now = self.clock()
-            if since is not None and now < process.rests_until:
+            rested = self.clock() - process.rests_until
+            if since is not None and rested < 0:
                 return None
-            if now > process.rests_until + _MOST_REST:
+            if rested > _MOST_REST:
                 process.failures = 0
             return self._begin(process)
 

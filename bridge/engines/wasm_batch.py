@@ -76,7 +76,7 @@ def ask(
                 failed.extend(_halves(part))
             elif is_first:
                 failed.append(part)  # it was not asked
-        if not pending and failed:
+        if not pending:
             if is_first:
                 share, ends, is_first = seconds / _SHARES, clock() + seconds, False
             pending, failed = failed, deque()

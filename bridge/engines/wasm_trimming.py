@@ -70,9 +70,9 @@ class Trimming:
             id_ = None  # nor at an id then
         value: Value = None
         if resource is not None and not is_light(resource):
-            value = parse_canonical(resource) if resource.startswith(b"{") else _NONE_OF_IT
+            value = parse_canonical(resource)
             resource = _written(_trimmed(value, self._demanded(claims, type_)))
-        if claims is not None and not is_light(claims):
+        if claims is not None:
             claims = self._claims(claims).text
         if all(text is None or is_light(text) for text in (claims, type_, resource, id_)):
             return Request(claims, type_, resource, id_)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
 import ssl
 import threading
 from contextlib import suppress
@@ -142,6 +144,23 @@ async def test_answers_beyond_the_limit(framing) -> None:
         assert len((await client.query(("x",), INPUT)).result) == 1987
 
 
+@pytest.mark.parametrize("framing", [b"Content-Length: 3000013\r\n\r\n", b"\r\n"])
+@awaited
+async def test_an_answer_of_many_pieces_is_read_as_it_was_sent(framing) -> None:
+    sent = "abc" * 1_000_000  # without a line's end
+    async with serving(sending(b"HTTP/1.1 200 OK\r\n" + framing + b'{"result":"%b"}' % sent.encode())) as (_, client):
+        assert (await client.query(("x",), INPUT)).result == sent
+
+
+@awaited
+async def test_a_connection_that_the_server_gives_up_is_not_kept() -> None:
+    async with serving(replying(ANSWER, "200 OK", "Connection: close")) as (server, client):
+        for connections in (1, 2):
+            assert (await client.query(("x",), INPUT)).result is True
+            assert server.connections == connections
+            assert not client._transport._idle
+
+
 @awaited
 async def test_a_connection_is_used_again_after_a_200_alone() -> None:
     statuses = ["200 OK", "200 OK", "500 Internal Server Error", "204 No Content", "403 Forbidden", "200 OK", "200 OK"]
@@ -219,6 +238,32 @@ async def test_a_call_that_is_cancelled_while_it_connects_or_sends() -> None:
             with pytest.raises(asyncio.CancelledError):
                 await task
         assert not client._transport._idle
+
+
+def sockets_to(port: int) -> list[socket.socket]:
+    """The open sockets of this process that are connected to a port."""
+    found = []
+    for one in gc.get_objects():
+        if isinstance(one, socket.socket) and one.family == socket.AF_INET:
+            with suppress(OSError):  # it is closed, or not connected
+                found += [one] if one.getpeername()[1] == port else []
+    return found
+
+
+@awaited
+async def test_a_call_that_ends_before_all_is_sent_leaves_no_socket_though_the_server_reads_nothing() -> None:
+    async with serving(None) as (server, client):
+        task = asyncio.create_task(client.query(("x",), b" " * 16_000_000, deadline=60.0))
+        while not server.connections:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0)
+        for _ in range(1_000):  # turns of the loop, in which it sends what the system takes
+            await asyncio.sleep(0)
+        assert len(sockets_to(server.port)) == 1
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0)
+        assert not sockets_to(server.port)
 
 
 @awaited
@@ -321,6 +366,16 @@ async def test_nothing_is_taken_from_the_environment(monkeypatch, tmp_path) -> N
     assert not {"authorization", "cookie"} & server.exchanges[1].header_names
 
 
+@awaited
+async def test_cookies_are_not_kept() -> None:
+    """The name counts: aiohttp's own jar takes none from an address of numbers."""
+    with FaultServer(replying(ANSWER, "200 OK", "Set-Cookie: a=b; Path=/")) as server:
+        async with AsyncOpaClient(server.url.replace("127.0.0.1", "localhost")) as client:
+            for _ in range(2):
+                await client.query(("x",), INPUT)
+    assert [exchange.header_names & {"host", "cookie"} for exchange in server.exchanges] == [{"host"}] * 2
+
+
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"))
@@ -398,7 +453,7 @@ async def test_a_body_arrives_whole(size) -> None:
 async def test_redirects_are_not_followed() -> None:
     with FaultServer(replying(ANSWER)) as other:
         async with serving(replying(ANSWER, "307 Temporary Redirect", f"Location: {other.url}/x")) as (_, client):
-            with pytest.raises(BadAnswer, match="status 307"):
+            with pytest.raises(BadAnswer, match=r"^`POST /v1/data/x`: status 307"):
                 await client.query(("x",), INPUT)
         assert other.connections == 0
 

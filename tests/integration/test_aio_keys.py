@@ -28,6 +28,7 @@ from bridge import (
     Misuse,
     RuleSet,
     StaticKey,
+    TokenExpired,
     TokenVerifier,
     UnknownKey,
 )
@@ -338,14 +339,13 @@ class Own:
 
     def __init__(self):
         self.key = StaticKey.from_public_key(private("a").public_key()).key
-        self.threads = []
 
     def check(self, algorithms):
         pass
 
     def key_for(self, kid):
         del kid
-        self.threads.append(threading.current_thread().name)
+        threads.append(threading.current_thread().name)
         return self.key
 
 
@@ -366,14 +366,42 @@ threads = []
 
 @awaited
 async def test_what_is_the_applications_own_runs_in_a_thread_of_the_bridge(allowing):
-    source = Own()
     static = StaticKey.from_public_key(private("a").public_key())
-    for verifier in (TokenVerifier(source), OwnVerifier(static), TokenVerifier(OwnUrl("https://localhost/"))):
+    for verifier in (TokenVerifier(Own()), OwnVerifier(static), TokenVerifier(OwnUrl("https://localhost/"))):
         threads.clear()
         async with AsyncPolicyBridge(AsyncOpaEngine(allowing), verifier=verifier) as bridge:
             assert await bridge.verify(made("a")) == CLAIMS
             assert (await bridge.check(made("a"), "devices", {"id": "d1"})).allow is True
-        assert (threads or source.threads) == [OURS, OURS]
+        assert threads == [OURS, OURS]
+
+
+class Demanding(TokenVerifier):
+    def verify(self, token):
+        raise TokenExpired(token)
+
+
+@awaited
+async def test_what_a_verifier_of_the_applications_own_demands_is_demanded(allowing):
+    verifier = Demanding(StaticKey.from_public_key(private("a").public_key()))
+    async with AsyncPolicyBridge(AsyncOpaEngine(allowing), verifier=verifier) as bridge:
+        with pytest.raises(TokenExpired):
+            await bridge.verify(made("a"))
+        with pytest.raises(TokenExpired):
+            await bridge.check(made("a"), "devices", {"id": "d1"})
+
+
+@awaited
+async def test_sixteen_threads_at_most_wait_for_others(monkeypatch):
+    opened = threading.Event()
+    key_for = Own.key_for
+    monkeypatch.setattr(Own, "key_for", lambda self, kid: (opened.wait(LONG), key_for(self, kid))[1])
+    async with AsyncPolicyBridge(AsyncOpaEngine(NOBODY), verifier=TokenVerifier(Own())) as bridge:
+        tasks = begun(*[made("a")] * 20, bridge=bridge)
+        await turned()
+        running = [thread.name for thread in threading.enumerate()].count(OURS)
+        opened.set()
+        assert await outcomes(tasks) == [dict] * 20
+    assert running == 16
 
 
 @awaited

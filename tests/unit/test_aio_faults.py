@@ -55,6 +55,7 @@ def test_the_same_failure_without_what_was_sent(error, kind):
     found = plain(error)
     assert type(found) is kind
     assert "secret" not in f"{found!r} {vars(found)}"
+    assert getattr(found, "partial", b"") == b""
     assert isinstance(error, FOREIGN)
 
 

@@ -65,6 +65,19 @@ def test_threads_end_when_nothing_is_left_to_run(gate):
     assert threads.run(str, 1).result(LONG) == "1"
 
 
+def test_threads_that_have_ended_make_room_for_as_many():
+    threads = Threads(2, "test-again")
+    for _ in range(3):
+        gate = Gate()
+        jobs = [threads.run(gate, number) for number in range(5)]
+        running = named("test-again")
+        gate.opened.set()
+        assert len(running) == 2
+        assert [job.result(LONG) for job in jobs] == list(range(5))
+        for thread in running:
+            thread.join(LONG)
+
+
 def test_an_error_is_the_outcome():
     job = Threads(1, "test-error").run(int, "x")
     with pytest.raises(ValueError, match="invalid literal"):
@@ -115,6 +128,7 @@ def test_closing_refuses_what_has_not_begun_and_waits_for_nothing(gate):
 
 def test_where_no_thread_can_be_started_the_call_fails_and_leaves_nothing(monkeypatch):
     threads = Threads(2, "test-none")
+    called = []
 
     def refuse(_):
         raise RuntimeError("can't start new thread")
@@ -122,8 +136,9 @@ def test_where_no_thread_can_be_started_the_call_fails_and_leaves_nothing(monkey
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", refuse)
         with pytest.raises(KeysUnavailable, match="no thread can be started"):
-            threads.run(str, 1)
-    assert threads.run(str, 2).result(LONG) == "2"
+            threads.run(called.append, 1)
+    threads.run(called.append, 2).result(LONG)
+    assert called == [2], "what was refused is not run later"
 
 
 def test_where_no_further_thread_can_be_started_those_that_run_do_the_work(monkeypatch, gate):

@@ -65,6 +65,7 @@ def test_violations_that_there_are(pointer, code):
         ("/devices/id\n", "not_a_string"),
         ("/devices/id", "not_an_object"),
         ("/devices/custom_data/x", "not_an_object"),
+        ("/devices/custom_data/custom_data", "not_an_object"),
         ("devices", "not_an_object"),
     ],
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bridge import Decision, RuleSet
+from bridge import Decision, OpaEngine, RuleSet
+from bridge.aio import AsyncOpaEngine
 from bridge.decision import Reason, Request
 from bridge.engines.dialogue import Dialogue
 from bridge.engines.piece import Piece, PieceRequest
@@ -38,6 +39,11 @@ def dialogue():
 
 def body(question):
     return parse(question.fresh()[0])["input"]
+
+
+def test_an_opa_is_asked_16_mib_at_once():
+    for engine in (OpaEngine, AsyncOpaEngine):
+        assert engine("http://127.0.0.1:9").batch_bytes == 16 * 1024 * 1024
 
 
 def test_the_entrypoints_stand_below_the_package_root(dialogue):

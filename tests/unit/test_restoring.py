@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from bridge import OpaClient
+from bridge.engines.installation import InterferenceError
 from bridge.engines.restoring import Restoration
 from bridge.engines.restoring_run import Run, State
 from bridge.engines.restoring_sources import SourceFailed
@@ -211,9 +212,10 @@ def test_a_fault_that_lasts_ends_it(no_pauses, fault):
 
 
 def test_rules_that_cannot_be_read_do_not_hide_what_the_resources_tell(no_pauses):
-    engine = Engine(BOTH, on_bring=[MISSING, SeveralStores("two")])
-    with pytest.raises(SeveralStores):
-        engine.bring_back()
+    for unread in (MISSING, InterferenceError("others removed them")):
+        engine = Engine(BOTH, on_bring=[unread, SeveralStores("two")])
+        with pytest.raises(SeveralStores):
+            engine.bring_back()
     unseen = RulesNotInstalled("it has none, or several OPAs answer at this address")
     engine = Engine(*repeat(RULES, 20), on_bring=repeat(unseen, 20))
     with pytest.raises(RulesNotInstalled, match="or several OPAs answer at this address"):

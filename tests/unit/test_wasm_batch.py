@@ -77,6 +77,7 @@ def test_one_bad_question_that_never_ends_leaves_all_others_answered():
     left, fault = deciding.ask(300, MOST_TOGETHER)
     assert left == [77]
     assert str(fault) == "0 to 299"
+    assert deciding.allowed[:2] == [SECONDS, SECONDS / 16]
     assert deciding.now - 100 <= 2 * SECONDS
     assert len(deciding.asked) <= 2 * 10
 
@@ -87,6 +88,15 @@ def test_the_parts_that_no_time_was_left_for_are_asked_afterwards():
     assert left == [0]
     assert deciding.asked[0] == list(range(10))
     assert [10, 11, 12, 13, 14, 15, 16, 17, 18, 19] in deciding.asked
+
+
+@pytest.mark.parametrize("each", [15.5, 16.0, 17.0])
+def test_a_part_is_asked_whole_once_and_then_in_halves(each):
+    """Whether there was time for it before or not."""
+    deciding = Deciding({2}, takes=0.5, each=each)
+    left, _ = deciding.ask(4, 2)
+    assert left == [2]
+    assert deciding.asked == [[0, 1], [2, 3], [2], [3]]
 
 
 @pytest.mark.parametrize(("takes", "each"), [(math.inf, 0.0), (1.0, 1.0), (0.0, 0.1), (math.inf, 3.0)])
@@ -119,8 +129,8 @@ def test_a_part_is_asked_as_long_as_any_time_is_left():
 
 
 def test_parts_have_as_many_questions_as_their_details_allow():
-    found = [most_together(details) for details in (0, 6, 7, 8, 16, 32, 33, 64, 65, 1_000)]
-    assert found == [512, 512, 9, 8, 4, 2, 1, 1, 1, 1]
+    found = [most_together(details) for details in (0, 6, 7, 8, 13, 16, 32, 33, 64, 65, 1_000)]
+    assert found == [512, 512, 9, 8, 4, 4, 2, 1, 1, 1, 1]
 
 
 def test_the_more_a_decision_may_list_the_fewer_go_together():

@@ -15,7 +15,7 @@ from bridge.decision import Request
 from bridge.engines import wasm as wasm_engine
 from bridge.engines import wasm_trimming
 from bridge.engines.answer import input_for
-from bridge.engines.wasm_trimming import LIGHT_BYTES, LIGHT_NAMES, MOST_DETAILS, TINY_BYTES, Trimming, is_light
+from bridge.engines.wasm_trimming import LIGHT_BYTES, LIGHT_NAMES, TINY_BYTES, Trimming, is_light
 from bridge.policy import PolicySettings
 from bridge.strict_json import encode, parse
 
@@ -251,6 +251,23 @@ def test_the_reference_decides_what_is_heavy_even_trimmed(spy, claims, type_, re
     assert given == wanted.as_dict()
 
 
+@pytest.mark.parametrize(("value", "most"), [(1, 508), ("", 508), (Decimal("1.5"), 64)], ids=repr)
+def test_the_reference_decides_what_would_cost_much_to_write(spy, value, most):
+    """512 values, with those around these, of which 64 are fractions: few bytes may hold more."""
+    for count, engine in ((most, "wasm"), (most + 1, "reference")):
+        values = [value] * count
+        resource = {**device({"user_id": values}), "more": LONG}
+        given, by, _ = spy.of(demanding({"user_id": 1}), "devices", resource)
+        assert (given["reason"], by) == ("constraint_failed", engine)
+        assert len(encode(values)) < LIGHT_BYTES / 2
+
+
+def test_a_resource_larger_than_a_bridge_would_send_is_decided_all_the_same(spy):
+    resource = encode(device({"user_id": "x" * 2_000_000}), max_bytes=1 << 30)
+    [decision] = spy.engine.decide([asked(CLAIMS, "devices", DEVICE)._replace(resource=resource)])
+    assert (decision.reason, decision.engine) == ("constraint_failed", "reference")
+
+
 def test_a_large_id_that_is_asked_by_is_looked_for_here(spy):
     spy.bridge.push("devices", [DEVICE, {"id": LONG}])
     assert spy.bridge.check({}, "devices", LONG).reason == "unrestricted"
@@ -261,8 +278,8 @@ def test_a_large_id_that_is_asked_by_is_looked_for_here(spy):
 
 def test_an_id_beside_a_resource_is_not_looked_at(spy):
     request = asked(CLAIMS, "devices", DEVICE)._replace(id=encode([LONG]), token=encode(LONG))
-    assert spy.engine.decide([request])[0].allow
-    assert [one.allow for one in spy.engine.decide([request, request])] == [True, True]
+    for requests in ([request], [request] * 2, [request._replace(token=None)] * 2):
+        assert {(one.allow, one.engine) for one in spy.engine.decide(requests)} == {(True, "wasm")}
     assert all(len(text) < 1_000 for text in spy.sent)
 
 
@@ -274,6 +291,7 @@ def test_absent_members_stay_absent(spy):
         Request(encode(CLAIMS), None, large): "malformed_input",
         Request(encode({**CLAIMS, "other": LONG}), b'"devices"'): "invalid_resource",
         Request(encode({"other": LONG}), b'"devices"', None, encode(MANY)): "unknown_resource",
+        Request(encode({"other": LONG}), b'"devices"', None, b'"d9"'): "unknown_resource",
         Request(None, None, large, encode(MANY)): "malformed_input",
         Request(None, None, None, encode(MANY)): "malformed_input",
         Request(None, encode(MANY)): "malformed_input",
@@ -283,6 +301,11 @@ def test_absent_members_stay_absent(spy):
 
 
 # What is small takes the short way.
+
+
+def test_a_light_resource_is_sent_whole_beside_heavy_claims(spy):
+    resource = {**DEVICE, "more": "x"}
+    assert spy.of({**CLAIMS, "other": LONG}, "devices", resource)[2]["resource"] == resource
 
 
 def test_a_small_question_is_sent_as_it_is(spy, monkeypatch):
@@ -301,6 +324,47 @@ def test_small_questions_go_together_as_they_are(spy):
     assert sent.endswith(b'"resources":[' + b",".join([request.resource for request in requests]) + b"]}")
 
 
+def test_what_shares_light_claims_and_type_with_the_one_before_needs_no_trimming(spy, monkeypatch):
+    looked_at = []
+    light = Trimming.light
+    monkeypatch.setattr(Trimming, "light", lambda self, one: (looked_at.append(one), light(self, one))[1])
+    first = asked(CLAIMS, "devices", DEVICE)
+    requests = [first._replace(resource=encode({**DEVICE, "more": "x" * size})) for size in (0, 100, 1_000)]
+    assert [one.allow for one in spy.engine.decide(requests)] == [True] * 3
+    assert looked_at == requests[:1]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"claims": encode({**CLAIMS, "other": LONG})},
+        {"claims": None},
+        {"type": encode(LONG)},
+        {"resource": encode({**DEVICE, "more": LONG})},
+        {"resource": None},
+        {"id": encode(LONG)},
+        {"resource": None, "id": encode("d1")},
+    ],
+    ids=" and ".join,
+)
+def test_what_differs_from_the_one_before_is_trimmed_as_it_is_alone(other):
+    first = asked(CLAIMS, "devices", DEVICE)
+    requests = [first, first._replace(**other)]
+    light, decided, _ = Trimming(PolicySettings()).apart(requests)
+    alone = [Trimming(PolicySettings()).light(request) for request in requests]
+    together = iter(light)
+    assert [decided[place] if place in decided else next(together) for place in range(2)] == alone
+
+
+def test_how_many_details_decisions_may_list():
+    """One more than is demanded, where all share claims and type; else as many as claims have names."""
+    one, three = (asked(demanding(dict.fromkeys(names, 1)), "devices", DEVICE) for names in ("a", "abc"))
+    for requests, details in (([one] * 3, 2), ([three] * 3, 4), ([one, three], 7), ([one, one._replace(type=b"1")], 5)):
+        assert Trimming(PolicySettings()).apart(requests)[2] == details
+    heavy = asked(demanding({LONG: 1}), "devices", DEVICE)
+    assert Trimming(PolicySettings()).apart([heavy] * 2)[2] == 0, "for Wasm there is none"
+
+
 def test_what_is_light_has_few_names_wherever_they_stand():
     names = {chr(0x100 + number): 0 for number in range(LIGHT_NAMES)}
     assert is_light(encode(names))
@@ -311,6 +375,12 @@ def test_what_is_light_has_few_names_wherever_they_stand():
     smallest = b"[" + b",".join([b'{"":0}'] * (LIGHT_NAMES + 1)) + b"]"
     assert len(smallest) > TINY_BYTES, "a tiny text has no room for more names"
     assert len(b'{"":0,' * (LIGHT_NAMES + 1)) > TINY_BYTES
+
+
+def test_a_tiny_text_is_light_whatever_looks_like_a_name_in_its_strings():
+    for size, light in ((TINY_BYTES - 1, True), (TINY_BYTES, True), (TINY_BYTES + 1, False)):
+        text = encode('":' * 79 + "x" * (size - 239))
+        assert (len(text), is_light(text)) == (size, light)
 
 
 # All ways that lead to the engine.
@@ -361,23 +431,35 @@ def test_one_resource_of_colliding_names_among_300_others(spy):
 
 def test_many_questions_about_many_constraints_are_for_the_reference(spy):
     """Wasm takes some 10 us for each, ten times as long as the reference."""
-    for count, engine in ((MOST_DETAILS - 1, "wasm"), (MOST_DETAILS, "reference")):
+    for count, engine in ((23, "wasm"), (24, "reference"), (25, "reference")):
         claims = demanding(dict.fromkeys(plain(count), 1))
         requests = [asked(claims, "devices", device({})) for _ in range(3)]
         assert {decision.engine for decision in spy.engine.decide(requests)} == {engine}
         assert {decision.engine for decision in spy.engine.decide(requests[:1])} == {"wasm"}
 
 
-def test_claims_that_many_share_are_parsed_once(spy, monkeypatch):
-    parsed = []
+@pytest.fixture
+def parsed(monkeypatch):
+    """How long each text is that is parsed in order to trim it or to decide on it here."""
+    lengths = []
     parse_canonical = wasm_trimming.parse_canonical
     monkeypatch.setattr(
-        wasm_trimming, "parse_canonical", lambda text: (parsed.append(len(text)), parse_canonical(text))[1]
+        wasm_trimming, "parse_canonical", lambda text: (lengths.append(len(text)), parse_canonical(text))[1]
     )
+    return lengths
+
+
+def test_claims_that_many_share_are_parsed_once(spy, parsed):
     claims = demanding(dict.fromkeys(plain(3_000), 1))
     requests = [asked(claims, "devices", {**DEVICE, "more": LONG})._replace(claims=encode(claims)) for _ in range(50)]
     assert len(spy.engine.decide(requests)) == 50
     assert parsed.count(len(requests[0].claims)) == 1
+
+
+def test_a_resource_that_is_heavy_even_trimmed_is_parsed_once(spy, parsed):
+    request = asked(CLAIMS, "devices", device({"user_id": LONG}))
+    assert [one.engine for one in spy.engine.decide([request])] == ["reference"]
+    assert parsed.count(len(request.resource)) == 1
 
 
 # What Wasm does with what it is sent, in instructions.
