@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
@@ -59,8 +60,10 @@ def instead_of_pem(data: bytes) -> str:
     if kind := der_kind(data):
         command = "openssl x509 -pubkey -noout" if kind == "certificate" else "openssl pkey -pubin"
         return f"it is a {kind} in binary (DER): turn it into PEM with `{command} -inform DER -in FILE`"
-    if kind := der_kind(_from_base64(text)):
-        return f"it is the base64 of a {kind} without the lines around it (`-----BEGIN {kind.upper()}-----`): add them"
+    with suppress(binascii.Error):
+        if kind := der_kind(base64.b64decode(b"".join(text.split()), validate=True)):
+            lines = f"`-----BEGIN {kind.upper()}-----`"
+            return f"it is the base64 of a {kind} without the lines around it ({lines}): add them"
     if _TOKEN.fullmatch(text):
         return "it is a token, not a key"
     return _json_instead_of_pem(text)
@@ -101,13 +104,6 @@ def der_kind(data: bytes) -> str:
             continue
         return kind
     return ""
-
-
-def _from_base64(text: bytes) -> bytes:
-    try:
-        return base64.b64decode(b"".join(text.split()), validate=True)
-    except binascii.Error:
-        return b""
 
 
 def _json_instead_of_pem(text: bytes) -> str:
