@@ -27,7 +27,7 @@ SSH: Final = re.compile(rb"(?:ssh-|ecdsa-sha2-)[a-z0-9-]+(?:@openssh\.com)?[ \t]
 """The text of an OpenSSH public key."""
 
 _SSH2: Final = b"---- BEGIN SSH2"
-_TOKEN: Final = re.compile(rb"e[w-z0-9_-][A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*")
+_TOKEN: Final = re.compile(rb"e[w-z\d_-][\w-]*\.[\w-]*\.[\w-]*")
 _NO_TOKEN: Final = (
     (re.compile(r"[Aa]uthorization\s*:"), "it begins with `Authorization:`, the name of an HTTP header: take it off"),
     (re.compile(r"[{\[]"), "it is JSON, not a token; verified claims are given as an object, with --claims"),
@@ -36,7 +36,7 @@ _NO_TOKEN: Final = (
     (re.compile(r"""["'`]"""), "it stands in quotes, which are no part of it: take them off"),
     (re.compile(r"\ufeff"), "it begins with a byte order mark: save it as UTF-8 without one"),
     (re.compile(r"[^.]*%2[Ee]"), "it is percent-encoded, as in a URL: decode it first"),
-    (re.compile(r".*\s", re.DOTALL), "it has white space inside, such as a line break: take it out"),
+    (re.compile(r".*\s"), "it has white space inside, such as a line break: take it out"),
 )
 
 

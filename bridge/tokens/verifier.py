@@ -44,7 +44,7 @@ class Opened(NamedTuple):
     token: str
     kid: str | None
     kept: Verified | None
-    parts: Compact | None = None
+    parts: Compact | None
 
 
 @dataclass(frozen=True, slots=True, init=False, eq=False)
@@ -164,7 +164,7 @@ class TokenVerifier(ProcessBound):
         """
         kept = self._kept.find(token) if type(token) is str else None
         if kept is not None:
-            return Opened(token, kept.kid, kept)
+            return Opened(token, kept.kid, kept, None)
         parts = self._taken_apart(token)
         return Opened(token, parts.kid, None, parts)
 

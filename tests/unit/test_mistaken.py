@@ -7,6 +7,7 @@ import datetime as dt
 import functools
 import gzip
 import json
+import string
 
 import jwt
 import pytest
@@ -30,6 +31,7 @@ from bridge.strict_json import parse
 from bridge.strict_json.encodings import encoding_fault
 from bridge.tokens.mistaken import instead_of_jwks, instead_of_pem, instead_of_set, instead_of_token
 
+BASE64URL = string.ascii_letters + string.digits + "-_"
 BOM = b"\xef\xbb\xbf"
 SECRET = b"a secret of more than thirty-two bytes"
 NOW = 1_700_000_000
@@ -85,6 +87,8 @@ def verifier(key=PEM, **settings):
         ("eyJlbmMiOiJBMjU2R0NNIn0.a.b.c.d", "malformed", "an encrypted token (JWE) has so many"),
         (f"Bearer {TOKEN}", "malformed", "a part of the HTTP header and not of the token: take it off"),
         (f"Authorization: Bearer {TOKEN}", "malformed", "it begins with `Authorization:`"),
+        (f"authorization \t: Bearer {TOKEN}", "malformed", "it begins with `Authorization:`"),
+        (f"Authorization {TOKEN}", "malformed", "it has white space inside"),
         (f'"{TOKEN}"', "malformed", "it stands in quotes, which are no part of it: take them off"),
         (f"'{TOKEN}'", "malformed", "it stands in quotes"),
         (f"`{TOKEN}`", "malformed", "it stands in quotes"),
@@ -99,17 +103,22 @@ def verifier(key=PEM, **settings):
         (f"{HEAD}.{BODY}.A", "malformed", "the token's signature has a length that base64url never has; is something"),
         (f"{HEAD}.{BODY}.AB", "malformed", "the token's signature has unused bits at the end that are not zero; is"),
         (TOKEN.replace(".", "%2E"), "malformed", "it is percent-encoded, as in a URL: decode it first"),
+        (TOKEN.replace(".", "%2e"), "malformed", "it is percent-encoded"),
+        (f"%2E{TAIL}", "malformed", "it is percent-encoded"),
+        (f"{HEAD}.{BODY}%2E{TAIL}", "malformed", "2 segments, not 3"),
         ('{"sub": "agent"}', "malformed", "it is JSON, not a token; verified claims are given as an object"),
         (json.dumps({"token": TOKEN}), "malformed", "it is JSON, not a token"),
+        (json.dumps([TOKEN]), "malformed", "it is JSON, not a token"),
         (PEM.decode(), "malformed", "white space at its end"),
         (PEM.decode().strip(), "malformed", "it is a PEM text, such as a key, not a token"),
+        ("-----BEGINNING", "malformed", "1 segment, not 3"),
         ("<html>", "malformed", "it is a page of HTML or XML, not a token"),
         ("", "malformed", "the token is empty"),
         (f"eyJhbGciOiJub25lIn0.{BODY}.", "algorithm", "the token is not signed (its `alg` is `none`)"),
         (jwt.encode({"exp": NOW + 1}, SECRET, "HS256"), "algorithm", "`HS256` is not accepted here, only RS256"),
         (f"{HEAD}.{BODY}.{TAIL[:-8]}AAAAAAAA", "signature", "another key has signed it, or it was changed"),
     ],
-    ids=range(34),
+    ids=range(41),
 )
 def test_a_text_that_is_no_valid_token(text, code, told):
     with pytest.raises(InvalidToken) as refused:
@@ -197,6 +206,24 @@ def test_what_is_no_pem_text_of_a_public_key(text, told):
     with pytest.raises(InvalidSetting) as refused:
         StaticKey.from_pem(text)
     assert told in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_told"),
+    [
+        *((f"e{character}..", character in "wxyz0123456789_-") for character in BASE64URL),
+        *((f"{character}y..", character == "e") for character in BASE64URL),
+        (f"eyJ{BASE64URL}.{BASE64URL}.{BASE64URL}", True),
+        ("eyJ!A.A", False),
+        ("eyJ.A!A", False),
+        ("eyJ.A", False),
+        ("eyJ.A.A.A", False),
+    ],
+)
+def test_a_token_in_place_of_a_key_is_told_by_how_base64url_of_a_json_object_begins(text, is_told):
+    with pytest.raises(InvalidSetting) as refused:
+        StaticKey.from_pem(text)
+    assert ("it is a token, not a key" in str(refused.value)) is is_told
 
 
 # --- a set of keys

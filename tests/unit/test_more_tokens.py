@@ -167,6 +167,13 @@ def test_a_token_that_cannot_be_taken_apart_says_why(token, cause):
     assert refusal_of(token).startswith(cause)
 
 
+def test_a_text_that_begins_like_a_json_object_is_told_of_as_a_token():
+    for start in (*("e" + character for character in ALPHABET), *(character + "y" for character in ALPHABET)):
+        a_token = base64.urlsafe_b64decode(start + "AA").startswith(b"{")
+        cause = refusal_of(f"{start}=.AA.AA")
+        assert cause.startswith("the token's header has a character" if a_token else "it is no token"), start
+
+
 @pytest.mark.parametrize("kid", [None, "", "a"])
 def test_a_token_says_its_algorithm_its_key_and_its_payload(kid):
     header = {"alg": "none", "typ": "JWT"} | ({} if kid is None else {"kid": kid})
