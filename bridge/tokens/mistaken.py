@@ -30,7 +30,7 @@ _SSH2: Final = b"---- BEGIN SSH2"
 _TOKEN: Final = re.compile(rb"e[w-z\d_-][\w-]*\.[\w-]*\.[\w-]*")
 _NO_TOKEN: Final = (
     (re.compile(r"[Aa]uthorization\s*:"), "it begins with `Authorization:`, the name of an HTTP header: take it off"),
-    (re.compile(r"[{\[]"), "it is JSON, not a token; verified claims are given as an object, with --claims"),
+    (re.compile(r"[{[]"), "it is JSON, not a token; verified claims are given as an object, with --claims"),
     (re.compile(r"-----BEGIN "), "it is a PEM text, such as a key, not a token"),
     (re.compile(r"<"), "it begins with `<`: it is a page of HTML or XML, not a token"),
     (re.compile(r"""["'`]"""), "it stands in quotes, which are no part of it: take them off"),

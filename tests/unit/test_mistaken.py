@@ -106,19 +106,20 @@ def verifier(key=PEM, **settings):
         (TOKEN.replace(".", "%2e"), "malformed", "it is percent-encoded"),
         (f"%2E{TAIL}", "malformed", "it is percent-encoded"),
         (f"{HEAD}.{BODY}%2E{TAIL}", "malformed", "2 segments, not 3"),
+        ("100% of 2E", "malformed", "it has white space inside"),
         ('{"sub": "agent"}', "malformed", "it is JSON, not a token; verified claims are given as an object"),
         (json.dumps({"token": TOKEN}), "malformed", "it is JSON, not a token"),
         (json.dumps([TOKEN]), "malformed", "it is JSON, not a token"),
         (PEM.decode(), "malformed", "white space at its end"),
         (PEM.decode().strip(), "malformed", "it is a PEM text, such as a key, not a token"),
-        ("-----BEGINNING", "malformed", "1 segment, not 3"),
+        ("-----BEGINNING OF A KEY", "malformed", "it has white space inside"),
         ("<html>", "malformed", "it is a page of HTML or XML, not a token"),
         ("", "malformed", "the token is empty"),
         (f"eyJhbGciOiJub25lIn0.{BODY}.", "algorithm", "the token is not signed (its `alg` is `none`)"),
         (jwt.encode({"exp": NOW + 1}, SECRET, "HS256"), "algorithm", "`HS256` is not accepted here, only RS256"),
         (f"{HEAD}.{BODY}.{TAIL[:-8]}AAAAAAAA", "signature", "another key has signed it, or it was changed"),
     ],
-    ids=range(41),
+    ids=range(42),
 )
 def test_a_text_that_is_no_valid_token(text, code, told):
     with pytest.raises(InvalidToken) as refused:
