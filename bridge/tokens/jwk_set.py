@@ -38,7 +38,7 @@ class KeySet:
     """
 
     keys: Mapping[str, VerificationKey | str]
-    unnamed: int = 0
+    unnamed: int
 
     @classmethod
     def of(cls, document: Value, *, published: bool) -> KeySet:

@@ -87,13 +87,14 @@ def material_from_pem(text: str | bytes) -> object:
     if not labels:
         found = instead_of_pem(given) or "it has no line `-----BEGIN PUBLIC KEY-----`"
         raise KeyRefused(f"no PEM text of a public key: {found}")
-    if len(labels) > 1:
+    label, *others = labels
+    if others:
         raise KeyRefused(
             f"no PEM text of one public key: {len(labels)} PEM blocks are in it;"
             " leave only that of the public key, or give several keys as a set (JWKS)"
         )
-    if labels[0] not in _PUBLIC_LABELS:
-        raise KeyRefused(f"no PEM text of a public key: it holds a {quoted(labels[0])}, not a `PUBLIC KEY`")
+    if label not in _PUBLIC_LABELS:
+        raise KeyRefused(f"no PEM text of a public key: it holds a {quoted(label)}, not a `PUBLIC KEY`")
     try:
         return load_pem_public_key(data)
     except (ValueError, TypeError, UnsupportedAlgorithm):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
@@ -26,16 +27,16 @@ SSH: Final = re.compile(rb"(?:ssh-|ecdsa-sha2-)[a-z0-9-]+(?:@openssh\.com)?[ \t]
 """The text of an OpenSSH public key."""
 
 _SSH2: Final = b"---- BEGIN SSH2"
-_TOKEN: Final = re.compile(rb"e[w-z0-9_-][A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*")
+_TOKEN: Final = re.compile(rb"e[w-z\d_-][\w-]*\.[\w-]*\.[\w-]*")
 _NO_TOKEN: Final = (
     (re.compile(r"[Aa]uthorization\s*:"), "it begins with `Authorization:`, the name of an HTTP header: take it off"),
-    (re.compile(r"[{\[]"), "it is JSON, not a token; verified claims are given as an object, with --claims"),
+    (re.compile(r"[{[]"), "it is JSON, not a token; verified claims are given as an object, with --claims"),
     (re.compile(r"-----BEGIN "), "it is a PEM text, such as a key, not a token"),
     (re.compile(r"<"), "it begins with `<`: it is a page of HTML or XML, not a token"),
     (re.compile(r"""["'`]"""), "it stands in quotes, which are no part of it: take them off"),
     (re.compile(r"\ufeff"), "it begins with a byte order mark: save it as UTF-8 without one"),
     (re.compile(r"[^.]*%2[Ee]"), "it is percent-encoded, as in a URL: decode it first"),
-    (re.compile(r".*\s", re.DOTALL), "it has white space inside, such as a line break: take it out"),
+    (re.compile(r".*\s"), "it has white space inside, such as a line break: take it out"),
 )
 
 
@@ -59,8 +60,10 @@ def instead_of_pem(data: bytes) -> str:
     if kind := der_kind(data):
         command = "openssl x509 -pubkey -noout" if kind == "certificate" else "openssl pkey -pubin"
         return f"it is a {kind} in binary (DER): turn it into PEM with `{command} -inform DER -in FILE`"
-    if kind := der_kind(_from_base64(text)):
-        return f"it is the base64 of a {kind} without the lines around it (`-----BEGIN {kind.upper()}-----`): add them"
+    with suppress(binascii.Error):
+        if kind := der_kind(base64.b64decode(b"".join(text.split()), validate=True)):
+            lines = f"`-----BEGIN {kind.upper()}-----`"
+            return f"it is the base64 of a {kind} without the lines around it ({lines}): add them"
     if _TOKEN.fullmatch(text):
         return "it is a token, not a key"
     return _json_instead_of_pem(text)
@@ -101,13 +104,6 @@ def der_kind(data: bytes) -> str:
             continue
         return kind
     return ""
-
-
-def _from_base64(text: bytes) -> bytes:
-    try:
-        return base64.b64decode(b"".join(text.split()), validate=True)
-    except binascii.Error:
-        return b""
 
 
 def _json_instead_of_pem(text: bytes) -> str:

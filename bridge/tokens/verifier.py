@@ -44,7 +44,7 @@ class Opened(NamedTuple):
     token: str
     kid: str | None
     kept: Verified | None
-    parts: Compact | None = None
+    parts: Compact | None
 
 
 @dataclass(frozen=True, slots=True, init=False, eq=False)
@@ -164,7 +164,7 @@ class TokenVerifier(ProcessBound):
         """
         kept = self._kept.find(token) if type(token) is str else None
         if kept is not None:
-            return Opened(token, kept.kid, kept)
+            return Opened(token, kept.kid, kept, None)
         parts = self._taken_apart(token)
         return Opened(token, parts.kid, None, parts)
 
@@ -203,8 +203,8 @@ class TokenVerifier(ProcessBound):
         """
         now = self._now()
         try:
-            for moment in (now - self.leeway, now + Fraction(seconds) + self.leeway):
-                claim_checks.check_time(verified.times, now=moment, leeway=Fraction(0))
+            for moment in (now, now + Fraction(seconds)):
+                claim_checks.check_time(verified.times, now=moment, leeway=-self.leeway)  # to the token's disadvantage
         except InvalidToken:
             return False
         return True
@@ -226,7 +226,7 @@ class TokenVerifier(ProcessBound):
         made = TokenVerifier(
             source,
             algorithms=algorithms,
-            audience=tuple(audience) or None,
+            audience=audience or None,
             issuer=issuer,
             required=required,
             clock=self._clock,
@@ -249,8 +249,9 @@ class TokenVerifier(ProcessBound):
             self._jws.decode_complete(token, key.material, algorithms=[alg])
         except (jwt.PyJWTError, UnsupportedAlgorithm, ValueError, TypeError):
             # without the cause: its text could quote the token
-            secret = key.material if isinstance(key.material, bytes) else b""
-            blank = "; the secret has white space around it: is that a part of it?" if secret.strip() != secret else ""
+            blank = ""
+            if isinstance(key.material, bytes) and key.material.strip() != key.material:
+                blank = "; the secret has white space around it: is that a part of it?"
             raise InvalidSignature(
                 f"the token's signature is not right for the key: another key has signed it, or it was changed{blank}"
             ) from None

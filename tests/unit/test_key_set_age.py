@@ -1,12 +1,13 @@
-"""How old a fetched key set is: as old as the question for it, for what it was answered with is no younger."""
+"""How old a key set is: as old as the question for it, for what it was answered with is no younger."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-from bridge import JwksUrl, KeysUnavailable, UnknownKey
+from bridge import JwksFile, JwksUrl, KeysUnavailable, UnknownKey
 from bridge.tokens import fetch
 
 SET = json.dumps(
@@ -78,3 +79,26 @@ def test_a_fetch_that_fails_makes_a_set_no_younger(server):
     with pytest.raises(KeysUnavailable):
         server.at(1_300).key_for("k")
     assert server.fetched_at == [1_000, 1_290]
+
+
+def test_the_age_of_a_file_counts_from_the_question_to_the_question_however_slow_the_disk(tmp_path, monkeypatch):
+    path, now, read_at = tmp_path / "keys.json", [1_000.0], []
+    path.write_bytes(SET)
+    look, read = Path.stat, Path.open
+
+    def slow_look(self, **settings):
+        now[0] += TAKES
+        return look(self, **settings)
+
+    def slow_read(self, *settings):
+        read_at.append(asked_at)
+        now[0] += TAKES
+        return read(self, *settings)
+
+    monkeypatch.setattr(Path, "stat", slow_look)
+    monkeypatch.setattr(Path, "open", slow_read)
+    source = JwksFile(path, lifetime=20, clock=lambda: now[0])
+    for asked_at in (1_000, 1_019.9, 1_020, 1_039.9, 1_040):
+        now[0] = asked_at
+        source.key_for("k")
+    assert read_at == [1_000, 1_020, 1_040]

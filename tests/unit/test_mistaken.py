@@ -7,6 +7,7 @@ import datetime as dt
 import functools
 import gzip
 import json
+import string
 
 import jwt
 import pytest
@@ -28,7 +29,9 @@ from bridge import (
 from bridge.cli.options import _secret
 from bridge.strict_json import parse
 from bridge.strict_json.encodings import encoding_fault
+from bridge.tokens.mistaken import instead_of_jwks, instead_of_pem, instead_of_set, instead_of_token
 
+BASE64URL = string.ascii_letters + string.digits + "-_"
 BOM = b"\xef\xbb\xbf"
 SECRET = b"a secret of more than thirty-two bytes"
 NOW = 1_700_000_000
@@ -77,14 +80,18 @@ def verifier(key=PEM, **settings):
         ("a.b.c", "malformed", "it is no token"),
         ("e.b.c", "malformed", "it is no token"),
         ("..", "malformed", "it is no token"),
+        ("x.eyJhbGciOiJSUzI1NiJ9.y", "malformed", "it is no token"),
         ("nonsense", "malformed", "1 segment, not 3 with dots between them; is it a whole token?"),
         (f"{HEAD}.{BODY}", "malformed", "2 segments, not 3"),
         (f"{HEAD}.{BODY}.{TAIL}.{TAIL}", "malformed", "4 segments, not 3"),
         ("eyJlbmMiOiJBMjU2R0NNIn0.a.b.c.d", "malformed", "an encrypted token (JWE) has so many"),
         (f"Bearer {TOKEN}", "malformed", "a part of the HTTP header and not of the token: take it off"),
         (f"Authorization: Bearer {TOKEN}", "malformed", "it begins with `Authorization:`"),
+        (f"authorization \t: Bearer {TOKEN}", "malformed", "it begins with `Authorization:`"),
+        (f"Authorization {TOKEN}", "malformed", "it has white space inside"),
         (f'"{TOKEN}"', "malformed", "it stands in quotes, which are no part of it: take them off"),
         (f"'{TOKEN}'", "malformed", "it stands in quotes"),
+        (f"`{TOKEN}`", "malformed", "it stands in quotes"),
         (f"{TOKEN[:40]}\n{TOKEN[40:]}", "malformed", "it has white space inside, such as a line break: take it out"),
         (f"{HEAD}. {BODY}.{TAIL}", "malformed", "it has white space inside"),
         (f"{TOKEN}\n", "malformed", "white space at its end"),
@@ -92,20 +99,27 @@ def verifier(key=PEM, **settings):
         (f"{HEAD}==.{BODY}.{TAIL}", "malformed", "`=` is padding, take it off"),
         (f"{HEAD}.{BODY}.AA+/", "malformed", "`+` and `/` are of standard base64"),
         (f"{TOKEN}\u200b", "malformed", "it is not ASCII; was something copied along?"),
+        (f"{TOKEN}<", "malformed", "the token's signature has a character that base64url does not have"),
         (f"{HEAD}.{BODY}.A", "malformed", "the token's signature has a length that base64url never has; is something"),
         (f"{HEAD}.{BODY}.AB", "malformed", "the token's signature has unused bits at the end that are not zero; is"),
         (TOKEN.replace(".", "%2E"), "malformed", "it is percent-encoded, as in a URL: decode it first"),
+        (TOKEN.replace(".", "%2e"), "malformed", "it is percent-encoded"),
+        (f"%2E{TAIL}", "malformed", "it is percent-encoded"),
+        (f"{HEAD}.{BODY}%2E{TAIL}", "malformed", "2 segments, not 3"),
+        ("100% of 2E", "malformed", "it has white space inside"),
         ('{"sub": "agent"}', "malformed", "it is JSON, not a token; verified claims are given as an object"),
         (json.dumps({"token": TOKEN}), "malformed", "it is JSON, not a token"),
+        (json.dumps([TOKEN]), "malformed", "it is JSON, not a token"),
         (PEM.decode(), "malformed", "white space at its end"),
         (PEM.decode().strip(), "malformed", "it is a PEM text, such as a key, not a token"),
+        ("-----BEGINNING OF A KEY", "malformed", "it has white space inside"),
         ("<html>", "malformed", "it is a page of HTML or XML, not a token"),
         ("", "malformed", "the token is empty"),
         (f"eyJhbGciOiJub25lIn0.{BODY}.", "algorithm", "the token is not signed (its `alg` is `none`)"),
         (jwt.encode({"exp": NOW + 1}, SECRET, "HS256"), "algorithm", "`HS256` is not accepted here, only RS256"),
         (f"{HEAD}.{BODY}.{TAIL[:-8]}AAAAAAAA", "signature", "another key has signed it, or it was changed"),
     ],
-    ids=range(31),
+    ids=range(42),
 )
 def test_a_text_that_is_no_valid_token(text, code, told):
     with pytest.raises(InvalidToken) as refused:
@@ -135,6 +149,18 @@ def test_white_space_around_a_secret_is_told_of_where_the_signature_is_not_right
 # --- one key
 
 
+NOTHING_KNOWN = (
+    SECRET,
+    b"5",
+    b'["kty", "keys"]',
+    b"!" + b"".join(PEM.split(b"\n")[1:-2]),
+    b"the key: " + public(Encoding.OpenSSH, PublicFormat.OpenSSH),
+    b"the token: " + TOKEN.encode(),
+    TOKEN.encode() + b" of mine",
+)
+"""What names or holds what would be recognised, and is something else."""
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -159,24 +185,46 @@ def test_white_space_around_a_secret_is_told_of_where_the_signature_is_not_right
         (PEM.decode().encode("utf-16-le"), "it is UTF-16, not UTF-8"),
         (gzip.compress(PEM, mtime=0), "it is compressed (gzip): decompress it first"),
         (PEM.replace(b"\n", b"\\n"), "its lines end in `\\n`, a backslash and a letter: put line feeds there"),
-        (b"".join(PEM.split(b"\n")[1:-2]), "the base64 of a public key without the lines around it"),
+        (
+            b"".join(PEM.split(b"\n")[1:-2]),
+            "the base64 of a public key without the lines around it (`-----BEGIN PUBLIC KEY-----`): add them",
+        ),
+        (b"\n".join(PEM.split(b"\n")[1:-2]), "the base64 of a public key without the lines around it"),
         (PEM[:200], "no public key can be read from; is it whole?"),
         (PEM + PEM, "2 PEM blocks are in it; leave only that of the public key, or give several keys as a set"),
         (b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n", "it holds a `PGP PUBLIC KEY BLOCK`, not a `PUBLIC KEY`"),
         (TOKEN.encode(), "it is a token, not a key"),
         (b"<html>", "it is a page of HTML or XML"),
         (b'{"a": 1}', "it has no line `-----BEGIN PUBLIC KEY-----`"),
-        (SECRET, "it has no line `-----BEGIN PUBLIC KEY-----`"),
+        *((text, "it has no line `-----BEGIN PUBLIC KEY-----`") for text in NOTHING_KNOWN),
         ("schlüssel", "it is not ASCII"),
         ("\ud800", "it is not ASCII"),
         ("\ufeff" + PEM.decode(), NO_MARK),
     ],
-    ids=range(26),
+    ids=range(26 + len(NOTHING_KNOWN)),
 )
 def test_what_is_no_pem_text_of_a_public_key(text, told):
     with pytest.raises(InvalidSetting) as refused:
         StaticKey.from_pem(text)
     assert told in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_told"),
+    [
+        *((f"e{character}..", character in "wxyz0123456789_-") for character in BASE64URL),
+        *((f"{character}y..", character == "e") for character in BASE64URL),
+        (f"eyJ{BASE64URL}.{BASE64URL}.{BASE64URL}", True),
+        ("eyJ!A.A", False),
+        ("eyJ.A!A", False),
+        ("eyJ.A", False),
+        ("eyJ.A.A.A", False),
+    ],
+)
+def test_a_token_in_place_of_a_key_is_told_by_how_base64url_of_a_json_object_begins(text, is_told):
+    with pytest.raises(InvalidSetting) as refused:
+        StaticKey.from_pem(text)
+    assert ("it is a token, not a key" in str(refused.value)) is is_told
 
 
 # --- a set of keys
@@ -190,8 +238,11 @@ def test_what_is_no_pem_text_of_a_public_key(text, told):
         (JWKS.encode("utf-16-be"), "it is UTF-16, not UTF-8: save it as UTF-8"),
         (gzip.compress(JWKS.encode(), mtime=0), "it is compressed (gzip)"),
         (b"", "no JSON: it is empty"),
+        (b"\n \n", "no JSON: it is empty"),
         (PEM, "it is a PEM text, not JSON: give it as one key"),
+        (b"\n" + PEM, "it is a PEM text, not JSON"),
         (b"<html>", "it is a page of HTML or XML"),
+        (b"\n<html>", "it is a page of HTML or XML"),
         (json.dumps(JWK).encode(), 'it is one key (JWK): write {"keys": [...]} around it'),
         (json.dumps([JWK]).encode(), 'it is an array: write {"keys": ...} around it'),
         (b'{"issuer": "x", "jwks_uri": "https://x"}', "it is an OpenID configuration, whose `jwks_uri` says where"),
@@ -203,7 +254,7 @@ def test_what_is_no_pem_text_of_a_public_key(text, told):
         (b"[" * 65 + b"]" * 65, "it is nested too deep"),
         (JWKS.encode() + b"x", "not well-formed (R12.1, line 1"),
     ],
-    ids=range(17),
+    ids=range(20),
 )
 def test_what_is_no_set_of_keys(tmp_path, data, told):
     path = tmp_path / "keys.json"
@@ -217,19 +268,53 @@ def test_what_is_no_set_of_keys(tmp_path, data, told):
 
 
 @pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (PEM.decode(), "no JSON: it is a PEM text, not JSON: give it as one key (`StaticKey.from_pem`, --key)"),
+        ("\ufeff" + JWKS, f"no JSON: it begins with a {NO_MARK}"),
+        ("{\ud800", "the JSON is not well-formed (R12.1, line 1, column 2)"),
+    ],
+)
+def test_a_set_that_is_given_as_a_string_is_told_of_like_bytes(text, told):
+    with pytest.raises(InvalidSetting) as refused:
+        JwkSet(text)
+    assert str(refused.value) == f"key set: {told}"
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        ({"a": "x"}, ""),
+        (5, ""),
+        ([JWK], '; it is an array: write {"keys": ...} around it'),
+    ],
+)
+def test_a_document_that_is_no_set_says_what_it_is_where_that_is_known(document, told):
+    with pytest.raises(InvalidSetting) as refused:
+        JwkSet(json.dumps(document))
+    assert str(refused.value) == f"key set: no JWK set: there is no array `keys`{told}"
+
+
+@pytest.mark.parametrize(
     ("document", "told"),
     [
         ({"keys": []}, "the set has no keys at all"),
         ({"keys": [JWK]}, "the set has no key of it, and 1 without a `kid`, which no token can name"),
-        ({"keys": [{**JWK, "kid": 1}, {**JWK, "kid": "b"}]}, "the set has no key of it, and 1 without a `kid`"),
+        (
+            {"keys": [{**JWK, "kid": 1}, {**JWK, "kid": "b"}]},
+            "the set has no key of it, and 1 without a `kid`, which no token can name",
+        ),
         ({"keys": [{**JWK, "kid": "b"}]}, "the set has no key of it"),
-        ({"keys": [{**JWK, "kid": "a", "n": JWK["n"] + "=="}]}, "its `n` is no base64url: a character that base64url"),
+        (
+            {"keys": [{**JWK, "kid": "a", "n": JWK["n"] + "=="}]},
+            "its `n` is no base64url: a character that base64url does not have: `=` is padding, take it off",
+        ),
     ],
 )
 def test_a_set_without_the_key_says_why(document, told):
-    with pytest.raises(InvalidToken, match="no key for the `kid` `a`: ") as refused:
+    with pytest.raises(InvalidToken) as refused:
         JwkSet(document).key_for("a")
-    assert told in str(refused.value)
+    assert str(refused.value) == f"no key for the `kid` `a`: {told}"
 
 
 # --- a secret in a file
@@ -306,3 +391,18 @@ def test_bytes_that_are_no_json(data, told):
 @pytest.mark.parametrize("data", [b"", b"{}", b"\0", b"\0\0\0\0", b"a\0", b"a\0\0\0", b"\x1f", b"\xef\xbb", b"PK"])
 def test_what_is_not_recognised_is_not_guessed_at(data):
     assert encoding_fault(data) == ""
+
+
+@pytest.mark.parametrize(
+    ("look", "given"),
+    [
+        (instead_of_token, "x"),
+        (instead_of_pem, b"x"),
+        (instead_of_pem, b"[]"),
+        (instead_of_jwks, b"x"),
+        (instead_of_set, 5),
+        (instead_of_set, {"a": "x"}),
+    ],
+)
+def test_nothing_is_said_of_what_is_not_recognised(look, given):
+    assert look(given) == ""

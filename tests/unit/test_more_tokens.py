@@ -151,6 +151,7 @@ def refusal_of(token):
         ("a.b.c.d", "the token has 4 segments, not 3"),
         ("=.AA.AA", "it is no token: its first segment is no JSON object in base64url"),
         ("AA.AA.AA", "it is no token: its first segment is no JSON object in base64url"),
+        (b64(b"\v{}") + ".AA.AA", "it is no token: its first segment is no JSON object in base64url"),
         ("ew=.AA.AA", "the token's header has a character that base64url does not have: `=` is padding, take it off"),
         ("e30.A.AA", "the token's payload has a length that base64url never has; is something cut off?"),
         ("e30.AA.AB", "the token's signature has unused bits at the end that are not zero; is something cut off"),
@@ -164,6 +165,13 @@ def refusal_of(token):
 )
 def test_a_token_that_cannot_be_taken_apart_says_why(token, cause):
     assert refusal_of(token).startswith(cause)
+
+
+def test_a_text_that_begins_like_a_json_object_is_told_of_as_a_token():
+    for start in (*("e" + character for character in ALPHABET), *(character + "y" for character in ALPHABET)):
+        a_token = base64.urlsafe_b64decode(start + "AA").startswith(b"{")
+        cause = refusal_of(f"{start}=.AA.AA")
+        assert cause.startswith("the token's header has a character" if a_token else "it is no token"), start
 
 
 @pytest.mark.parametrize("kid", [None, "", "a"])
@@ -186,6 +194,32 @@ def test_base64url_of_bytes_has_one_spelling(start, last):
         with contextlib.suppress(base64url.NotBase64url):
             taken.append(b64(base64url.decode(start + end)))
     assert taken == [start + end for end in ALPHABET if end in last]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("AA+A", ": `+` and `/` are of standard base64, and base64url has `-` and `_` in their place"),
+        ("AA/A", ": `+` and `/` are of standard base64, and base64url has `-` and `_` in their place"),
+        ("AA==", ": `=` is padding, take it off"),
+        ("AA\xe9A", ", for it is not ASCII; was something copied along?"),
+        ("AA$A", ""),
+    ],
+)
+def test_a_character_that_base64url_lacks_is_told_of(text, why):
+    with pytest.raises(base64url.NotBase64url) as refusal:
+        base64url.decode(text)
+    assert str(refusal.value) == f"a character that base64url does not have{why}"
+
+
+def test_only_a_text_with_a_character_that_no_token_has_is_looked_at_for_what_it_is(monkeypatch):
+    """A good token pays nothing for what is told of others."""
+    looked_at = []
+    monkeypatch.setattr(compact, "instead_of_token", lambda text: looked_at.append(text) or "it is something else")
+    take_apart(".".join((b64(b'{"alg":"none"}'), ALPHABET, "")))
+    with pytest.raises(MalformedToken, match="no token: it is something else"):
+        take_apart("a.b.c$")
+    assert looked_at == ["a.b.c$"]
 
 
 # Claims
@@ -506,7 +540,7 @@ def test_a_file_is_read_as_far_as_its_bound(tmp_path, monkeypatch):
     path.write_bytes(KEYS)
     JwksFile(path).key_for("a")
     path.write_bytes(KEYS + b" ")
-    with pytest.raises(KeysUnavailable, match=f"more than {len(KEYS)} bytes"):
+    with pytest.raises(KeysUnavailable, match=f"cannot be had: it: more than {len(KEYS)} bytes"):
         JwksFile(path).key_for("a")
     sizes = []
 
@@ -670,6 +704,18 @@ def test_certificates_that_cannot_be_read_say_which_and_why(tmp_path):
         assert str(refusal.value) == f"ca: `{shown}`: {cause}"
 
 
+def test_certificates_that_are_too_long_are_not_read(tmp_path, monkeypatch):
+    path = tmp_path / "ca.pem"
+    certificate = self_signed(Encoding.PEM)
+    monkeypatch.setattr(jwks_url, "CERTIFICATE_BYTES", len(certificate))
+    path.write_bytes(certificate)
+    JwksUrl("https://example.com/keys", ca=path)
+    path.write_bytes(certificate + b"\n")
+    with pytest.raises(InvalidSetting) as refusal:
+        JwksUrl("https://example.com/keys", ca=path)
+    assert str(refusal.value).startswith(f"ca: `{path}`: more than {len(certificate)} bytes, ")
+
+
 def test_certificates_may_be_given_as_a_path(tmp_path):
     path = tmp_path / "ca.pem"
     path.write_bytes(self_signed(Encoding.PEM))
@@ -826,7 +872,9 @@ def test_a_file_of_a_key_is_read_as_far_as_its_bound(tmp_path, monkeypatch):
     path.write_bytes(PEM.ljust(65_537, b"\n"))
     with pytest.raises(InvalidSetting) as refusal:
         StaticKey.from_pem_file(path)
-    assert str(refusal.value).startswith(f"key file `{shown}`: more than 65,536 bytes, ")
+    (cause,) = refusal.value.args
+    assert type(cause) is str
+    assert cause.startswith(f"key file `{shown}`: more than 65,536 bytes, ")
 
     sizes = []
 

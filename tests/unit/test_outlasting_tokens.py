@@ -32,6 +32,7 @@ def subject(leeway=0, now=NOW):
         ({"exp": NOW + 30}, 0, 30, False),
         ({"exp": NOW + 30.5}, 0, 30, True),
         ({"exp": NOW + 30.5}, 0, 30.5, False),
+        ({"exp": NOW + 0.1}, 0, 0.1, False),
         ({"exp": NOW + 1}, 0, 0, True),
         ({"exp": NOW}, 10, 0, False),
         ({"exp": NOW + 41}, 10, 30, True),
@@ -60,6 +61,12 @@ def test_the_time_is_looked_at_anew():
     clock[0] += 980
     assert verifier.verified(made()) is verified
     assert not verifier.outlasts(verified, 30)
+
+
+def test_both_ends_are_counted_from_one_moment():
+    times = iter([NOW, NOW, NOW + 1_000, NOW + 1_000])
+    verifier = TokenVerifier(StaticKey.from_secret(SECRET), algorithms=("HS256",), clock=lambda: next(times))
+    assert verifier.outlasts(verifier.verified(made()), 30)
 
 
 def test_another_verifier_has_the_clock_and_the_leeway_and_demands_of_its_own():

@@ -191,7 +191,7 @@ def test_none_is_never_accepted(name):
     with pytest.raises(InvalidSetting, match="never accepted"):
         verifier(algorithms=("RS256", name))
     unsigned = f"{b64(json.dumps({'alg': name}))}.{b64(json.dumps(CLAIMS))}."
-    with pytest.raises(AlgorithmRefused):
+    with pytest.raises(AlgorithmRefused, match="the token is not signed"):
         verifier().verify(unsigned)
 
 
@@ -1495,6 +1495,7 @@ def test_told_of_the_segments():
     assert refusal("x") == f"the token has 1 segment, {rest}"
     assert refusal("a.b") == f"the token has 2 segments, {rest}"
     assert refusal("a.b.c.d") == f"the token has 4 segments, {rest}"
+    assert refusal("a.b.c.d.e.f") == f"the token has 6 segments, {rest}"
 
 
 def test_told_which_algorithms_are_accepted():

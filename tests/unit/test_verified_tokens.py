@@ -26,6 +26,7 @@ from bridge.errors import (
     UnknownKey,
 )
 from bridge.tokens import JwksFile, StaticKey, TokenVerifier, verified
+from bridge.tokens import verifier as verifier_module
 
 NOW = 1_700_000_000
 CLAIMS = {"sub": "a", "exp": NOW + 60, "list": [1, {"n": 1.5}]}
@@ -81,6 +82,16 @@ def test_a_signature_is_checked_once(clock, checked):
     for _ in range(3):
         subject(clock, cache=0).verify(token)
     assert len(checked) == 5
+
+
+def test_a_token_is_taken_apart_once(clock, monkeypatch):
+    taken = []
+    take_apart = verifier_module.take_apart
+    monkeypatch.setattr(verifier_module, "take_apart", lambda token: taken.append(token) or take_apart(token))
+    verifier, token = subject(clock), made()
+    for _ in range(2):
+        assert verifier.verify(token) == CLAIMS
+        assert taken == [token]
 
 
 def test_the_whole_text_is_looked_at(clock):
