@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from fault_server import Exchange
 
 MOMENTS = ("before", "in the middle", "after", "answered")
-"""Of a request: before OPA gets it, when OPA has half of it, when OPA has done it, when the answer was handed on."""
+"""Of a request: before OPA gets it, when OPA has half of it, when OPA has done it, when the answer was handed on.
+
+At all but the last its client waits; at the last it goes on, and may have made its next request."""
 
 
 class Cut(Exception):
