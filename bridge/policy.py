@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 VERSIONS: Final = frozenset({2})
 KNOWN_VERSIONS: Final = frozenset({2, 3})
 RESOURCE_TYPES: Final = ("devices", "sessions")
-_BESIDE: Final = {3: frozenset({"push", "features"})}
+_BESIDE: Final[dict[object, frozenset[str]]] = {3: frozenset({"push", "features"})}
 """By version: what may stand beside the resource types, and grants nothing (R8.4)."""
 _NOTHING: Final[frozenset[str]] = frozenset()
 
@@ -107,7 +107,7 @@ def parse_policy(
         return InvalidPolicy((Violation("", "not_an_object"),))  # R8.1
     version = _version(claim, versions)
     found = [version] if isinstance(version, Violation) else []
-    beside = _NOTHING if isinstance(version, Violation) else _BESIDE.get(version, _NOTHING)
+    beside = _BESIDE.get(version, _NOTHING)
     for name, value in claim.items():
         if name == "version":
             continue
