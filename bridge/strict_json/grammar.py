@@ -11,7 +11,7 @@ from typing import Final
 _SPACE: Final = rb"[ \t\n\r]*"
 _SCALAR: Final = rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?|true|false|null"
 _TOKEN: Final = re.compile(rb'%b(?:([][{},:"])|(?:%b))' % (_SPACE, _SCALAR))
-_REST: Final = re.compile(_SPACE + rb"\Z")
+_REST: Final = re.compile(_SPACE)
 # So many escapes at once: each time that a group is repeated costs memory.
 _IN_STRING: Final = re.compile(rb'[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*){0,200}')
 
@@ -40,8 +40,13 @@ def is_json(text: bytes) -> bool:
     while match := _TOKEN.match(text, at):
         token, at = match.group(1), match.end()  # None is a number or a word
         following = _NEXT.get((wanted, token))
-        if following is None or (token == b'"' and (at := _end_of_string(text, at)) < 0):
+        if following is None:
             return False
+        if token == b'"':
+            end = _end_of_string(text, at)
+            if end is None:
+                return False
+            at = end
         wanted = following
         if token in _CLOSING:
             open_ += _CLOSING[token]
@@ -53,14 +58,14 @@ def is_json(text: bytes) -> bool:
             if not open_:
                 return False
             wanted = _NAME if open_.endswith(b"}") else _VALUE
-    return wanted == _COMMA and not open_ and _REST.match(text, at) is not None
+    return wanted == _COMMA and not open_ and _REST.fullmatch(text, at) is not None
 
 
-def _end_of_string(text: bytes, at: int) -> int:
-    """The offset behind the string whose content begins at `at`; -1 where it has no end, or is no string."""
+def _end_of_string(text: bytes, at: int) -> int | None:
+    """The offset behind the string whose content begins at `at`; None where it has no end, or is no string."""
     while True:
         match = _IN_STRING.match(text, at)
         assert match
         if match.end() == at:
-            return at + 1 if text.startswith(b'"', at) else -1
+            return at + 1 if text.startswith(b'"', at) else None
         at = match.end()

@@ -18,6 +18,9 @@ GOOD = [
     b"{}",
     b"[]",
     b" [ ] \r\n\t",
+    b"[{}]",
+    b"[[]]",
+    b'["a"]',
     b'"a"',
     b"-0.5E+3",
     b"null",
@@ -65,17 +68,26 @@ BAD = [
     b'{"a":1:2}',
     b'{"a"}',
     b'"a":1',
+    b"[1",
+    b'{"a":1',
+    b"[[]",
+    b'["a',
+    b'"a"]',
+    b'[1"',
+    b"1:",
+    b'{"a":',
+    b"[1,",
 ]
 
 
 @pytest.mark.parametrize("text", GOOD, ids=lambda text: text[:20])
 def test_json(text):
-    assert is_json(text)
+    assert is_json(text) is True
 
 
 @pytest.mark.parametrize("text", BAD, ids=lambda text: text[:20])
 def test_no_json(text):
-    assert not is_json(text)
+    assert is_json(text) is False
 
 
 TOKENS = [*'{}[],: \n"\\', '"a"', '"b\\"{"', "1", "-0.5e3", "true", "x", "01", "\u00e4"]
