@@ -91,8 +91,7 @@ def _text(ids: Iterable[bytes], prepared: Prepared) -> str:
 def _is_still(documents: Documents, type_: str, state: State, *, fresh: bool = False) -> bool:
     """Whether nobody has changed anything since."""
     now = documents.look(type_, fresh=fresh)
-    assert now is not None  # or `look` has raised
-    return (now.store, now.revision) == (state.store, state.revision)
+    return now is not None and (now.store, now.revision) == (state.store, state.revision)
 
 
 def recount(documents: Documents, type_: str, told: Callable[[int], None]) -> Counted:

@@ -112,7 +112,8 @@ def _read_header(data: bytes) -> tuple[str, str | None]:
         header = parse(data, what="token header")
     except MalformedInput as error:
         raise MalformedToken(str(error)) from None
-    assert isinstance(header, dict)  # what does not begin with `{` was refused above
+    if not isinstance(header, dict):
+        raise MalformedToken("token header: it is not an object")
     for name in _CHANGES_MEANING:
         if name in header:
             raise MalformedToken(f"token header: `{name}` is not supported")
