@@ -41,7 +41,7 @@ FORGET = {"rules": forget_rules, "data": forget_data, "both": forget_both}
 
 
 def lose(client, what):
-    """What is enough for a question to find it lost; each module that is deleted compiles all others anew."""
+    """Delete just enough that a question finds it lost: OPA compiles all modules again for each one that is deleted."""
     if what != "data":
         client.delete_policy(ANSWERING)
     if what != "rules":

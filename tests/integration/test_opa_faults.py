@@ -911,7 +911,7 @@ def test_a_forked_child_opens_connections_of_its_own() -> None:
 
 @pytest.mark.parametrize("step", [-1, 1])
 def test_a_process_with_a_smaller_or_a_greater_id_is_another_process(monkeypatch, step) -> None:
-    """The ids of processes begin anew at some time, so a child's may be smaller."""
+    """The system starts again at low process ids, so a child's id may be smaller."""
     with serving(replying(ANSWER)) as (server, client):
         client.query(("x",), INPUT)
         here = os.getpid()

@@ -213,7 +213,7 @@ def test_a_character_that_base64url_lacks_is_told_of(text, why):
 
 
 def test_only_a_text_with_a_character_that_no_token_has_is_looked_at_for_what_it_is(monkeypatch):
-    """A good token pays nothing for what is told of others."""
+    """A valid token is not searched for what it might be instead."""
     looked_at = []
     monkeypatch.setattr(compact, "instead_of_token", lambda text: looked_at.append(text) or "it is something else")
     take_apart(".".join((b64(b'{"alg":"none"}'), ALPHABET, "")))
