@@ -66,9 +66,7 @@ def encoding_fault(data: bytes) -> str:
 
     A reason is a guess for an error text: nothing is refused by it alone.
     """
-    found = beginning_of(data)
-    if found is None and _WITHOUT_MARK.match(data):
-        found = _UTF_16
+    found = beginning_of(data) or (_UTF_16 if _WITHOUT_MARK.match(data) else None)
     if found is None:
         return ""
     return {

@@ -13,6 +13,7 @@ import pytest
 
 from bridge import MalformedInput
 from bridge.resources import from_chunks
+from bridge.strict_json import parse
 from bridge.strict_json.encodings import Kind, beginning_of, encoding_fault
 
 EMPTY_ZIP = io.BytesIO()
@@ -81,6 +82,14 @@ def test_each_is_recognised_alike_in_any_text_and_in_a_file_of_resources(name):
     assert refused.value.cause == of_resources
 
 
+@pytest.mark.parametrize("name", [name for name in TABLE if name not in {"utf-8", "empty zip"}])
+def test_a_json_text_that_is_no_utf_8_is_refused_with_the_remedy(name):
+    data, _, fault, _ = TABLE[name]
+    with pytest.raises(MalformedInput) as refused:
+        parse(data)
+    assert refused.value.cause == fault
+
+
 @pytest.mark.parametrize("name", TABLE)
 def test_no_shorter_beginning_is_enough(name):
     beginnings = {"utf-8": 3, "gzip": 2, "bzip2": 3, "xz": 6, "zstd": 4, "zip": 4, "empty zip": 4}
@@ -110,3 +119,11 @@ def test_no_shorter_beginning_is_enough(name):
 def test_utf_16_without_a_mark_has_a_zero_byte_beside_each_of_two_characters(data, told):
     assert beginning_of(data) is None
     assert encoding_fault(data) == ("it is UTF-16, not UTF-8: save it as UTF-8" if told else "")
+
+
+def test_utf_16_without_a_mark_is_of_ascii_characters_that_a_json_text_may_have():
+    of_json = b"\t\n\r" + bytes(range(0x20, 0x7F))
+    for code in range(256):
+        byte = bytes([code])
+        for data in (b"%b\0[\0", b"[\0%b\0", b"\0%b\0[", b"\0[\0%b"):
+            assert bool(encoding_fault(data.replace(b"%b", byte))) is (byte in of_json), (data, code)

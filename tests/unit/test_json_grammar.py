@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING
 
@@ -88,6 +89,37 @@ def test_json(text):
 @pytest.mark.parametrize("text", BAD, ids=lambda text: text[:20])
 def test_no_json(text):
     assert is_json(text) is False
+
+
+@pytest.mark.parametrize("text", [b"true", b"false", b"null", b'""', b"0", b"1234567890"])
+def test_a_word_or_number_is_json_as_a_whole_only(text):
+    assert is_json(text) is True
+    for left_out in range(len(text)):
+        shorter = text[:left_out] + text[left_out + 1 :]
+        assert is_json(shorter) is (shorter.isdigit() and not shorter.startswith(b"0"))
+
+
+def test_every_short_text_of_a_numbers_characters_is_told_as_by_the_standard_library():
+    for size in range(1, 6):
+        for characters in itertools.product("019-+.eE", repeat=size):
+            text = "".join(characters)
+            try:
+                json.loads(text)
+            except ValueError:
+                assert is_json(text.encode()) is False, text
+            else:
+                assert is_json(text.encode()) is True, text
+
+
+@pytest.mark.parametrize("before", [b"", b"a", b"\\n", b"\\u00e4"])
+def test_what_may_stand_in_a_string(before):
+    for code in range(256):
+        byte = bytes([code])
+        assert is_json(b'"%b%b"' % (before, byte)) is (code >= 0x20 and byte not in b'"\\')
+        assert is_json(b'"%b\\%b"' % (before, byte)) is (byte in b'"\\/bfnrt')
+        for place in range(4):
+            digits = b"0000"[:place] + byte + b"0000"[place + 1 :]
+            assert is_json(b'"%b\\u%b"' % (before, digits)) is (byte in b"0123456789abcdefABCDEF")
 
 
 TOKENS = [*'{}[],: \n"\\', '"a"', '"b\\"{"', "1", "-0.5e3", "true", "x", "01", "\u00e4"]
