@@ -1,8 +1,8 @@
 """One of several processes that bring back what an OPA lost: for a test that counts who does, and kills.
 
 Arguments: the OPA's URL, seconds of patience, and a folder. For each line it reads it asks one question, and says the
-reason of the decision. Its source notes in the folder that it is asked, and gives the resources once nobody holds the
-file `gate`.
+reason of the decision. Its source writes its process id to the pipe `asked` of the folder, and gives the resources once
+nobody holds the file `gate`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ def main() -> None:
     url, patience, folder = sys.argv[1], float(sys.argv[2]), Path(sys.argv[3])
 
     def source() -> list[object]:
-        (folder / f"asked-{os.getpid()}").touch()
+        with (folder / "asked").open("a") as asked:
+            print(os.getpid(), file=asked)
         with (folder / "gate").open() as gate:
             fcntl.flock(gate, fcntl.LOCK_SH)
         return RESOURCES

@@ -22,7 +22,8 @@ def install(
         typer.Option(
             "--replace",
             metavar="ID",
-            help="Remove this module or data of others that lies in the rules' place; once for each.",
+            help="Remove this module or data of others that lies in the rules' place; once for each."
+            " A name of nothing that is there is told, and is no error.",
         ),
     ] = None,
     write_rule_set: WriteOption = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from codecs import BOM_UTF8
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -21,6 +20,7 @@ from bridge.tokens import JwkSet, JwksFile, JwksUrl, StaticKey, TokenVerifier
 _OPA: Final = "An OPA server"
 _TOKENS: Final = "Tokens"
 _TEXT: Final = bytes((*b"\t\n\r", *range(0x20, 0x7F)))
+_ENCODINGS: Final = ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32")
 
 
 class EngineName(StrEnum):
@@ -364,8 +364,9 @@ def _secret(data: bytes) -> bytes:
         InvalidSetting: It is a text in another encoding, or with more around it than that: what of it is the secret?
     """
     if not _is_text(data):
-        if _is_text(data.removeprefix(BOM_UTF8)) or _is_text(data.decode("utf-16", "replace").encode("utf-8")):
-            raise InvalidSetting(f"secret file: {encoding_fault(data)}")
+        decoded = (data.decode(encoding, "replace").encode("utf-8") for encoding in _ENCODINGS)
+        if (fault := encoding_fault(data)) and any(map(_is_text, decoded)):  # random bytes may begin in any way
+            raise InvalidSetting(f"secret file: {fault}")
         return data
     line = data.removesuffix(b"\n").removesuffix(b"\r")
     is_more = line != line.strip() or b"\n" in line or b"\r" in line

@@ -9,7 +9,7 @@ import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from bridge.engines.inventory import chosen, modules_of, owned, owner, refuse_unremovable, shown_ids, take
+from bridge.engines.inventory import chosen, modules_of, not_there, owned, owner, refuse_unremovable, shown_ids, take
 from bridge.errors import EngineFault, ForeignContent, OpaRefused, RulesDiffer, RulesNotInstalled
 from bridge.rendering import module_paths, render, settings_path
 from bridge.resources.state import reference
@@ -66,6 +66,8 @@ class Installation:
         foreign = chosen(there.ids, replace)
         self._refuse_foreign(there, foreign)
         refuse_unremovable(there, foreign)
+        if missing := not_there(there.ids, replace):  # no fault: whoever installs again names what is gone by then
+            _LOG.warning("nothing foreign is called %s here, so that was not replaced", shown_ids(missing))
         if there.modules == wanted and not foreign:
             check()
             return

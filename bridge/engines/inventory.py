@@ -112,6 +112,11 @@ def chosen(ids: Collection[str], replace: Iterable[str]) -> set[str]:
     return {name if name in ids else by_shown[name] for name in replace if name in ids or name in by_shown}
 
 
+def not_there(ids: Collection[str], replace: Iterable[str]) -> list[str]:
+    """Those names of what is to be replaced that are the name of nothing that is there."""
+    return [name for name in replace if not chosen(ids, [name])]
+
+
 def refuse_unremovable(there: Inventory, ids: Collection[str]) -> None:
     """Refuse what is to be replaced and cannot be removed, before anything is changed.
 

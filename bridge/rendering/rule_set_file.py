@@ -5,7 +5,6 @@ A member that is unknown, or of another type, is refused: a misspelt `require_po
 
 from __future__ import annotations
 
-import codecs
 import json
 import tomllib
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bridge.errors import InvalidSetting, MalformedInput, Misuse
 from bridge.files import SETTING_BYTES, read_file
 from bridge.strict_json import parse
+from bridge.strict_json.encodings import encoding_fault
 from bridge.tokens.wording import setting
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ MOST_BYTES: Final = SETTING_BYTES
 
 _REMEDY: Final = "`jwt-bridge render --write-rule-set FILE` writes a rule-set file"
 _SECRET: Final = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth", "k"))
-_NOT_UTF_8: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +139,8 @@ def text_of(rule_set: RuleSet) -> str:
 def _decoded(data: bytes, place: str) -> str:
     if len(data) > MOST_BYTES:
         raise InvalidSetting(f"{place}: it has more than {MOST_BYTES:,} bytes, so it is no rule-set file; {_REMEDY}")
-    if data.startswith(codecs.BOM_UTF8):
-        raise InvalidSetting(f"{place}: it begins with a byte order mark: save it as UTF-8 without one")
-    if data.startswith(_NOT_UTF_8):
-        raise InvalidSetting(f"{place}: it is UTF-16: save it as UTF-8")
+    if fault := encoding_fault(data):  # no rule-set file begins so
+        raise InvalidSetting(f"{place}: {fault}")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -13,7 +13,7 @@ _SCALAR: Final = rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?|true|fa
 _TOKEN: Final = re.compile(rb'%b(?:([][{},:"])|(?:%b))' % (_SPACE, _SCALAR))
 _REST: Final = re.compile(_SPACE)
 # So many escapes at once: each time that a group is repeated costs memory.
-_IN_STRING: Final = re.compile(rb'[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*){0,200}')
+_IN_STRING: Final = re.compile(rb'[^"\\\0-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\0-\x1f]*){,200}')
 
 _VALUE, _ITEM, _NAME, _MEMBER, _COLON, _COMMA = range(6)  # what comes next; _ITEM and _MEMBER may be none
 _CLOSING: Final = {b"[": b"]", b"{": b"}"}

@@ -12,6 +12,7 @@ from json.decoder import scanstring  # type: ignore[attr-defined] # the typeshed
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import MalformedInput
+from bridge.escapes import shown
 from bridge.strict_json import numbers
 from bridge.strict_json.values import ABSENT, Absent
 
@@ -149,10 +150,8 @@ class _Scanner:
             raise self.refusal(str(error), "R12.5", start) from None
 
     def duplicate(self, name: str, start: int) -> None:
-        shown = name if len(name) <= _SHOWN else name[:_SHOWN] + "..."
-        if not shown.isprintable():
-            shown = shown.encode("unicode_escape").decode("ascii")
-        raise self.refusal(f"duplicate member `{shown}`", "R12.2", start)
+        cut = name if len(name) <= _SHOWN else name[:_SHOWN] + "..."
+        raise self.refusal(f"duplicate member `{shown(cut)}`", "R12.2", start)
 
     def surrogate(self, start: int) -> None:
         raise self.refusal("a string with an unpaired surrogate", "R12.3", start)

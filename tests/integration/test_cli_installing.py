@@ -48,7 +48,14 @@ def test_install_replaces_what_it_is_told_and_nothing_else(opa):
         replaced = ["--replace", "foreign.rego", "--replace", "data.jwt_policy_data.other"]
         assert "`second.rego`" in run_here("install", "--opa-url", opa.url, *replaced, status=3).stderr
         assert set(texts_on(client)) == {"foreign.rego", "second.rego"}
-        run_here("install", "--opa-url", opa.url, *replaced, "--replace", "second.rego")
+        done = run_here("install", "--opa-url", opa.url, *replaced, "--replace", "second.rego")
+        assert "not replaced" not in done.stderr
+        assert texts_on(client) == NEW
+        done = run_here(
+            "install", "--opa-url", opa.url, "--replace", "third.rego", "--replace", "jwt_policy/x", "--replace", "a\nb"
+        )
+        told = r'nothing foreign is called `third.rego`, `jwt_policy/x`, `"a\nb"` here, so that was not replaced'
+        assert done.stderr == f"jwt-bridge: {told}\n"
         assert texts_on(client) == NEW
 
 

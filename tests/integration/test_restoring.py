@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import json
+import os
+import select
 import subprocess
 import sys
 import threading
@@ -237,9 +239,12 @@ class Processes:
     """Some that share an OPA, each with a source of its own."""
 
     def __init__(self, url, folder, patience, count):
-        self.folder = folder
         self._gate = (folder / "gate").open("w")
         fcntl.flock(self._gate, fcntl.LOCK_EX)
+        os.mkfifo(folder / "asked")
+        # Open for reading and writing, so that it waits for nobody and never ends; without a buffer, so that it can be
+        # told whether anything is left to be read.
+        self._asked = os.fdopen(os.open(folder / "asked", os.O_RDWR), "rb", buffering=0)
         command = [sys.executable, restorer.__file__, url, str(patience), str(folder)]
         self.running = [
             subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(count)
@@ -259,11 +264,19 @@ class Processes:
         fcntl.flock(self._gate, fcntl.LOCK_UN)
 
     def asked(self):
-        """The process ids of those whose sources were asked."""
-        return {int(file.name.partition("-")[2]) for file in self.folder.glob("asked-*")}
+        """The process id of the next one whose source is asked."""
+        assert self._is_any_asked(DEADLINE), "no source is asked"
+        return int(self._asked.readline())
+
+    def is_any_more_asked(self):
+        return self._is_any_asked(0)
+
+    def _is_any_asked(self, seconds):
+        return bool(select.select([self._asked], [], [], seconds)[0])
 
     def end(self):
         self._gate.close()
+        self._asked.close()
         for process in self.running:
             process.kill()
             process.communicate()
@@ -282,13 +295,6 @@ def processes(opa, tmp_path):
         each.end()
 
 
-def until(true, what):
-    end = time.monotonic() + DEADLINE
-    while not true():
-        assert time.monotonic() < end, what
-        time.sleep(0.01)
-
-
 def beats(bridge):
     state = bridge.engine.store.look("devices")
     return 0 if state is None else max(state.beats.values(), default=0)
@@ -296,30 +302,32 @@ def beats(bridge):
 
 def test_one_process_does_it_while_the_others_wait_as_long_as_it_lives(opa, processes):
     """Their patience is with one that gives no sign of life, and it does so each second."""
-    several = processes(2.5, 3)
+    several = processes(8, 3)
     several.ask()
+    several.asked()
     with PolicyBridge(OpaEngine(OpaClient(opa.url, deadline=DEADLINE))) as looking:
-        until(lambda: beats(looking) >= 4, "it gives no sign of life")
-        assert len(several.asked()) == 1
+        end = time.monotonic() + DEADLINE
+        while beats(looking) < 10:
+            assert time.monotonic() < end, "it gives no sign of life"
+        assert not several.is_any_more_asked()
         several.let_sources_give()
         assert several.answers() == ["matched"] * 3
-        assert len(several.asked()) == 1
+        assert not several.is_any_more_asked()
         assert stored(looking) == by_id(RESOURCES)
 
 
 def test_another_process_takes_the_place_of_one_that_dies(opa, processes):
-    several = processes(1.5, 3)
+    several = processes(5, 3)
     several.ask()
-    until(several.asked, "no source is asked")
-    (first,) = several.asked()
+    first = several.asked()
     (dying,) = [process for process in several.running if process.pid == first]
     several.running.remove(dying)
     dying.kill()
     dying.communicate()
-    until(lambda: len(several.asked()) > 1, "nobody takes its place")
+    assert several.asked() != first
     several.let_sources_give()
     assert several.answers() == ["matched"] * 2
-    assert len(several.asked()) == 2, "the last one waits for the second"
+    assert not several.is_any_more_asked(), "the last one waits for the second"
     with PolicyBridge(OpaEngine(OpaClient(opa.url, deadline=DEADLINE))) as looking:
         assert stored(looking) == by_id(RESOURCES), "nothing of the first one is left"
 

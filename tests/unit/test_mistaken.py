@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import datetime as dt
 import functools
 import gzip
@@ -332,8 +333,11 @@ def test_a_set_without_the_key_says_why(document, told):
         (b"\xff" * 32 + b"\n\n", b"\xff" * 32 + b"\n\n"),
         (b"\x00" * 32 + b"\n", b"\x00" * 32 + b"\n"),
         (PEM, PEM[:-1]),  # refused by its own name afterwards
+        (b"\x1f\x8b" + SECRET, b"\x1f\x8b" + SECRET),
+        (b"a\0b\0\xff\xff", b"a\0b\0\xff\xff"),
+        (codecs.BOM_UTF16_LE + b"\xff\xff", codecs.BOM_UTF16_LE + b"\xff\xff"),
     ],
-    ids=range(9),
+    ids=range(12),
 )
 def test_a_secret_in_a_file(data, secret):
     assert _secret(data) == secret
@@ -354,8 +358,12 @@ def test_a_secret_in_a_file(data, secret):
         (BOM + SECRET + b"\n", NO_MARK),
         (SECRET.decode().encode("utf-16"), "it is UTF-16"),
         (SECRET.decode().encode("utf-16-le"), "it is UTF-16"),
+        (SECRET.decode().encode("utf-16-be"), "it is UTF-16"),
+        (codecs.BOM_UTF16_BE + SECRET.decode().encode("utf-16-be"), "it is UTF-16"),
+        (SECRET.decode().encode("utf-32"), "it is UTF-32"),
+        (codecs.BOM_UTF32_BE + SECRET.decode().encode("utf-32-be"), "it is UTF-32"),
     ],
-    ids=range(12),
+    ids=range(16),
 )
 def test_a_file_of_which_nobody_can_tell_what_is_the_secret(data, told):
     with pytest.raises(InvalidSetting) as refused:

@@ -188,7 +188,7 @@ def test_a_long_integer_is_written_by_the_rules(monkeypatch, value, text):
         ("\n@", "line 2, column 1: expected a JSON value, found `@` (R12.1)"),
         ("[" + " " * 50 + "nonsense", "line 1, column 52: expected a JSON value, found `nonsense` (R12.1)"),
         ('{"é":1,"é":1}', "line 1, column 8: duplicate member `é` (R12.2)"),
-        ('{"a\\n":1,"a\\n":1}', "line 1, column 10: duplicate member `a\\n` (R12.2)"),
+        ('{"a\\n":1,"a\\n":1}', 'line 1, column 10: duplicate member `"a\\n"` (R12.2)'),
         ("truE", "line 1, column 1: expected a JSON value, found `truE` (R12.1)"),
         ("\x01", "line 1, column 1: expected a JSON value, found U+0001 (R12.1)"),
         ("\u00a0", "line 1, column 1: expected a JSON value, found U+00A0 (R12.1)"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import json
 import tomllib
 from typing import TYPE_CHECKING
@@ -131,8 +132,10 @@ def test_no_setting_can_be_forgotten():
         (b"{}", "it has no members"),
         (b"# nothing\n", "it has no members"),
         (b"\xef\xbb\xbf{}", "it begins with a byte order mark: save it as UTF-8 without one"),
-        ("{}".encode("utf-16"), "it is UTF-16: save it as UTF-8"),
-        ("\ufeff{}".encode("utf-16-be"), "it is UTF-16: save it as UTF-8"),
+        ("{}".encode("utf-16"), "it is UTF-16, not UTF-8: save it as UTF-8"),
+        ("{}".encode("utf-16-le"), "it is UTF-16, not UTF-8: save it as UTF-8"),
+        ("\ufeff{}".encode("utf-16-be"), "it is UTF-16, not UTF-8: save it as UTF-8"),
+        (gzip.compress(b"{}"), "it is compressed (gzip): decompress it first"),
         (b'{"policy":\n{"claim": "\xff"}}', "line 2: it is not UTF-8"),
         (b'{"policy": {}} {}', "line 1, column 16"),
         (b'{"policy": {}', "line 1, column 14"),
