@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 from conformance import tally
 from opa_source import COMPOSE_FILE, SERVER_SOURCES, Executable, NoOpa, OpaSource, Server, Unusable
+from ports import reserved_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,7 +54,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     try:
         if config.getoption("--docker") == "require":
             source.docker()
-        config.stash[SERVER] = source.server(config.getoption("--opa-from"))
+        config.stash[SERVER] = source.server(_handed(config).get("opa_from") or config.getoption("--opa-from"))
         config.stash[EXECUTABLE] = source.executable()
     except Unusable as why:
         pytest.exit(f"--docker=require, but there is no Docker engine: {why}", returncode=pytest.ExitCode.USAGE_ERROR)
@@ -61,6 +62,21 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         pytest.exit(str(why), returncode=pytest.ExitCode.USAGE_ERROR)
     # bridge.opa.executable looks here, so every test and every process it starts runs the same `opa`.
     os.environ["JWT_BRIDGE_OPA"] = str(config.stash[EXECUTABLE].path)
+
+
+def _handed(config: pytest.Config) -> dict[str, Any]:
+    """What the process that started this one has handed to it, if this is one of several."""
+    found: dict[str, Any] = getattr(config, "workerinput", {})
+    return found
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """In the process that has several do its work: all ask a server from the same source.
+
+    They would look for one anew, with `JWT_BRIDGE_OPA` set by now.
+    """
+    node.workerinput["opa_from"] = node.config.stash[SERVER].kind
 
 
 def _teller(config: pytest.Config) -> Callable[[str], None]:
@@ -144,6 +160,9 @@ def start_opa(opa_executable: Path) -> Iterator[Callable[..., ManagedOpa]]:
 
         def start(*arguments: object, **settings: object) -> ManagedOpa:
             settings.setdefault("executable", opa_executable)
+            settings.setdefault("ready_within", PATIENCE)
+            if "port" not in settings:  # it stays the test's own while its OPA is down
+                settings["port"] = running.enter_context(reserved_port())
             return running.enter_context(ManagedOpa(*arguments, **settings))
 
         yield start
@@ -153,9 +172,9 @@ def start_opa(opa_executable: Path) -> Iterator[Callable[..., ManagedOpa]]:
 def opa_url(pytestconfig: pytest.Config, request: pytest.FixtureRequest, start_opa: Callable[..., ManagedOpa]) -> str:
     """The address of the shared server. Others use it too: a test keeps to package and data roots of its own."""
     server = pytestconfig.stash[SERVER]
-    if server.source == "OPA_URL":
+    if server.kind == "url":
         return server.detail.rstrip("/")
-    if server.source == "Docker":
+    if server.kind == "docker":
         services = request.getfixturevalue("docker_services")
         return f"http://{request.getfixturevalue('docker_ip')}:{services.port_for('opa', 8181)}"
     return start_opa().url

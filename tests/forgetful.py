@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 from relay import relayed
-from restorer import CLAIMS, RESOURCES
+from restorer import CLAIMS
+from restoring_bridges import bridge_to
 
-from bridge import OpaClient, OpaEngine, PolicyBridge, Reason, RuleSet
+from bridge import Reason, RuleSet
 from bridge.rendering import render
 
-DEADLINE = 60
 ROOT = ("jwt_policy_data",)
 MODULES = [module.path for module in reversed(render(RuleSet()))]
 ANSWERING = next(module.path for module in render(RuleSet()) if "\nanswer" in module.text)
-
-
-@contextmanager
-def bridge_to(url, sources=None, **settings):
-    engine = OpaEngine(OpaClient(url, deadline=DEADLINE), sources=sources or {"devices": lambda: RESOURCES})
-    with PolicyBridge(engine, **settings) as opened:
-        yield opened
 
 
 def forget_rules(client):

@@ -32,7 +32,8 @@ ROOT = Path(__file__).resolve().parent.parent
 COMPOSE_FILE = ROOT / "docker-compose.yml"
 MINIMUM = (1, 20, 1)
 EXECUTABLE_SOURCES = ("path", "docker", "go")
-SERVER_SOURCES = ("url", *EXECUTABLE_SOURCES)
+_NAMES = {"url": "OPA_URL", "path": "PATH", "docker": "Docker", "go": "Go"}
+SERVER_SOURCES = tuple(_NAMES)
 PROBE_SECONDS = 30
 FETCH_SECONDS = 1200
 
@@ -64,12 +65,12 @@ class Executable:
 class Server:
     """Where the shared server comes from."""
 
-    source: str
+    kind: str
     detail: str
 
     def __str__(self) -> str:
         """Say what it is and where it came from, for the report's header."""
-        return f"{self.source} ({self.detail})"
+        return f"{_NAMES[self.kind]} ({self.detail})"
 
 
 def pinned_image(compose_file: Path = COMPOSE_FILE) -> tuple[str, str]:
@@ -97,9 +98,9 @@ class OpaSource:
         """Choose the source of the shared server; `only` admits no other than the named one."""
         looks = {
             "url": self._server_at_url,
-            "path": lambda: Server("PATH", str(self._on_path())),
+            "path": lambda: Server("path", str(self._on_path())),
             "docker": self._server_in_docker,
-            "go": lambda: Server("Go", str(self._built())),
+            "go": lambda: Server("go", str(self._built())),
         }
         if self.environ.get("OPA_URL") and only in (None, "url"):
             # Named by hand: if it does not work, that is what must be heard.
@@ -194,12 +195,12 @@ class OpaSource:
             pass  # It wants a token, or is not ready: an answer all the same, and the tests' business.
         except (OSError, ValueError) as fault:
             raise Unusable(f"OPA_URL is set, but nothing answers at `{url}`: {fault}") from fault
-        return Server("OPA_URL", url)
+        return Server("url", url)
 
     def _server_in_docker(self) -> Server:
         engine = self.docker()
         self._once("image", self._have_image)
-        return Server("Docker", f"{IMAGE} on {engine}")
+        return Server("docker", f"{IMAGE} on {engine}")
 
     def _look_for_docker(self) -> str:
         version = self._run("docker", "version", "--format", "{{.Server.Version}}").strip()

@@ -110,9 +110,10 @@ class Trimming:
 
     def _details(self, subjects: set[tuple[bytes | None, bytes | None]]) -> int:
         """How many constraints, or violations that differ, decisions on these may list; all of one have the same."""
-        if len(subjects) > 1:
-            return max((claims.count(b'":') for claims, _ in subjects if claims is not None), default=0)
-        return sum(len(self._demanded(*subject)) + 1 for subject in subjects)
+        if len(subjects) == 1:
+            [subject] = subjects
+            return len(self._demanded(*subject)) + 1
+        return max((claims.count(b'":') for claims, _ in subjects if claims is not None), default=0)
 
     def _demanded(self, claims: bytes | None, type_: bytes | None) -> Mapping[str, Value]:
         """The members of `custom_data` that are demanded; none where the policy is not such that anything is."""
@@ -131,16 +132,16 @@ class Trimming:
             resource: The resource, where it was parsed.
         """
         question: dict[str, Value] = {}
-        policy = None
-        if request.claims is not None:
-            claims = self._claims(request.claims)
-            question["claims"], policy = claims.value, claims.policy(self._settings)
+        claims = None if request.claims is None else self._claims(request.claims)
+        if claims is not None:
+            question["claims"] = claims.value
         if request.type is not None:
             question["type"] = parse_canonical(request.type)
         if request.resource is not None:
             question["resource"] = parse_canonical(request.resource) if resource is None else resource
         elif request.id is not None:
             question["id"] = parse_canonical(request.id)
+        policy = None if claims is None else claims.policy(self._settings)
         return reference.decide(question, self._settings, policy=policy)
 
     def _claims(self, text: bytes) -> _Claims:

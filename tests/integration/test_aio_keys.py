@@ -178,6 +178,11 @@ async def outcomes(tasks):
     return [type(outcome) for outcome in await asyncio.gather(*tasks, return_exceptions=True)]
 
 
+def ours_but(before):
+    """The threads that look for keys and were not there before; one of an earlier test may still be ending."""
+    return [thread for thread in threading.enumerate() if thread.name == OURS and thread not in before]
+
+
 async def turned():
     """Let every task run until it waits for something outside of the event loop."""
     for _ in range(20):
@@ -186,6 +191,7 @@ async def turned():
 
 @awaited
 async def test_a_flood_of_made_up_kids_and_a_server_that_does_not_answer_hold_up_no_known_key(server, clock, allowing):
+    before = threading.enumerate()
     async with bridge_of(server, clock, allowing) as bridge:
         server.tell(document("a"))
         known = made("a")
@@ -202,7 +208,7 @@ async def test_a_flood_of_made_up_kids_and_a_server_that_does_not_answer_hold_up
         with pytest.raises(InvalidSignature):
             await bridge.verify(made("a", key="b"))
         assert not any(task.done() for task in flood)
-        assert [thread.name for thread in threading.enumerate()].count(OURS) == 1
+        assert len(ours_but(before)) == 1
         assert server.count == 2
 
         server.tell(document("a"))
@@ -392,13 +398,14 @@ async def test_what_a_verifier_of_the_applications_own_demands_is_demanded(allow
 
 @awaited
 async def test_sixteen_threads_at_most_wait_for_others(monkeypatch):
+    before = threading.enumerate()
     opened = threading.Event()
     key_for = Own.key_for
     monkeypatch.setattr(Own, "key_for", lambda self, kid: (opened.wait(LONG), key_for(self, kid))[1])
     async with AsyncPolicyBridge(AsyncOpaEngine(NOBODY), verifier=TokenVerifier(Own())) as bridge:
         tasks = begun(*[made("a")] * 20, bridge=bridge)
         await turned()
-        running = [thread.name for thread in threading.enumerate()].count(OURS)
+        running = len(ours_but(before))
         opened.set()
         assert await outcomes(tasks) == [dict] * 20
     assert running == 16

@@ -182,8 +182,8 @@ def test_an_opa_that_stands_still_in_mid_answer(start_opa, request):
     opa = start_opa()
     with PolicyBridge(OpaEngine(OpaClient(opa.url, deadline=60))) as bridge:
         bridge.install()
-    with PolicyBridge(OpaEngine(OpaClient(opa.url, deadline=2)), on_error="deny") as bridge:
         assert bridge.check(GRANTED, "devices", DEVICE)
+    with PolicyBridge(OpaEngine(OpaClient(opa.url, deadline=2)), on_error="deny") as bridge:
         os.kill(opa.pid, signal.SIGSTOP)
         request.addfinalizer(lambda: os.kill(opa.pid, signal.SIGCONT))
         os.waitid(os.P_PID, opa.pid, os.WSTOPPED | os.WNOWAIT)  # a signal takes its time to reach every thread

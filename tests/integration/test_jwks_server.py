@@ -22,6 +22,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from ports import reserved_port
 
 from bridge.errors import AlgorithmRefused, InvalidSignature, KeysUnavailable, UnknownKey
 from bridge.tokens import JwksUrl, TokenVerifier, fetch
@@ -383,9 +384,8 @@ def test_a_server_that_goes_away_after_the_keys_have_expired(serve, clock):
 
 
 def test_a_server_that_was_never_there(clock):
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        unavailable(JwksUrl(f"http://127.0.0.1:{unused.getsockname()[1]}/keys", clock=clock), "connection refused")
+    with reserved_port() as port:
+        unavailable(JwksUrl(f"http://127.0.0.1:{port}/keys", clock=clock), "connection refused")
 
 
 def test_a_host_that_has_no_address(clock, monkeypatch):
@@ -774,9 +774,8 @@ def test_https_to_a_server_that_speaks_http(serve, clock):
 
 
 def test_nothing_of_the_environment_is_used(serve, clock, authority, tmp_path, monkeypatch):
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        proxy = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    with reserved_port() as port:
+        proxy = f"http://127.0.0.1:{port}"
         for name in ("http_proxy", "https_proxy", "all_proxy"):
             monkeypatch.setenv(name, proxy)
             monkeypatch.setenv(name.upper(), proxy)

@@ -81,11 +81,15 @@ def test_a_patch_is_done_as_a_whole_or_not_at_all(both):
     assert same(both, lambda opa: opa.patch_data((*ROOT, "a"), b"[]")) is None
 
 
+NAMES_IN_ORDER = dict.fromkeys(["\U00010000", "\uffff", "é", "A69791", "A0", '"1177', "a", "#", "!", "\\"], 1)
+
+
 def test_a_document_is_written_in_the_same_text(both):
     same(
         both,
         lambda opa: opa.create_data(
-            (*ROOT, "a"), json.dumps({"b": VALUES, "a": {"z": 'é\\"', "y": "\b\f\n\x7f"}}).encode()
+            (*ROOT, "a"),
+            json.dumps({"b": VALUES, "a": {"z": 'é\\"', "y": "\b\f\n\x7f"}, "names": NAMES_IN_ORDER}).encode(),
         ),
     )
     assert "\\u003c" in same(both, lambda opa: opa.get_data_text((*ROOT, "a")))

@@ -12,6 +12,7 @@ from contextlib import suppress
 import pytest
 from fault_server import ANSWER, INPUT, TOKEN, Exchange, FaultServer, replying, sending, serving
 from loopback_certificates import Authority
+from ports import reserved_port
 
 from bridge.errors import (
     BadAnswer,
@@ -352,14 +353,15 @@ def test_an_opa_that_is_replaced_by_an_older_one_is_noticed_at_once() -> None:
 # --- broken connections and broken HTTP
 
 
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
+@pytest.fixture
+def closed_port():
+    with reserved_port() as port:
+        yield port
 
 
-def test_wrong_port() -> None:
+def test_wrong_port(closed_port) -> None:
     refused = r"^`{} /v1/data/x` at http://127\.0\.0\.1:\d+: connection refused$"
-    with OpaClient(f"http://127.0.0.1:{closed_port()}") as client:
+    with OpaClient(f"http://127.0.0.1:{closed_port}") as client:
         with pytest.raises(EngineUnreachable, match=refused.format("POST")):
             client.query(("x",), INPUT)
         with pytest.raises(EngineUnreachable, match=refused.format("PUT")):
@@ -378,8 +380,8 @@ def test_unknown_host(monkeypatch) -> None:
         client.query(("x",), INPUT, deadline=30.0)
 
 
-def test_a_connection_that_is_refused_is_not_called_a_missed_deadline() -> None:
-    with OpaClient(f"http://127.0.0.1:{closed_port()}", deadline=0.08) as client, pytest.raises(EngineUnreachable):
+def test_a_connection_that_is_refused_is_not_called_a_missed_deadline(closed_port) -> None:
+    with OpaClient(f"http://127.0.0.1:{closed_port}", deadline=0.08) as client, pytest.raises(EngineUnreachable):
         client.query(("x",), INPUT)
 
 
@@ -545,10 +547,10 @@ def test_no_secret_in_errors(answer) -> None:
     assert caught.value.__cause__ is None
 
 
-def test_no_foreign_exception_is_kept() -> None:
+def test_no_foreign_exception_is_kept(closed_port) -> None:
     """They hold the request, with its token."""
     with (
-        OpaClient(f"http://127.0.0.1:{closed_port()}", token=TOKEN) as client,
+        OpaClient(f"http://127.0.0.1:{closed_port}", token=TOKEN) as client,
         pytest.raises(EngineUnreachable) as caught,
     ):
         client.query(("x",), INPUT)
@@ -556,10 +558,10 @@ def test_no_foreign_exception_is_kept() -> None:
 
 
 @pytest.fixture
-def misleading_environment(monkeypatch, tmp_path) -> None:
+def misleading_environment(monkeypatch, tmp_path, closed_port) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         for variable in (name, name.upper()):
-            monkeypatch.setenv(variable, f"http://127.0.0.1:{closed_port()}")
+            monkeypatch.setenv(variable, f"http://127.0.0.1:{closed_port}")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     netrc = tmp_path / "netrc"

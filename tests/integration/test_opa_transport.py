@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from fault_server import ANSWER, INPUT, NONCE, TOKEN, Exchange, FaultServer, replying, serving
 from loopback_certificates import Authority
+from ports import reserved_port
 
 from bridge.errors import BadAnswer, DeadlineExceeded, EngineUnreachable, Misuse, OpaRefused
 from bridge.opa import OpaClient
@@ -444,9 +445,8 @@ def test_addresses_are_tried_as_the_name_service_has_them(monkeypatch) -> None:
 
 
 def test_an_address_that_refuses_is_followed_by_the_next(monkeypatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        closed = probe.getsockname()
-    with FaultServer(replying(ANSWER)) as server:
+    with reserved_port() as port, FaultServer(replying(ANSWER)) as server:
+        closed = ("127.0.0.1", port)
         found = [
             (socket.AF_INET, socket.SOCK_STREAM, 6, "", where) for where in (closed, closed, ("127.0.0.1", server.port))
         ]

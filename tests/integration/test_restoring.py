@@ -265,14 +265,11 @@ class Processes:
 
     def asked(self):
         """The process id of the next one whose source is asked."""
-        assert self._is_any_asked(DEADLINE), "no source is asked"
+        assert self.is_any_more_asked(within=DEADLINE), "no source is asked"
         return int(self._asked.readline())
 
-    def is_any_more_asked(self):
-        return self._is_any_asked(0)
-
-    def _is_any_asked(self, seconds):
-        return bool(select.select([self._asked], [], [], seconds)[0])
+    def is_any_more_asked(self, *, within=0):
+        return bool(select.select([self._asked], [], [], within)[0])
 
     def end(self):
         self._gate.close()
@@ -308,8 +305,8 @@ def test_one_process_does_it_while_the_others_wait_as_long_as_it_lives(opa, proc
     with PolicyBridge(OpaEngine(OpaClient(opa.url, deadline=DEADLINE))) as looking:
         end = time.monotonic() + DEADLINE
         while beats(looking) < 10:
+            assert not several.is_any_more_asked(within=0.1)
             assert time.monotonic() < end, "it gives no sign of life"
-        assert not several.is_any_more_asked()
         several.let_sources_give()
         assert several.answers() == ["matched"] * 3
         assert not several.is_any_more_asked()

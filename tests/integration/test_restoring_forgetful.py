@@ -10,18 +10,10 @@ from threading import Lock
 import pytest
 import restoring_caller
 from fault_server import FaultServer
-from forgetful import (
-    CLAIMS,
-    DEADLINE,
-    FORGET,
-    WELL,
-    asked,
-    bridge_to,
-    forget_rules,
-    lose,
-    requests_of_a_restoring,
-)
+from forgetful import FORGET, WELL, asked, forget_rules, lose, requests_of_a_restoring
 from relay import relayed
+from restorer import CLAIMS
+from restoring_bridges import DEADLINE, bridge_to
 
 from bridge import OpaClient, Reason
 from bridge.errors import EngineFault, OpaRefused, ResourcesLost, RulesNotInstalled

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from forgetful import CLAIMS, DEADLINE, WELL, asked, bridge_to, lose, requests_of_a_restoring
+from forgetful import WELL, asked, lose, requests_of_a_restoring
 from relay import relayed
+from restorer import CLAIMS
+from restoring_bridges import DEADLINE, bridge_to
 
 from bridge import OpaClient, Reason
 from bridge.errors import ResourcesLost, RulesNotInstalled

@@ -275,6 +275,7 @@ def test_what_is_no_set_of_keys(tmp_path, data, told):
         ("\ufeff" + JWKS, f"no JSON: it begins with a {NO_MARK}"),
         ("{\ud800", "the JSON is not well-formed (R12.1, line 1, column 2)"),
     ],
+    ids=range(3),
 )
 def test_a_set_that_is_given_as_a_string_is_told_of_like_bytes(text, told):
     with pytest.raises(InvalidSetting) as refused:

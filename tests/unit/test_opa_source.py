@@ -93,14 +93,14 @@ def test_server_order_is_url_path_docker_go(machine: Machine, serve: Callable[[i
     docker = machine.put("docker", DOCKER)
     go = machine.put("go", GO)
 
-    assert machine.source.server().source == "OPA_URL"
+    assert machine.source.server().kind == "url"
     assert machine.source.server().detail == url
     del machine.environ["OPA_URL"]
-    assert machine.source.server().source == "PATH"
+    assert machine.source.server().kind == "path"
     opa.unlink()
-    assert machine.source.server().source == "Docker"
+    assert machine.source.server().kind == "docker"
     docker.unlink()
-    assert machine.source.server().source == "Go"
+    assert machine.source.server().kind == "go"
     go.unlink()
     machine.cached.unlink()
     with pytest.raises(NoOpa):
@@ -142,14 +142,14 @@ def test_opa_that_is_too_old_is_passed_over(machine: Machine, version: str) -> N
     with pytest.raises(NoOpa, match=f"is {version}, older than 1.20.1"):
         machine.source.server()
     machine.put("go", GO)
-    assert machine.source.server().source == "Go"
+    assert machine.source.server().kind == "go"
     assert machine.source.executable().source == "the cache"
 
 
 @pytest.mark.parametrize("version", ["1.20.1", "1.20.2", "1.100.0", "2.0.0"])
 def test_opa_that_is_new_enough_is_taken(machine: Machine, version: str) -> None:
     machine.put("opa", OPA, version=version)
-    assert machine.source.server().source == "PATH"
+    assert machine.source.server().kind == "path"
     assert machine.source.executable().source == "PATH"
 
 
@@ -157,7 +157,7 @@ def test_opa_that_is_new_enough_is_taken(machine: Machine, version: str) -> None
 def test_program_that_only_shares_the_name_is_passed_over(machine: Machine, script: str) -> None:
     machine.put("opa", script)
     machine.put("go", GO)
-    assert machine.source.server().source == "Go"
+    assert machine.source.server().kind == "go"
     assert machine.source.executable().source == "the cache"
 
 
@@ -183,7 +183,7 @@ def test_url_where_nothing_answers_is_an_error(machine: Machine, serve: Callable
     with pytest.raises(NoOpa, match="nothing answers"):
         machine.source.server()
     machine.environ["OPA_URL"] = serve(401)
-    assert machine.source.server().source == "OPA_URL"
+    assert machine.source.server().kind == "url"
 
 
 @pytest.mark.parametrize("url", ["localhost:8181", "file:///etc/passwd"])
@@ -200,23 +200,23 @@ def test_docker_without_engine_or_compose_is_passed_over(machine: Machine, scrip
     machine.put("go", GO)
     with pytest.raises(Unusable):
         machine.source.docker()
-    assert machine.source.server().source == "Go"
+    assert machine.source.server().kind == "go"
     assert machine.source.executable().source == "the cache"
 
 
 def test_image_is_pulled_only_where_it_is_missing(machine: Machine) -> None:
     machine.put("docker", DOCKER)
-    assert machine.source.server().source == "Docker"
+    assert machine.source.server().kind == "docker"
     assert "pull" not in machine.log.read_text()
     machine.put("docker", DOCKER, missing=1)
-    assert machine.source.server().source == "Docker"
+    assert machine.source.server().kind == "docker"
     assert f"pull --quiet {IMAGE}" in machine.log.read_text()
 
 
 def test_engine_that_cannot_get_the_image_is_passed_over(machine: Machine) -> None:
     machine.put("docker", DOCKER, missing=1, unreachable=1)
     machine.put("go", GO)
-    assert machine.source.server().source == "Go"
+    assert machine.source.server().kind == "go"
     machine.cached.unlink()
     assert machine.source.executable().source == "Go"
 
@@ -245,7 +245,7 @@ def test_build_that_fails_leaves_nothing_in_the_cache(machine: Machine) -> None:
 def test_only_admits_no_other_source(machine: Machine) -> None:
     machine.put("opa", OPA)
     machine.put("docker", DOCKER)
-    assert machine.source.server("docker").source == "Docker"
+    assert machine.source.server("docker").kind == "docker"
     with pytest.raises(NoOpa, match="OPA_URL is not set"):
         machine.source.server("url")
     with pytest.raises(NoOpa, match="no `go` on PATH"):

@@ -246,6 +246,7 @@ FOREIGN = {
     "bom alone": (codecs.BOM_UTF8, "a byte order mark"),
     "utf-16": (LINES.encode("utf-16"), "UTF-16 text: write JSON Lines or one JSON array, as UTF-8"),
     "utf-16 be, bom": (codecs.BOM_UTF16_BE + LINES.encode("utf-16-be"), "UTF-16 text"),
+    "zero before an array": (b'\x00[{"id":"a"}]', "UTF-16 (big-endian) text"),
     "utf-16 le": (LINES.encode("utf-16-le"), "UTF-16 (little-endian) text"),
     "utf-16 be": (LINES.encode("utf-16-be"), "UTF-16 (big-endian) text"),
     "utf-16 le, array": ("[]".encode("utf-16-le"), "UTF-16 (little-endian) text"),

@@ -279,7 +279,7 @@ def test_a_large_id_that_is_asked_by_is_looked_for_here(spy):
 def test_an_id_beside_a_resource_is_not_looked_at(spy):
     request = asked(CLAIMS, "devices", DEVICE)._replace(id=encode([LONG]), token=encode(LONG))
     for requests in ([request], [request] * 2, [request._replace(token=None)] * 2):
-        assert {(one.allow, one.engine) for one in spy.engine.decide(requests)} == {(True, "wasm")}
+        assert [(one.allow, one.engine) for one in spy.engine.decide(requests)] == [(True, "wasm")] * len(requests)
     assert all(len(text) < 1_000 for text in spy.sent)
 
 
@@ -354,6 +354,7 @@ def test_what_differs_from_the_one_before_is_trimmed_as_it_is_alone(other):
     alone = [Trimming(PolicySettings()).light(request) for request in requests]
     together = iter(light)
     assert [decided[place] if place in decided else next(together) for place in range(2)] == alone
+    assert next(together, None) is None
 
 
 def test_how_many_details_decisions_may_list():
@@ -363,6 +364,18 @@ def test_how_many_details_decisions_may_list():
         assert Trimming(PolicySettings()).apart(requests)[2] == details
     heavy = asked(demanding({LONG: 1}), "devices", DEVICE)
     assert Trimming(PolicySettings()).apart([heavy] * 2)[2] == 0, "for Wasm there is none"
+    without = [one._replace(claims=None), one._replace(claims=None, type=b"1")]
+    assert Trimming(PolicySettings()).apart(without)[2] == 0, "without claims nothing is demanded"
+
+
+def test_the_policy_of_claims_that_are_shared_is_looked_at_once(spy, monkeypatch):
+    looked_at = []
+    policy_in = reference.policy_in
+    monkeypatch.setattr(reference, "policy_in", lambda *given: (looked_at.append(given), policy_in(*given))[1])
+    heavy = [asked(demanding({LONG: number}), "devices", DEVICE) for number in range(2)]
+    reasons = [one.reason for one in spy.engine.decide(heavy * 5)]
+    assert reasons == ["constraint_failed"] * 10
+    assert len(looked_at) == 2
 
 
 def test_what_is_light_has_few_names_wherever_they_stand():
