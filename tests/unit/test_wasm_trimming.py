@@ -387,7 +387,14 @@ def test_what_is_light_has_few_names_wherever_they_stand():
     assert not is_light(b'"' + b"x" * (LIGHT_BYTES - 1) + b'"')
     smallest = b"[" + b",".join([b'{"":0}'] * (LIGHT_NAMES + 1)) + b"]"
     assert len(smallest) > TINY_BYTES, "a tiny text has no room for more names"
-    assert len(b'{"":0,' * (LIGHT_NAMES + 1)) > TINY_BYTES
+    assert len(b"{" + b",".join([b'"":1'] * (LIGHT_NAMES + 1)) + b"}") > TINY_BYTES
+
+
+def test_where_heavy_begins():
+    """As docs/decisions/large-resources-in-wasm.md says: beyond 4 KiB, or 48 names."""
+    assert [is_light(b'"' + b"x" * (size - 2) + b'"') for size in (4_096, 4_097)] == [True, False]
+    padding = "x" * 1_000
+    assert [is_light(encode([padding, *[{"": 0}] * names])) for names in (48, 49)] == [True, False]
 
 
 def test_a_tiny_text_is_light_whatever_looks_like_a_name_in_its_strings():
