@@ -390,6 +390,14 @@ def test_what_is_light_has_few_names_wherever_they_stand():
     assert len(b"{" + b",".join([b'"":1'] * (LIGHT_NAMES + 1)) + b"}") > TINY_BYTES
 
 
+def test_a_heavy_question_is_decided_by_the_settings():
+    claims = {"grants": {"version": 2, "robots": {"custom_data": {LONG: 1}}}}
+    trimming = Trimming(PolicySettings(claim="grants", types=("robots",)))
+    for has, reason in (({LONG: 1}, "matched"), ({}, "constraint_failed")):
+        decision = trimming.light(asked(claims, "robots", device(has)))
+        assert (decision.reason, decision.engine) == (reason, "reference")
+
+
 def test_where_heavy_begins():
     """As docs/decisions/large-resources-in-wasm.md says: beyond 4 KiB, or 48 names."""
     assert [is_light(b'"' + b"x" * (size - 2) + b'"') for size in (4_096, 4_097)] == [True, False]
