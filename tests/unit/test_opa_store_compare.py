@@ -333,6 +333,14 @@ def test_what_changes_meanwhile_must_be_counted_again(opa, store):
         store.recount("devices")
 
 
+def test_a_store_that_is_gone_is_no_more_what_it_was(opa, store):
+    """Within an operation a look itself says that it is lost; whoever looks outside of one gets this answer."""
+    state = store.look("devices")
+    assert opa_compare._is_still(store._documents, "devices", state) is True
+    del opa.data["root"]["devices"]
+    assert opa_compare._is_still(store._documents, "devices", state) is False
+
+
 def test_a_finding_that_several_opas_have_made_is_told_so():
     opas = [MemoryOpa(), MemoryOpa()]
     store_on(opas[0]).replace("devices", texts("a"))
