@@ -7,6 +7,7 @@ and what has that byte is refused. Nothing reads a file, a device such as `/dev/
 from __future__ import annotations
 
 import errno
+import os
 import stat
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
@@ -93,18 +94,19 @@ def _read(stream: IO[bytes], size: int) -> bytes:
     return part
 
 
-def refuse_long_file(path: str | PathLike[str], *, limit: int, what: str) -> None:
-    """Refuse a file that is too long before a library reads it by its name.
-
-    Of a pipe or a device nothing is known: it is the library that must end, and OpenSSL does, at the first line that
-    is no PEM.
+def refuse_unbounded_file(path: str | PathLike[str], *, limit: int, what: str) -> None:
+    """Refuse a file that is too long, or may be, before a library reads it by its name, to whatever end.
 
     Raises:
-        Misuse: It has more bytes.
+        Misuse: It has more bytes, or is no file that has a length, such as a pipe or a device.
         OSError: There is no such file.
     """
     state = Path(path).stat()
-    if stat.S_ISREG(state.st_mode) and state.st_size > limit:
+    if stat.S_ISDIR(state.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if not stat.S_ISREG(state.st_mode):
+        raise Misuse(f"{_quoted(path)}: a pipe or a device, of which nothing tells the length: give {what} in a file")
+    if state.st_size > limit:
         raise _too_long(_quoted(path), limit, what)
 
 

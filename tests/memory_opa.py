@@ -74,6 +74,9 @@ class MemoryOpa:
     def patch_data(self, path: Sequence[str], body: bytes, *, deadline: float | None = None) -> None:
         self._asked(Request("PATCH", tuple(path), deadline=deadline, body=body), self._patch)
 
+    def list_policies(self) -> tuple[()]:
+        return ()
+
     def memory(self) -> Memory | None:
         return self._asked(Request("METRICS"), lambda _: self.metrics)  # type: ignore[no-any-return]
 

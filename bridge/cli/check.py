@@ -1,5 +1,6 @@
 """`jwt-bridge check`: one token, one resource, explained."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -130,7 +131,9 @@ def _what(resource: str | None, id_: str | None, engine: EngineName) -> "Value":
         return id_
     assert resource is not None
     try:
-        text = resource if resource.lstrip().startswith("{") else read_input(Path(resource), "a resource")
+        # As the bytes that were given: in an argument Python has made surrogates of what is not UTF-8.
+        is_inline = resource.lstrip().startswith("{")
+        text = os.fsencode(resource) if is_inline else read_input(Path(resource), "a resource")
     except FileNotFoundError:
         raise Misuse(f"`{resource}`: no such file or directory; if it is an id, give it by --id") from None
     value = parse(text, what="resource")

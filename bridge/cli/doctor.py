@@ -12,11 +12,13 @@ from bridge.cli.terminal import complain, say
 from bridge.decision import Request
 from bridge.engines import OpaEngine
 from bridge.engines.examination import rules_findings
-from bridge.errors import Misuse, OwnedByBundle, ResourcesLost, RulesDiffer, RulesNotInstalled
+from bridge.errors import ForeignContent, Misuse, OwnedByBundle, ResourcesLost, RulesDiffer, RulesNotInstalled
 from bridge.escapes import shown
 from bridge.resources import OpaStore
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bridge.opa import OpaClient
     from bridge.rendering import RuleSet
 
@@ -60,9 +62,13 @@ def doctor(
             client.require_version((*root, chosen[0], "state"))
             store = OpaStore(client, root, rule_set.policy.types)
             store.require_one()
-            pushed = [type_ for type_ in rule_set.policy.types if store.is_pushed(type_)]
+            pushed, foreign = _pushed(store, rule_set.policy.types)
             worst = max(worst, _tell_rules(client, rule_set))
             for type_ in chosen:
+                if type_ in foreign:
+                    complain(foreign[type_])
+                    worst = Exit.FAULT
+                    continue
                 if pushed and type_ not in pushed:
                     say(f"{type_}: none pushed")
                     continue
@@ -83,6 +89,18 @@ def doctor(
                 if found.findings:
                     worst = max(worst, Exit.DENIED)
         raise typer.Exit(worst)
+
+
+def _pushed(store: OpaStore, types: "Sequence[str]") -> "tuple[list[str], dict[str, str]]":
+    """The types that resources were pushed for, and what is wrong with those in whose place lies something else."""
+    pushed, foreign = [], {}
+    for type_ in types:
+        try:
+            if store.is_pushed(type_):
+                pushed.append(type_)
+        except ForeignContent as fault:
+            foreign[type_] = str(fault)
+    return pushed, foreign
 
 
 def _tell_rules(client: "OpaClient", rule_set: "RuleSet") -> Exit:

@@ -62,10 +62,13 @@ def read_text(path: Path, what: str) -> str:
         what: What it holds, for the error, such as `keys`.
 
     Raises:
-        Misuse: It is not UTF-8, or too long.
+        Misuse: It is not UTF-8, or begins with a byte order mark, or is too long.
         OSError: It cannot be read.
     """
-    return _text(read_file(path, limit=SETTING_BYTES, what=what), f"`{path}`", what)
+    data = read_file(path, limit=SETTING_BYTES, what=what)
+    if fault := encoding_fault(data):  # no key and no bearer token begins so
+        raise Misuse(f"`{path}`: {fault}")
+    return _text(data, f"`{path}`", what)
 
 
 def _text(data: bytes, name: str, what: str) -> str:

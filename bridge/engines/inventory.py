@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from bridge.errors import BadAnswer, ForeignContent, LayoutDiffers, OpaRefused, OwnedByBundle
 from bridge.escapes import shown
 from bridge.opa.paths import quoted_path
+from bridge.policy import RESOURCE_TYPES
 from bridge.rendering import is_rendered, module_paths
 from bridge.resources.state import State, reference
 from bridge.strict_json import ABSENT
@@ -63,7 +64,8 @@ def take(
 
     Raises:
         OwnedByBundle: A bundle owns the package root or the data root, or a part of one, or lies above it.
-        ForeignContent: A rule set with a package root above this one is there, or resources whose data root is.
+        ForeignContent: A rule set with a package root above this one is there, or resources whose data root is, or
+            is this package root.
         OpaRefused: The right to list the policies, or to ask a query, is missing; or OPA refuses otherwise.
         EngineFault: OPA cannot be reached, or its answer is none.
     """
@@ -83,10 +85,13 @@ def take(
             foreign.append(policy)
             # What such a module has there is no data, though OPA shows it as if it were.
             hidden |= {path[len(root)] for path in (policy.package, *policy.rules) if _is_below(path[:-1], root)}
+    if not foreign and not is_for_removal:
+        _refuse_resources_within(opa, package, rule_set.policy.types, deadline)
     try:
         documents, data = _data(opa, root, hidden, deadline)
-    except OpaRefused:
-        if not is_for_removal:
+    except OpaRefused as refused:
+        # With some rules of others in a package there, no query about all of it compiles; they are told of as foreign.
+        if not is_for_removal and not (foreign and refused.status == HTTPStatus.BAD_REQUEST):
             raise
         types = rule_set.policy.types
         documents, data = tuple(type_ for type_ in types if is_pushed(opa, (*root, type_), deadline=deadline)), {}
@@ -200,6 +205,20 @@ def _refuse_resources_above(opa: OpaClient, place: tuple[str, ...], deadline: fl
                 f"`{reference(place)}` lies in the resources that a bridge has pushed to `{above}`: nothing was "
                 "changed; choose another root",
                 (above,),
+            )
+
+
+def _refuse_resources_within(
+    opa: OpaClient, package: tuple[str, ...], types: Iterable[str], deadline: float | None
+) -> None:
+    """Raise where the package root is a data root, to which a bridge has pushed the resources of a type."""
+    for type_ in dict.fromkeys((*types, *RESOURCE_TYPES)):
+        if is_pushed(opa, (*package, type_), deadline=deadline):
+            id_ = reference((*package, type_))
+            raise ForeignContent(
+                f"a bridge has pushed resources to `{id_}`, below the package root: nothing was changed; choose "
+                "another package root",
+                (id_,),
             )
 
 

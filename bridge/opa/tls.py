@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from bridge.errors import InvalidSetting, Misuse
-from bridge.files import CERTIFICATE_BYTES, refuse_long_file
+from bridge.files import CERTIFICATE_BYTES, refuse_unbounded_file
 from bridge.opa.deadline import TimedTlsSocket
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def tls_context(
     context.set_alpn_protocols(["http/1.1"])
     try:
         if ca is not None:
-            refuse_long_file(ca, limit=CERTIFICATE_BYTES, what="certificates in PEM")
+            refuse_unbounded_file(ca, limit=CERTIFICATE_BYTES, what="certificates in PEM")
         context.load_verify_locations(cafile=DEFAULT_CA_BUNDLE_PATH if ca is None else ca)
     except (OSError, ValueError, TypeError, Misuse) as error:
         raise InvalidSetting(f"`ca`: no certificate authorities can be read from `{ca}`: {_why(error)}") from None
@@ -49,7 +49,7 @@ def _load_certificate(context: ssl.SSLContext, files: tuple[str | PathLike[str],
     certificate, key = files
     try:
         for file in files:
-            refuse_long_file(file, limit=CERTIFICATE_BYTES, what="a certificate or a key in PEM")
+            refuse_unbounded_file(file, limit=CERTIFICATE_BYTES, what="a certificate or a key in PEM")
         # A passphrase would be asked for on the terminal, and a service has none.
         context.load_cert_chain(certificate, key, password=_no_passphrase)
     except (OSError, ValueError, TypeError, Misuse) as error:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bridge.errors import BadAnswer, EngineFault, Misuse, OpaRefused
+from bridge.errors import BadAnswer, EngineFault, ForeignContent, Misuse, OpaRefused
 from bridge.escapes import shown
 from bridge.resources.one_store import OneStore, store_of
-from bridge.resources.state import State, foreign
+from bridge.resources.state import State, foreign, reference
 from bridge.resources.store import next_revision
 from bridge.strict_json import ABSENT, Absent
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # What a large body may take longer than the deadline that is meant for a query.
 _BYTES_A_SECOND: Final = 2_000_000
 _LISTING_SECONDS: Final = 60.0
+_CONFLICT: Final = "resource_conflict"
 
 
 class Documents:
@@ -159,6 +160,42 @@ class Documents:
         if isinstance(found, Absent):
             raise BadAnswer(f"OPA has no `{path[-1]}` there")
         return found
+
+    def create(self, type_: str, document: bytes) -> bool:
+        """Make a type's document where there is none; gives whether it was made.
+
+        Raises:
+            ForeignContent: What lies above it is no object.
+            EngineFault: OPA cannot be reached, or refuses.
+        """
+        path = self.path(type_)
+        try:
+            return self.opa.create_data(path, document)
+        except OpaRefused as refused:
+            if refused.opa_code == _CONFLICT:
+                for length in range(1, len(path)):
+                    if self.opa.kind(path[:length]) not in (None, "object"):
+                        raise foreign(path[:length]) from None
+            raise
+
+    def refuse_rules(self, type_: str) -> None:
+        """Refuse a data root that is a package of rules; who may not list the policies is not kept from pushing.
+
+        Raises:
+            ForeignContent: It is one.
+            EngineFault: OPA cannot be reached.
+        """
+        root = self.path(type_)[:-1]
+        try:
+            policies = self.opa.list_policies()
+        except OpaRefused:
+            return
+        if ids := tuple(policy.id for policy in policies if policy.package[: len(root)] == root):
+            raise ForeignContent(
+                f"`{reference(root)}` is a package of rules (`{shown(ids[0])}`), where no resources may lie: nothing "
+                "was pushed; choose another data root",
+                ids,
+            )
 
     def send(self, path: tuple[str, ...], patch: Patch) -> None:
         """Change a type's document: all of the operations are done, or none."""

@@ -152,10 +152,9 @@ class Pushes:
 
     def _first(self, type_: str, mark: Mark) -> State | None:
         """The state of a type whose document was made with the mark of its first push; None where it was not."""
-        path = self._documents.path(type_)
         if not self._is_one(type_):
             return None
-        if not self._documents.opa.create_data(path, first_state(mark)):
+        if not self._documents.create(type_, first_state(mark)):
             self._refuse_foreign(type_)
             return None
         state = self._documents.look(type_, fresh=True)
@@ -191,7 +190,8 @@ class Pushes:
 
     def _create(self, type_: str) -> None:
         """Make the type's document, unless somebody else has made it meanwhile."""
-        if self._documents.opa.create_data(self._documents.path(type_), first_state()):
+        self._documents.refuse_rules(type_)
+        if self._documents.create(type_, first_state()):
             self._documents.one_store.made(type_)
         else:
             self._refuse_foreign(type_)

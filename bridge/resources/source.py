@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import MalformedInput, Misuse
@@ -10,8 +10,6 @@ from bridge.resources.collected import Collected, Collector, Form
 from bridge.strict_json import encode, is_json, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from bridge.resources.omission import Omission
 
 # Where an object or an array goes over several lines, either the first of them ends with one of these, or a later one
@@ -74,7 +72,7 @@ def from_objects(resources: Iterable[object], *, omit: Iterable[str] | Omission 
         Misuse: It is one object, or a text.
         InvalidSetting: `omit` cannot be used.
     """
-    if isinstance(resources, (str, bytes, Mapping)):
+    if isinstance(resources, (str, bytes, Mapping)) or not isinstance(resources, Iterable):
         raise Misuse(
             f"several resources are needed, such as a list of dicts, not a {type(resources).__name__}: "
             "`resources.from_file` reads a file"

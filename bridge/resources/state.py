@@ -151,8 +151,8 @@ def foreign(path: Sequence[str]) -> ForeignContent:
     """The error for a type's document that no bridge wrote."""
     id_ = reference(path)
     return ForeignContent(
-        f"`{id_}` holds data that no bridge wrote: nothing was pushed; choose another data root, or have exactly this "
-        f"removed (`jwt-bridge install --replace '{id_}'`, with the options of the rules)",
+        f"`{id_}` holds data that no bridge wrote, and is left as it is: choose another data root, or have exactly "
+        f"this removed (`jwt-bridge install --replace '{id_}'`, with the options of the rules)",
         (id_,),
     )
 

@@ -47,6 +47,8 @@ _BEGINNINGS: Final = (
     (b"BZh", Beginning(Kind.COMPRESSED, "bzip2")),
     (b"\xfd7zXZ\x00", Beginning(Kind.COMPRESSED, "xz")),
     (b"\x28\xb5\x2f\xfd", Beginning(Kind.COMPRESSED, "zstd")),
+    (b"\x04\x22\x4d\x18", Beginning(Kind.COMPRESSED, "lz4")),
+    (b"7z\xbc\xaf\x27\x1c", Beginning(Kind.COMPRESSED, "7z")),
     (b"PK\x03\x04", Beginning(Kind.ARCHIVE, "zip; an Excel sheet is such, too")),
     (b"PK\x05\x06", Beginning(Kind.ARCHIVE, "zip, an empty one")),
 )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
 
 from bridge.errors import InvalidSetting, KeysUnavailable, Misuse
-from bridge.files import CERTIFICATE_BYTES, refuse_long_file
+from bridge.files import CERTIFICATE_BYTES, refuse_unbounded_file
 from bridge.process_bound import ProcessBound
 from bridge.tokens import fetch
 from bridge.tokens.algorithms import SYMMETRIC, KeyRefused
@@ -220,7 +220,7 @@ def _checked_ca(ca: str | Path | None) -> str | None:
     if ca is None:
         return None
     try:
-        refuse_long_file(ca, limit=CERTIFICATE_BYTES, what="certificates in PEM")
+        refuse_unbounded_file(ca, limit=CERTIFICATE_BYTES, what="certificates in PEM")
         ssl.create_default_context(cafile=str(ca))
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         cause = "no certificate can be read from it" if isinstance(error, ssl.SSLError) else "it cannot be read"

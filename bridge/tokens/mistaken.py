@@ -26,12 +26,15 @@ if TYPE_CHECKING:
 SSH: Final = re.compile(rb"(?:ssh-|ecdsa-sha2-)[a-z0-9-]+(?:@openssh\.com)?[ \t]+AAAA")
 """The text of an OpenSSH public key."""
 
+_PEM: Final = re.compile(rb"^[ \t]*-----BEGIN ", re.MULTILINE)
+"""A line that begins a PEM block; lines of text may stand before it."""
+
 _SSH2: Final = b"---- BEGIN SSH2"
 _TOKEN: Final = re.compile(rb"e[w-z\d_-][\w-]*\.[\w-]*\.[\w-]*")
 _NO_TOKEN: Final = (
     (re.compile(r"[Aa]uthorization\s*:"), "it begins with `Authorization:`, the name of an HTTP header: take it off"),
     (re.compile(r"[{[]"), "it is JSON, not a token; verified claims are given as an object, with --claims"),
-    (re.compile(r"-----BEGIN "), "it is a PEM text, such as a key, not a token"),
+    (re.compile(r"(?:.*\n)*-----BEGIN "), "it is a PEM text, such as a key, not a token"),
     (re.compile(r"<"), "it begins with `<`: it is a page of HTML or XML, not a token"),
     (re.compile(r"""["'`]"""), "it stands in quotes, which are no part of it: take them off"),
     (re.compile(r"\ufeff"), "it begins with a byte order mark: save it as UTF-8 without one"),
@@ -75,7 +78,7 @@ def instead_of_jwks(data: bytes) -> str:
         return "it is empty"
     if fault := encoding_fault(data):
         return fault
-    if data.lstrip().startswith(b"-----BEGIN "):
+    if _PEM.search(data):
         return "it is a PEM text, not JSON: give it as one key (`StaticKey.from_pem`, --key)"
     if data.lstrip().startswith(b"<"):
         return "it is a page of HTML or XML, not JSON"

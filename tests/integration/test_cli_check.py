@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -82,6 +83,12 @@ def token(key: RSAPrivateKey) -> Callable[..., str]:
 @pytest.fixture(scope="module")
 def opa(start_opa: Callable[..., ManagedOpa]) -> ManagedOpa:
     return start_opa()
+
+
+def test_an_argument_that_is_no_utf_8_is_called_so() -> None:
+    arguments = ["check", "--claims", "-", "--type", "devices", "--resource", os.fsdecode(b'{"id":"\xff"}')]
+    done = run(*arguments, stdin=b"{}", status=2)
+    assert "resource: line 1, column 8: invalid UTF-8: byte 0xff (R12.1)" in done.stderr
 
 
 # --- verdicts

@@ -401,6 +401,14 @@ def test_misuse(arguments, changes, status, expected) -> None:
     assert "secret" not in done.stderr
 
 
+def test_a_bearer_token_with_a_byte_order_mark(tmp_path) -> None:
+    (tmp_path / "token").write_bytes(b"\xef\xbb\xbfsecret\n")
+    opa = ["--engine", "opa", "--opa-url", "http://x", "--opa-token-file", tmp_path / "token"]
+    done = run_here("decide", "/dev/null", *opa, status=2)
+    assert f"`{tmp_path / 'token'}`: it begins with a byte order mark: save it as UTF-8 without one" in done.stderr
+    assert "secret" not in done.stderr
+
+
 @pytest.mark.parametrize(("redirection", "expected"), [("<&-", "input is closed"), (">&-", "output is closed")])
 def test_a_stream_that_is_closed(redirection, expected) -> None:
     shell = ["sh", "-c", f'exec "$@" {redirection}', "sh", *COMMAND, "decide"]

@@ -178,6 +178,25 @@ def test_no_command_follows_a_device_that_does_not_end(folder, start_opa, monkey
     assert done.stderr
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--opa-ca", "{pipe}"],
+        ["--opa-certificate", "{pipe}", "--opa-key", "{key}"],
+        ["--opa-certificate", "{key}", "--opa-key", "{pipe}"],
+    ],
+    ids=["ca", "certificate", "key"],
+)
+def test_certificates_are_not_read_from_what_may_not_end(folder, tmp_path, options) -> None:
+    """OpenSSL passes over lines that are no PEM, for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "key").write_bytes(b"")
+    given = [each.format(pipe=tmp_path / "pipe", key=tmp_path / "key") for each in options]
+    arguments = ["--claims", folder / "claims", "--type", "devices", "--resource", folder / "resource"]
+    done = run_here("check", *arguments, "--engine", "opa", "--opa-url", "https://127.0.0.1:1", *given, status=2)
+    assert "a pipe or a device, of which nothing tells the length" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["policy.wasm", "rules"])
 def test_a_file_in_the_way_is_not_read_without_an_end(tmp_path, name) -> None:
     (tmp_path / name).symlink_to("/dev/zero")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from cli_process import between, run_here
@@ -248,6 +249,18 @@ def test_doctor_tells_what_is_wrong_with_the_rules(opa, start_opa, bundle):
     assert "they are those of the bundle" in text
     assert "rules at data.jwt_policy: all is well" in text
     bundled.stop()
+
+
+def test_doctor_tells_of_foreign_data_and_goes_on(opa):
+    with OpaClient(opa.url) as client, PolicyBridge(OpaEngine(opa.url)) as bridge:
+        bridge.install()
+        bridge.push("sessions", [{"id": "s1"}])
+        client.put_data(("jwt_policy_data", "devices"), b'{"state":1,"generations":{}}')
+        done = run_here("doctor", "--opa-url", opa.url, status=3)
+    assert "foreign data in the place of the resources: data.jwt_policy_data.devices" in done.text
+    assert re.search(r"^sessions: 1 resources, revision [0-9]+: all is well$", done.text, re.MULTILINE)
+    assert "`data.jwt_policy_data.devices` holds data that no bridge wrote, and is left as it is" in done.stderr
+    assert "nothing was pushed" not in done.stderr
 
 
 def test_doctor_of_an_opa_that_is_too_old(opa):

@@ -22,6 +22,7 @@ from bridge import (
     WasmEngine,
 )
 from bridge.aio import AsyncOpaEngine, AsyncPolicyBridge
+from bridge.engines.examination import rules_findings
 from bridge.rendering import render
 
 RULES = RuleSet()
@@ -391,6 +392,72 @@ def test_package_roots_beside_one_another_are_not(opa):
         engine.install()
         assert engine.uninstall() == ()
     assert engines[0].opa.list_policies() == ()
+
+
+def test_a_package_root_is_no_data_root_of_others(opa):
+    with PolicyBridge(OpaEngine(opa.url)) as first:
+        first.install()
+        first.push("devices", [DEVICE])
+        before = texts_on(first.engine.opa)
+        second = OpaEngine(opa.url, RuleSet(package_root="jwt_policy_data", data_root="second_data"))
+        with pytest.raises(
+            ForeignContent, match=r"pushed resources to `data\.jwt_policy_data\.devices`, below the pack"
+        ) as error:
+            second.install()
+        assert error.value.ids == ("data.jwt_policy_data.devices",)
+        assert texts_on(first.engine.opa) == before
+        assert first.check(GRANTED, "devices", "d1")
+
+
+@pytest.mark.parametrize("type_", ["devices", "robots"])
+def test_a_data_root_is_no_package_root_of_others(opa, type_):
+    types = ("robots", "devices")
+    with PolicyBridge(OpaEngine(opa.url)) as first, OpaClient(opa.url) as client:
+        first.install()
+        policy = PolicySettings(types=types)
+        second = OpaEngine(opa.url, RuleSet(policy, package_root="second", data_root="jwt_policy"))
+        before = texts_on(client)
+        with pytest.raises(ForeignContent, match=r"`jwt_policy/.*nothing was changed") as error:
+            second.install()
+        assert set(error.value.ids) == set(NEW)
+        with (
+            PolicyBridge(second) as pushing,
+            pytest.raises(
+                ForeignContent, match=r"`data.jwt_policy` is a package of rules \(`jwt_policy/.*nothing was pushed"
+            ),
+        ):
+            pushing.push(type_, [DEVICE])
+        assert texts_on(client) == before
+        assert client.kind(("jwt_policy", type_)) is None
+        assert "foreign module in the place of the rules: jwt_policy/settings" in "\n".join(
+            rules_findings(client, second.rule_set)
+        )
+        assert first.engine.uninstall() == ()
+
+
+@pytest.mark.parametrize("root", [b"[1,2]", b"5", b'"x"', b"null"])
+@pytest.mark.parametrize("length", [1, 2])
+def test_resources_are_not_pushed_below_what_is_no_object(opa, root, length):
+    place = ("above", "below")[:length]
+    with PolicyBridge(OpaEngine(opa.url, RuleSet(data_root="above.below"))) as bridge:
+        bridge.engine.opa.put_data(place, root)
+        for change in (bridge.push, bridge.sync):
+            with pytest.raises(ForeignContent, match="holds data that no bridge wrote, and is left as it is") as error:
+                change("devices", [DEVICE])
+            assert error.value.ids == (f"data.{'.'.join(place)}",)
+        assert bridge.engine.opa.get_data(place) == json.loads(root)
+        bridge.engine.opa.delete_data(("above",))
+
+
+def test_who_may_not_list_the_policies_may_push(start_opa, tmp_path):
+    rules = tmp_path / "authz.rego"
+    rules.write_text('package system.authz\n\nallow if input.path != ["v1", "policies"]\n')
+    opa = start_opa([rules], arguments=["--authorization=basic"])
+    with PolicyBridge(OpaEngine(opa.url)) as bridge:
+        with pytest.raises(OpaRefused):
+            bridge.engine.opa.list_policies()
+        assert bridge.push("devices", [DEVICE]).stored == 1
+    opa.stop()
 
 
 def test_data_roots_in_the_resources_of_others_are_refused(opa):

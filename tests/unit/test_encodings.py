@@ -54,6 +54,13 @@ TABLE = {
         PACKED.format("bzip2"),
     ),
     "xz": (lzma.compress(b""), Kind.COMPRESSED, "it is compressed (xz): decompress it first", PACKED.format("xz")),
+    "lz4": (b"\x04\x22\x4d\x18", Kind.COMPRESSED, "it is compressed (lz4): decompress it first", PACKED.format("lz4")),
+    "7z": (
+        b"7z\xbc\xaf\x27\x1c",
+        Kind.COMPRESSED,
+        "it is compressed (7z): decompress it first",
+        PACKED.format("7z"),
+    ),
     "zstd": (b"(\xb5/\xfd", Kind.COMPRESSED, "it is compressed (zstd): decompress it first", PACKED.format("zstd")),
     "zip": (
         ZIP.getvalue(),
@@ -82,7 +89,7 @@ def test_each_is_recognised_alike_in_any_text_and_in_a_file_of_resources(name):
     assert refused.value.cause == of_resources
 
 
-@pytest.mark.parametrize("name", [name for name in TABLE if name not in {"utf-8", "empty zip"}])
+@pytest.mark.parametrize("name", [name for name in TABLE if name not in {"utf-8", "empty zip", "lz4"}])
 def test_a_json_text_that_is_no_utf_8_is_refused_with_the_remedy(name):
     data, _, fault, _ = TABLE[name]
     with pytest.raises(MalformedInput) as refused:
@@ -92,7 +99,7 @@ def test_a_json_text_that_is_no_utf_8_is_refused_with_the_remedy(name):
 
 @pytest.mark.parametrize("name", TABLE)
 def test_no_shorter_beginning_is_enough(name):
-    beginnings = {"utf-8": 3, "gzip": 2, "bzip2": 3, "xz": 6, "zstd": 4, "zip": 4, "empty zip": 4}
+    beginnings = {"utf-8": 3, "gzip": 2, "bzip2": 3, "xz": 6, "lz4": 4, "7z": 6, "zstd": 4, "zip": 4, "empty zip": 4}
     data, size = TABLE[name][0], beginnings.get(name, 4 if "32" in name else 2)
     whole = beginning_of(data[:size])
     assert whole == beginning_of(data)

@@ -11,7 +11,7 @@ import pytest
 from bridge import InvalidSetting, KeysUnavailable, Misuse, OpaClient, StaticKey, WasmEngine, files
 from bridge.cli.lines import chunks_of_lines
 from bridge.conformance.members import read_cases
-from bridge.files import CHUNK, INPUT_BYTES, read_chunks, read_file, read_stream, refuse_long_file
+from bridge.files import CHUNK, INPUT_BYTES, read_chunks, read_file, read_stream, refuse_unbounded_file
 from bridge.tokens import JwksFile, JwksUrl
 
 
@@ -89,12 +89,17 @@ def test_a_pipe_is_read_like_a_file():
 def test_a_file_that_a_library_reads_is_measured_first(tmp_path):
     file = tmp_path / "ca.pem"
     file.write_bytes(b"x" * 11)
-    refuse_long_file(file, limit=11, what="certificates")
+    refuse_unbounded_file(file, limit=11, what="certificates")
     with pytest.raises(Misuse, match="more than 10 bytes, the most that are read of certificates"):
-        refuse_long_file(file, limit=10, what="certificates")
-    refuse_long_file("/dev/zero", limit=10, what="certificates")
+        refuse_unbounded_file(file, limit=10, what="certificates")
+    os.mkfifo(tmp_path / "pipe")
+    for endless in ("/dev/zero", tmp_path / "pipe"):
+        with pytest.raises(Misuse, match=r"a pipe or a device, of which nothing tells .*: give certificates in a file"):
+            refuse_unbounded_file(endless, limit=10, what="certificates")
+    with pytest.raises(IsADirectoryError):
+        refuse_unbounded_file(tmp_path, limit=10, what="certificates")
     with pytest.raises(FileNotFoundError):
-        refuse_long_file(tmp_path / "none", limit=10, what="certificates")
+        refuse_unbounded_file(tmp_path / "none", limit=10, what="certificates")
 
 
 def test_a_long_name_is_told_in_part():

@@ -113,6 +113,7 @@ def verifier(key=PEM, **settings):
         (json.dumps([TOKEN]), "malformed", "it is JSON, not a token"),
         (PEM.decode(), "malformed", "white space at its end"),
         (PEM.decode().strip(), "malformed", "it is a PEM text, such as a key, not a token"),
+        ("The demo's key\n\n" + PEM.decode().strip(), "malformed", "it is a PEM text, such as a key, not a token"),
         ("-----BEGINNING OF A KEY", "malformed", "it has white space inside"),
         ("<html>", "malformed", "it is a page of HTML or XML, not a token"),
         ("", "malformed", "the token is empty"),
@@ -120,7 +121,7 @@ def verifier(key=PEM, **settings):
         (jwt.encode({"exp": NOW + 1}, SECRET, "HS256"), "algorithm", "`HS256` is not accepted here, only RS256"),
         (f"{HEAD}.{BODY}.{TAIL[:-8]}AAAAAAAA", "signature", "another key has signed it, or it was changed"),
     ],
-    ids=range(42),
+    ids=range(43),
 )
 def test_a_text_that_is_no_valid_token(text, code, told):
     with pytest.raises(InvalidToken) as refused:
@@ -242,6 +243,8 @@ def test_a_token_in_place_of_a_key_is_told_by_how_base64url_of_a_json_object_beg
         (b"\n \n", "no JSON: it is empty"),
         (PEM, "it is a PEM text, not JSON: give it as one key"),
         (b"\n" + PEM, "it is a PEM text, not JSON"),
+        (b"The public key of the demo\n  " + PEM, "it is a PEM text, not JSON"),
+        (b"a -----BEGIN PUBLIC KEY-----", "not well-formed (R12.1, line 1"),
         (b"<html>", "it is a page of HTML or XML"),
         (b"\n<html>", "it is a page of HTML or XML"),
         (json.dumps(JWK).encode(), 'it is one key (JWK): write {"keys": [...]} around it'),
@@ -255,7 +258,7 @@ def test_a_token_in_place_of_a_key_is_told_by_how_base64url_of_a_json_object_beg
         (b"[" * 65 + b"]" * 65, "it is nested too deep"),
         (JWKS.encode() + b"x", "not well-formed (R12.1, line 1"),
     ],
-    ids=range(20),
+    ids=range(22),
 )
 def test_what_is_no_set_of_keys(tmp_path, data, told):
     path = tmp_path / "keys.json"

@@ -217,6 +217,14 @@ def test_removing_more_than_half_must_be_forced():
     assert push(store, "devices", from_objects([{"id": "x"}]), force=True).removed == 2
 
 
+@pytest.mark.parametrize("given", [None, 5, {"id": "a"}, "[]", b"[]"])
+def test_what_is_not_several_resources_is_told(given):
+    name = type(given).__name__
+    for give in (from_objects, lambda given: PolicyBridge(ReferenceEngine()).push("devices", given)):
+        with pytest.raises(Misuse, match=rf"a list of dicts, not a {name}: `resources.from_file` reads a file"):
+            give(given)
+
+
 def test_a_store_knows_its_types_only():
     store = MemoryStore(TYPES)
     with pytest.raises(Misuse):

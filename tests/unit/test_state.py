@@ -150,5 +150,5 @@ def test_a_document_is_named_as_in_rego(path, name):
     found = foreign(path)
     assert isinstance(found, ForeignContent)
     assert found.ids == (name,)
-    assert str(found).startswith(f"`{name}` holds data that no bridge wrote: nothing was pushed")
+    assert str(found).startswith(f"`{name}` holds data that no bridge wrote, and is left as it is: choose another")
     assert f"--replace '{name}'" in str(found)
