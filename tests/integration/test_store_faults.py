@@ -430,7 +430,7 @@ def test_a_push_does_not_overwrite_data_that_no_bridge_wrote(bridge, foreign):
         bridge.check(ANYBODY, "devices", "a")
     for push in (bridge.push, bridge.sync):
         with pytest.raises(
-            ForeignContent, match=r"nothing was pushed.*--replace 'data\.jwt_policy_data\.devices'"
+            ForeignContent, match=r"left as it is: choose another.*--replace 'data\.jwt_policy_data\.devices'"
         ) as error:
             push("devices", [device("b")])
         assert error.value.ids == ("data.jwt_policy_data.devices",)
@@ -444,7 +444,9 @@ def test_a_push_does_not_overwrite_data_that_no_bridge_wrote(bridge, foreign):
 def test_a_state_that_no_bridge_wrote_is_not_overwritten(bridge, state):
     foreign = f'{{"state":{state}}}'.encode()
     bridge.engine.opa.put_data(TYPE, foreign)
-    with pytest.raises(ForeignContent, match="nothing was pushed"):
+    with pytest.raises(
+        ForeignContent, match=r"`data\.jwt_policy_data\.devices` holds data that no bridge wrote, and is left"
+    ):
         bridge.push("devices", [device("b")])
     assert bridge.engine.opa.get_data(TYPE) == json.loads(foreign)
 
