@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stored import CannotPatch, held, patched
 
-from bridge.errors import OpaRefused
+from bridge.errors import Misuse, OpaRefused
 from bridge.opa.limited import Limits
 from bridge.resources import OpaStore, layout
 from bridge.resources.prepared import Prepared, prepare
@@ -19,7 +19,7 @@ from bridge.strict_json import ABSENT, encode, parse, sorted_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bridge.opa.replies import Memory
+    from bridge.opa.replies import Memory, StoredPolicy
 
 _ESCAPES = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
@@ -42,6 +42,9 @@ class Request(NamedTuple):
     body: bytes = b""
 
 
+_KINDS: Final = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null", int: "number"}
+
+
 class MemoryOpa:
     """An OPA without rules.
 
@@ -51,6 +54,7 @@ class MemoryOpa:
         before: Told each request before it is done; what it raises is raised in place of the answer.
         after: Told each request once it was done, likewise.
         metrics: What it says of its memory.
+        policies: The modules that it says it holds.
     """
 
     deadline = 10.0
@@ -61,6 +65,7 @@ class MemoryOpa:
         self.before: Callable[[Request], object] = lambda _: None
         self.after: Callable[[Request], object] = lambda _: None
         self.metrics: Memory | None = None
+        self.policies: tuple[StoredPolicy, ...] = ()
 
     def get_data(self, path: Sequence[str], *, deadline: float | None = None, fresh: bool = False) -> Any:
         return self._asked(Request("GET", tuple(path), fresh, deadline), self._get)
@@ -74,8 +79,11 @@ class MemoryOpa:
     def patch_data(self, path: Sequence[str], body: bytes, *, deadline: float | None = None) -> None:
         self._asked(Request("PATCH", tuple(path), deadline=deadline, body=body), self._patch)
 
-    def list_policies(self) -> tuple[()]:
-        return ()
+    def kind(self, path: Sequence[str], *, deadline: float | None = None) -> str | None:
+        return self._asked(Request("KIND", tuple(path), deadline=deadline), self._kind)  # type: ignore[no-any-return]
+
+    def list_policies(self) -> tuple[StoredPolicy, ...]:
+        return self._asked(Request("POLICIES"), lambda _: self.policies)  # type: ignore[no-any-return]
 
     def memory(self) -> Memory | None:
         return self._asked(Request("METRICS"), lambda _: self.metrics)  # type: ignore[no-any-return]
@@ -120,6 +128,12 @@ class MemoryOpa:
     def _get(self, request: Request) -> Any:
         return copy.deepcopy(self._at(request.path))
 
+    def _kind(self, request: Request) -> str | None:
+        if not request.path:
+            raise Misuse("a path needs names")
+        found = self._at(request.path)
+        return None if found is ABSENT else _KINDS[type(found)]
+
     def _text(self, request: Request) -> Any:
         found = self._at(request.path)
         if found is ABSENT:
@@ -133,6 +147,8 @@ class MemoryOpa:
         parent = self.data
         for name in request.path[:-1]:
             parent = parent.setdefault(name, {})
+            if not isinstance(parent, dict):
+                raise refused(404, "resource_conflict")
         parent[request.path[-1]] = parse(request.body)
         return True
 
@@ -177,9 +193,9 @@ class Several:
         return call
 
 
-def refused(status: int) -> OpaRefused:
+def refused(status: int, code: str = "") -> OpaRefused:
     """The error for an answer of that status."""
-    return OpaRefused("OPA refuses", status=status)
+    return OpaRefused("OPA refuses", status=status, opa_code=code)
 
 
 class Waits(Limits):

@@ -96,6 +96,23 @@ def test_a_document_is_written_in_the_same_text(both):
     assert same(both, lambda opa: opa.get_data_text((*ROOT, "x"))) == same(both, lambda opa: opa.get_data_text(("no",)))
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("{}", "object"), ("[]", "array"), ('"x"', "string"), ("true", "boolean"), ("null", "null"), ("1", "number")],
+)
+def test_what_a_document_is_and_what_cannot_be_made_below_it_is_told_alike(both, text, kind):
+    assert same(both, lambda opa: opa.kind((*ROOT, "a"))) is None
+    same(both, lambda opa: opa.create_data((*ROOT, "a"), text.encode()))
+    assert same(both, lambda opa: opa.kind((*ROOT, "a"))) == kind
+    made = same(both, lambda opa: opa.create_data((*ROOT, "a", "b", "c"), b"{}"))
+    assert made == (True if kind == "object" else 404)
+    if kind != "object":
+        for opa in both:
+            with pytest.raises(OpaRefused) as error:
+                opa.create_data((*ROOT, "a", "b"), b"{}")
+            assert error.value.opa_code == "resource_conflict"
+
+
 def test_random_requests_are_answered_alike(both):
     random = Random(tally.seed())
     done = {None: 0, 404: 0, 400: 0}

@@ -6,7 +6,7 @@ import json
 import threading
 
 import pytest
-from memory_opa import ROOT, MemoryOpa, Once, Several, fails, refused, store_on, texts
+from memory_opa import ROOT, TYPES, MemoryOpa, Once, Several, fails, refused, store_on, texts
 from stored import recounted, whole
 
 from bridge.errors import (
@@ -20,9 +20,10 @@ from bridge.errors import (
     ResourcesLost,
     SeveralStores,
 )
+from bridge.opa.replies import StoredPolicy
 from bridge.resources import OpaStore, generation, opa_push
 from bridge.resources.state import State
-from bridge.strict_json import ABSENT, parse
+from bridge.strict_json import ABSENT, encode, parse
 
 DEVICES = ("root", "devices")
 
@@ -66,6 +67,7 @@ def test_a_first_push_asks_of_all_types_twice_makes_the_document_and_fills_it(op
     assert lines(opa) == [
         *["GET sessions/state fresh"] * 2,
         *[look] * 2,
+        "POLICIES ",
         "PUT devices",
         *[look] * 2,  # what was agreed on is no more once the document is made
         "PATCH devices",
@@ -449,7 +451,7 @@ def test_what_stands_in_the_way_is_looked_at_twice_on_new_connections(opa, store
     opa.data["root"] = {"devices": {"a": 1}}
     with pytest.raises(ForeignContent):
         store.replace("devices", texts("a"))
-    assert lines(opa)[4:] == ["PUT devices", *["GET devices/state fresh", "TEXT devices"] * 2]
+    assert lines(opa)[4:] == ["POLICIES ", "PUT devices", *["GET devices/state fresh", "TEXT devices"] * 2]
 
 
 def test_what_stands_in_the_way_and_goes_then_is_none_of_anybody(opa, store):
@@ -467,6 +469,72 @@ def test_what_no_bridge_wrote_is_not_overwritten(opa, store, foreign):
             store.replace("devices", texts("a"))
         assert raised.value.ids == ("data.root.devices",)
     assert opa.data["root"] == {"devices": foreign}
+
+
+@pytest.mark.parametrize(
+    ("data", "id_"),
+    [
+        ({"above": 7}, "data.above"),
+        ({"above": {"below": 7}}, "data.above.below"),
+        ({"above": {"below": []}}, "data.above.below"),
+    ],
+)
+def test_a_data_root_that_is_no_object_is_named(opa, data, id_):
+    opa.data = data
+    before = encode(data)
+    with pytest.raises(ForeignContent) as raised:
+        store_below(opa).replace("devices", texts("a"))
+    assert raised.value.ids == (id_,)
+    assert encode(opa.data) == before
+
+
+def store_below(opa):
+    root = ("above", "below")
+    return OpaStore(opa, root, TYPES, opa.held(TYPES, root))
+
+
+@pytest.mark.parametrize("code", ["", "unauthorized", "resource_conflicts"])
+def test_other_refusals_of_a_document_are_told_as_they_are(opa, code):
+    opa.data = {"above": {}}
+    opa.before = Once("PUT", 1, fails(refused(404, code)))
+    with pytest.raises(OpaRefused) as raised:
+        store_below(opa).replace("devices", texts("a"))
+    assert raised.value.opa_code == code
+    assert not [request for request in opa.requests if request.method == "KIND"]
+
+
+def test_a_conflict_below_objects_is_told_as_it_is(opa):
+    opa.data = {"above": {}}
+    opa.before = Once("PUT", 1, fails(refused(404, "resource_conflict")))
+    with pytest.raises(OpaRefused) as raised:
+        store_below(opa).replace("devices", texts("a"))
+    assert raised.value.opa_code == "resource_conflict"
+    asked = [request.path for request in opa.requests if request.method == "KIND"]
+    assert asked == [("above",), ("above", "below")]
+
+
+def test_resources_are_not_pushed_into_a_package_of_rules(opa, store):
+    others = [StoredPolicy(name, "", (name,)) for name in ("a", "roo", "roots", "z")] + [StoredPolicy("", "", ())]
+    opa.policies = (*others, StoredPolicy("x\n", "", ("root", "devices")), StoredPolicy("y", "", ("root",)))
+    with pytest.raises(ForeignContent) as raised:
+        store.replace("devices", texts("a"))
+    assert raised.value.ids == ("x\n", "y")
+    told = (
+        '`data.root` is a package of rules (`"x\\n"`), where no resources may lie: nothing was pushed; choose another'
+    )
+    assert str(raised.value) == f"{told} data root"
+    assert opa.data == {}
+    opa.policies = tuple(others)
+    store.replace("devices", texts("a"))
+    assert ids(opa) == ["a"]
+
+
+def test_who_may_not_list_the_policies_may_push(opa, store):
+    opa.before = Once("POLICIES", 1, fails(refused(403)))
+    store.replace("devices", texts("a"))
+    assert ids(opa) == ["a"]
+    store.replace("devices", texts("b"))
+    assert [request.method for request in opa.requests].count("POLICIES") == 1, "only before the first push"
 
 
 @pytest.mark.parametrize("state", [{}, {"layout": 1}, "x", {"store": "s"}])
@@ -564,7 +632,7 @@ def test_one_opa_is_required_whatever_is_stored_there(opa, store):
 
 def test_a_type_that_may_not_be_read_is_no_reason_not_to_write_another(opa, store):
     def before(request):
-        if request.path[1] == "sessions":
+        if request.path[1:2] == ("sessions",):
             raise refused(403)
 
     opa.before = before
