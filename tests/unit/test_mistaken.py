@@ -244,7 +244,9 @@ def test_a_token_in_place_of_a_key_is_told_by_how_base64url_of_a_json_object_beg
         (PEM, "it is a PEM text, not JSON: give it as one key"),
         (b"\n" + PEM, "it is a PEM text, not JSON"),
         (b"The public key of the demo\n  " + PEM, "it is a PEM text, not JSON"),
+        (b"The public key of the demo\n\t" + PEM, "it is a PEM text, not JSON"),
         (b"a -----BEGIN PUBLIC KEY-----", "not well-formed (R12.1, line 1"),
+        (b"-----BEGINNING OF A KEY", "not well-formed (R12.1, line 1"),
         (b"<html>", "it is a page of HTML or XML"),
         (b"\n<html>", "it is a page of HTML or XML"),
         (json.dumps(JWK).encode(), 'it is one key (JWK): write {"keys": [...]} around it'),
@@ -258,7 +260,7 @@ def test_a_token_in_place_of_a_key_is_told_by_how_base64url_of_a_json_object_beg
         (b"[" * 65 + b"]" * 65, "it is nested too deep"),
         (JWKS.encode() + b"x", "not well-formed (R12.1, line 1"),
     ],
-    ids=range(22),
+    ids=range(24),
 )
 def test_what_is_no_set_of_keys(tmp_path, data, told):
     path = tmp_path / "keys.json"
