@@ -529,6 +529,14 @@ def test_resources_are_not_pushed_into_a_package_of_rules(opa, store):
     assert ids(opa) == ["a"]
 
 
+def test_rules_beside_a_data_root_are_none_in_it(opa):
+    opa.policies = (StoredPolicy("x", "", ("above",)), StoredPolicy("y", "", ("above", "other")))
+    store_below(opa).replace("devices", texts("a"))
+    opa.policies = (*opa.policies, StoredPolicy("z", "", ("above", "below")))
+    with pytest.raises(ForeignContent, match=r"^`data\.above\.below` is a package of rules \(`z`\)"):
+        store_below(opa).replace("sessions", texts("a"))
+
+
 def test_who_may_not_list_the_policies_may_push(opa, store):
     opa.before = Once("POLICIES", 1, fails(refused(403)))
     store.replace("devices", texts("a"))
