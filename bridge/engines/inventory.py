@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _Answer = TypeVar("_Answer")
 _SIMPLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,199}", re.ASCII)
 _OWNER: Final = re.compile(r'is owned by bundle "(.*)"')
+_QUERY: Final = "ask a query of one's own (POST /v1/query)"
 _FORBIDDEN: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
 
 
@@ -85,7 +86,7 @@ def take(
             foreign.append(policy)
             # What such a module has there is no data, though OPA shows it as if it were.
             hidden |= {path[len(root)] for path in (policy.package, *policy.rules) if _is_below(path[:-1], root)}
-    if not foreign and not is_for_removal:
+    if not modules and not foreign and not is_for_removal:  # with rules there, its documents are theirs
         _refuse_resources_within(opa, package, rule_set.policy.types, deadline)
     try:
         documents, data = _data(opa, root, hidden, deadline)
@@ -211,7 +212,9 @@ def _refuse_resources_above(opa: OpaClient, place: tuple[str, ...], deadline: fl
 def _refuse_resources_within(
     opa: OpaClient, package: tuple[str, ...], types: Iterable[str], deadline: float | None
 ) -> None:
-    """Raise where the package root is a data root, to which a bridge has pushed the resources of a type."""
+    """Raise where a package root without rules is a data root, to which a bridge has pushed the resources of a type."""
+    if _permitted(lambda: opa.kind(package, deadline=deadline), _QUERY) is None:
+        return
     for type_ in dict.fromkeys((*types, *RESOURCE_TYPES)):
         if is_pushed(opa, (*package, type_), deadline=deadline):
             id_ = reference((*package, type_))
@@ -226,8 +229,7 @@ def _data(
     opa: OpaClient, root: tuple[str, ...], hidden: Collection[str], deadline: float | None
 ) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
     """The names of pushed documents below the data root, and the paths of all else, by reference."""
-    right = "ask a query of one's own (POST /v1/query)"
-    kind = _permitted(lambda: opa.kind(root, deadline=deadline), right)
+    kind = _permitted(lambda: opa.kind(root, deadline=deadline), _QUERY)
     if kind is None:
         return (), {}
     if kind != "object":
