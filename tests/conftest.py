@@ -72,9 +72,9 @@ def _handed(config: pytest.Config) -> dict[str, Any]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """In the process that has several do its work: all ask a server from the same source.
+    """In the process that starts the others: tell each of them which source the shared server comes from.
 
-    They would look for one anew, with `JWT_BRIDGE_OPA` set by now.
+    `JWT_BRIDGE_OPA` is set by now, so without this they could choose another source.
     """
     node.workerinput["opa_from"] = node.config.stash[SERVER].kind
 

@@ -44,8 +44,8 @@ def doctor(
 
     A type that nothing was ever pushed for has "none pushed"; that is no fault while OPA has resources of another one.
 
-    Exit status: 0 when all is well, 1 when something is not, 2 for misuse, 3 when OPA failed or has no resources of
-    any type, or they changed meanwhile.
+    Exit status: 0 when all is well, 1 when something is not, 2 for misuse, 3 when OPA failed, has no resources of any
+    type, or has foreign data in the place of a type, or when the resources changed meanwhile.
 
     Examples:
       jwt-bridge doctor --opa-url http://127.0.0.1:8181

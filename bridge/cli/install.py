@@ -23,7 +23,7 @@ def install(
             "--replace",
             metavar="ID",
             help="Remove this module or data of others that lies in the rules' place; once for each."
-            " A name of nothing that is there is told, and is no error.",
+            " An ID that is not there gives a warning, and no error.",
         ),
     ] = None,
     write_rule_set: WriteOption = None,

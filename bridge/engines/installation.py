@@ -66,7 +66,8 @@ class Installation:
         foreign = chosen(there.ids, replace)
         self._refuse_foreign(there, foreign)
         refuse_unremovable(there, foreign)
-        if missing := not_there(there.ids, replace):  # no fault: whoever installs again names what is gone by then
+        # A second install with the same options names what the first one has removed, so this is no error.
+        if missing := not_there(there.ids, replace):
             _LOG.warning("nothing foreign is called %s here, so that was not replaced", shown_ids(missing))
         if there.modules == wanted and not foreign:
             check()

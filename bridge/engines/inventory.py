@@ -86,12 +86,12 @@ def take(
             foreign.append(policy)
             # What such a module has there is no data, though OPA shows it as if it were.
             hidden |= {path[len(root)] for path in (policy.package, *policy.rules) if _is_below(path[:-1], root)}
-    if not modules and not foreign and not is_for_removal:  # with rules there, its documents are theirs
+    if not modules and not foreign and not is_for_removal:  # else what OPA shows there may come from the rules
         _refuse_resources_within(opa, package, rule_set.policy.types, deadline)
     try:
         documents, data = _data(opa, root, hidden, deadline)
     except OpaRefused as refused:
-        # With some rules of others in a package there, no query about all of it compiles; they are told of as foreign.
+        # Rules of others there can keep a query about the whole root from compiling. They are reported as foreign.
         if not is_for_removal and not (foreign and refused.status == HTTPStatus.BAD_REQUEST):
             raise
         types = rule_set.policy.types

@@ -69,7 +69,7 @@ def from_objects(resources: Iterable[object], *, omit: Iterable[str] | Omission 
         omit: Members to leave out once they were checked, by top-level name or JSON Pointer.
 
     Raises:
-        Misuse: It is one object, or a text.
+        Misuse: It is one object, or a text, or cannot be iterated over.
         InvalidSetting: `omit` cannot be used.
     """
     if isinstance(resources, (str, bytes, Mapping)) or not isinstance(resources, Iterable):

@@ -148,7 +148,7 @@ def current(revision: str, generation: str, store: str, count: int) -> bytes:
 
 
 def foreign(path: Sequence[str]) -> ForeignContent:
-    """The error for a type's document that no bridge wrote."""
+    """The error for a document in the place of resources, or above it, that no bridge wrote."""
     id_ = reference(path)
     return ForeignContent(
         f"`{id_}` holds data that no bridge wrote, and is left as it is: choose another data root, or have exactly "

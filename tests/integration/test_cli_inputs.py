@@ -188,7 +188,7 @@ def test_no_command_follows_a_device_that_does_not_end(folder, start_opa, monkey
     ids=["ca", "certificate", "key"],
 )
 def test_certificates_are_not_read_from_what_may_not_end(folder, tmp_path, options) -> None:
-    """OpenSSL passes over lines that are no PEM, for ever."""
+    """OpenSSL skips lines that are no PEM, so it could read such a pipe for ever."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "key").write_bytes(b"")
     given = [each.format(pipe=tmp_path / "pipe", key=tmp_path / "key") for each in options]

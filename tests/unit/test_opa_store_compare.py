@@ -334,7 +334,7 @@ def test_what_changes_meanwhile_must_be_counted_again(opa, store):
 
 
 def test_a_store_that_is_gone_is_no_more_what_it_was(opa, store):
-    """Within an operation a look itself says that it is lost; whoever looks outside of one gets this answer."""
+    """Outside of an operation, where a look does not raise by itself."""
     state = store.look("devices")
     assert opa_compare._is_still(store._documents, "devices", state) is True
     del opa.data["root"]["devices"]
