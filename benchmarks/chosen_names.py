@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hostile import MOST, shapes
 
 from bridge import WasmEngine
-from bridge.errors import EngineFault
+from bridge.errors import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ def raw_seconds(engine: WasmEngine, requests: Sequence[Request]) -> float:
     began = time.perf_counter()
     try:
         engine.query("decision", requests[0].text)
-    except EngineFault:
+    except EngineError:
         return float("inf")
     return time.perf_counter() - began
 

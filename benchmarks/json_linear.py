@@ -11,7 +11,7 @@ import time
 
 from json_shapes import SHAPES
 
-from bridge.errors import MalformedInput
+from bridge.errors import MalformedInputError
 from bridge.strict_json import parse
 
 
@@ -25,7 +25,7 @@ def seconds(texts: list[bytes]) -> float:
         for text in texts:
             try:
                 kept.append(parse(text))
-            except MalformedInput as refused:
+            except MalformedInputError as refused:
                 kept.append(refused)
         return time.process_time() - start
     finally:

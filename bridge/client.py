@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from bridge.asking import Several, Subject, checked_on_error, denial, needed, type_text
+from bridge.checks import BatchCheck, Bearer, checked_on_error, denial_for, required_verifier, type_text
 from bridge.engines import OpaEngine, WasmEngine
-from bridge.errors import EngineFault, Misuse, PushRefused
+from bridge.errors import EngineError, PushRejectedError, UsageError
 from bridge.escapes import shown
-from bridge.explaining import Explanation, explanation
-from bridge.freshness import refuse_stale, revision_number
+from bridge.explanation import Explanation, explain
+from bridge.freshness import require_fresh, revision_number
 from bridge.listing import LIMIT, Listing, listing
 from bridge.policy import PolicySettings
 from bridge.process_bound import ProcessBound
 from bridge.raw_tokens import RawTokens
 from bridge.rendering import RuleSet
-from bridge.resources import collected_from, from_objects, push, sync
+from bridge.store import collected_from, from_objects, push, sync
 from bridge.strict_json import ABSENT, encode
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from bridge.decision import Decision
     from bridge.engines import Engine
-    from bridge.resources import Changed, Collected, PushReport, SyncReport
+    from bridge.store import ChangeReport, LoadResult, PushReport, SyncReport
     from bridge.strict_json import Value
     from bridge.tokens import TokenVerifier
 
@@ -41,12 +41,12 @@ class PolicyBridge(ProcessBound):
             must have a policy. Only without `engine`, whose rule set has this setting already.
         versions: The versions of the policy claim that are valid (R8.3), such as `{2, 3}`; as `require_policy`, by
             default 2 alone.
-        on_error: `raise` lets faults of the engine through as `EngineFault`; `deny` gives a denied decision with the
+        on_error: `raise` lets faults of the engine through as `EngineError`; `deny` gives a denied decision with the
             reason `engine_unavailable` for them. Invalid tokens, malformed claims and misuse always raise.
 
     Raises:
-        Misuse: `on_error` is neither, or `require_policy` or `versions` stands beside `engine`.
-        InvalidSetting: `require_policy` or `versions` cannot be used.
+        UsageError: `on_error` is neither, or `require_policy` or `versions` stands beside `engine`.
+        ConfigurationError: `require_policy` or `versions` cannot be used.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class PolicyBridge(ProcessBound):
             if value is not None
         }
         if engine is not None and given:
-            raise Misuse(
+            raise UsageError(
                 f"{' and '.join(given)} cannot stand beside `engine`, which decides by its own rule set: set it there, "
                 f"as in OpaEngine(url, RuleSet(policy=PolicySettings({next(iter(given))}=...)))"
             )
@@ -77,11 +77,11 @@ class PolicyBridge(ProcessBound):
         """The claims of a token that is valid (SEMANTICS, "Tokens").
 
         Raises:
-            InvalidToken: It is not; the class and `code` tell the cause.
-            KeysUnavailable: The keys to verify it with cannot be had.
-            Misuse: There is no verifier.
+            InvalidTokenError: It is not; the class and `code` tell the cause.
+            KeysUnavailableError: The keys to verify it with cannot be had.
+            UsageError: There is no verifier.
         """
-        return needed(self.verifier).verify(token)
+        return required_verifier(self.verifier).verify(token)
 
     def check(
         self,
@@ -100,24 +100,24 @@ class PolicyBridge(ProcessBound):
             at_least: A revision, as `push` gives it: refuse to answer by id from resources that are older.
 
         Raises:
-            InvalidToken: The token is not valid.
-            KeysUnavailable: The keys to verify it with cannot be had.
-            MalformedInput: The claims or the resource break R12.1-R12.7.
-            ResourcesLost: It is asked by id, and there are no pushed resources, with `on_error="raise"`.
-            ResourcesStale: The pushed resources are older than `at_least`, with `on_error="raise"`.
-            EngineFault: The engine could not decide, with `on_error="raise"`.
-            Misuse: A token was given, but there is no verifier.
+            InvalidTokenError: The token is not valid.
+            KeysUnavailableError: The keys to verify it with cannot be had.
+            MalformedInputError: The claims or the resource break R12.1-R12.7.
+            ResourcesMissingError: It is asked by id, and there are no pushed resources, with `on_error="raise"`.
+            StaleResourcesError: The pushed resources are older than `at_least`, with `on_error="raise"`.
+            EngineError: The engine could not decide, with `on_error="raise"`.
+            UsageError: A token was given, but there is no verifier.
         """
         request = self._subject(token_or_claims).request(type_text(type_), resource_or_id)
         oldest = revision_number(at_least)
         try:
             decisions = self.engine.decide([request])
-            refuse_stale([request], decisions, oldest)
+            require_fresh([request], decisions, oldest)
             return decisions[0]
-        except EngineFault as fault:
+        except EngineError as fault:
             if not self._denies:
                 raise
-            return denial(self.engine.name, fault)
+            return denial_for(self.engine.name, fault)
 
     def check_many(
         self,
@@ -134,17 +134,20 @@ class PolicyBridge(ProcessBound):
         `on_error="deny"`, each query that failed denies for its part.
 
         Raises:
-            PartialAnswer: The engine could not decide all, with `on_error="raise"`; it has the decisions on the others.
+            PartialResultError: The engine could not decide all, with `on_error="raise"`; it has the decisions on the
+                others.
         """
         oldest = revision_number(at_least)
         subject = self._subject(token_or_claims)
-        several = Several(subject, type_, resources_or_ids, engine=self.engine.name, denies=self._denies, oldest=oldest)
+        several = BatchCheck(
+            subject, type_, resources_or_ids, engine=self.engine.name, denies=self._denies, oldest=oldest
+        )
         for places, requests in several.parts(self.engine.batch_bytes):
             try:
                 decisions = self.engine.decide(requests)
-                refuse_stale(requests, decisions, oldest)
+                require_fresh(requests, decisions, oldest)
                 several.answered(places, decisions)
-            except EngineFault as fault:
+            except EngineError as fault:
                 several.failed(places, fault)
         return several.decisions()
 
@@ -158,16 +161,16 @@ class PolicyBridge(ProcessBound):
         try:
             decision, stored = self.engine.explain(request)
             description = (self.engine.rule_set.policy.claim, type_)
-            return explanation(decision, claims=subject.claims, description=description, request=request, stored=stored)
-        except EngineFault as fault:
+            return explain(decision, claims=subject.claims, description=description, request=request, stored=stored)
+        except EngineError as fault:
             if not self._denies:
                 raise
-            return Explanation(denial(self.engine.name, fault), (), ABSENT)
+            return Explanation(denial_for(self.engine.name, fault), (), ABSENT)
 
     def push(
         self,
         type_: str,
-        resources: Iterable[object] | Collected,
+        resources: Iterable[object] | LoadResult,
         *,
         omit: Iterable[str] = (),
         skip_invalid: bool = False,
@@ -186,12 +189,12 @@ class PolicyBridge(ProcessBound):
             force: Push even if more than half of what is there would be removed, or nothing is to be pushed.
 
         Raises:
-            PushRefused: Nothing was pushed: a resource is refused (its `refusals` has all of them), or what `force`
-                speaks of.
-            InvalidSetting: `omit` cannot be used.
-            SeveralStores: Several OPAs answer at the engine's address; nothing has changed.
-            EngineFault: The engine's store could not be read or written.
-            Misuse: The type is not one of the known ones.
+            PushRejectedError: Nothing was pushed: a resource is refused (its `rejected` has all of them), or what
+                `force` speaks of.
+            ConfigurationError: `omit` cannot be used.
+            MultipleStoresError: Several OPAs answer at the engine's address; nothing has changed.
+            EngineError: The engine's store could not be read or written.
+            UsageError: The type is not one of the known ones.
         """
         collected = collected_from(resources, omit)
         return push(self.engine.store, self._known(type_), collected, skip_invalid=skip_invalid, force=force)
@@ -199,7 +202,7 @@ class PolicyBridge(ProcessBound):
     def sync(
         self,
         type_: str,
-        resources: Iterable[object] | Collected,
+        resources: Iterable[object] | LoadResult,
         *,
         omit: Iterable[str] = (),
         skip_invalid: bool = False,
@@ -211,12 +214,12 @@ class PolicyBridge(ProcessBound):
         Arguments and errors as for `push`, and besides:
 
         Raises:
-            PushOvertaken: Others change the resources too; what was changed so far is whole, and the rest is not.
+            PushConflictError: Others change the resources too; what was changed so far is whole, and the rest is not.
         """
         collected = collected_from(resources, omit)
         return sync(self.engine.store, self._known(type_), collected, skip_invalid=skip_invalid, force=force)
 
-    def upsert(self, type_: str, resources: Iterable[object], *, omit: Iterable[str] = ()) -> Changed:
+    def upsert(self, type_: str, resources: Iterable[object], *, omit: Iterable[str] = ()) -> ChangeReport:
         """Store some resources, in place of those of the same ids; all at once, or none.
 
         Args:
@@ -225,23 +228,23 @@ class PolicyBridge(ProcessBound):
             omit: Members that are not stored, as for `push`.
 
         Raises:
-            PushRefused: A resource is malformed, or an id comes twice, or they are too many for one change: nothing
-                has changed.
-            ResourcesLost: Nothing was ever pushed, or it is there no more.
-            SeveralStores: Several OPAs answer at the engine's address; nothing has changed.
-            EngineFault: The engine's store could not be read or written.
-            Misuse: The type is not one of the known ones.
+            PushRejectedError: A resource is malformed, or an id comes twice, or they are too many for one change:
+                nothing has changed.
+            ResourcesMissingError: Nothing was ever pushed, or it is there no more.
+            MultipleStoresError: Several OPAs answer at the engine's address; nothing has changed.
+            EngineError: The engine's store could not be read or written.
+            UsageError: The type is not one of the known ones.
         """
         collected = from_objects(resources, omit=omit)
-        if collected.refusals:
-            raise PushRefused(
-                f"nothing was changed: {collected.refusals[0]}"
-                + (f", and {len(collected.refusals) - 1} more are refused" if len(collected.refusals) > 1 else ""),
-                collected.refusals,
+        if collected.rejected:
+            raise PushRejectedError(
+                f"nothing was changed: {collected.rejected[0]}"
+                + (f", and {len(collected.rejected) - 1} more are refused" if len(collected.rejected) > 1 else ""),
+                collected.rejected,
             )
         return self.engine.store.change(self._known(type_), collected.resources, [])
 
-    def delete(self, type_: str, ids: Iterable[str]) -> Changed:
+    def delete(self, type_: str, ids: Iterable[str]) -> ChangeReport:
         """Remove some resources; all at once, or none.
 
         Args:
@@ -249,18 +252,18 @@ class PolicyBridge(ProcessBound):
             ids: Their ids; those that are not there are counted, and no error.
 
         Raises:
-            PushRefused: They are too many for one change.
-            ResourcesLost: Nothing was ever pushed, or it is there no more.
-            SeveralStores: Several OPAs answer at the engine's address; nothing has changed.
-            EngineFault: The engine's store could not be read or written.
-            Misuse: The type is not one of the known ones, or an id is no string.
+            PushRejectedError: They are too many for one change.
+            ResourcesMissingError: Nothing was ever pushed, or it is there no more.
+            MultipleStoresError: Several OPAs answer at the engine's address; nothing has changed.
+            EngineError: The engine's store could not be read or written.
+            UsageError: The type is not one of the known ones, or an id is no string.
         """
         if isinstance(ids, (str, bytes)):
-            raise Misuse("delete takes several ids")
+            raise UsageError("delete takes several ids")
         texts = []
         for id_ in ids:
             if type(id_) is not str:
-                raise Misuse("an id must be a string")
+                raise UsageError("an id must be a string")
             texts.append(encode(id_, what="id"))
         return self.engine.store.change(self._known(type_), {}, texts)
 
@@ -285,21 +288,21 @@ class PolicyBridge(ProcessBound):
             at_least: A revision, as `push` gives it: refuse to answer from resources that are older.
 
         Raises:
-            ListChanged: The resources have changed since that list.
-            ResourcesLost: There are no pushed resources.
-            ResourcesStale: They are older than `at_least`.
-            InvalidToken: The token is not valid.
-            KeysUnavailable: The keys to verify it with cannot be had.
-            MalformedInput: The claims break R12.1-R12.7.
-            EngineFault: The engine could not list them; whatever `on_error` says.
-            Misuse: The limit or the revision makes no sense, or the cursor is of another list, or of none.
+            CursorExpiredError: The resources have changed since that list.
+            ResourcesMissingError: There are no pushed resources.
+            StaleResourcesError: They are older than `at_least`.
+            InvalidTokenError: The token is not valid.
+            KeysUnavailableError: The keys to verify it with cannot be had.
+            MalformedInputError: The claims break R12.1-R12.7.
+            EngineError: The engine could not list them; whatever `on_error` says.
+            UsageError: The limit or the revision makes no sense, or the cursor is of another list, or of none.
         """
         subject = self._subject(token_or_claims)
         steps = listing(self.engine.rule_set, subject.claims, type_text(type_), limit, after, at_least)
         try:
             request = next(steps)
             while True:
-                request = steps.send(self.engine.piece(request))
+                request = steps.send(self.engine.list_pages(request))
         except StopIteration as stop:
             listed: Listing = stop.value
             return listed
@@ -309,20 +312,20 @@ class PolicyBridge(ProcessBound):
 
         Args:
             replace: Ids of foreign modules and data in their place on an OPA, which are removed; as
-                `ForeignContent.ids` has them.
+                `ForeignContentError.ids` has them.
 
         Raises:
-            ForeignContent: There are others; nothing was changed.
-            OwnedByBundle: A bundle owns the place on the OPA; nothing was changed.
-            EngineFault: They could not be installed, or do not answer as they must.
-            Misuse: Something is to be replaced where there is no OPA.
+            ForeignContentError: There are others; nothing was changed.
+            OwnedByBundleError: A bundle owns the place on the OPA; nothing was changed.
+            EngineError: They could not be installed, or do not answer as they must.
+            UsageError: Something is to be replaced where there is no OPA.
         """
         if not replace:
             self.engine.install()
         elif isinstance(self.engine, OpaEngine):
             self.engine.install(replace=replace)
         else:
-            raise Misuse(f"the {self.engine.name} engine has nothing to replace: that is for an OPA server")
+            raise UsageError(f"the {self.engine.name} engine has nothing to replace: that is for an OPA server")
 
     def close(self) -> None:
         """Let go of the engine's connections and memory."""
@@ -338,10 +341,10 @@ class PolicyBridge(ProcessBound):
 
     def _known(self, type_: str) -> str:
         if type_ not in self.engine.rule_set.policy.types:
-            raise Misuse(f"`{shown(type_)}` is not one of the resource types")
+            raise UsageError(f"`{shown(type_)}` is not one of the resource types")
         return type_
 
-    def _subject(self, token_or_claims: object) -> Subject:
+    def _subject(self, token_or_claims: object) -> Bearer:
         if not isinstance(token_or_claims, str):
-            return Subject.of_claims(token_or_claims)
-        return Subject.of_token(token_or_claims, needed(self.verifier), self._raw)
+            return Bearer.of_claims(token_or_claims)
+        return Bearer.of_token(token_or_claims, required_verifier(self.verifier), self._raw)

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from bridge.errors import MalformedInput, Misuse
+from bridge.errors import MalformedInputError, UsageError
 from bridge.rendering import fingerprint
-from bridge.resources import is_revision
+from bridge.store import is_revision
 from bridge.strict_json import RESOURCE_BYTES, encode, parse, parse_canonical, sorted_text
 
 if TYPE_CHECKING:
@@ -60,13 +60,13 @@ class Cursor:
         """The cursor in a text.
 
         Raises:
-            Misuse: It is no cursor, or that of another list.
+            UsageError: It is no cursor, or that of another list.
         """
         if type(text) is not str or len(text) > _MOST_CHARACTERS:
             raise never_given()
         try:
             value = parse(base64.urlsafe_b64decode(text + "=="))
-        except (MalformedInput, ValueError):
+        except (MalformedInputError, ValueError):
             raise never_given() from None
         match value:
             case [str(revision), int(page), str(last), str(other)] if type(page) is int:
@@ -77,7 +77,7 @@ class Cursor:
         if not is_revision(revision) or page < 0 or cursor.written(other) != text:
             raise never_given()
         if other != about:
-            raise Misuse(
+            raise UsageError(
                 "`after` is the cursor of another list: of another policy claim, resource type or rule set; list from "
                 "the beginning"
             )
@@ -90,7 +90,7 @@ class Cursor:
             page: The allowed ids on its page, in the order of code points.
 
         Raises:
-            Misuse: Its own is none of them.
+            UsageError: Its own is none of them.
         """
         at = bisect_left(page, self.last)
         if at == len(page) or page[at] != self.last:
@@ -118,6 +118,6 @@ def bound_to(claims: bytes, type_: bytes, rule_set: RuleSet) -> str:
     return sha256(b"\n".join(parts)).hexdigest()[:_HEX]
 
 
-def never_given() -> Misuse:
+def never_given() -> UsageError:
     """The error for a cursor that no list has given."""
-    return Misuse("`after` must be the `cursor` of an earlier list, as it was given; or list from the beginning")
+    return UsageError("`after` must be the `cursor` of an earlier list, as it was given; or list from the beginning")

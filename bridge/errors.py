@@ -3,39 +3,39 @@
 A denial is a value (`bridge.Decision`); an error is raised when there is no decision to give::
 
     BridgeError
-    ├── MalformedInput        a text or a value breaks R12; says where and why
-    ├── InvalidToken          a token that must not be believed; `code` tells the cause
-    │   ├── MalformedToken        no JWS, header or payload break R12, or a checked claim is of the wrong type
-    │   ├── AlgorithmRefused      the algorithm is not configured, or not one for the key
-    │   ├── InvalidSignature      the signature is not right for the key
-    │   ├── UnknownKey            no key, or more than one, of that `kid`; or no `kid`
-    │   ├── TokenExpired          now >= `exp` + leeway
-    │   ├── TokenNotYetValid      now < `nbf` or `iat` - leeway
-    │   ├── AudienceRefused       `aud` is for somebody else
-    │   ├── IssuerRefused         `iss` is somebody else
-    │   └── MissingClaim          a required claim is absent
-    ├── KeysUnavailable       the verification keys cannot be had
-    ├── EngineFault           the engine cannot decide; `on_error="deny"` denies for these, and only these
-    │   ├── EngineUnreachable     no connection, or it broke
-    │   ├── DeadlineExceeded      no answer within the call's total deadline
-    │   ├── BadAnswer             an answer that is not what the protocol promises, or not to this question
-    │   ├── OpaRefused            OPA answered with an error status
-    │   ├── RulesNotInstalled     the rule set is not there (OPA answered without `result`)
-    │   ├── RulesDiffer           the engine's rules carry another fingerprint
-    │   ├── EngineTooOld          an OPA that compares numbers wrongly
-    │   ├── ResourcesLost         the engine has no pushed resources, never or no more
-    │   ├── ResourcesStale        the engine's resources are older than the revision that was asked for
-    │   ├── SeveralStores         several OPAs with other data answer at one address
-    │   ├── LayoutDiffers         a newer bridge has written the pushed resources
-    │   ├── ForeignContent        others' modules or data lie where the rules' or the resources' place is
-    │   ├── OwnedByBundle         a bundle owns the place of the rules or of the resources
-    │   ├── PushOvertaken         another push took this one's place; nothing of this one is there
-    │   └── PartialAnswer         a fault left some of many undecided; has the decisions on the others
-    ├── Misuse                a call that makes no sense, whatever the data
-    │   └── InvalidSetting        a setting that cannot be used
-    ├── PushRefused           resources that must not be pushed as they are
-    ├── ListChanged           a list cannot go on, for the resources have changed since
-    └── OpaMissing            no usable `opa` executable
+    ├── MalformedInputError        a text or a value breaks R12; says where and why
+    ├── InvalidTokenError          a token that must not be believed; `code` tells the cause
+    │   ├── MalformedTokenError        no JWS, header or payload break R12, or a checked claim is of the wrong type
+    │   ├── AlgorithmNotAllowedError      the algorithm is not configured, or not one for the key
+    │   ├── InvalidSignatureError      the signature is not right for the key
+    │   ├── UnknownKeyError            no key, or more than one, of that `kid`; or no `kid`
+    │   ├── ExpiredTokenError          now >= `exp` + leeway
+    │   ├── ImmatureTokenError      now < `nbf` or `iat` - leeway
+    │   ├── InvalidAudienceError       `aud` is for somebody else
+    │   ├── InvalidIssuerError         `iss` is somebody else
+    │   └── MissingRequiredClaimError          a required claim is absent
+    ├── KeysUnavailableError       the verification keys cannot be had
+    ├── EngineError           the engine cannot decide; `on_error="deny"` denies for these, and only these
+    │   ├── EngineUnreachableError     no connection, or it broke
+    │   ├── EngineTimeoutError      no answer within the call's total deadline
+    │   ├── InvalidResponseError             an answer that is not what the protocol promises, or not to this question
+    │   ├── OpaStatusError            OPA answered with an error status
+    │   ├── RulesNotInstalledError     the rule set is not there (OPA answered without `result`)
+    │   ├── RulesMismatchError           the engine's rules carry another fingerprint
+    │   ├── UnsupportedOpaVersionError          an OPA that compares numbers wrongly
+    │   ├── ResourcesMissingError         the engine has no pushed resources, never or no more
+    │   ├── StaleResourcesError        the engine's resources are older than the revision that was asked for
+    │   ├── MultipleStoresError         several OPAs with other data answer at one address
+    │   ├── UnsupportedLayoutError         a newer bridge has written the pushed resources
+    │   ├── ForeignContentError        others' modules or data lie where the rules' or the resources' place is
+    │   ├── OwnedByBundleError         a bundle owns the place of the rules or of the resources
+    │   ├── PushConflictError         another push took this one's place; nothing of this one is there
+    │   └── PartialResultError         a fault left some of many undecided; has the decisions on the others
+    ├── UsageError                a call that makes no sense, whatever the data
+    │   └── ConfigurationError        a setting that cannot be used
+    ├── PushRejectedError           resources that must not be pushed as they are
+    ├── CursorExpiredError           a list cannot go on, for the resources have changed since
+    └── OpaNotFoundError            no usable `opa` executable
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class BridgeError(Exception):
         return escaped(super().__str__())
 
 
-class MalformedInput(BridgeError):
+class MalformedInputError(BridgeError):
     """A text or a value that is not well-formed (R12).
 
     Attributes:
@@ -106,110 +106,110 @@ class MalformedInput(BridgeError):
         arguments = (self.cause, self.rule, self.what, self.line, self.column, self.pointer)
         return (_rebuild_malformed, arguments, vars(self))
 
-    def named(self, what: str) -> MalformedInput:
+    def named(self, what: str) -> MalformedInputError:
         """The same error, saying that it is about `what`."""
-        return MalformedInput(
+        return MalformedInputError(
             self.cause, rule=self.rule, what=what, line=self.line, column=self.column, pointer=self.pointer
         )
 
 
 def _rebuild_malformed(
     cause: str, rule: str, what: str, line: int | None, column: int | None, pointer: str | None
-) -> MalformedInput:
-    return MalformedInput(cause, rule=rule, what=what, line=line, column=column, pointer=pointer)
+) -> MalformedInputError:
+    return MalformedInputError(cause, rule=rule, what=what, line=line, column=column, pointer=pointer)
 
 
-class InvalidToken(BridgeError):
+class InvalidTokenError(BridgeError):
     """A token that must not be believed (SEMANTICS, "Tokens")."""
 
     code: ClassVar[str] = "invalid_token"
 
 
-class MalformedToken(InvalidToken):
+class MalformedTokenError(InvalidTokenError):
     """The text is no compact JWS, its header or payload break R12, or a claim that is checked is of the wrong type."""
 
     code: ClassVar[str] = "malformed"
 
 
-class AlgorithmRefused(InvalidToken):
+class AlgorithmNotAllowedError(InvalidTokenError):
     """The token's algorithm is not one of the configured, or not one for the key."""
 
     code: ClassVar[str] = "algorithm"
 
 
-class InvalidSignature(InvalidToken):
+class InvalidSignatureError(InvalidTokenError):
     """The signature is not right for the key."""
 
     code: ClassVar[str] = "signature"
 
 
-class UnknownKey(InvalidToken):
+class UnknownKeyError(InvalidTokenError):
     """The token's `kid` names no key, or more than one, or there is no `kid`."""
 
     code: ClassVar[str] = "unknown_key"
 
 
-class TokenExpired(InvalidToken):
+class ExpiredTokenError(InvalidTokenError):
     """The token's time is over."""
 
     code: ClassVar[str] = "expired"
 
 
-class TokenNotYetValid(InvalidToken):
+class ImmatureTokenError(InvalidTokenError):
     """The token's time has not come."""
 
     code: ClassVar[str] = "not_yet_valid"
 
 
-class AudienceRefused(InvalidToken):
+class InvalidAudienceError(InvalidTokenError):
     """The token is for another audience."""
 
     code: ClassVar[str] = "audience"
 
 
-class IssuerRefused(InvalidToken):
+class InvalidIssuerError(InvalidTokenError):
     """The token is from another issuer."""
 
     code: ClassVar[str] = "issuer"
 
 
-class MissingClaim(InvalidToken):
+class MissingRequiredClaimError(InvalidTokenError):
     """A required claim is absent."""
 
     code: ClassVar[str] = "missing_claim"
 
 
-class KeysUnavailable(BridgeError):
+class KeysUnavailableError(BridgeError):
     """The verification keys cannot be had, so no token can be verified now."""
 
     code: ClassVar[str] = "keys_unavailable"
 
 
-class EngineFault(BridgeError):
+class EngineError(BridgeError):
     """The engine cannot decide; nothing is known about the access asked for."""
 
-    code: ClassVar[str] = "engine_fault"
+    code: ClassVar[str] = "engine_error"
 
 
-class EngineUnreachable(EngineFault):
+class EngineUnreachableError(EngineError):
     """No connection to the engine, or it broke before the answer was whole."""
 
     code: ClassVar[str] = "unreachable"
 
 
-class DeadlineExceeded(EngineFault):
+class EngineTimeoutError(EngineError):
     """No whole answer within the call's total deadline."""
 
-    code: ClassVar[str] = "deadline"
+    code: ClassVar[str] = "timeout"
 
 
-class BadAnswer(EngineFault):
+class InvalidResponseError(EngineError):
     """The engine answered something that its protocol does not promise, or the answer is to another question."""
 
-    code: ClassVar[str] = "bad_answer"
+    code: ClassVar[str] = "invalid_response"
 
 
-class OpaRefused(EngineFault):
+class OpaStatusError(EngineError):
     """OPA answered with an error status.
 
     Attributes:
@@ -218,7 +218,7 @@ class OpaRefused(EngineFault):
         opa_message: OPA's own message, or empty.
     """
 
-    code: ClassVar[str] = "refused"
+    code: ClassVar[str] = "opa_status"
 
     def __init__(self, message: str, *, status: int, opa_code: str = "", opa_message: str = "") -> None:
         super().__init__(message)
@@ -231,53 +231,53 @@ class OpaRefused(EngineFault):
         return (_rebuild_refused, (str(self), self.status, self.opa_code, self.opa_message), vars(self))
 
 
-def _rebuild_refused(message: str, status: int, opa_code: str, opa_message: str) -> OpaRefused:
-    return OpaRefused(message, status=status, opa_code=opa_code, opa_message=opa_message)
+def _rebuild_refused(message: str, status: int, opa_code: str, opa_message: str) -> OpaStatusError:
+    return OpaStatusError(message, status=status, opa_code=opa_code, opa_message=opa_message)
 
 
-class RulesNotInstalled(EngineFault):
+class RulesNotInstalledError(EngineError):
     """The engine does not have the rule set."""
 
     code: ClassVar[str] = "rules_not_installed"
 
 
-class RulesDiffer(EngineFault):
+class RulesMismatchError(EngineError):
     """The engine's rules were rendered from other settings, or by another release of the rules."""
 
-    code: ClassVar[str] = "rules_differ"
+    code: ClassVar[str] = "rules_mismatch"
 
 
-class EngineTooOld(EngineFault):
+class UnsupportedOpaVersionError(EngineError):
     """An OPA older than the oldest that compares numbers as R11 demands."""
 
-    code: ClassVar[str] = "too_old"
+    code: ClassVar[str] = "unsupported_opa_version"
 
 
-class ResourcesLost(EngineFault):
+class ResourcesMissingError(EngineError):
     """The engine has no pushed resources of the type: none was ever pushed, or it was restarted without them."""
 
-    code: ClassVar[str] = "resources_lost"
+    code: ClassVar[str] = "resources_missing"
 
 
-class ResourcesStale(EngineFault):
+class StaleResourcesError(EngineError):
     """The engine answered from resources that are older than the revision that the caller asked for."""
 
-    code: ClassVar[str] = "resources_stale"
+    code: ClassVar[str] = "stale_resources"
 
 
-class SeveralStores(EngineFault):
+class MultipleStoresError(EngineError):
     """Several OPAs answer at one address, each with resources of its own, so no answer can be relied on."""
 
-    code: ClassVar[str] = "several_stores"
+    code: ClassVar[str] = "multiple_stores"
 
 
-class LayoutDiffers(EngineFault):
+class UnsupportedLayoutError(EngineError):
     """The pushed resources were written by a newer bridge, in a layout that this one does not know."""
 
-    code: ClassVar[str] = "layout_differs"
+    code: ClassVar[str] = "unsupported_layout"
 
 
-class ForeignContent(EngineFault):
+class ForeignContentError(EngineError):
     """Modules or data that no bridge wrote lie where those of a rule set belong; nothing was changed.
 
     Attributes:
@@ -291,10 +291,10 @@ class ForeignContent(EngineFault):
         self.ids = ids
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (ForeignContent, (str(self), self.ids), vars(self))
+        return (ForeignContentError, (str(self), self.ids), vars(self))
 
 
-class OwnedByBundle(EngineFault):
+class OwnedByBundleError(EngineError):
     """A bundle owns the place of the rules or of the resources, so nobody else may write there.
 
     Attributes:
@@ -308,16 +308,16 @@ class OwnedByBundle(EngineFault):
         self.bundle = bundle
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (OwnedByBundle, (str(self), self.bundle), vars(self))
+        return (OwnedByBundleError, (str(self), self.bundle), vars(self))
 
 
-class PushOvertaken(EngineFault):
+class PushConflictError(EngineError):
     """Another push took this one's place; nothing of this one is there."""
 
-    code: ClassVar[str] = "push_overtaken"
+    code: ClassVar[str] = "push_conflict"
 
 
-class PartialAnswer(EngineFault):
+class PartialResultError(EngineError):
     """A fault left some of many questions undecided; about these nothing is known.
 
     Attributes:
@@ -325,54 +325,54 @@ class PartialAnswer(EngineFault):
         decisions: In the order of the questions: the decision, or None where there is none.
     """
 
-    code: ClassVar[str] = "partial"
+    code: ClassVar[str] = "partial_result"
 
-    def __init__(self, fault: EngineFault, decisions: tuple[Decision | None, ...]) -> None:
+    def __init__(self, fault: EngineError, decisions: tuple[Decision | None, ...]) -> None:
         known = sum(decision is not None for decision in decisions)
         super().__init__(f"only {known:,} of {len(decisions):,} were decided: {fault}")
         self.fault = fault
         self.decisions = list(decisions)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (PartialAnswer, (self.fault, tuple(self.decisions)), vars(self))
+        return (PartialResultError, (self.fault, tuple(self.decisions)), vars(self))
 
 
-class Misuse(BridgeError):
+class UsageError(BridgeError):
     """A call that makes no sense, whatever the data."""
 
-    code: ClassVar[str] = "misuse"
+    code: ClassVar[str] = "usage"
 
 
-class InvalidSetting(Misuse):
+class ConfigurationError(UsageError):
     """A setting that cannot be used; the text names it and says why."""
 
     code: ClassVar[str] = "invalid_setting"
 
 
-class PushRefused(BridgeError):
+class PushRejectedError(BridgeError):
     """Resources that must not be pushed as they are; nothing was changed.
 
     Attributes:
-        refusals: The resources that cannot be pushed, each of which says where it stands and why.
+        rejected: The resources that cannot be pushed, each of which says where it stands and why.
     """
 
-    code: ClassVar[str] = "push_refused"
+    code: ClassVar[str] = "push_rejected"
 
-    def __init__(self, message: str, refusals: tuple[object, ...] = ()) -> None:
+    def __init__(self, message: str, rejected: tuple[object, ...] = ()) -> None:
         super().__init__(message)
-        self.refusals = refusals
+        self.rejected = rejected
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (PushRefused, (str(self), self.refusals), vars(self))
+        return (PushRejectedError, (str(self), self.rejected), vars(self))
 
 
-class ListChanged(BridgeError):
+class CursorExpiredError(BridgeError):
     """A list cannot go on where it ended, for the resources have changed since; it must begin anew."""
 
-    code: ClassVar[str] = "list_changed"
+    code: ClassVar[str] = "cursor_expired"
 
 
-class OpaMissing(BridgeError):
+class OpaNotFoundError(BridgeError):
     """No usable `opa` executable; the text says what to install."""
 
-    code: ClassVar[str] = "opa_missing"
+    code: ClassVar[str] = "opa_not_found"

@@ -12,7 +12,7 @@ import stat
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
-from bridge.errors import Misuse
+from bridge.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ def read_file(path: str | PathLike[str], *, limit: int, what: str, name: str = "
         name: What to call it in the error; by default its path.
 
     Raises:
-        Misuse: It has more bytes.
+        UsageError: It has more bytes.
         OSError: It cannot be read.
     """
     # Unbuffered: a buffer would read more than it is asked for.
@@ -64,7 +64,7 @@ def read_stream(stream: IO[bytes], *, limit: int, what: str, name: str) -> bytes
         name: What the stream is called, for the error.
 
     Raises:
-        Misuse: It has more bytes.
+        UsageError: It has more bytes.
         OSError: It cannot be read.
     """
     parts: list[bytes] = []
@@ -98,20 +98,22 @@ def refuse_unbounded_file(path: str | PathLike[str], *, limit: int, what: str) -
     """Refuse a file that is too long, or may be, before a library reads it by its name, to whatever end.
 
     Raises:
-        Misuse: It has more bytes, or is no file that has a length, such as a pipe or a device.
+        UsageError: It has more bytes, or is no file that has a length, such as a pipe or a device.
         OSError: There is no such file.
     """
     state = Path(path).stat()
     if stat.S_ISDIR(state.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     if not stat.S_ISREG(state.st_mode):
-        raise Misuse(f"{_quoted(path)}: a pipe or a device, of which nothing tells the length: give {what} in a file")
+        raise UsageError(
+            f"{_quoted(path)}: a pipe or a device, of which nothing tells the length: give {what} in a file"
+        )
     if state.st_size > limit:
         raise _too_long(_quoted(path), limit, what)
 
 
-def _too_long(name: str, limit: int, what: str) -> Misuse:
-    return Misuse(
+def _too_long(name: str, limit: int, what: str) -> UsageError:
+    return UsageError(
         f"{name}: more than {limit:,} bytes, the most that are read of {what}; nothing of it is used: "
         "is it the right file?"
     )

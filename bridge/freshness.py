@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bridge.decision import Reason
-from bridge.errors import Misuse, ResourcesStale
-from bridge.resources import is_revision
+from bridge.errors import StaleResourcesError, UsageError
+from bridge.store import is_revision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,36 +18,36 @@ def revision_number(at_least: str | None) -> int | None:
     """The revision that is asked for, if any.
 
     Raises:
-        Misuse: It is no revision.
+        UsageError: It is no revision.
     """
     if at_least is None:
         return None
     if not isinstance(at_least, str) or not is_revision(at_least):
-        raise Misuse("`at_least` must be a revision, as a push gives it")
+        raise UsageError("`at_least` must be a revision, as a push gives it")
     return int(at_least)
 
 
-def refuse_stale(requests: Sequence[Request], decisions: Sequence[Decision], oldest: int | None) -> None:
+def require_fresh(requests: Sequence[Request], decisions: Sequence[Decision], oldest: int | None) -> None:
     """Refuse decisions on stored resources that are older; a resource that came with the question has no age.
 
     Raises:
-        ResourcesStale: There are such.
+        StaleResourcesError: There are such.
     """
     if oldest is None:
         return
     for request, decision in zip(requests, decisions, strict=True):
         # R1 comes before any resource is looked at.
         if request.is_by_id and decision.reason not in (Reason.UNKNOWN_TYPE, Reason.MALFORMED_INPUT):
-            refuse_stale_revision(decision.revision, oldest)
+            require_fresh_revision(decision.revision, oldest)
 
 
-def refuse_stale_revision(revision: str | None, oldest: int | None) -> None:
+def require_fresh_revision(revision: str | None, oldest: int | None) -> None:
     """Refuse what was answered from an older revision.
 
     Raises:
-        ResourcesStale: It was.
+        StaleResourcesError: It was.
     """
     if oldest is not None and (revision is None or not is_revision(revision) or int(revision) < oldest):
-        raise ResourcesStale(
+        raise StaleResourcesError(
             f"the engine's resources are of revision {revision or 'none'}, older than {oldest}, which was asked for"
         )

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from bridge.decision import Violation
-from bridge.errors import InvalidSetting
+from bridge.errors import ConfigurationError
 from bridge.strict_json import ABSENT, Absent, pointer
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class PolicySettings:
             list is accepted too, and becomes a frozenset.
 
     Raises:
-        InvalidSetting: One of them cannot be used.
+        ConfigurationError: One of them cannot be used.
     """
 
     claim: str = "policy"
@@ -45,24 +45,24 @@ class PolicySettings:
 
     def __post_init__(self) -> None:
         if type(self.claim) is not str or not self.claim:
-            raise InvalidSetting("the claim's name must be a string that is not empty")
+            raise ConfigurationError("the claim's name must be a string that is not empty")
         if type(self.types) is not tuple or not self.types or not all(type(name) is str for name in self.types):
-            raise InvalidSetting("the resource types must be a tuple of one or more strings")
+            raise ConfigurationError("the resource types must be a tuple of one or more strings")
         if len(set(self.types)) != len(self.types):
-            raise InvalidSetting("a resource type stands twice among the resource types")
+            raise ConfigurationError("a resource type stands twice among the resource types")
         if not set(self.types).isdisjoint(("version", "")):
-            raise InvalidSetting("a resource type cannot be called `version`, nor be empty")
+            raise ConfigurationError("a resource type cannot be called `version`, nor be empty")
         if type(self.require_policy) is not bool:
-            raise InvalidSetting("require_policy must be True or False")
+            raise ConfigurationError("require_policy must be True or False")
         object.__setattr__(self, "versions", _versions(self.versions))
 
 
 def _versions(given: Collection[int]) -> frozenset[int]:
     """The versions in a collection; of exact types, for `True == 1` and `2.0 == 2` in Python."""
     if type(given) not in (frozenset, set, tuple, list):
-        raise InvalidSetting("the versions must be a set, such as frozenset({2, 3})")
+        raise ConfigurationError("the versions must be a set, such as frozenset({2, 3})")
     if not given or not all(type(version) is int and version in KNOWN_VERSIONS for version in given):
-        raise InvalidSetting("the versions must be 2, 3 or both, as integers")
+        raise ConfigurationError("the versions must be 2, 3 or both, as integers")
     return frozenset(given)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn, SupportsIndex
 
-from bridge.errors import Misuse
+from bridge.errors import UsageError
 
 
 class ProcessBound:
@@ -19,9 +19,9 @@ class ProcessBound:
         """Refuse `pickle`, `copy.copy` and `copy.deepcopy`.
 
         Raises:
-            Misuse: Always; it says what to do in a worker process.
+            UsageError: Always; it says what to do in a worker process.
         """
-        raise Misuse(
+        raise UsageError(
             f"`{type(self).__name__}` belongs to the process that made it, and may hold secrets: it can be "
             "neither pickled nor copied; make one in each process, for instance in the initializer of a process pool, "
             "and hand over what it is made from"

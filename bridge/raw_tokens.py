@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge.errors import InvalidToken
+from bridge.errors import InvalidTokenError
 
 if TYPE_CHECKING:
     from bridge.rendering import RuleSet, TokenChecks
     from bridge.tokens import TokenVerifier
-    from bridge.tokens.verified import Verified
+    from bridge.tokens.cache import VerifiedToken
 
 
 class RawTokens:
@@ -36,7 +36,7 @@ class RawTokens:
         """For an engine with these rules; None where they verify no tokens."""
         return None if rule_set.token is None else cls(rule_set.token, getattr(engine, "deadline", None))
 
-    def refuse(self, verified: Verified, verifier: TokenVerifier) -> None:
+    def refuse(self, verified: VerifiedToken, verifier: TokenVerifier) -> None:
         """Refuse a token that the rules would refuse for another cause than its times or its spelling.
 
         Args:
@@ -44,20 +44,20 @@ class RawTokens:
             verifier: What has verified it.
 
         Raises:
-            InvalidToken: The rules do not accept it, though the verifier does.
+            InvalidTokenError: The rules do not accept it, though the verifier does.
         """
         made = self._made
         if made is None or made[0] is not verifier:
             self._made = made = (verifier, self._checks.verifier(verifier))
         try:
             made[1].verified(verified.token)
-        except InvalidToken as error:
+        except InvalidTokenError as error:
             raise type(error)(
                 f"the rules on OPA verify tokens too, and refuse this one: {error};"
                 " give them the settings of the verifier, and install them again"
             ) from None
 
-    def may_go(self, verified: Verified, verifier: TokenVerifier) -> bool:
+    def may_go(self, verified: VerifiedToken, verifier: TokenVerifier) -> bool:
         """Whether a token may go to OPA as it is now.
 
         OPA must read it as the bridge does, and it must hold without leeway from now until the deadline of the call,

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stored import CannotPatch, held, patched
 
-from bridge.errors import Misuse, OpaRefused
+from bridge.errors import OpaStatusError, UsageError
 from bridge.opa.limited import Limits
-from bridge.resources import OpaStore, layout
-from bridge.resources.prepared import Prepared, prepare
+from bridge.store import OpaStore, layout
+from bridge.store.prepared import PreparedResources, prepare
 from bridge.strict_json import ABSENT, encode, parse, sorted_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bridge.opa.replies import Memory, StoredPolicy
+    from bridge.opa.replies import MemoryUsage, StoredPolicy
 
 _ESCAPES = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
@@ -64,7 +64,7 @@ class MemoryOpa:
         self.requests: list[Request] = []
         self.before: Callable[[Request], object] = lambda _: None
         self.after: Callable[[Request], object] = lambda _: None
-        self.metrics: Memory | None = None
+        self.metrics: MemoryUsage | None = None
         self.policies: tuple[StoredPolicy, ...] = ()
 
     def get_data(self, path: Sequence[str], *, deadline: float | None = None, fresh: bool = False) -> Any:
@@ -85,7 +85,7 @@ class MemoryOpa:
     def list_policies(self) -> tuple[StoredPolicy, ...]:
         return self._asked(Request("POLICIES"), lambda _: self.policies)  # type: ignore[no-any-return]
 
-    def memory(self) -> Memory | None:
+    def memory(self) -> MemoryUsage | None:
         return self._asked(Request("METRICS"), lambda _: self.metrics)  # type: ignore[no-any-return]
 
     def held(self, types: Sequence[str], root: tuple[str, ...]) -> Callable[..., dict[str, Any]]:
@@ -130,7 +130,7 @@ class MemoryOpa:
 
     def _kind(self, request: Request) -> str | None:
         if not request.path:
-            raise Misuse("a path needs names")
+            raise UsageError("a path needs names")
         found = self._at(request.path)
         return None if found is ABSENT else _KINDS[type(found)]
 
@@ -193,9 +193,9 @@ class Several:
         return call
 
 
-def refused(status: int, code: str = "") -> OpaRefused:
+def refused(status: int, code: str = "") -> OpaStatusError:
     """The error for an answer of that status."""
-    return OpaRefused("OPA refuses", status=status, opa_code=code)
+    return OpaStatusError("OPA refuses", status=status, opa_code=code)
 
 
 class Waits(Limits):
@@ -246,6 +246,6 @@ def store_on(opa: Any, **settings: Any) -> OpaStore:
     return OpaStore(opa, ROOT, TYPES, opa.held(TYPES, ROOT), **settings)
 
 
-def texts(*ids: str, **custom_data: Any) -> Prepared:
+def texts(*ids: str, **custom_data: Any) -> PreparedResources:
     """Resources of these ids that are alike."""
     return prepare({encode(id_): encode({"id": id_, "custom_data": custom_data}) for id_ in ids})

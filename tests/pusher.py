@@ -13,7 +13,7 @@ import signal
 import sys
 
 from bridge import OpaClient, OpaEngine, PolicyBridge
-from bridge.resources import from_objects, generation
+from bridge.store import from_objects, generation
 
 PART_BYTES = 4_000
 

@@ -1,4 +1,4 @@
-"""Restorations of an OPA that is made up, for tests without one."""
+"""Recoveries of an OPA that is made up, for tests without one."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import threading
 from types import SimpleNamespace
 
 from bridge import OpaClient
-from bridge.engines.restoring import Restoration
+from bridge.engines.recovery import Recovery
 from bridge.errors import (
-    ResourcesLost,
+    ResourcesMissingError,
 )
 
 SAFETY = 60
-LOST = ResourcesLost("nothing there")
+LOST = ResourcesMissingError("nothing there")
 
 
 class Clock:
@@ -66,8 +66,8 @@ class Blocking:
         return [{"id": "d1"}]
 
 
-def restoration(source=lambda: [{"id": "d1"}], *, engine=None, clock=None, deadline=5.0, **settings):
-    return Restoration(
+def new_recovery(source=lambda: [{"id": "d1"}], *, engine=None, clock=None, deadline=5.0, **settings):
+    return Recovery(
         engine or Engine(),
         OpaClient("http://127.0.0.1:1", deadline=deadline),
         {"devices": source},

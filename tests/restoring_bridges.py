@@ -39,7 +39,7 @@ class Clock:
 
 
 def with_clock(bridge):
-    clock = bridge.engine.restoration.clock = Clock()
+    clock = bridge.engine.recovery.clock = Clock()
     return clock
 
 
@@ -66,7 +66,7 @@ class Blocking:
         return RESOURCES
 
 
-def let_it_end(source, restoration):
+def let_it_end(source, recovery):
     source.may.set()
-    restoration.last.thread.join(SAFETY)
-    assert restoration.last.has_ended
+    recovery.last.thread.join(SAFETY)
+    assert recovery.last.has_ended

@@ -20,7 +20,7 @@ from restorer import CLAIMS, RESOURCES
 
 from bridge import OpaClient, OpaEngine, PolicyBridge
 from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge
-from bridge.errors import EngineFault
+from bridge.errors import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +75,7 @@ def ask(bridge: PolicyBridge, asked: Asked, *, until_well: bool) -> None:
         try:
             answer = getattr(bridge, method)(CLAIMS, "devices", *([id_] if method == "check" else []))
             outcome = told(method, id_, answer)
-        except EngineFault as fault:
+        except EngineError as fault:
             outcome = type(fault).__name__
 
 
@@ -90,7 +90,7 @@ async def ask_awaiting(bridge: AsyncPolicyBridge, asked: Asked, *, until_well: b
         try:
             answer = await getattr(bridge, method)(CLAIMS, "devices", *([id_] if method == "check" else []))
             outcome = told(method, id_, answer)
-        except EngineFault as fault:
+        except EngineError as fault:
             outcome = type(fault).__name__
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bridge.resources import layout
-from bridge.resources.prepared import custom_data_of
+from bridge.store import layout
+from bridge.store.prepared import custom_data_of
 from bridge.strict_json import encode, sorted_text
 
 
@@ -16,11 +16,11 @@ def whole(document: Any) -> dict[str, Any]:
     """The resources in a type's document, by id; fails unless it is one whole state with nothing beside it."""
     assert document.keys() == {"state", "generations"}
     state = document["state"]
-    assert state.keys() == {"layout", "store", "revisions", "marks", "current"}
+    assert state.keys() == {"layout", "store", "revisions", "leases", "current"}
     current = state["current"]
     assert state["layout"] == layout.LAYOUT
     assert state["revisions"] == {f"r{current['revision']}": True}
-    assert state["marks"] == {}
+    assert state["leases"] == {}
     assert current["store"] == state["store"]
     assert document["generations"].keys() == {current["generation"]}
     resources = recounted(document["generations"][current["generation"]])

@@ -4,8 +4,8 @@ What is asked, and what may be believed of an answer, is the same code as for `b
 differs. Rules are installed and resources pushed by the bridge that does not await, in a thread.
 """
 
-from bridge.aio.bridge import AsyncPolicyBridge
-from bridge.aio.client import AsyncOpaClient
-from bridge.aio.engine import AsyncOpaEngine
+from bridge.aio.async_bridge import AsyncPolicyBridge
+from bridge.aio.async_client import AsyncOpaClient
+from bridge.aio.async_engine import AsyncOpaEngine
 
 __all__ = ["AsyncOpaClient", "AsyncOpaEngine", "AsyncPolicyBridge"]

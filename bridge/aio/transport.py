@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.aio.carrier import Carrier
 from bridge.aio.faults import FOREIGN, plain
-from bridge.errors import Misuse
+from bridge.errors import UsageError
 from bridge.opa.answer import Answer
 from bridge.opa.attempts import Attempts
-from bridge.opa.question import Question, may_answer
+from bridge.opa.question import RulesQuery, may_answer
 
 if TYPE_CHECKING:
     import aiohttp
@@ -44,23 +44,23 @@ class AsyncTransport:
             await self._idle.pop().close()
 
     async def call(
-        self, method: str, target: str, body: bytes | Question | None, *, seconds: float, is_read: bool
+        self, method: str, target: str, body: bytes | RulesQuery | None, *, seconds: float, is_read: bool
     ) -> Answer:
         """Ask, and give the answer, whatever its status; arguments and errors as for `opa.transport.Transport.call`.
 
         Raises:
-            Misuse: The client is closed, or belongs to another event loop.
+            UsageError: The client is closed, or belongs to another event loop.
         """
         attempts = Attempts(self._settings, method, target, seconds, is_read=is_read)
         if self._closed:
-            raise Misuse("this client is closed")
+            raise UsageError("this client is closed")
         loop = asyncio.get_running_loop()
         self._loop = self._loop or loop
         if self._loop is not loop:
-            raise Misuse("this client belongs to another event loop; make one in each")
+            raise UsageError("this client belongs to another event loop; make one in each")
         while True:
             fault = None
-            sent, nonce = body.fresh() if isinstance(body, Question) else (body, None)
+            sent, nonce = body.fresh() if isinstance(body, RulesQuery) else (body, None)
             try:
                 async with asyncio.timeout(attempts.left + _SLACK):
                     answer = await self._exchange(method, target, sent, nonce)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from bridge.cli.grouped import with_options
-from bridge.cli.typed import Command, Group
+from bridge.cli.argument_names import Command, Group
+from bridge.cli.option_groups import with_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,22 +6,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bridge.cli.ending import Exit, told_errors
-from bridge.cli.explained import as_json, error_as_json, tell
-from bridge.cli.misspelt import warn_of_misspelt
-from bridge.cli.named import read_input
+from bridge.cli.bearer_options import BearerOptions
+from bridge.cli.exit import Exit, reported_errors
+from bridge.cli.input_files import read_input
+from bridge.cli.misspelt_claims import warn_of_misspelt
 from bridge.cli.options import EngineName, EngineOption, OpaOptions, VerifierOptions, refuse_opa_options, require_one
-from bridge.cli.rule_set import RuleSetOptions, TokenRulesOption
-from bridge.cli.subject import SubjectOptions
-from bridge.cli.written import is_wasm
+from bridge.cli.output_files import is_wasm
+from bridge.cli.render_decision import as_json, error_as_json, tell
+from bridge.cli.rule_set_options import RuleSetOptions, TokenRulesOption
 from bridge.client import PolicyBridge
 from bridge.engines import OpaEngine, ReferenceEngine, WasmEngine
 from bridge.errors import (
-    EngineFault,
-    InvalidToken,
-    KeysUnavailable,
-    MalformedInput,
-    Misuse,
+    EngineError,
+    InvalidTokenError,
+    KeysUnavailableError,
+    MalformedInputError,
+    UsageError,
 )
 from bridge.rendering import prebuilt_wasm
 from bridge.strict_json import parse
@@ -37,7 +37,7 @@ _RESOURCE = "To what"
 def check(
     *,
     context: typer.Context,
-    subject: SubjectOptions,
+    subject: BearerOptions,
     type_: Annotated[
         str,
         typer.Option("--type", metavar="NAME", help="The resource type, such as devices.", rich_help_panel=_RESOURCE),
@@ -85,11 +85,11 @@ def check(
         --type sessions --id nRYFUksL_zZF8m7v-F27eQ \
         --engine opa --opa-url http://127.0.0.1:8181
     """
-    with told_errors():
+    with reported_errors():
         try:
             refuse_opa_options(context, engine)
             if [str(each) for each in (subject.token_file, subject.claims, resource)].count("-") > 1:
-                raise Misuse("standard input can be only one thing")
+                raise UsageError("standard input can be only one thing")
             rule_set = rules.asked(tokens, token_rules=token_rules)
             whose, verifier = subject.read(context, tokens, rule_set.token)
             what = _what(resource, id_, engine)
@@ -97,11 +97,11 @@ def check(
             with PolicyBridge(decider, verifier=verifier) as bridge:
                 claims = whose if verifier is None else bridge.verify(whose)
                 explanation = bridge.explain(whose, type_, what)
-        except InvalidToken as error:
+        except InvalidTokenError as error:
             if json:
                 _write(error_as_json(error))
             subject.refuse(error)
-        except (EngineFault, KeysUnavailable, MalformedInput) as error:
+        except (EngineError, KeysUnavailableError, MalformedInputError) as error:
             if json:
                 _write(error_as_json(error))
             raise
@@ -127,7 +127,7 @@ def _what(resource: str | None, id_: str | None, engine: EngineName) -> "Value":
     require_one("access to what?", resource=resource, id_=id_)
     if id_ is not None:
         if engine is not EngineName.OPA:
-            raise Misuse("--id asks for a resource that was pushed to an OPA: it needs --engine opa")
+            raise UsageError("--id asks for a resource that was pushed to an OPA: it needs --engine opa")
         return id_
     assert resource is not None
     try:
@@ -135,7 +135,7 @@ def _what(resource: str | None, id_: str | None, engine: EngineName) -> "Value":
         is_inline = resource.lstrip().startswith("{")
         text = os.fsencode(resource) if is_inline else read_input(Path(resource), "a resource")
     except FileNotFoundError:
-        raise Misuse(f"`{resource}`: no such file or directory; if it is an id, give it by --id") from None
+        raise UsageError(f"`{resource}`: no such file or directory; if it is an id, give it by --id") from None
     value = parse(text, what="resource")
     # A string would be taken for an id; it is as little a resource as null is.
     return None if isinstance(value, str) else value
@@ -143,22 +143,22 @@ def _what(resource: str | None, id_: str | None, engine: EngineName) -> "Value":
 
 def _engine(name: EngineName, opa: OpaOptions, rule_set: "RuleSet", wasm: Path | None) -> "Engine":
     if wasm is not None and name is not EngineName.WASM:
-        raise Misuse("--wasm is for --engine wasm")
+        raise UsageError("--wasm is for --engine wasm")
     if name is EngineName.OPA:
         return OpaEngine(opa.client(), rule_set)
     if name is EngineName.REFERENCE:
         return ReferenceEngine(rule_set)
     if wasm is None and rule_set.token is None and prebuilt_wasm(rule_set) is None:
-        raise Misuse(
+        raise UsageError(
             "no Wasm build of these settings comes with the package, only those of the default claim, resource types "
             "and roots: make one of yours with `jwt-bridge render --wasm FILE`, and give it by --wasm FILE"
         )
     if wasm is not None and not is_wasm(wasm):
-        raise Misuse(f"`{wasm}`: the file is no Wasm; `jwt-bridge render --wasm FILE` makes one")
+        raise UsageError(f"`{wasm}`: the file is no Wasm; `jwt-bridge render --wasm FILE` makes one")
     try:
         return WasmEngine(rule_set, wasm=wasm)
-    except EngineFault as fault:
-        if wasm is None or type(fault) is not EngineFault:
+    except EngineError as fault:
+        if wasm is None or type(fault) is not EngineError:
             raise
         # Whoever names a file that is no such build has made a mistake; nothing has failed.
-        raise Misuse(f"`{wasm}`: {str(fault).splitlines()[0]}") from None
+        raise UsageError(f"`{wasm}`: {str(fault).splitlines()[0]}") from None

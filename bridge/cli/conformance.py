@@ -11,27 +11,27 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from bridge.cli.ending import Exit, told_errors
-from bridge.cli.guest import guest_engine
+from bridge.cli.exit import Exit, reported_errors
 from bridge.cli.options import EngineName, EngineOption, OpaOptions, TokenOptions, given_options, refuse_opa_options
 from bridge.cli.progress import counting
-from bridge.cli.rule_set import RuleSetOptions  # noqa: TC001 - typer reads it from the signature
+from bridge.cli.rule_set_options import RuleSetOptions  # noqa: TC001 - typer reads it from the signature
+from bridge.cli.temporary_rules import temporary_engine
 from bridge.cli.terminal import draw, say
-from bridge.conformance.files import policy_files, require_vectors, token_files, vectors_root
 from bridge.conformance.runner import Report, require_distinct_names, run_policies, run_tokens
-from bridge.conformance.subjects import OpaSubject, ReferenceSubject, WasmSubject
-from bridge.conformance.tokens import token_cases
+from bridge.conformance.targets import OpaTarget, ReferenceTarget, WasmTarget
+from bridge.conformance.token_cases import token_cases
+from bridge.conformance.vector_files import policy_files, require_vectors, token_files, vectors_root
 from bridge.conformance.vectors import cases
 from bridge.decision import Request
 from bridge.engines import OpaEngine, ReferenceEngine, WasmEngine
-from bridge.errors import Misuse, OpaMissing
+from bridge.errors import OpaNotFoundError, UsageError
 from bridge.policy import PolicySettings
 from bridge.rendering import RuleSet, build_wasm, prebuilt_wasm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bridge.conformance.subjects import Subject, SubjectOf
+    from bridge.conformance.targets import Target, TargetFactory
     from bridge.opa import OpaClient
 
 _NO_BUILD: Final = "they are for other settings, whose Wasm an `opa` would have to build, and there is none"
@@ -74,9 +74,9 @@ def conformance(
       jwt-bridge conformance
       jwt-bridge conformance --engine opa --opa-url http://127.0.0.1:8181
     """
-    from bridge.cli import outcome  # noqa: PLC0415 - rich is slow to import
+    from bridge.cli import render_report  # noqa: PLC0415 - rich is slow to import
 
-    with told_errors():
+    with reported_errors():
         _refuse_idle_options(context, engine, write=write)
         folder = vectors_root() if vectors is None else vectors
         require_vectors(folder)
@@ -91,10 +91,10 @@ def conformance(
         _refuse_nothing_asked(report)
         say(f"Asked: {name}")
         say()
-        draw(outcome.table(report))
+        draw(render_report.table(report))
         if report.differences:
             say()
-            draw(outcome.differences(report))
+            draw(render_report.differences(report))
             raise typer.Exit(Exit.DENIED)
 
 
@@ -102,19 +102,19 @@ def _refuse_idle_options(context: typer.Context, engine: EngineName, *, write: b
     """Refuse options that would not count."""
     refuse_opa_options(context, engine)
     if write and engine is not EngineName.OPA:
-        raise Misuse("--write is for --engine opa")
+        raise UsageError("--write is for --engine opa")
     given = [*given_options(context, "rules"), *given_options(context, "tokens")]
     if given and (write or engine is not EngineName.OPA):
-        raise Misuse(f"{', '.join(given)}: which rules are asked is told with --engine opa, and without --write")
+        raise UsageError(f"{', '.join(given)}: which rules are asked is told with --engine opa, and without --write")
 
 
 @contextmanager
 def _subjects(
     engine: EngineName, opa: OpaOptions, rule_set: RuleSet, *, write: bool
-) -> Iterator[tuple[str, SubjectOf]]:
+) -> Iterator[tuple[str, TargetFactory]]:
     """What is asked: in words, and by settings."""
     if engine is EngineName.REFERENCE:
-        yield "the reference", lambda policy: ReferenceSubject(ReferenceEngine(RuleSet(policy=policy)))
+        yield "the reference", lambda policy: ReferenceTarget(ReferenceEngine(RuleSet(policy=policy)))
         return
     with ExitStack() as stack:
         if engine is EngineName.WASM:
@@ -127,7 +127,7 @@ def _subjects(
             return
         installed = OpaEngine(client, rule_set)
         installed.decide([_ANYTHING])  # the rules are there, and are those
-        subject = OpaSubject(installed, writes=False)
+        subject = OpaTarget(installed, writes=False)
         same = _settled(rule_set.policy)
         yield (
             f"the rules at `{rule_set.package_root}` on the OPA at {client.url}",
@@ -136,15 +136,15 @@ def _subjects(
 
 
 @contextmanager
-def _guests(client: OpaClient) -> Iterator[SubjectOf]:
+def _guests(client: OpaClient) -> Iterator[TargetFactory]:
     """Rules of our own, by settings: the default ones for the whole run, and of others the latest.
 
     OPA compiles all of its modules anew for each that comes, so that a dozen rule sets at once would take minutes.
     """
     with ExitStack() as usual, ExitStack() as latest:
-        known: dict[PolicySettings, Subject] = {}
+        known: dict[PolicySettings, Target] = {}
 
-        def subject_of(policy: PolicySettings) -> Subject:
+        def subject_of(policy: PolicySettings) -> Target:
             key = _settled(policy)
             if key in known:
                 return known[key]
@@ -153,8 +153,8 @@ def _guests(client: OpaClient) -> Iterator[SubjectOf]:
                 latest.close()
                 for other in known.keys() - {PolicySettings()}:
                     del known[other]
-            engine = stack.enter_context(guest_engine(client, "conformance", key))
-            known[key] = OpaSubject(engine, writes=True)
+            engine = stack.enter_context(temporary_engine(client, "conformance", key))
+            known[key] = OpaTarget(engine, writes=True)
             return known[key]
 
         yield subject_of
@@ -165,19 +165,19 @@ def _settled(policy: PolicySettings) -> PolicySettings:
     return replace(policy, types=tuple(sorted(policy.types)))
 
 
-def _wasm(policy: PolicySettings, folder: Path) -> WasmSubject | str:
+def _wasm(policy: PolicySettings, folder: Path) -> WasmTarget | str:
     rule_set = RuleSet(policy=policy)
     if prebuilt_wasm(rule_set) is not None:
-        return WasmSubject(WasmEngine(rule_set))
+        return WasmTarget(WasmEngine(rule_set))
     path = folder / f"{len(list(folder.iterdir()))}.wasm"
     try:
         path.write_bytes(build_wasm(rule_set))
-    except OpaMissing:
+    except OpaNotFoundError:
         return _NO_BUILD
-    return WasmSubject(WasmEngine(rule_set, wasm=path))
+    return WasmTarget(WasmEngine(rule_set, wasm=path))
 
 
 def _refuse_nothing_asked(report: Report) -> None:
     """Nothing but cases that were not run is no agreement."""
     if report.left_out and not report.asked:
-        raise Misuse(f"nothing could be asked: {'; '.join(report.left_out)}; with --write all cases are run")
+        raise UsageError(f"nothing could be asked: {'; '.join(report.left_out)}; with --write all cases are run")

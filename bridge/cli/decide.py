@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from bridge.asking import batches
-from bridge.cli.cases import Case, Malformed, answer, read_case
-from bridge.cli.ending import Exit, end, told_errors
-from bridge.cli.guest import guest_engine
+from bridge.checks import batches
+from bridge.cli.decide_lines import DecideLine, MalformedLine, answer, read_case
+from bridge.cli.exit import Exit, end, reported_errors
+from bridge.cli.input_files import STDIN, open_stdin
 from bridge.cli.lines import chunks_of_lines
-from bridge.cli.named import STDIN, open_stdin
 from bridge.cli.options import EngineName, EngineOption, OpaOptions, refuse_opa_options
 from bridge.cli.progress import line_counter
+from bridge.cli.temporary_rules import temporary_engine
 from bridge.cli.terminal import complain
 from bridge.engines import ReferenceEngine, WasmEngine
-from bridge.errors import EngineFault, Misuse
+from bridge.errors import EngineError, UsageError
 from bridge.resource import InvalidResource, parse_resource
 from bridge.strict_json import encode
 
@@ -62,10 +62,10 @@ def decide(
     Examples:
       jwt-bridge decide questions.jsonl > answers.jsonl
     """
-    with told_errors(), _opened(file) as descriptor:
+    with reported_errors(), _opened(file) as descriptor:
         refuse_opa_options(context, engine)
         if sys.stdout is None:
-            raise Misuse("standard output is closed")
+            raise UsageError("standard output is closed")
         next_line = 1
         questions = False
         try:
@@ -77,7 +77,7 @@ def decide(
                         questions |= _answer(chunk, decided)
                         next_line = chunk[-1][0] + 1
                         count(len(chunk))
-        except EngineFault as fault:
+        except EngineError as fault:
             end(f"the engine failed, and line {next_line} is the first without an answer: {fault}", Exit.FAULT)
         if next_line > 1 and not questions:
             complain(
@@ -104,18 +104,20 @@ def _chunks(descriptor: int) -> Iterator[list[tuple[int, bytes | None]]]:
             yield chunk
 
 
-def _answer(chunk: Iterable[tuple[int, bytes | None]], decided: Callable[[Sequence[Case]], list[Decision]]) -> bool:
+def _answer(
+    chunk: Iterable[tuple[int, bytes | None]], decided: Callable[[Sequence[DecideLine]], list[Decision]]
+) -> bool:
     """Write the answers to a chunk, all of them or, where the engine fails, none.
 
     Returns:
         Whether any of its lines was an object at least.
     """
     cases = [read_case(number, line) for number, line in chunk]
-    decisions = iter(decided([case for case in cases if isinstance(case, Case)]))
-    text = b"".join([answer(case, None if isinstance(case, Malformed) else next(decisions)) for case in cases])
+    decisions = iter(decided([case for case in cases if isinstance(case, DecideLine)]))
+    text = b"".join([answer(case, None if isinstance(case, MalformedLine) else next(decisions)) for case in cases])
     sys.stdout.buffer.write(text)
     sys.stdout.buffer.flush()
-    return any(isinstance(case, Case) or case.is_object for case in cases)
+    return any(isinstance(case, DecideLine) or case.is_object for case in cases)
 
 
 class _Inline:
@@ -124,7 +126,7 @@ class _Inline:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def __call__(self, cases: Sequence[Case]) -> list[Decision]:
+    def __call__(self, cases: Sequence[DecideLine]) -> list[Decision]:
         return self.decide([case.request for case in cases])
 
     def decide(self, requests: Sequence[Request]) -> list[Decision]:
@@ -140,7 +142,7 @@ class _Stored(_Inline):
     of no known type, is not pushed but asked about as it is.
     """
 
-    def __call__(self, cases: Sequence[Case]) -> list[Decision]:
+    def __call__(self, cases: Sequence[DecideLine]) -> list[Decision]:
         decisions: dict[int, Decision] = {}
         for resources, requests in self._rounds(cases):
             for type_, texts in resources.items():
@@ -148,7 +150,7 @@ class _Stored(_Inline):
             decisions |= zip(requests, self.decide(list(requests.values())), strict=True)
         return [decisions[index] for index in range(len(cases))]
 
-    def _rounds(self, cases: Sequence[Case]) -> list[tuple[dict[str, dict[bytes, bytes]], dict[int, Request]]]:
+    def _rounds(self, cases: Sequence[DecideLine]) -> list[tuple[dict[str, dict[bytes, bytes]], dict[int, Request]]]:
         """What to store by type and id in each round, and what to ask then, by the index of the case."""
         known = {encode(type_): type_ for type_ in self._engine.rule_set.policy.types}
         rounds: list[tuple[dict[str, dict[bytes, bytes]], dict[int, Request]]] = [({}, {})]
@@ -185,5 +187,5 @@ def _engine(name: EngineName, opa: OpaOptions) -> Iterator[Engine]:
     if name is not EngineName.OPA:
         yield WasmEngine() if name is EngineName.WASM else ReferenceEngine()
         return
-    with opa.client() as client, guest_engine(client, "decide") as engine:
+    with opa.client() as client, temporary_engine(client, "decide") as engine:
         yield engine

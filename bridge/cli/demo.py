@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from bridge.cli import handout
-from bridge.cli.ending import Exit, end, told_errors
-from bridge.cli.guest import guest_engine
-from bridge.cli.misspelt import warn_of_misspelt
-from bridge.cli.sample import EXAMPLES, RESOURCES, SPARE
+from bridge.cli import demo_files
+from bridge.cli.demo_data import EXAMPLES, RESOURCES, SPARE
+from bridge.cli.exit import Exit, end, reported_errors
+from bridge.cli.misspelt_claims import warn_of_misspelt
+from bridge.cli.output_files import after_writing, write_files
+from bridge.cli.temporary_rules import temporary_engine
 from bridge.cli.terminal import draw, say
-from bridge.cli.written import after_writing, write_files
 from bridge.client import PolicyBridge
 from bridge.engines import WasmEngine
-from bridge.errors import BridgeError, EngineFault, InvalidSetting, OpaMissing
+from bridge.errors import BridgeError, ConfigurationError, EngineError, OpaNotFoundError
 from bridge.escapes import escaped
 from bridge.opa import ManagedOpa, OpaClient, find_opa
 from bridge.opa.executable import VARIABLE
@@ -66,15 +66,15 @@ def demo(
       jwt-bridge demo
       jwt-bridge demo --out try-it
     """
-    with told_errors():
+    with reported_errors():
         verifier, pem, (tokens, spare) = _signed()
         if out is not None:
-            files = handout.files(out, pem, spare, tokens)
-            write_files(files, lambda _, there, new: handout.is_earlier(there, new))
+            files = demo_files.files(out, pem, spare, tokens)
+            write_files(files, lambda _, there, new: demo_files.is_earlier(there, new))
             with after_writing(files):
                 _show(verifier, tokens, [*tokens, spare])
                 say()
-                for line in handout.told(out, audience=_AUDIENCE, issuer=_LICENSE, hours=_HOURS):
+                for line in demo_files.told(out, audience=_AUDIENCE, issuer=_LICENSE, hours=_HOURS):
                     say(line)
         else:
             _show(verifier, tokens, [*tokens, spare])
@@ -82,18 +82,18 @@ def demo(
 
 def _show(verifier: TokenVerifier, tokens: Sequence[str], handed_out: Iterable[str]) -> None:
     """Say what each token lets its bearer access, and that all who are asked agree."""
-    from bridge.cli import verdicts  # noqa: PLC0415 - rich is slow to import, and only needed here
+    from bridge.cli import demo_table  # noqa: PLC0415 - rich is slow to import, and only needed here
 
     with PolicyBridge(WasmEngine(), verifier=verifier) as bridge:
         decisions = _decided(bridge, tokens, by_id=False)
         warn_of_misspelt_tokens(bridge, handed_out)
     say("Five tokens, signed by a key made just now (RS256), and verified:")
     say()
-    draw(verdicts.policies())
+    draw(demo_table.policies())
     say("What they let their bearers access, by the Rego rules in this process (Wasm).")
     say("By mark, reason and meaning:")
     say()
-    draw(verdicts.matrix(_rows(decisions)))
+    draw(demo_table.matrix(_rows(decisions)))
     _ask_opa(verifier, tokens, decisions)
 
 
@@ -147,7 +147,7 @@ def _ask_opa(verifier: TokenVerifier, tokens: Sequence[str], decisions: dict[tup
             for type_, resources in RESOURCES.items():
                 bridge.push(type_, resources)
             answers = [_decided(bridge, tokens, by_id=by_id) for by_id in (False, True)]
-    except (EngineFault, OpaMissing, InvalidSetting) as error:
+    except (EngineError, OpaNotFoundError, ConfigurationError) as error:
         for line in textwrap.wrap(_why_not_asked(error), 80, break_long_words=False, break_on_hyphens=False):
             say(line)
         return
@@ -164,7 +164,7 @@ def _ask_opa(verifier: TokenVerifier, tokens: Sequence[str], decisions: dict[tup
 def _why_not_asked(error: BridgeError) -> str:
     if url := os.environ.get("OPA_URL"):
         # What is no address may be anything, a password too.
-        address = "" if isinstance(error, InvalidSetting) and "@" in url else f", `{url}`,"
+        address = "" if isinstance(error, ConfigurationError) and "@" in url else f", `{url}`,"
         return escaped(f"No OPA was asked as well: the one that OPA_URL names{address} cannot be asked: {error}")
     if os.environ.get(VARIABLE) or which("opa"):
         return escaped(f"No OPA was asked as well: {error}")
@@ -179,18 +179,18 @@ def _opa() -> Iterator[tuple[str, OpaEngine]]:
     """The OPA at hand and what to call it.
 
     Raises:
-        OpaMissing: There is none.
-        EngineFault: It cannot be asked.
-        InvalidSetting: OPA_URL is no URL of an OPA.
+        OpaNotFoundError: There is none.
+        EngineError: It cannot be asked.
+        ConfigurationError: OPA_URL is no URL of an OPA.
     """
     if url := os.environ.get("OPA_URL"):
-        with OpaClient(url) as client, guest_engine(client, "demo") as engine:
+        with OpaClient(url) as client, temporary_engine(client, "demo") as engine:
             yield f"The OPA at {client.url}", engine
         return
     executable = find_opa()
     with (
         ManagedOpa(executable=executable) as opa,
         OpaClient(opa.url) as client,
-        guest_engine(client, "demo") as engine,
+        temporary_engine(client, "demo") as engine,
     ):
         yield f"An OPA, started from `{executable}`,", engine

@@ -4,17 +4,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bridge.cli.ending import Exit, told_errors
+from bridge.cli.exit import Exit, reported_errors
 from bridge.cli.options import OpaOptions, TokenOptions
 from bridge.cli.progress import sending
-from bridge.cli.rule_set import RuleSetOptions
+from bridge.cli.rule_set_options import RuleSetOptions
 from bridge.cli.terminal import complain, say
 from bridge.decision import Request
 from bridge.engines import OpaEngine
-from bridge.engines.examination import rules_findings
-from bridge.errors import ForeignContent, Misuse, OwnedByBundle, ResourcesLost, RulesDiffer, RulesNotInstalled
+from bridge.engines.diagnosis import rules_findings
+from bridge.errors import (
+    ForeignContentError,
+    OwnedByBundleError,
+    ResourcesMissingError,
+    RulesMismatchError,
+    RulesNotInstalledError,
+    UsageError,
+)
 from bridge.escapes import shown
-from bridge.resources import OpaStore
+from bridge.store import OpaStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +29,7 @@ if TYPE_CHECKING:
     from bridge.opa import OpaClient
     from bridge.rendering import RuleSet
 
-_MOST_TOLD = 20
+_MOST_SHOWN = 20
 
 
 def doctor(
@@ -50,12 +57,14 @@ def doctor(
     Examples:
       jwt-bridge doctor --opa-url http://127.0.0.1:8181
     """
-    with told_errors():
+    with reported_errors():
         rule_set = rules.with_checks(tokens)
         chosen = types or list(rule_set.policy.types)
         for type_ in chosen:
             if type_ not in rule_set.policy.types:
-                raise Misuse(f"`{shown(type_)}` is not one of the resource types: {', '.join(rule_set.policy.types)}")
+                raise UsageError(
+                    f"`{shown(type_)}` is not one of the resource types: {', '.join(rule_set.policy.types)}"
+                )
         worst = Exit.OK
         with opa.client() as client:
             root = tuple(rule_set.data_root.split("."))
@@ -73,15 +82,15 @@ def doctor(
                     say(f"{type_}: none pushed")
                     continue
                 try:
-                    with sending(None) as told:
-                        found = store.recount(type_, told=told)
-                except ResourcesLost as lost:
+                    with sending(None) as on_progress:
+                        found = store.recount(type_, on_progress=on_progress)
+                except ResourcesMissingError as lost:
                     complain(str(lost))
                     worst = Exit.FAULT
                     continue
                 state = f"{len(found.findings):,} found" if found.findings else "all is well"
                 say(f"{type_}: {found.resources:,} resources, revision {found.revision}: {state}")
-                kept = found.findings if verbose else found.findings[:_MOST_TOLD]
+                kept = found.findings if verbose else found.findings[:_MOST_SHOWN]
                 for finding in kept:
                     say(f"  {finding}")
                 if len(kept) < len(found.findings):
@@ -98,7 +107,7 @@ def _pushed(store: OpaStore, types: "Sequence[str]") -> "tuple[list[str], dict[s
         try:
             if store.is_pushed(type_):
                 pushed.append(type_)
-        except ForeignContent as fault:
+        except ForeignContentError as fault:
             foreign[type_] = str(fault)
     return pushed, foreign
 
@@ -107,12 +116,12 @@ def _tell_rules(client: "OpaClient", rule_set: "RuleSet") -> Exit:
     """Say what is wrong with the rules."""
     try:
         found = rules_findings(client, rule_set)
-    except OwnedByBundle as owned:
+    except OwnedByBundleError as owned:
         say(f"rules: they are those of the bundle `{shown(owned.bundle)}`, of which only the fingerprint can be told")
         try:
             OpaEngine(client, rule_set).decide([Request(claims=None, type=None)])
             found = []
-        except (RulesDiffer, RulesNotInstalled) as fault:
+        except (RulesMismatchError, RulesNotInstalledError) as fault:
             found = [str(fault)]
     say(f"rules at data.{rule_set.package_root}: {f'{len(found):,} found' if found else 'all is well'}")
     for finding in found:

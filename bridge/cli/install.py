@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.ending import told_errors
+from bridge.cli.exit import reported_errors
 from bridge.cli.options import OpaOptions, TokenOptions
-from bridge.cli.rule_set import RuleSetOptions, WriteOption, refuse_other_file
+from bridge.cli.output_files import is_earlier_rule_set, write_files
+from bridge.cli.rule_set_options import RuleSetOptions, WriteOption, refuse_other_file
 from bridge.cli.terminal import say
-from bridge.cli.written import is_earlier_rule_set, write_files
 from bridge.client import PolicyBridge
 from bridge.engines import OpaEngine
 from bridge.escapes import shown
@@ -53,7 +53,7 @@ def install(
         --key public.pem --audience https://cobrowse.io --issuer LICENSE-KEY \
         --write-rule-set rules.json
     """
-    with told_errors():
+    with reported_errors():
         rule_set = rules.with_checks(tokens)
         if write_rule_set is not None:
             refuse_other_file(write_rule_set, rule_set)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from bridge.errors import Misuse
+from bridge.errors import UsageError
 from bridge.files import INPUT_BYTES
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def chunks_of_lines(descriptor: int) -> Iterator[list[bytes | None]]:
     whoever writes a line to a pipe and waits for the answer gets it.
 
     Raises:
-        Misuse: A line goes on beyond `ENDLESS`, as `/dev/zero` does.
+        UsageError: A line goes on beyond `ENDLESS`, as `/dev/zero` does.
         OSError: It cannot be read.
     """
     parts: list[bytes] = []
@@ -45,6 +45,8 @@ def chunks_of_lines(descriptor: int) -> Iterator[list[bytes | None]]:
         if lines:
             yield lines
         if size > ENDLESS:
-            raise Misuse(f"a line of more than {ENDLESS:,} bytes, and no end of it: give JSON Lines, one object a line")
+            raise UsageError(
+                f"a line of more than {ENDLESS:,} bytes, and no end of it: give JSON Lines, one object a line"
+            )
     if size:
         yield [b"".join(parts) if size <= LONGEST else None]

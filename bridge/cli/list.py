@@ -4,15 +4,15 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.ending import Exit, end, told_errors
-from bridge.cli.misspelt import warn_of_lookalikes
+from bridge.cli.bearer_options import BearerOptions
+from bridge.cli.exit import Exit, end, reported_errors
+from bridge.cli.misspelt_claims import warn_of_lookalikes
 from bridge.cli.options import OpaOptions, VerifierOptions
-from bridge.cli.rule_set import RuleSetOptions, TokenRulesOption
-from bridge.cli.subject import SubjectOptions
+from bridge.cli.rule_set_options import RuleSetOptions, TokenRulesOption
 from bridge.cli.terminal import complain, draw
 from bridge.client import PolicyBridge
 from bridge.engines import OpaEngine
-from bridge.errors import InvalidToken, ListChanged
+from bridge.errors import CursorExpiredError, InvalidTokenError
 from bridge.escapes import escaped_json, shown
 from bridge.strict_json import encode
 
@@ -22,7 +22,7 @@ _AT_ONCE = 10_000
 def list_(
     *,
     context: typer.Context,
-    subject: SubjectOptions,
+    subject: BearerOptions,
     type_: Annotated[str, typer.Option("--type", metavar="NAME", help="The resource type, such as devices.")],
     limit: Annotated[
         int | None, typer.Option("--limit", metavar="NUMBER", min=1, help="How many ids at most; without it, all.")
@@ -50,7 +50,7 @@ def list_(
         --audience https://cobrowse.io --issuer LICENSE-KEY \
         --type devices --opa-url http://127.0.0.1:8181
     """
-    with told_errors():
+    with reported_errors():
         try:
             rule_set = rules.asked(tokens, token_rules=token_rules)
             whose, verifier = subject.read(context, tokens, rule_set.token)
@@ -79,9 +79,9 @@ def list_(
                     after, at_least = listed.cursor, listed.revision
                     if listed.complete or left == 0:
                         break
-        except InvalidToken as error:
+        except InvalidTokenError as error:
             subject.refuse(error)
-        except ListChanged as error:
+        except CursorExpiredError as error:
             end(str(error), Exit.FAULT)
         if after is not None:
             complain(f"there are more: --after {after}")

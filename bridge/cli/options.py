@@ -9,8 +9,8 @@ from typing import Annotated, Final
 
 import typer
 
-from bridge.cli.named import read_text
-from bridge.errors import InvalidSetting, Misuse
+from bridge.cli.input_files import read_text
+from bridge.errors import ConfigurationError, UsageError
 from bridge.files import KEY_BYTES, read_file
 from bridge.opa import OpaClient
 from bridge.rendering import TokenChecks
@@ -85,13 +85,13 @@ class OpaOptions:
         """The client for the OPA that the options speak of.
 
         Raises:
-            Misuse: An option is missing, or cannot be used.
+            UsageError: An option is missing, or cannot be used.
             OSError: The token's file cannot be read.
         """
         if self.url is None:
-            raise Misuse("where is OPA? Give --opa-url, or set OPA_URL")
+            raise UsageError("where is OPA? Give --opa-url, or set OPA_URL")
         if (self.certificate is None) != (self.key is None):
-            raise Misuse("--opa-certificate and --opa-key go together")
+            raise UsageError("--opa-certificate and --opa-key go together")
         return OpaClient(
             self.url,
             token=None if self.token_file is None else read_text(self.token_file, "a bearer token").strip(),
@@ -153,18 +153,18 @@ class TokenOptions:
         """The checks for the rules themselves to make; None where no option asks for any.
 
         Raises:
-            InvalidSetting: An option cannot be used.
-            Misuse: A key is missing, or there are too many.
+            ConfigurationError: An option cannot be used.
+            UsageError: A key is missing, or there are too many.
             OSError: A file cannot be read.
         """
         if self.key is None and self.jwks is None:
             if self.algorithms or self.audience or self.issuer is not None or self.required:
-                raise Misuse("rules that verify tokens need a key: give --key or --jwks as well")
+                raise UsageError("rules that verify tokens need a key: give --key or --jwks as well")
             return None
         if self.key is not None and self.jwks is not None:
-            raise Misuse("--key and --jwks do not go together")
+            raise UsageError("--key and --jwks do not go together")
         if self.jwks is not None and _is_url(self.jwks):
-            raise Misuse("the rules hold the keys themselves, so --jwks must name a file here")
+            raise UsageError("the rules hold the keys themselves, so --jwks must name a file here")
         return TokenChecks(
             keys=read_text(self.key if self.key is not None else Path(self.jwks or ""), "keys"),
             algorithms=tuple(self.algorithms) if self.algorithms else ("RS256",),
@@ -181,8 +181,8 @@ class TokenOptions:
             file: The file.
 
         Raises:
-            InvalidSetting: A key cannot be used.
-            Misuse: An option says something else than the file does.
+            ConfigurationError: A key cannot be used.
+            UsageError: An option says something else than the file does.
             OSError: A key's file cannot be read.
         """
         if checks is None:
@@ -195,7 +195,7 @@ class TokenOptions:
                 "--require": self.required,
             }
             if given := [name for name, value in named.items() if value not in (None, [])]:
-                raise Misuse(
+                raise UsageError(
                     f"{', '.join(given)}: `{file}` has no `token`, so its rules verify none: leave one of them out"
                 )
             return
@@ -254,8 +254,8 @@ class VerifierOptions(TokenOptions):
             checks: What the rules demand of tokens, where they verify them: it counts, for no option contradicts it.
 
         Raises:
-            InvalidSetting: An option cannot be used.
-            Misuse: No key is given, or more than one.
+            ConfigurationError: An option cannot be used.
+            UsageError: No key is given, or more than one.
             OSError: The secret's file cannot be read.
         """
         if checks is not None and self.secret_file is None:
@@ -296,13 +296,13 @@ def require_one(question: str, *, or_else: str = "", **options: object) -> None:
         options: By name, their values; None where one is not given.
 
     Raises:
-        Misuse: Not exactly one is given.
+        UsageError: Not exactly one is given.
     """
     *names, last = [f"--{name.strip('_').replace('_', '-')}" for name in options]
     given = sum(value is not None for value in options.values())
     if given != 1:
         hint = {0: or_else, 2: ", not both"}.get(given, ", not all")
-        raise Misuse(f"{question} Give one of {', '.join(names)} and {last}{hint}")
+        raise UsageError(f"{question} Give one of {', '.join(names)} and {last}{hint}")
 
 
 def refuse_other(option: str, given: object, there: object, member: str) -> None:
@@ -315,11 +315,11 @@ def refuse_other(option: str, given: object, there: object, member: str) -> None
         member: The member of the file, in words.
 
     Raises:
-        Misuse: They differ.
+        UsageError: They differ.
     """
     if given is not None and given != there:
         says = "says something else" if there is None or there == [] else f"is {_shown(there)}"
-        raise Misuse(f"{option} {_shown(given)} contradicts {member}, which {says}: leave one of them out")
+        raise UsageError(f"{option} {_shown(given)} contradicts {member}, which {says}: leave one of them out")
 
 
 def given_options(context: typer.Context, group: str) -> list[str]:
@@ -341,10 +341,10 @@ def refuse_opa_options(context: typer.Context, engine: EngineName) -> None:
     """Refuse options that speak of an OPA where none is asked.
 
     Raises:
-        Misuse: There are some.
+        UsageError: There are some.
     """
     if engine is not EngineName.OPA and (names := given_options(context, "opa")):
-        raise Misuse(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} for --engine opa")
+        raise UsageError(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} for --engine opa")
 
 
 def _shown(value: object) -> str:
@@ -361,17 +361,18 @@ def _secret(data: bytes) -> bytes:
     """Without the line feed that an editor puts behind a text; random bytes stay as they are.
 
     Raises:
-        InvalidSetting: It is a text in another encoding, or with more around it than that: what of it is the secret?
+        ConfigurationError: It is a text in another encoding, or with more around it than that: what of it is the
+            secret?
     """
     if not _is_text(data):
         decoded = (data.decode(encoding, "replace").encode("utf-8") for encoding in _ENCODINGS)
         if (fault := encoding_fault(data)) and any(map(_is_text, decoded)):  # random bytes may begin in any way
-            raise InvalidSetting(f"secret file: {fault}")
+            raise ConfigurationError(f"secret file: {fault}")
         return data
     line = data.removesuffix(b"\n").removesuffix(b"\r")
     is_more = line != line.strip() or b"\n" in line or b"\r" in line
     if is_more and not line.startswith(b"-----BEGIN "):  # a key is refused by its own name
-        raise InvalidSetting(
+        raise ConfigurationError(
             "secret file: white space around the secret, or several lines; the file must hold the secret, and one line"
             " feed behind it at most: take the rest off (`StaticKey.from_secret` takes a secret that has them)"
         )

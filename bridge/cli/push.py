@@ -5,17 +5,17 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.ending import Exit, end, told_errors
+from bridge.cli.exit import Exit, end, reported_errors
 from bridge.cli.options import OpaOptions
 from bridge.cli.progress import sending
-from bridge.cli.rule_set import RuleSetOptions
-from bridge.cli.sources import OmitOption, SkipInvalidOption, collect, tell_refusals, tell_removals
+from bridge.cli.resource_options import OmitOption, SkipInvalidOption, collect, tell_refusals, tell_removals
+from bridge.cli.rule_set_options import RuleSetOptions
 from bridge.cli.terminal import complain, say
-from bridge.errors import EngineFault, Misuse, PushRefused
+from bridge.errors import EngineError, PushRejectedError, UsageError
 from bridge.escapes import shown
 from bridge.opa import OpaClient
-from bridge.resources import OpaStore
-from bridge.resources import push as push_to
+from bridge.store import OpaStore
+from bridge.store import push as push_to
 from bridge.strict_json import ABSENT
 
 
@@ -47,33 +47,35 @@ def push(
       jwt-bridge push --type devices devices.jsonl \
         --omit notification_token --opa-url http://127.0.0.1:8181
     """
-    with told_errors():
+    with reported_errors():
         rule_set = rules.rule_set()
         if type_ not in rule_set.policy.types:
-            raise Misuse(f"`{shown(type_)}` is not one of the resource types: {', '.join(rule_set.policy.types)}")
+            raise UsageError(f"`{shown(type_)}` is not one of the resource types: {', '.join(rule_set.policy.types)}")
         root = tuple(rule_set.data_root.split("."))
         with opa.client() as client:
             client.require_version((*root, type_, "state"))
             collected = collect(file, omit or ())
-            tell_refusals(collected.refusals, everything=verbose)
+            tell_refusals(collected.rejected, everything=verbose)
             store = OpaStore(client, root, rule_set.policy.types)
             try:
-                with sending(len(collected.resources)) as told:
-                    report = push_to(store, type_, collected, skip_invalid=skip_invalid, force=force, told=told)
-            except PushRefused as refused:
-                end(str(refused), Exit.MISUSE)
+                with sending(len(collected.resources)) as on_progress:
+                    report = push_to(
+                        store, type_, collected, skip_invalid=skip_invalid, force=force, on_progress=on_progress
+                    )
+            except PushRejectedError as refused:
+                end(str(refused), Exit.USAGE)
             say(
                 f"{type_}: {report.stored:,} stored now, {report.before:,} before, {report.added:,} added, "
-                f"{report.changed:,} changed, {report.removed:,} removed, {len(report.refusals):,} refused; "
+                f"{report.changed:,} changed, {report.removed:,} removed, {len(report.rejected):,} refused; "
                 f"revision {report.revision}"
             )
-            tell_removals(report.removed_as_refused, everything=verbose)
+            tell_removals(report.removed_as_rejected, everything=verbose)
             if not _has_rules(client, rule_set.package_root):
                 complain(
                     f"the OPA has no rules at `data.{rule_set.package_root}` to decide on them: "
                     "`jwt-bridge install` uploads them"
                 )
-        if report.refusals:
+        if report.rejected:
             raise typer.Exit(Exit.DENIED)
 
 
@@ -81,5 +83,5 @@ def _has_rules(client: OpaClient, package_root: str) -> bool:
     """Whether the OPA has rules there; also where it does not say."""
     try:
         return client.query((*package_root.split("."), "decision"), b'{"input":{}}').result is not ABSENT
-    except EngineFault:
+    except EngineError:
         return True  # such as to a bearer who may write data, and nothing else

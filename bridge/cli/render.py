@@ -6,18 +6,18 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.ending import told_errors
+from bridge.cli.exit import reported_errors
 from bridge.cli.options import TokenOptions
-from bridge.cli.rule_set import RuleSetOptions, WriteOption
-from bridge.cli.terminal import draw, say
-from bridge.cli.written import (
+from bridge.cli.output_files import (
     after_writing,
     is_earlier_rendering,
     refuse_nested_rules,
     stale_modules,
     write_files,
 )
-from bridge.errors import Misuse
+from bridge.cli.rule_set_options import RuleSetOptions, WriteOption
+from bridge.cli.terminal import draw, say
+from bridge.errors import UsageError
 from bridge.escapes import escaped, shown
 from bridge.rendering import PREBUILT, RuleSet, build_wasm, fingerprint, prebuilt_wasm, rego_root, settings_path
 from bridge.rendering import render as modules_of
@@ -67,14 +67,14 @@ def render(
       jwt-bridge render --require-policy --policy-version 2 --policy-version 3 \
         --write-rule-set rules.json
     """
-    with told_errors():
+    with reported_errors():
         if default != (write is not None):
-            raise Misuse("--default and --write go together")
+            raise UsageError("--default and --write go together")
         rule_set = rules.with_checks(tokens)
         builds = {} if wasm is None else {wasm: rule_set}
         if write is not None:
             if out is not None or wasm is not None or rule_set != RuleSet():
-                raise Misuse("--default takes no other settings, and --write is where all of it goes")
+                raise UsageError("--default takes no other settings, and --write is where all of it goes")
             out, builds = write, _prebuilt(write)
         modules = modules_of(rule_set)
         files = {} if out is None else {out / module.path: module.text.encode() for module in modules}
@@ -84,7 +84,7 @@ def render(
             stale = stale_modules(out, rule_set.package_root, (module.path for module in modules))
         if write_rule_set is not None:
             if write_rule_set in (*files, *builds):
-                raise Misuse(f"`{shown(write_rule_set)}` is named twice: each file needs a name of its own")
+                raise UsageError(f"`{shown(write_rule_set)}` is named twice: each file needs a name of its own")
             files[write_rule_set] = rule_set.to_json().encode()
         files |= {path: build_wasm(built, executable=opa) for path, built in builds.items()}
         is_earlier = is_earlier_rendering(out, rule_set.package_root)

@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bridge.cli.ending import told_errors
+from bridge.cli.exit import reported_errors
 from bridge.cli.options import TokenOptions
-from bridge.cli.rule_set import RuleSetOptions
-from bridge.cli.sources import OmitOption, SkipInvalidOption, collect, tell_refusals
+from bridge.cli.resource_options import OmitOption, SkipInvalidOption, collect, tell_refusals
+from bridge.cli.rule_set_options import RuleSetOptions
 from bridge.cli.terminal import can_write, say
 from bridge.engines import OpaEngine
-from bridge.errors import EngineUnreachable, Misuse
+from bridge.errors import EngineUnreachableError, UsageError
 from bridge.escapes import shown
 from bridge.opa import ManagedOpa, OpaClient, find_opa
 from bridge.opa.wording import on_one_line
-from bridge.resources import push, refuse_invalid
+from bridge.store import push, refuse_invalid
 from bridge.strict_json import encode, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from bridge.rendering import RuleSet
-    from bridge.resources import Collected
+    from bridge.store import LoadResult
 
 _LOG_TOLD = 2_000
 _ID_SHOWN = 80
@@ -72,7 +72,7 @@ def serve(
     Examples:
       jwt-bridge serve --devices devices.jsonl --sessions sessions.jsonl
     """
-    with told_errors():
+    with reported_errors():
         rule_set = rules.with_checks(tokens)
         resources = {
             type_: collect(path, omit or ()) for type_, path in _files(devices, sessions, data or [], rule_set).items()
@@ -93,7 +93,7 @@ def serve(
             with _until_interrupted():
                 _tell(server.url, rule_set, stored, resources)
                 status = server.wait()
-                raise EngineUnreachable(
+                raise EngineUnreachableError(
                     f"`opa` ended by itself, with exit status {status}; its log: {on_one_line(server.log[-_LOG_TOLD:])}"
                 )
 
@@ -104,21 +104,21 @@ def _files(devices: Path | None, sessions: Path | None, data: list[str], rule_se
     for text in data:
         type_, separator, path = text.partition("=")
         if not separator or not path:
-            raise Misuse(f"--data takes TYPE=FILE, not `{text}`")
+            raise UsageError(f"--data takes TYPE=FILE, not `{text}`")
         given.append((type_, Path(path)))
     files = dict(given)
     for type_ in files:
         if type_ not in rule_set.policy.types:
-            raise Misuse(f"`{shown(type_)}` is not one of the resource types: {', '.join(rule_set.policy.types)}")
+            raise UsageError(f"`{shown(type_)}` is not one of the resource types: {', '.join(rule_set.policy.types)}")
     if len(files) < len(given):
-        raise Misuse("one resource type has more than one file")
+        raise UsageError("one resource type has more than one file")
     return files
 
 
-def _refuse_invalid(resources: "Mapping[str, Collected]", *, skip_invalid: bool, verbose: bool) -> None:
+def _refuse_invalid(resources: "Mapping[str, LoadResult]", *, skip_invalid: bool, verbose: bool) -> None:
     """Say what is refused, and stop before anything is started where nothing would be pushed."""
     for type_, collected in resources.items():
-        tell_refusals((f"{type_}: {refusal}" for refusal in collected.refusals), everything=verbose)
+        tell_refusals((f"{type_}: {refusal}" for refusal in collected.rejected), everything=verbose)
         # There is nothing yet that an empty file could remove.
         refuse_invalid(collected, skip_invalid=skip_invalid, force=True)
 
@@ -131,10 +131,10 @@ def _refuse_taken(port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             why = (error.strerror or str(error)).lower()
-            raise Misuse(f"the port {port} cannot be had ({why}): try another with --port") from None
+            raise UsageError(f"the port {port} cannot be had ({why}): try another with --port") from None
 
 
-def _tell(url: str, rule_set: "RuleSet", stored: list[str], resources: "Mapping[str, Collected]") -> None:
+def _tell(url: str, rule_set: "RuleSet", stored: list[str], resources: "Mapping[str, LoadResult]") -> None:
     say(f"opa is serving {rule_set.package_root} at {url} ({', '.join(stored) or 'no data'})")
     address = f"{url}/v1/data/{rule_set.package_root.replace('.', '/')}/decision"
     body = encode({"input": _question(rule_set, resources)}, max_bytes=sys.maxsize).decode("utf-8")
@@ -142,7 +142,7 @@ def _tell(url: str, rule_set: "RuleSet", stored: list[str], resources: "Mapping[
     say("Ctrl-C ends it")
 
 
-def _question(rule_set: "RuleSet", resources: "Mapping[str, Collected]") -> dict[str, object]:
+def _question(rule_set: "RuleSet", resources: "Mapping[str, LoadResult]") -> dict[str, object]:
     """What can be asked: about the first resource whose id is fit to be shown, or about a made-up one."""
     for type_, collected in resources.items():
         for text in collected.resources:

@@ -5,16 +5,16 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.ending import Exit, end, told_errors
+from bridge.cli.exit import Exit, end, reported_errors
 from bridge.cli.options import OpaOptions
 from bridge.cli.progress import sending
-from bridge.cli.rule_set import RuleSetOptions
-from bridge.cli.sources import OmitOption, SkipInvalidOption, collect, tell_refusals, tell_removals
+from bridge.cli.resource_options import OmitOption, SkipInvalidOption, collect, tell_refusals, tell_removals
+from bridge.cli.rule_set_options import RuleSetOptions
 from bridge.cli.terminal import say
 from bridge.engines import OpaEngine
-from bridge.errors import Misuse, PushRefused
+from bridge.errors import PushRejectedError, UsageError
 from bridge.escapes import shown
-from bridge.resources import sync as sync_to
+from bridge.store import sync as sync_to
 
 
 def sync(
@@ -43,20 +43,22 @@ def sync(
       jwt-bridge sync --type devices devices.jsonl \
         --opa-url http://127.0.0.1:8181
     """
-    with told_errors():
+    with reported_errors():
         rule_set = rules.rule_set()
         if type_ not in rule_set.policy.types:
-            raise Misuse(f"`{shown(type_)}` is not one of the resource types: {', '.join(rule_set.policy.types)}")
+            raise UsageError(f"`{shown(type_)}` is not one of the resource types: {', '.join(rule_set.policy.types)}")
         with opa.client() as client:
             client.require_version((*rule_set.data_root.split("."), type_, "state"))
             collected = collect(file, omit or ())
-            tell_refusals(collected.refusals, everything=verbose)
+            tell_refusals(collected.rejected, everything=verbose)
             try:
-                with sending(None) as told:
+                with sending(None) as on_progress:
                     store = OpaEngine(client, rule_set).store
-                    report = sync_to(store, type_, collected, skip_invalid=skip_invalid, force=force, told=told)
-            except PushRefused as refused:
-                end(str(refused), Exit.MISUSE)
+                    report = sync_to(
+                        store, type_, collected, skip_invalid=skip_invalid, force=force, on_progress=on_progress
+                    )
+            except PushRejectedError as refused:
+                end(str(refused), Exit.USAGE)
         if report.revision is None:
             how = "nothing differed"
         elif report.generation:
@@ -66,8 +68,8 @@ def sync(
             how = f"in {report.revisions:,} revision{plural}; revision {report.revision}"
         say(
             f"{type_}: {report.stored:,} stored now, {report.added:,} added, {report.changed:,} changed, "
-            f"{report.removed:,} removed, {len(report.refusals):,} refused; {how}"
+            f"{report.removed:,} removed, {len(report.rejected):,} refused; {how}"
         )
-        tell_removals(report.removed_as_refused, everything=verbose)
-        if report.refusals:
+        tell_removals(report.removed_as_rejected, everything=verbose)
+        if report.rejected:
             raise typer.Exit(Exit.DENIED)

@@ -1,8 +1,8 @@
 """`jwt-bridge uninstall`: the rules and the pushed resources off an OPA."""
 
-from bridge.cli.ending import told_errors
+from bridge.cli.exit import reported_errors
 from bridge.cli.options import OpaOptions
-from bridge.cli.rule_set import RuleSetOptions
+from bridge.cli.rule_set_options import RuleSetOptions
 from bridge.cli.terminal import say
 from bridge.engines import OpaEngine
 from bridge.escapes import shown
@@ -19,7 +19,7 @@ def uninstall(*, opa: OpaOptions, rules: RuleSetOptions) -> None:
     Examples:
       jwt-bridge uninstall --opa-url http://127.0.0.1:8181
     """
-    with told_errors():
+    with reported_errors():
         rule_set = rules.rule_set()
         with opa.client() as client:
             left = OpaEngine(client, rule_set).uninstall()

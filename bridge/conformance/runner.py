@@ -6,19 +6,19 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from bridge.conformance.questions import as_they_stand, by_id, groups
-from bridge.conformance.tokens import token_cases
+from bridge.conformance.queries import as_they_stand, by_id, groups
+from bridge.conformance.token_cases import token_cases
 from bridge.conformance.vectors import cases, shown
-from bridge.errors import MalformedInput, Misuse
+from bridge.errors import MalformedInputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from bridge.conformance.questions import Question
-    from bridge.conformance.subjects import SubjectOf
-    from bridge.conformance.tokens import TokenCase
-    from bridge.conformance.vectors import Case
+    from bridge.conformance.queries import Query
+    from bridge.conformance.targets import TargetFactory
+    from bridge.conformance.token_cases import TokenCase
+    from bridge.conformance.vectors import PolicyCase
 
 _WHOLE_REQUEST: Final = ("claims", "type", "resource", "id")
 
@@ -53,17 +53,17 @@ class Difference:
         file: The case's file, without its ending.
         name: The case.
         rules: The rules that it is about.
-        ways: How it was asked.
-        wanted: The answer that it wants, in JSON.
-        given: The one that was given, in JSON.
+        strategies: How it was asked.
+        expected: The answer that it wants, in JSON.
+        actual: The one that was actual, in JSON.
     """
 
     file: str
     name: str
     rules: tuple[str, ...]
-    ways: tuple[str, ...]
-    wanted: str
-    given: str
+    strategies: tuple[str, ...]
+    expected: str
+    actual: str
 
 
 @dataclass(slots=True)
@@ -99,27 +99,27 @@ class _Seen:
         self.passed: set[str] = set()
         self.found: dict[str, dict[tuple[str, str], list[str]]] = {}
 
-    def saw(self, name: str, way: str, wanted: object, given: object) -> None:
+    def saw(self, name: str, strategy: str, expected: object, actual: object) -> None:
         """One answer to a case."""
-        texts = shown(wanted), shown(given)
+        texts = shown(expected), shown(actual)
         if texts[0] == texts[1]:
             self.passed.add(name)
         else:
-            self.found.setdefault(name, {}).setdefault(texts, []).append(way)
+            self.found.setdefault(name, {}).setdefault(texts, []).append(strategy)
 
-    def close(self, cases_: Sequence[Case | TokenCase], report: Report) -> None:
+    def close(self, cases_: Sequence[PolicyCase | TokenCase], report: Report) -> None:
         """Report what became of them."""
         for case in cases_:
-            for (wanted, given), ways in self.found.get(case.name, {}).items():
-                named = tuple(dict.fromkeys(ways))
-                report.differences.append(Difference(self.file, case.name, case.rules, named, wanted, given))
+            for (expected, actual), strategies in self.found.get(case.name, {}).items():
+                named = tuple(dict.fromkeys(strategies))
+                report.differences.append(Difference(self.file, case.name, case.rules, named, expected, actual))
         passed, differing = len(self.passed - self.found.keys()), len(self.found)
         not_run = len(cases_) - passed - differing
         report.rows.append(Row(self.file, passed, differing, not_run))
 
 
 def run_policies(
-    files: Sequence[Path], subject_of: SubjectOf, report: Report, done: Callable[[int], None] = lambda _: None
+    files: Sequence[Path], subject_of: TargetFactory, report: Report, done: Callable[[int], None] = lambda _: None
 ) -> None:
     """Run the vectors about decisions.
 
@@ -130,8 +130,8 @@ def run_policies(
         done: Told how many cases are done.
 
     Raises:
-        EngineFault: The engine failed.
-        Misuse: A file is malformed.
+        EngineError: The engine failed.
+        UsageError: A file is malformed.
     """
     for path in files:
         found = cases(path)
@@ -142,7 +142,7 @@ def run_policies(
                 seen.saw(case.name, "text", _refusal(case.refused), _refusal(_refused(case)))
         for settings, stored, group in groups([*as_they_stand(found), *by_id(found)]):
             subject = subject_of(settings)
-            asked: list[Question] = []
+            asked: list[Query] = []
             for question in group:
                 why = subject if isinstance(subject, str) else subject.left_out(question)
                 if why is None:
@@ -151,8 +151,8 @@ def run_policies(
                     left_out.setdefault(question.case.name, why)
             report.asked += len(asked)
             if not isinstance(subject, str) and asked:
-                for answer in subject.ask(stored, asked):
-                    seen.saw(answer.question.case.name, answer.way, answer.wanted, answer.given)
+                for outcome in subject.ask(stored, asked):
+                    seen.saw(outcome.question.case.name, outcome.strategy, outcome.expected, outcome.actual)
         report.left_out.update(
             why for name, why in left_out.items() if name not in seen.passed and name not in seen.found
         )
@@ -175,7 +175,7 @@ def require_distinct_names(policies: Sequence[Path], tokens: Sequence[Path]) -> 
     """Read all files, and refuse two cases of one name.
 
     Raises:
-        Misuse: There are such, or a file is malformed.
+        UsageError: There are such, or a file is malformed.
     """
     for files, read in ((policies, cases), (tokens, token_cases)):
         known: dict[str, Path] = {}
@@ -183,15 +183,15 @@ def require_distinct_names(policies: Sequence[Path], tokens: Sequence[Path]) -> 
             for case in read(path):
                 other = known.setdefault(case.name, path)
                 if other != path:
-                    raise Misuse(f"`{path}`: case `{case.name}`: `name`: a case of `{other}` has it")
+                    raise UsageError(f"`{path}`: case `{case.name}`: `name`: a case of `{other}` has it")
 
 
-def _refused(case: Case) -> tuple[str, str] | None:
+def _refused(case: PolicyCase) -> tuple[str, str] | None:
     """The rule that a case's texts break, and which of them."""
     for what in _WHOLE_REQUEST:
         try:
             case.canonical(what)
-        except MalformedInput as error:
+        except MalformedInputError as error:
             return error.rule, what
     return None
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from bridge.conformance.members import Members, read_cases
+from bridge.conformance.schema import Fields, read_cases
 from bridge.decision import Decision, Failure, Reason, Request, Violation
-from bridge.errors import InvalidSetting, MalformedInput
+from bridge.errors import ConfigurationError, MalformedInputError
 from bridge.policy import PolicySettings
 from bridge.strict_json import ABSENT, CLAIMS_BYTES, RESOURCE_BYTES, encode, parse
 
@@ -29,7 +29,7 @@ Stored = dict[tuple[str, str], bytes | None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Case:
+class PolicyCase:
     """One case, as its file has it.
 
     Attributes:
@@ -76,7 +76,7 @@ class Case:
         """Whether its texts are read at all; `test_a_text_that_is_not_refused_is_read` says if they had to be."""
         try:
             self.request()
-        except MalformedInput:
+        except MalformedInputError:
             return False
         return self.refused is None
 
@@ -92,11 +92,11 @@ class Case:
 
 
 @cache
-def cases(path: Path) -> tuple[Case, ...]:
+def cases(path: Path) -> tuple[PolicyCase, ...]:
     """The cases of a file.
 
     Raises:
-        Misuse: The file is malformed; the error says where and how.
+        UsageError: The file is malformed; the error says where and how.
         OSError: It cannot be read.
     """
     return read_cases(path, lambda _, case: _case(path.stem, case))
@@ -107,14 +107,14 @@ def shown(answer: object) -> str:
     return json.dumps(answer, sort_keys=True, default=repr)
 
 
-def _case(file: str, case: Members) -> Case:
+def _case(file: str, case: Fields) -> PolicyCase:
     case.only(("name", "rules", "expect"), ("why", "settings", "input", *_QUESTION))
     if "input" in case and any(name in case for name in _QUESTION):
         raise case.wrong("input", "it is the whole question, so no member of one can stand beside it")
     if ("id" in case) is not ("stored" in case):
         raise case.wrong("id", "it goes with `stored`, and `stored` with it")
     expected, refused = _expected(case.within("expect"))
-    return Case(
+    return PolicyCase(
         file=file,
         name=case.string("name"),
         rules=case.strings("rules"),
@@ -128,7 +128,7 @@ def _case(file: str, case: Members) -> Case:
     )
 
 
-def _settings(settings: Members) -> PolicySettings:
+def _settings(settings: Fields) -> PolicySettings:
     settings.only((), ("claim", "types", "require_policy", "versions"))
     given: dict[str, Any] = {}
     if "claim" in settings:
@@ -141,11 +141,11 @@ def _settings(settings: Members) -> PolicySettings:
         given["versions"] = settings.items("versions")
     try:
         return PolicySettings(**given)
-    except InvalidSetting as error:
-        raise InvalidSetting(f"{settings.place}: {error}") from None
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{settings.place}: {error}") from None
 
 
-def _text(case: Members, what: str) -> bytes | None:
+def _text(case: Fields, what: str) -> bytes | None:
     forms = [name for name in (what, f"{what}_text", f"{what}_base64") if name in case]
     if not forms:
         return None
@@ -156,14 +156,14 @@ def _text(case: Members, what: str) -> bytes | None:
     return case.text(forms[0]).encode() if forms[0].endswith("_text") else case.base64(forms[0])
 
 
-def _encoded(case: Members, name: str) -> bytes:
+def _encoded(case: Fields, name: str) -> bytes:
     try:
         return encode(case.value[name])
-    except MalformedInput as error:
+    except MalformedInputError as error:
         raise case.wrong(name, str(error)) from None
 
 
-def _stored(case: Members) -> Stored:
+def _stored(case: Fields) -> Stored:
     stored: Stored = {}
     if "stored" not in case:
         return stored
@@ -178,7 +178,7 @@ def _stored(case: Members) -> Stored:
     return stored
 
 
-def _expected(expect: Members) -> tuple[dict[str, Any], tuple[str, str] | None]:
+def _expected(expect: Fields) -> tuple[dict[str, Any], tuple[str, str] | None]:
     expect.only(("allow", "reason"), ("violations", "failures", "refused"))
     reason = expect.string("reason")
     if reason not in set(Reason):
@@ -203,12 +203,12 @@ def _expected(expect: Members) -> tuple[dict[str, Any], tuple[str, str] | None]:
     return wanted, (refused.string("rule"), refused.string("what"))
 
 
-def _details(expect: Members, name: str) -> list[tuple[str, str]]:
+def _details(expect: Fields, name: str) -> list[tuple[str, str]]:
     found = []
     if name in expect and not expect.items(name):
         raise expect.wrong(name, "where there are none, it is left out")
     for value in expect.items(name) if name in expect else ():
-        detail = Members.of(value, f"{expect.place}: `{name}`")
+        detail = Fields.of(value, f"{expect.place}: `{name}`")
         detail.only(("pointer", "code"))
         found.append((detail.string("pointer"), detail.string("code")))
     return found

@@ -1,8 +1,8 @@
 """Ways to decide: one module each, behind the small protocol of `engine.Engine`."""
 
-from bridge.engines.engine import Engine
-from bridge.engines.opa import OpaEngine
-from bridge.engines.reference import ReferenceEngine
-from bridge.engines.wasm import WasmEngine
+from bridge.engines.base import Engine
+from bridge.engines.opa_engine import OpaEngine
+from bridge.engines.reference_engine import ReferenceEngine
+from bridge.engines.wasm_engine import WasmEngine
 
 __all__ = ["Engine", "OpaEngine", "ReferenceEngine", "WasmEngine"]

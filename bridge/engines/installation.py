@@ -10,9 +10,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from bridge.engines.inventory import chosen, modules_of, not_there, owned, owner, refuse_unremovable, shown_ids, take
-from bridge.errors import EngineFault, ForeignContent, OpaRefused, RulesDiffer, RulesNotInstalled
+from bridge.errors import EngineError, ForeignContentError, OpaStatusError, RulesMismatchError, RulesNotInstalledError
 from bridge.rendering import module_paths, render, settings_path
-from bridge.resources.state import reference
+from bridge.store.state import reference
 from bridge.strict_json import Absent
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger("bridge")
 
 
-class InterferenceError(EngineFault):
+class InterferenceError(EngineError):
     """Somebody else changes what is there at the same time."""
 
 
@@ -52,12 +52,12 @@ class Installation:
 
         Args:
             check: Asks the rules, and raises where they do not answer as they must; it must not install anything.
-            replace: Ids of foreign modules and data to remove, as `ForeignContent.ids` has them.
+            replace: Ids of foreign modules and data to remove, as `ForeignContentError.ids` has them.
 
         Raises:
-            ForeignContent: There are foreign modules or data that `replace` does not name; nothing was changed.
-            OwnedByBundle: A bundle owns the place; nothing was changed.
-            EngineFault: OPA refused, or does not answer as it must. The text says whether what was there before is
+            ForeignContentError: There are foreign modules or data that `replace` does not name; nothing was changed.
+            OwnedByBundleError: A bundle owns the place; nothing was changed.
+            EngineError: OPA refused, or does not answer as it must. The text says whether what was there before is
                 back; where it is not, there are no rules that a bridge believes.
         """
         self._opa.require_version((*self._package, "answer"))
@@ -94,16 +94,16 @@ class Installation:
             The ids of the foreign modules and data, which were left alone.
 
         Raises:
-            OwnedByBundle: A bundle owns the place; nothing was changed.
-            EngineFault: OPA could not be reached, or refused: the first fault; something may be left.
+            OwnedByBundleError: A bundle owns the place; nothing was changed.
+            EngineError: OPA could not be reached, or refused: the first fault; something may be left.
         """
         there = take(self._opa, self._rule_set, deadline=deadline, is_for_removal=True)
-        faults: list[EngineFault] = []
+        faults: list[EngineError] = []
 
         def attempt(remove: Callable[..., object], *arguments: object) -> None:
             try:
                 remove(*arguments, deadline=deadline)
-            except EngineFault as fault:
+            except EngineError as fault:
                 faults.append(fault)
 
         if self._settings in there.modules:
@@ -127,7 +127,7 @@ class Installation:
     def _refuse_foreign(self, there: Inventory, replace: Collection[str]) -> None:
         left = tuple(id_ for id_ in there.ids if id_ not in replace)
         if left:
-            raise ForeignContent(
+            raise ForeignContentError(
                 f"what no bridge wrote lies in the place of the rules (`data.{self._rule_set.package_root}`) or of the "
                 f"resources (`data.{self._rule_set.data_root}`): {shown_ids(left)}; nothing was changed: choose other "
                 "roots, or let exactly these be removed (--replace ID, once for each)",
@@ -138,17 +138,17 @@ class Installation:
         """Remove the module with the fingerprint; where it is not sure that it is gone, it is put back."""
         try:
             self._opa.delete_policy(self._settings)
-        except OpaRefused as refused:
+        except OpaStatusError as refused:
             bundle = owner(refused)
             raise (refused if bundle is None else owned(self._rule_set.package_root, bundle)) from None
         except BaseException as error:
             self._put_back(there.modules, error)
             raise
 
-    def _remove_any_fingerprint(self, error: EngineFault) -> None:
+    def _remove_any_fingerprint(self, error: EngineError) -> None:
         try:
             self._opa.delete_policy(self._settings)
-        except EngineFault as fault:
+        except EngineError as fault:
             left = (
                 f"the fingerprint may be there, and could not be removed ({fault}): remove the module {self._settings}"
             )
@@ -158,7 +158,7 @@ class Installation:
         """Ask the rules; where they are not those that were just found there, somebody else has come in between."""
         try:
             check()
-        except (RulesDiffer, RulesNotInstalled):
+        except (RulesMismatchError, RulesNotInstalledError):
             self._refuse_interference(wanted)
             raise
 
@@ -206,19 +206,19 @@ class Installation:
     def _all(self, change: Callable[[str], object], ids: list[str]) -> None:
         """Change these modules in this order, or, where OPA refuses one because of another, in any that it takes."""
         while ids:
-            refusals = {}
+            rejected = {}
             for id_ in ids:
                 try:
                     change(id_)
-                except OpaRefused as refused:
+                except OpaStatusError as refused:
                     if (bundle := owner(refused)) is not None:
                         raise owned(self._rule_set.package_root, bundle) from None
                     if refused.status != HTTPStatus.BAD_REQUEST:
                         raise
-                    refusals[id_] = refused
-            if len(refusals) == len(ids):
-                raise refusals[ids[0]]
-            ids = list(refusals)
+                    rejected[id_] = refused
+            if len(rejected) == len(ids):
+                raise rejected[ids[0]]
+            ids = list(rejected)
 
     def _refuse_interference(self, wanted: Mapping[str, str]) -> None:
         found = take(self._opa, self._rule_set)
@@ -247,7 +247,7 @@ class Installation:
             self._upload({path: text for path, text in before.items() if path == self._settings})
             if self._modules() != before:
                 raise self._interference()
-        except EngineFault as fault:
+        except EngineError as fault:
             if isinstance(fault, InterferenceError):
                 self._remove_any_fingerprint(fault)
             outcome = f"and what was there before could not be put back ({fault}): install again"
@@ -255,7 +255,7 @@ class Installation:
             outcome = "what was there before is back" if before else "nothing of the rules is left there"
         if gone:
             outcome += f"; what was to be replaced is gone: {shown_ids(gone)}"
-        if isinstance(error, EngineFault):
+        if isinstance(error, EngineError):
             error.args = (f"{error}; {outcome}", *error.args[1:])
         else:
             _LOG.warning("the install was broken off; %s", outcome)

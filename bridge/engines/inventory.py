@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from bridge.errors import BadAnswer, ForeignContent, LayoutDiffers, OpaRefused, OwnedByBundle
+from bridge.errors import (
+    ForeignContentError,
+    InvalidResponseError,
+    OpaStatusError,
+    OwnedByBundleError,
+    UnsupportedLayoutError,
+)
 from bridge.escapes import shown
 from bridge.opa.paths import quoted_path
 from bridge.policy import RESOURCE_TYPES
 from bridge.rendering import is_rendered, module_paths
-from bridge.resources.state import State, reference
+from bridge.store.state import TypeState, reference
 from bridge.strict_json import ABSENT
 
 if TYPE_CHECKING:
@@ -64,11 +70,11 @@ def take(
             will do: nothing but these is to be removed.
 
     Raises:
-        OwnedByBundle: A bundle owns the package root or the data root, or a part of one, or lies above it.
-        ForeignContent: A rule set with a package root above this one is there, or resources whose data root is, or
+        OwnedByBundleError: A bundle owns the package root or the data root, or a part of one, or lies above it.
+        ForeignContentError: A rule set with a package root above this one is there, or resources whose data root is, or
             is this package root.
-        OpaRefused: The right to list the policies, or to ask a query, is missing; or OPA refuses otherwise.
-        EngineFault: OPA cannot be reached, or its answer is none.
+        OpaStatusError: The right to list the policies, or to ask a query, is missing; or OPA refuses otherwise.
+        EngineError: OPA cannot be reached, or its answer is none.
     """
     package, root = (tuple(name.split(".")) for name in (rule_set.package_root, rule_set.data_root))
     for place in (package, root):
@@ -90,7 +96,7 @@ def take(
         _refuse_resources_within(opa, package, rule_set.policy.types, deadline)
     try:
         documents, data = _data(opa, root, hidden, deadline)
-    except OpaRefused as refused:
+    except OpaStatusError as refused:
         # Rules of others there can keep a query about the whole root from compiling. They are reported as foreign.
         if not is_for_removal and not (foreign and refused.status == HTTPStatus.BAD_REQUEST):
             raise
@@ -131,21 +137,21 @@ def refuse_unremovable(there: Inventory, ids: Collection[str]) -> None:
         ids: Ids of others' modules and data.
 
     Raises:
-        Misuse: A name among them cannot stand in a path.
+        UsageError: A name among them cannot stand in a path.
     """
     for id_ in ids:
         quoted_path("policies", there.data.get(id_, (id_,)))
 
 
-def owner(refused: OpaRefused) -> str | None:
+def owner(refused: OpaStatusError) -> str | None:
     """The bundle because of which OPA refused to write, if it did because of one."""
     match = _OWNER.search(refused.opa_message)
     return None if match is None else match[1]
 
 
-def owned(place: str, bundle: str) -> OwnedByBundle:
+def owned(place: str, bundle: str) -> OwnedByBundleError:
     """The error for a place that a bundle owns."""
-    return OwnedByBundle(
+    return OwnedByBundleError(
         f"`data.{place}` belongs to the bundle `{shown(bundle)}`, and only its publisher can change what lies there: "
         "nothing was changed; change the bundle, or choose other roots",
         bundle,
@@ -156,7 +162,7 @@ def _refuse_owned(opa: OpaClient, place: tuple[str, ...], deadline: float | None
     """Raise where an active bundle owns the place; where this must not be read, OPA's refusal to write will tell."""
     try:
         bundles = opa.get_data(("system", "bundles"), deadline=deadline)
-    except OpaRefused as refused:
+    except OpaStatusError as refused:
         if refused.status not in _FORBIDDEN:
             raise
         return
@@ -173,10 +179,10 @@ def _permitted(ask: Callable[[], _Answer], right: str) -> _Answer:
     """The answer; a refusal names the right that is missing."""
     try:
         return ask()
-    except OpaRefused as refused:
+    except OpaStatusError as refused:
         if refused.status not in _FORBIDDEN:
             raise
-        raise OpaRefused(
+        raise OpaStatusError(
             f"{refused}; the right to {right} is missing, so nothing was changed: this needs an operator's rights",
             status=refused.status,
             opa_code=refused.opa_code,
@@ -190,7 +196,7 @@ def _refuse_rules_above(policies: Iterable[StoredPolicy], package: tuple[str, ..
         above = ".".join(package[:length])
         ids = [each.id for each in policies if is_rendered(each.id, each.text, each.package, above)]
         if ids:
-            raise ForeignContent(
+            raise ForeignContentError(
                 f"the package root `{'.'.join(package)}` lies below `{above}`, where other rules are installed "
                 f"({shown_ids(ids[:1])}): nothing was changed; choose another package root, or uninstall those",
                 tuple(ids),
@@ -202,7 +208,7 @@ def _refuse_resources_above(opa: OpaClient, place: tuple[str, ...], deadline: fl
     for length in range(2, len(place) + 1):
         above = reference(place[:length])
         if is_pushed(opa, place[:length], deadline=deadline):
-            raise ForeignContent(
+            raise ForeignContentError(
                 f"`{reference(place)}` lies in the resources that a bridge has pushed to `{above}`: nothing was "
                 "changed; choose another root",
                 (above,),
@@ -218,7 +224,7 @@ def _refuse_resources_within(
     for type_ in dict.fromkeys((*types, *RESOURCE_TYPES)):
         if is_pushed(opa, (*package, type_), deadline=deadline):
             id_ = reference((*package, type_))
-            raise ForeignContent(
+            raise ForeignContentError(
                 f"a bridge has pushed resources to `{id_}`, below the package root: nothing was changed; choose "
                 "another package root",
                 (id_,),
@@ -249,10 +255,10 @@ def is_pushed(opa: OpaClient, path: tuple[str, ...], *, deadline: float | None =
     """Whether a document, there or not, is one that a bridge has pushed the resources of a type to."""
     state = opa.get_data((*path, "state"), deadline=deadline)
     try:
-        return state is not ABSENT and State.read(path[-1], state) is not None
-    except LayoutDiffers:
+        return state is not ABSENT and TypeState.read(path[-1], state) is not None
+    except UnsupportedLayoutError:
         return True
-    except BadAnswer:
+    except InvalidResponseError:
         return False
 
 

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from bridge.errors import DeadlineExceeded, EngineFault, RulesDiffer
+from bridge.errors import EngineError, EngineTimeoutError, RulesMismatchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ def ask(
     seconds: float,
     *,
     clock: Callable[[], float] = time.monotonic,
-) -> tuple[list[Decision | None], EngineFault | None]:
+) -> tuple[list[Decision | None], EngineError | None]:
     """The decisions, in the order of the questions, and the first fault.
 
     All parts together may take so many seconds; then those that failed are asked again in halves, and halves of these,
@@ -53,10 +53,10 @@ def ask(
         clock: Tells the time, in seconds.
 
     Raises:
-        RulesDiffer: The rules are not those of the settings.
+        RulesMismatchError: The rules are not those of the settings.
     """
     decisions: list[Decision | None] = [None] * len(requests)
-    first: EngineFault | None = None
+    first: EngineError | None = None
     ends = clock() + seconds
     starts = range(0, len(requests), most)
     pending, failed = deque(range(start, min(start + most, len(requests))) for start in starts), deque[range]()
@@ -66,11 +66,11 @@ def ask(
         left = ends - clock()
         try:
             if left <= 0:
-                raise DeadlineExceeded(f"the Wasm evaluations took longer than {seconds:g} s")
+                raise EngineTimeoutError(f"the Wasm evaluations took longer than {seconds:g} s")
             decisions[part.start : part.stop] = decide(requests[part.start : part.stop], min(left, share))
-        except RulesDiffer:
+        except RulesMismatchError:
             raise
-        except EngineFault as fault:
+        except EngineError as fault:
             first = first or fault
             if left > 0:
                 failed.extend(_halves(part))

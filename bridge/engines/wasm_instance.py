@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import wasmtime
 
 from bridge.engines import wasm_call
-from bridge.errors import EngineFault
+from bridge.errors import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,7 @@ class Instance:
         bytes: The size of its memory, which never shrinks.
 
     Raises:
-        EngineFault: The module is not made of such rules.
+        EngineError: The module is not made of such rules.
     """
 
     def __init__(self, engine: wasmtime.Engine, module: wasmtime.Module, *, unchecked: bool) -> None:
@@ -64,13 +64,13 @@ class Instance:
             self._heap: int = _function(exports, "opa_heap_ptr_get")(self._store)
             self._look()
         except (wasmtime.WasmtimeError, wasmtime.Trap, KeyError, TypeError, ValueError) as error:
-            raise EngineFault(f"the Wasm module is not made of such rules: {error}") from None
+            raise EngineError(f"the Wasm module is not made of such rules: {error}") from None
 
     def evaluate(self, entrypoint: str, text: bytes, deadline: float) -> bytes:
         """The result set, as JSON text; it traps soon after the deadline, in seconds."""
         number = self._entrypoints.get(entrypoint)
         if number is None:
-            raise EngineFault(f"the Wasm module has no entrypoint `{entrypoint}`")
+            raise EngineError(f"the Wasm module has no entrypoint `{entrypoint}`")
         start, size = self._heap, len(text)
         end = start + size
         missing = end + _PAGE - self.bytes
@@ -101,7 +101,7 @@ class Instance:
                 return b"".join(parts)
             parts.append(part)
             address += _READ
-        raise EngineFault("the Wasm module gave a text without an end")
+        raise EngineError("the Wasm module gave a text without an end")
 
 
 def _function(exports: Mapping[str, object], name: str) -> wasmtime.Func:

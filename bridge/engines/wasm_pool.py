@@ -13,7 +13,7 @@ import wasmtime
 
 from bridge.engines import wasm_call
 from bridge.engines.wasm_instance import TICK_SECONDS, Instance
-from bridge.errors import BadAnswer, DeadlineExceeded, EngineFault
+from bridge.errors import EngineError, EngineTimeoutError, InvalidResponseError
 from bridge.strict_json import parse
 
 DEADLINE: Final = 10.0
@@ -34,7 +34,7 @@ class Pool:
         deadline: Seconds that one evaluation may take.
 
     Raises:
-        EngineFault: It is no Wasm module.
+        EngineError: It is no Wasm module.
     """
 
     def __init__(self, wasm: bytes, deadline: float = DEADLINE) -> None:
@@ -55,8 +55,8 @@ class Pool:
             deadline: Seconds that it may take, where it is to be less than the pool's own.
 
         Raises:
-            DeadlineExceeded: It took longer.
-            EngineFault: It failed otherwise.
+            EngineTimeoutError: It took longer.
+            EngineError: It failed otherwise.
         """
         deadline = self._deadline if deadline is None else deadline
         compiled = self._compiled
@@ -72,10 +72,10 @@ class Pool:
             reply = instance.evaluate(entrypoint, text, deadline)
         except wasmtime.Trap as error:
             if error.trap_code is wasmtime.TrapCode.INTERRUPT:
-                raise DeadlineExceeded(f"the Wasm evaluation took longer than {deadline:g} s") from None
-            raise EngineFault(f"the Wasm evaluation failed: {_first_line(error)}") from None
+                raise EngineTimeoutError(f"the Wasm evaluation took longer than {deadline:g} s") from None
+            raise EngineError(f"the Wasm evaluation failed: {_first_line(error)}") from None
         except wasmtime.WasmtimeError as error:
-            raise EngineFault(f"the Wasm evaluation failed: {_first_line(error)}") from None
+            raise EngineError(f"the Wasm evaluation failed: {_first_line(error)}") from None
         if instance.bytes <= KEPT_BYTES:
             compiled.idle.append(instance)
         return reply
@@ -97,7 +97,7 @@ class Compiled:
         try:
             self.module = wasmtime.Module(self.engine, wasm)
         except wasmtime.WasmtimeError as error:
-            raise EngineFault(f"the file is no Wasm module: {_first_line(error)}") from None
+            raise EngineError(f"the file is no Wasm module: {_first_line(error)}") from None
         self.unchecked = wasm_call.agrees(self.engine)
         # What is more than that drops the one that has been idle longest.
         self.idle: deque[Instance] = deque(maxlen=MOST_IDLE)
@@ -114,11 +114,11 @@ def result_of(reply: bytes) -> Any:
     """The one value in a result set.
 
     Raises:
-        BadAnswer: There is none.
+        InvalidResponseError: There is none.
     """
     results = parse(reply, what="Wasm answer")
     if not isinstance(results, list) or len(results) != 1 or not isinstance(results[0], dict):
-        raise BadAnswer("the Wasm evaluation gave no result")
+        raise InvalidResponseError("the Wasm evaluation gave no result")
     return results[0].get("result")
 
 

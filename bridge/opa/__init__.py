@@ -1,9 +1,9 @@
 """Everything that speaks to an OPA: a client for its REST API, its executable, and a server of one's own."""
 
-from bridge.opa.client import OpaClient
 from bridge.opa.executable import OpaRun, find_opa, run_opa
 from bridge.opa.process import ManagedOpa
 from bridge.opa.replies import CompileReply, Health, QueryReply, StoredPolicy
+from bridge.opa.rest_api import OpaClient
 from bridge.opa.version import OLDEST
 
 __all__ = [

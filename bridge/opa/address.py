@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from bridge.errors import InvalidSetting
+from bridge.errors import ConfigurationError
 
 _PORTS: Final = {"http": 80, "https": 443}
 _PRINTABLE: Final = re.compile(r"[!-~]+")
@@ -44,25 +44,25 @@ def parse_address(url: str) -> Address:
     """The address that `url` names, such as `http://127.0.0.1:8181` or `https://gateway.example/opa`.
 
     Raises:
-        InvalidSetting: It is no such URL, or has a user, a query or a fragment; none of it is repeated in the text,
+        ConfigurationError: It is no such URL, or has a user, a query or a fragment; none of it is repeated in the text,
             as it may hold a password.
     """
     if not isinstance(url, str) or not _PRINTABLE.fullmatch(url):
-        raise InvalidSetting("the url of opa must be a text of printable ASCII characters without spaces")
+        raise ConfigurationError("the url of opa must be a text of printable ASCII characters without spaces")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise InvalidSetting("the url of opa is malformed") from None
+        raise ConfigurationError("the url of opa is malformed") from None
     if parts.scheme not in _PORTS or not parts.hostname:
-        raise InvalidSetting("the url of opa must start with `http://` or `https://` and name a host")
+        raise ConfigurationError("the url of opa must start with `http://` or `https://` and name a host")
     if "@" in parts.netloc or "?" in url or "#" in url:
-        raise InvalidSetting("the url of opa must have no user, no query and no fragment")
+        raise ConfigurationError("the url of opa must have no user, no query and no fragment")
     if port == 0:
-        raise InvalidSetting("the url of opa must not have the port 0")
+        raise ConfigurationError("the url of opa must not have the port 0")
     prefix = parts.path.rstrip("/")
     if not _PREFIX.fullmatch(prefix) or {".", ".."} & set(prefix.split("/")):
-        raise InvalidSetting("the path in the url of opa must consist of simple names")
+        raise ConfigurationError("the path in the url of opa must consist of simple names")
     if "v1" in prefix.split("/"):
-        raise InvalidSetting("the url of opa is its address alone, without `/v1/...`, which is added for each call")
+        raise ConfigurationError("the url of opa is its address alone, without `/v1/...`, which is added for each call")
     return Address(parts.scheme, parts.hostname, port or _PORTS[parts.scheme], prefix)

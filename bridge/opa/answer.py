@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bridge.errors import BadAnswer, MalformedInput
+from bridge.errors import InvalidResponseError, MalformedInputError
 from bridge.strict_json import MAX_DEPTH, parse
 
 if TYPE_CHECKING:
@@ -37,12 +37,12 @@ class Answer:
             max_depth: How many containers may stand inside each other.
 
         Raises:
-            BadAnswer: It is none.
+            InvalidResponseError: It is none.
         """
         try:
             value = parse(self.body, max_depth=max_depth)
-        except MalformedInput as error:
-            raise BadAnswer(f"`{what}`: the answer is no well-formed json: {error}") from None
+        except MalformedInputError as error:
+            raise InvalidResponseError(f"`{what}`: the answer is no well-formed json: {error}") from None
         if not isinstance(value, dict):
-            raise BadAnswer(f"`{what}`: the answer is no json object")
+            raise InvalidResponseError(f"`{what}`: the answer is no json object")
         return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from bridge.errors import BadAnswer, DeadlineExceeded, EngineFault, EngineUnreachable
+from bridge.errors import EngineError, EngineTimeoutError, EngineUnreachableError, InvalidResponseError
 from bridge.opa.faults import is_protocol_breach, is_tls_failure, reason
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Attempts:
         """Seconds until the deadline; none or fewer when it has passed."""
         return self.end - monotonic()
 
-    def after(self, error: Exception) -> tuple[EngineFault, float | None]:
+    def after(self, error: Exception) -> tuple[EngineError, float | None]:
         """The fault that a failure is, and the seconds until the next attempt, or None where there is to be none.
 
         A fault is given, not raised, so that it keeps no reference to a foreign exception: those may hold what was
@@ -51,17 +51,17 @@ class Attempts:
         pause = self._pauses.pop() if is_broken and self._pauses else None
         return fault, None if pause is None or self.left <= pause else pause
 
-    def too_large(self) -> BadAnswer:
+    def too_large(self) -> InvalidResponseError:
         """The fault of an answer that is larger than what is accepted."""
-        return BadAnswer(f"`{self._what}`: the answer is larger than {self._settings.max_answer} bytes")
+        return InvalidResponseError(f"`{self._what}`: the answer is larger than {self._settings.max_answer} bytes")
 
-    def _fault(self, error: Exception) -> tuple[EngineFault, bool]:
+    def _fault(self, error: Exception) -> tuple[EngineError, bool]:
         """The fault, and whether the connection broke."""
         place = f"`{self._what}` at {self._settings.address}"
         if self.left <= 0:
-            return DeadlineExceeded(f"{place}: no whole answer within {self._seconds:g} s"), False
+            return EngineTimeoutError(f"{place}: no whole answer within {self._seconds:g} s"), False
         if is_tls_failure(error):
-            return EngineUnreachable(f"{place}: {reason(error)}"), False
+            return EngineUnreachableError(f"{place}: {reason(error)}"), False
         if is_protocol_breach(error):
-            return BadAnswer(f"`{self._what}`: the answer is no http"), False
-        return EngineUnreachable(f"{place}: {reason(error)}"), True
+            return InvalidResponseError(f"`{self._what}`: the answer is no http"), False
+        return EngineUnreachableError(f"{place}: {reason(error)}"), True

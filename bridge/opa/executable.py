@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bridge.errors import BadAnswer, DeadlineExceeded, OpaMissing
+from bridge.errors import EngineTimeoutError, InvalidResponseError, OpaNotFoundError
 from bridge.opa.version import OLDEST, is_new_enough
 
 if TYPE_CHECKING:
@@ -49,12 +49,12 @@ def find_opa(path: str | os.PathLike[str] | None = None) -> Path:
     Where one is named, no other is looked for.
 
     Raises:
-        OpaMissing: There is none, or it is older than 1.20.1, or it is not OPA.
+        OpaNotFoundError: There is none, or it is older than 1.20.1, or it is not OPA.
     """
     named = path if path is not None else os.environ.get(VARIABLE) or None
     if named is not None:
         if why := _why_not(named):
-            raise OpaMissing(f"`{os.fspath(named)}` cannot be used: {why}; {_INSTALL}")
+            raise OpaNotFoundError(f"`{os.fspath(named)}` cannot be used: {why}; {_INSTALL}")
         return Path(named).absolute()
     refused = []
     for folder in os.get_exec_path():
@@ -63,7 +63,7 @@ def find_opa(path: str | os.PathLike[str] | None = None) -> Path:
             if not why:
                 return Path(found).absolute()
             refused.append(f"`{found}` cannot be used: {why}")
-    raise OpaMissing("; ".join([*refused, _INSTALL] if refused else ["there is no `opa` on PATH", _INSTALL]))
+    raise OpaNotFoundError("; ".join([*refused, _INSTALL] if refused else ["there is no `opa` on PATH", _INSTALL]))
 
 
 def run_opa(
@@ -84,8 +84,8 @@ def run_opa(
         seconds: How long it may take; then it is killed.
 
     Raises:
-        OpaMissing: There is no usable executable.
-        DeadlineExceeded: It took longer.
+        OpaNotFoundError: There is no usable executable.
+        EngineTimeoutError: It took longer.
     """
     opa = find_opa(executable)
     return _run(opa, arguments, folder, stdin, seconds)
@@ -114,9 +114,9 @@ def _run(
             env=opa_environment(),
         )
     except subprocess.TimeoutExpired:
-        raise DeadlineExceeded(f"`opa {arguments[0]}` did not end within {seconds:g} s") from None
+        raise EngineTimeoutError(f"`opa {arguments[0]}` did not end within {seconds:g} s") from None
     except OSError as error:
-        raise OpaMissing(f"`{os.fspath(opa)}` cannot be run: {(error.strerror or str(error)).lower()}") from None
+        raise OpaNotFoundError(f"`{os.fspath(opa)}` cannot be run: {(error.strerror or str(error)).lower()}") from None
     return OpaRun(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
 
 
@@ -135,12 +135,12 @@ def _why_not(opa: str | os.PathLike[str]) -> str:
 def _why_not_this(opa: str, _changed: int, _size: int) -> str:
     try:
         done = _run(opa, ["version"], None, b"", _VERSION_SECONDS)
-    except (OpaMissing, DeadlineExceeded) as error:
+    except (OpaNotFoundError, EngineTimeoutError) as error:
         return str(error)
     match = _VERSION.search(done.stdout.decode(errors="replace"))
     try:
         is_fit = match is not None and is_new_enough(match[1])
-    except BadAnswer:
+    except InvalidResponseError:
         match = None
     if done.status != 0 or match is None:
         return "it does not say its version as opa does"

@@ -6,14 +6,14 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from bridge.errors import DeadlineExceeded, EngineFault
-from bridge.opa.client import OpaClient
+from bridge.errors import EngineError, EngineTimeoutError
+from bridge.opa.rest_api import OpaClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bridge.opa.answer import Answer
-    from bridge.opa.question import Question
+    from bridge.opa.question import RulesQuery
 
 _LAST_REQUESTS: Final = 3
 _LAST_SECONDS: Final = 1.0
@@ -68,7 +68,7 @@ class Limits:
         what is half done.
 
         Raises:
-            EngineFault: It is stopped, or has lasted too long.
+            EngineError: It is stopped, or has lasted too long.
         """
         if not self.is_over:
             return min(seconds, self.left)
@@ -77,11 +77,11 @@ class Limits:
             return min(seconds, _LAST_SECONDS)
         raise self.fault()
 
-    def fault(self) -> EngineFault:
+    def fault(self) -> EngineError:
         """Why it is over."""
         if self.is_stopped:
-            return EngineFault(f"{self._name} was stopped, for the engine was closed: make a new engine")
-        return DeadlineExceeded(f"{self._name} did not end within {self.seconds:g} s: raise `{self._setting}`")
+            return EngineError(f"{self._name} was stopped, for the engine was closed: make a new engine")
+        return EngineTimeoutError(f"{self._name} did not end within {self.seconds:g} s: raise `{self._setting}`")
 
 
 class LimitedClient(OpaClient):
@@ -98,7 +98,7 @@ class LimitedClient(OpaClient):
         self._limits = limits
 
     def _call(
-        self, method: str, target: str, body: bytes | Question | None, deadline: float | None, **settings: Any
+        self, method: str, target: str, body: bytes | RulesQuery | None, deadline: float | None, **settings: Any
     ) -> Answer:
         seconds = self._limits.within(self.deadline if deadline is None else deadline)
         return self._client._call(method, target, body, seconds, **settings)  # noqa: SLF001 - of its own class

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge.errors import BadAnswer
+from bridge.errors import InvalidResponseError
 from bridge.opa.replies import StoredPolicy
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def stored_policy(value: Value, what: str) -> StoredPolicy:
         what: Method and path, for the error.
 
     Raises:
-        BadAnswer: It is none.
+        InvalidResponseError: It is none.
     """
     if isinstance(value, dict):
         policy_id, text, tree = value.get("id"), value.get("raw"), value.get("ast")
@@ -31,7 +31,7 @@ def stored_policy(value: Value, what: str) -> StoredPolicy:
                 names = _constant(path[1:])
                 if len(names) == len(path) - 1:
                     return StoredPolicy(policy_id, text, names, frozenset(names + _head(rule, what) for rule in rules))
-    raise BadAnswer(f"`{what}`: the answer holds something that is no policy")
+    raise InvalidResponseError(f"`{what}`: the answer holds something that is no policy")
 
 
 def _head(rule: Value, what: str) -> tuple[str, ...]:
@@ -41,7 +41,7 @@ def _head(rule: Value, what: str) -> tuple[str, ...]:
     first = ref[0] if isinstance(ref, list) and ref else None
     name = first.get("value") if isinstance(first, dict) else None
     if not isinstance(ref, list) or not isinstance(name, str):
-        raise BadAnswer(f"`{what}`: the answer holds a rule that has no name")
+        raise InvalidResponseError(f"`{what}`: the answer holds a rule that has no name")
     return (name, *_constant(ref[1:]))
 
 

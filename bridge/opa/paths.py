@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from bridge.errors import Misuse
+from bridge.errors import UsageError
 from bridge.opa.wording import printable
 
 if TYPE_CHECKING:
@@ -30,15 +30,15 @@ def data_path(names: Sequence[str], *, root: bool = False) -> str:
         root: Whether no names at all may be given.
 
     Raises:
-        Misuse: A name that is not simple, a plain string instead of a sequence, or the root where it may not be.
+        UsageError: A name that is not simple, a plain string instead of a sequence, or the root where it may not be.
     """
     if isinstance(names, str):
-        raise Misuse("a path is a sequence of names, not a string")
+        raise UsageError("a path is a sequence of names, not a string")
     if not names and not root:
-        raise Misuse("a path of no names is the root of all documents, which is not for this call")
+        raise UsageError("a path of no names is the root of all documents, which is not for this call")
     for name in names:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise Misuse(f"`{printable(str(name), 80)}` is no simple name for a path")
+            raise UsageError(f"`{printable(str(name), 80)}` is no simple name for a path")
     return "/".join(("/v1/data", *names))
 
 
@@ -49,10 +49,10 @@ def policy_path(policy_id: str) -> str:
         policy_id: Simple names, dots allowed inside, joined by `/`.
 
     Raises:
-        Misuse: It is anything else.
+        UsageError: It is anything else.
     """
     if not isinstance(policy_id, str) or not all(map(_POLICY_PART.fullmatch, policy_id.split("/"))):
-        raise Misuse(f"`{printable(str(policy_id), 80)}` is no simple policy id")
+        raise UsageError(f"`{printable(str(policy_id), 80)}` is no simple policy id")
     return f"/v1/policies/{policy_id}"
 
 
@@ -64,13 +64,13 @@ def quoted_path(kind: str, names: Sequence[str]) -> str:
         names: The names from the root down, each percent-encoded whole; a policy id is one name.
 
     Raises:
-        Misuse: A name is empty, which no path can have, or has an unpaired surrogate.
+        UsageError: A name is empty, which no path can have, or has an unpaired surrogate.
     """
     try:
         # Servers take the dots of `.` and `..` for a way to another path, unless they are encoded.
         parts = [_DOTS.get(name) or quote(name, safe="") for name in names]
     except UnicodeEncodeError:
-        raise Misuse("a name with an unpaired surrogate cannot stand in a path") from None
+        raise UsageError("a name with an unpaired surrogate cannot stand in a path") from None
     if not parts or not all(parts):
-        raise Misuse("an empty name cannot stand in a path: remove what has it by hand")
+        raise UsageError("an empty name cannot stand in a path: remove what has it by hand")
     return "/".join((f"/v1/{kind}", *parts))

@@ -13,12 +13,12 @@ import weakref
 from codecs import getincrementaldecoder
 from typing import IO, TYPE_CHECKING, Final, Self
 
-from bridge.errors import DeadlineExceeded, EngineUnreachable, Misuse, OpaMissing, OpaRefused
+from bridge.errors import EngineTimeoutError, EngineUnreachableError, OpaNotFoundError, OpaStatusError, UsageError
 from bridge.escapes import escaped
-from bridge.opa.client import OpaClient
 from bridge.opa.executable import find_opa, opa_environment
 from bridge.opa.listening import can_tell, ports_of
 from bridge.opa.replies import Health
+from bridge.opa.rest_api import OpaClient
 from bridge.opa.wording import on_one_line
 from bridge.process_bound import ProcessBound
 
@@ -67,11 +67,11 @@ class ManagedOpa(ProcessBound):
         client_certificate: As for `OpaClient`.
 
     Raises:
-        OpaMissing: There is no usable executable.
-        EngineUnreachable: It ended before it was healthy; the text tells the end of its log.
-        DeadlineExceeded: It did not become healthy in time.
-        Misuse: An argument that adds an address.
-        InvalidSetting: TLS files that cannot be used.
+        OpaNotFoundError: There is no usable executable.
+        EngineUnreachableError: It ended before it was healthy; the text tells the end of its log.
+        EngineTimeoutError: It did not become healthy in time.
+        UsageError: An argument that adds an address.
+        ConfigurationError: TLS files that cannot be used.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class ManagedOpa(ProcessBound):
         client_certificate: tuple[_File, _File] | None = None,
     ) -> None:
         if any(argument.startswith(("--addr", "-a", "--diagnostic-addr")) for argument in arguments):
-            raise Misuse("a managed opa listens on one address, which is not given by its arguments")
+            raise UsageError("a managed opa listens on one address, which is not given by its arguments")
         end = time.monotonic() + ready_within
         options = ["--skip-version-check", *arguments]
         if tls is not None:
@@ -107,7 +107,7 @@ class ManagedOpa(ProcessBound):
                 self.url = f"{scheme}://{_HOST}:{self.port}"
                 with OpaClient(self.url, token=token, ca=ca, client_certificate=client_certificate) as client:
                     self._wait_for_health(client, end)
-            except _PortTaken:
+            except _PortTakenError:
                 if port or attempt == _PORTS_TRIED - 1:
                     raise
             except BaseException:
@@ -146,12 +146,12 @@ class ManagedOpa(ProcessBound):
             seconds: How long at most; None: as long as it takes.
 
         Raises:
-            DeadlineExceeded: It runs on.
+            EngineTimeoutError: It runs on.
         """
         try:
             return self._process.wait(seconds)
         except subprocess.TimeoutExpired:
-            raise DeadlineExceeded(f"`opa` has not ended within {seconds:g} s") from None
+            raise EngineTimeoutError(f"`opa` has not ended within {seconds:g} s") from None
 
     def stop(self) -> None:
         """End it: let it finish what it is at for some seconds, then kill it. Does nothing in a forked child."""
@@ -182,7 +182,7 @@ class ManagedOpa(ProcessBound):
                 start_new_session=True,  # a Ctrl-C at the terminal is for this process, which then ends that one
             )
         except OSError as error:
-            raise OpaMissing(f"`{opa}` cannot be started: {(error.strerror or str(error)).lower()}") from None
+            raise OpaNotFoundError(f"`{opa}` cannot be started: {(error.strerror or str(error)).lower()}") from None
         assert self._process.stdout is not None
         self._log = _Log(self._process.stdout, log_to)
         weakref.finalize(self, _end_process, self._process, self._owner, 0)
@@ -208,21 +208,21 @@ class ManagedOpa(ProcessBound):
 
     def _pause(self, end: float) -> None:
         if time.monotonic() >= end:
-            raise DeadlineExceeded(f"`opa` did not become healthy in time; its log: {self._log_for_error()}")
+            raise EngineTimeoutError(f"`opa` did not become healthy in time; its log: {self._log_for_error()}")
         time.sleep(_POLL)
 
     def _check_running(self) -> None:
         if (status := self._process.poll()) is None:
             return
         self._log.finish()
-        error = _PortTaken if "address already in use" in self.log else EngineUnreachable
+        error = _PortTakenError if "address already in use" in self.log else EngineUnreachableError
         raise error(f"`opa` ended with exit status {status} before it was healthy; its log: {self._log_for_error()}")
 
     def _log_for_error(self) -> str:
         return on_one_line(self.log[-_LOG_IN_ERROR:]) or "(empty)"
 
 
-class _PortTaken(EngineUnreachable):
+class _PortTakenError(EngineUnreachableError):
     pass
 
 
@@ -273,9 +273,9 @@ def _asked(client: OpaClient, seconds: float) -> Health | None:
     """What it says of its health; None where it answers but will not say it to us."""
     try:
         return client.health(bundles=True, deadline=min(seconds, 1.0))
-    except OpaRefused:
+    except OpaStatusError:
         return None
-    except (EngineUnreachable, DeadlineExceeded) as error:
+    except (EngineUnreachableError, EngineTimeoutError) as error:
         return Health(ok=False, message=str(error))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from bridge.errors import BadAnswer, Misuse
+from bridge.errors import InvalidResponseError, UsageError
 from bridge.opa.paths import data_path
-from bridge.opa.question import Question
+from bridge.opa.question import RulesQuery
 from bridge.opa.refusal import refusal
 from bridge.opa.replies import QueryReply
 from bridge.opa.version import require
@@ -34,7 +34,7 @@ class Queries:
         """Path and query of a question, which goes by POST.
 
         Raises:
-            Misuse: The path is none.
+            UsageError: The path is none.
         """
         return data_path(path, root=True) + ("?provenance=true" if provenance else "")
 
@@ -42,9 +42,9 @@ class Queries:
         """What an answer says.
 
         Raises:
-            EngineTooOld: Provenance was asked for, and OPA is older than 1.20.1.
-            OpaRefused: It has an error status.
-            BadAnswer: It is not what OPA's API promises.
+            UnsupportedOpaVersionError: Provenance was asked for, and OPA is older than 1.20.1.
+            OpaStatusError: It has an error status.
+            InvalidResponseError: It is not what OPA's API promises.
         """
         what = f"POST {target}"
         members = read(answer, what, self._token).members(what)
@@ -63,22 +63,22 @@ def read(answer: Answer, what: str, token: str | None) -> Answer:
     """The answer to a read, if its status is the one that OPA promises.
 
     Raises:
-        OpaRefused: It has an error status.
-        BadAnswer: It has another one.
+        OpaStatusError: It has an error status.
+        InvalidResponseError: It has another one.
     """
     if answer.status != HTTPStatus.OK:
         raise refusal(answer, what, token)
     return answer
 
 
-def sendable(body: bytes | Question | None) -> bytes | Question | None:
+def sendable(body: bytes | RulesQuery | None) -> bytes | RulesQuery | None:
     """The body.
 
     Raises:
-        Misuse: It is neither bytes nor a question.
+        UsageError: It is neither bytes nor a question.
     """
-    if body is not None and not isinstance(body, (bytes, Question)):
-        raise Misuse("a body must be bytes")
+    if body is not None and not isinstance(body, (bytes, RulesQuery)):
+        raise UsageError("a body must be bytes")
     return body
 
 
@@ -86,11 +86,11 @@ def provenance_of(members: dict[str, Value], what: str) -> tuple[str, dict[str, 
     """The version and the bundles' revisions of an answer that was asked for its provenance.
 
     Raises:
-        BadAnswer: It does not say.
+        InvalidResponseError: It does not say.
     """
     provenance = members.get("provenance")
     if not isinstance(provenance, dict) or not isinstance(version := provenance.get("version"), str):
-        raise BadAnswer(f"`{what}`: the answer does not say which opa it is from, if any")
+        raise InvalidResponseError(f"`{what}`: the answer does not say which opa it is from, if any")
     bundles = provenance.get("bundles")
     if not isinstance(bundles, dict):
         return version, {}

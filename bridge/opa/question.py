@@ -9,7 +9,7 @@ _BYTES: Final = 16
 _HEAD: Final = b'{"input":{"nonce":"'
 
 
-class Question:
+class RulesQuery:
     """An input that goes out with a nonce of its own at each attempt; threads may share it.
 
     The rules' own entrypoints echo `input.nonce`. Without it nothing in an answer says which question it is about:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bridge.errors import BadAnswer, MalformedInput, OpaRefused
+from bridge.errors import InvalidResponseError, MalformedInputError, OpaStatusError
 from bridge.opa.wording import printable
 from bridge.strict_json import parse
 
@@ -16,7 +16,7 @@ _LONGEST: Final = 300
 _MOST: Final = 3
 
 
-def refusal(answer: Answer, what: str, secret: str | None) -> BadAnswer | OpaRefused:
+def refusal(answer: Answer, what: str, secret: str | None) -> InvalidResponseError | OpaStatusError:
     """The error for an answer with a status that is not the one promised.
 
     Args:
@@ -25,7 +25,7 @@ def refusal(answer: Answer, what: str, secret: str | None) -> BadAnswer | OpaRef
         secret: Must not show, even if the answer repeats it.
     """
     if answer.status < 400:  # noqa: PLR2004 - an error status starts here
-        return BadAnswer(f"`{what}`: status {answer.status}, which opa does not answer here")
+        return InvalidResponseError(f"`{what}`: status {answer.status}, which opa does not answer here")
     members = _members(answer.body)
     code = _line(members.get("code"), secret)
     # /health names it `error`
@@ -37,13 +37,13 @@ def refusal(answer: Answer, what: str, secret: str | None) -> BadAnswer | OpaRef
         text += f": {message}"
     for detail in _details(members.get("errors"), secret):
         text += f"; {detail}"
-    return OpaRefused(text, status=answer.status, opa_code=code, opa_message=message)
+    return OpaStatusError(text, status=answer.status, opa_code=code, opa_message=message)
 
 
 def _members(body: bytes) -> dict[str, Value]:
     try:
         value = parse(body)
-    except MalformedInput:
+    except MalformedInputError:
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -75,7 +75,7 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class MemoryUsage:
     """The memory of OPA's process, in bytes.
 
     Attributes:

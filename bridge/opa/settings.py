@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
-from bridge.errors import InvalidSetting, Misuse
+from bridge.errors import ConfigurationError, UsageError
 from bridge.opa.address import Address, parse_address
 from bridge.opa.tls import tls_context
 from bridge.process_bound import ProcessBound
@@ -54,16 +54,16 @@ class OpaSettings(ProcessBound):
         """From what a client is made with.
 
         Raises:
-            InvalidSetting: One of these cannot be used.
+            ConfigurationError: One of these cannot be used.
         """
         address = parse_address(url)
-        deadline = checked_deadline(deadline, InvalidSetting)
+        deadline = checked_deadline(deadline, ConfigurationError)
         if type(max_answer) is not int or max_answer < 1:
-            raise InvalidSetting("`max_answer` must be a number of bytes, at least 1")
+            raise ConfigurationError("`max_answer` must be a number of bytes, at least 1")
         if token is not None and (not isinstance(token, str) or not _TOKEN.fullmatch(token)):
-            raise InvalidSetting("`token` must be a text of printable ASCII characters without spaces")
+            raise ConfigurationError("`token` must be a text of printable ASCII characters without spaces")
         if address.scheme == "http" and (ca is not None or client_certificate is not None):
-            raise InvalidSetting("`ca` and `client_certificate` need a url that starts with `https://`")
+            raise ConfigurationError("`ca` and `client_certificate` need a url that starts with `https://`")
         tls = tls_context(ca, client_certificate) if address.scheme == "https" else None
         return cls(address, tls, token, deadline, max_answer)
 
@@ -80,11 +80,11 @@ class OpaSettings(ProcessBound):
         return standing if self.token is None else standing | {"Authorization": f"Bearer {self.token}"}
 
 
-def checked_deadline(seconds: float, error: type[Misuse] = Misuse) -> float:
+def checked_deadline(seconds: float, error: type[UsageError] = UsageError) -> float:
     """A deadline, in seconds.
 
     Raises:
-        Misuse: It is none; of the kind given.
+        UsageError: It is none; of the kind given.
     """
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= _DAY:
         raise error("a deadline must be a number of seconds, more than 0 and at most a day")

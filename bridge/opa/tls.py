@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from bridge.errors import InvalidSetting, Misuse
+from bridge.errors import ConfigurationError, UsageError
 from bridge.files import CERTIFICATE_BYTES, refuse_unbounded_file
 from bridge.opa.deadline import TimedTlsSocket
 
@@ -25,7 +25,7 @@ def tls_context(
         client_certificate: PEM files of the certificate, with its chain, and of its key, without a passphrase.
 
     Raises:
-        InvalidSetting: A file cannot be read, or does not hold what it should.
+        ConfigurationError: A file cannot be read, or does not hold what it should.
     """
     # Made by hand: ssl.create_default_context would look into the environment, for a key log.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -36,8 +36,8 @@ def tls_context(
         if ca is not None:
             refuse_unbounded_file(ca, limit=CERTIFICATE_BYTES, what="certificates in PEM")
         context.load_verify_locations(cafile=DEFAULT_CA_BUNDLE_PATH if ca is None else ca)
-    except (OSError, ValueError, TypeError, Misuse) as error:
-        raise InvalidSetting(f"`ca`: no certificate authorities can be read from `{ca}`: {_why(error)}") from None
+    except (OSError, ValueError, TypeError, UsageError) as error:
+        raise ConfigurationError(f"`ca`: no certificate authorities can be read from `{ca}`: {_why(error)}") from None
     if client_certificate is not None:
         _load_certificate(context, client_certificate)
     return context
@@ -45,15 +45,15 @@ def tls_context(
 
 def _load_certificate(context: ssl.SSLContext, files: tuple[str | PathLike[str], str | PathLike[str]]) -> None:
     if not isinstance(files, tuple) or len(files) != 2:  # noqa: PLR2004 - a certificate and its key
-        raise InvalidSetting("`client_certificate` must be two files: the certificate and its key")
+        raise ConfigurationError("`client_certificate` must be two files: the certificate and its key")
     certificate, key = files
     try:
         for file in files:
             refuse_unbounded_file(file, limit=CERTIFICATE_BYTES, what="a certificate or a key in PEM")
         # A passphrase would be asked for on the terminal, and a service has none.
         context.load_cert_chain(certificate, key, password=_no_passphrase)
-    except (OSError, ValueError, TypeError, Misuse) as error:
-        raise InvalidSetting(
+    except (OSError, ValueError, TypeError, UsageError) as error:
+        raise ConfigurationError(
             f"`client_certificate`: `{certificate}` with the key `{key}` cannot be used: {_why(error)}"
         ) from None
 

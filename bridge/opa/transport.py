@@ -9,12 +9,12 @@ from itertools import count
 from time import sleep
 from typing import TYPE_CHECKING, Final
 
-from bridge.errors import Misuse
+from bridge.errors import UsageError
 from bridge.opa.answer import Answer
 from bridge.opa.attempts import Attempts
 from bridge.opa.connection import Connection
 from bridge.opa.faults import FOREIGN
-from bridge.opa.question import Question, may_answer
+from bridge.opa.question import RulesQuery, may_answer
 
 if TYPE_CHECKING:
     from bridge.opa.response import Response
@@ -57,7 +57,7 @@ class Transport:
         self,
         method: str,
         target: str,
-        body: bytes | Question | None,
+        body: bytes | RulesQuery | None,
         *,
         seconds: float,
         is_read: bool,
@@ -77,20 +77,20 @@ class Transport:
                 several servers chooses anew. Where the host's name has several addresses, it is each one's turn.
 
         Raises:
-            EngineUnreachable: No connection, or it broke.
-            DeadlineExceeded: The answer was not whole in time.
-            BadAnswer: It is no HTTP, or too big.
-            Misuse: The client is closed.
+            EngineUnreachableError: No connection, or it broke.
+            EngineTimeoutError: The answer was not whole in time.
+            InvalidResponseError: It is no HTTP, or too big.
+            UsageError: The client is closed.
         """
         attempts = Attempts(self._settings, method, target, seconds, is_read=is_read)
         if self._closed:
-            raise Misuse("this client is closed")
+            raise UsageError("this client is closed")
         owner, idle = self._owned
         if owner != os.getpid():  # the parent's sockets are the parent's
             idle = self._open()
         while True:
             fault = None
-            sent, nonce = body.fresh() if isinstance(body, Question) else (body, None)
+            sent, nonce = body.fresh() if isinstance(body, RulesQuery) else (body, None)
             head = self._head(method, target, sent, if_absent=if_absent)
             if fresh:
                 _close_last(idle)

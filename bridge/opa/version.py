@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from bridge.errors import BadAnswer, EngineTooOld
+from bridge.errors import InvalidResponseError, UnsupportedOpaVersionError
 from bridge.opa.wording import printable
 
 OLDEST: Final = "1.20.1"
@@ -21,11 +21,11 @@ def is_new_enough(version: str) -> bool:
         version: As OPA writes it, such as `1.20.2` or `1.21.0-dev`.
 
     Raises:
-        BadAnswer: It is no version.
+        InvalidResponseError: It is no version.
     """
     match = _VERSION.fullmatch(version)
     if match is None:
-        raise BadAnswer(f"`{printable(version, 40)}` is no version of opa")
+        raise InvalidResponseError(f"`{printable(version, 40)}` is no version of opa")
     # A build that comes before 1.20.1 need not have all that makes 1.20.1 right.
     release = (*map(int, match.group(1, 2, 3)), match[4] is None)
     return release >= (1, 20, 1, True)
@@ -35,11 +35,11 @@ def require(version: str) -> None:
     """Refuses an OPA that is too old.
 
     Raises:
-        EngineTooOld: It is older than `OLDEST`; the text says what goes wrong there.
-        BadAnswer: It is no version.
+        UnsupportedOpaVersionError: It is older than `OLDEST`; the text says what goes wrong there.
+        InvalidResponseError: It is no version.
     """
     if not is_new_enough(version):
-        raise EngineTooOld(
+        raise UnsupportedOpaVersionError(
             f"opa {version} is too old: the oldest that compares numbers exactly is {OLDEST} (up to 1.19.1 `1` "
             "equals `100.0`, and 1.20.0 panics comparing `0.0` with a fraction)"
         )

@@ -4,7 +4,7 @@ A `RuleSet` holds the settings; `render` gives its modules. No setting is ever p
 `literal.literal`, or by `RuleSet` as a name that has been checked.
 """
 
-from bridge.rendering.files import PREBUILT, default_wasm, prebuilt_wasm, rego_root
+from bridge.rendering.locations import PREBUILT, default_wasm, prebuilt_wasm, rego_root
 from bridge.rendering.modules import (
     Module,
     entrypoints,
@@ -17,7 +17,7 @@ from bridge.rendering.modules import (
 )
 from bridge.rendering.rule_set import RuleSet, TokenChecks
 from bridge.rendering.rule_set_file import is_rule_set
-from bridge.rendering.wasm import build_wasm
+from bridge.rendering.wasm_build import build_wasm
 
 __all__ = [
     "PREBUILT",

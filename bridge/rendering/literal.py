@@ -18,7 +18,7 @@ def literal(value: object) -> str:
     mark has to be escaped, which OPA refuses anywhere in a module; DEL is escaped for who reads it.
 
     Raises:
-        MalformedInput: The value is none of R12.7.
+        MalformedInputError: The value is none of R12.7.
     """
     text = encode(value, max_bytes=sys.maxsize).decode("utf-8")
     return text.replace("\ufeff", "\\ufeff").replace("\x7f", "\\u007f")

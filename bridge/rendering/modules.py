@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bridge.rendering.files import rego_root
 from bridge.rendering.literal import literal, set_literal
-from bridge.resources.layout import BLOCK, LAYOUT
+from bridge.rendering.locations import rego_root
+from bridge.store.layout import BLOCK, LAYOUT
 from bridge.strict_json import encode
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
-from bridge.errors import InvalidSetting
+from bridge.errors import ConfigurationError
 from bridge.policy import PolicySettings
 from bridge.rendering import rule_set_file
 from bridge.rendering.token_checks import TokenChecks
@@ -57,7 +57,7 @@ class RuleSet:
         token: The checks of raw tokens; None for a rule set that is given verified claims.
 
     Raises:
-        InvalidSetting: A setting that cannot be rendered.
+        ConfigurationError: A setting that cannot be rendered.
     """
 
     policy: PolicySettings = field(default_factory=PolicySettings)
@@ -69,11 +69,11 @@ class RuleSet:
         package, data = _path("package root", self.package_root), _path("data root", self.data_root)
         shorter = min(len(package), len(data))
         if package[:shorter] == data[:shorter]:
-            raise InvalidSetting("the package root and the data root must not lie inside each other")
+            raise ConfigurationError("the package root and the data root must not lie inside each other")
         for name in self.policy.types:
             # A type is a member of the data root as well, and so a part of URL paths.
             if not _TYPE.fullmatch(name) or len(name) > _LONGEST:
-                raise InvalidSetting(
+                raise ConfigurationError(
                     f"the resource type `{_shown(name)}` must be made of letters, digits, `_` and `-`, "
                     f"begin with a letter or `_`, and have at most {_LONGEST} characters"
                 )
@@ -88,14 +88,14 @@ class RuleSet:
                 `TokenChecks` (`token`); one that is left out has its default.
 
         Raises:
-            InvalidSetting: The file cannot be read, has a member that is unknown or of another type, or a setting that
-                cannot be rendered; the error says where.
+            ConfigurationError: The file cannot be read, has a member that is unknown or of another type, or a setting
+                that cannot be rendered; the error says where.
         """
         members = rule_set_file.read(path)
         place = f"rule-set file {setting(path)}"
         token = members.pop("token", None)
         if token is not None and "keys" not in token:
-            raise InvalidSetting(f"{place}: `token.keys`: it is missing: a public key in PEM, or a JWKS, is needed")
+            raise ConfigurationError(f"{place}: `token.keys`: it is missing: a public key in PEM, or a JWKS, is needed")
         try:
             found = cls(
                 policy=PolicySettings(**members.pop("policy", {})),
@@ -104,15 +104,15 @@ class RuleSet:
             )
             if found.token is not None:
                 rule_set_file.refuse_secrets(found.token.keys)
-        except InvalidSetting as error:
-            raise InvalidSetting(f"{place}: {error}") from None
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{place}: {error}") from None
         return found
 
     def to_json(self) -> str:
         """The rule-set file of this rule set, which `load` reads; it holds nothing secret, for keys are public.
 
         Raises:
-            InvalidSetting: The JWKS of its token checks has a private key or a secret, which the rules leave out.
+            ConfigurationError: The JWKS of its token checks has a private key or a secret, which the rules leave out.
         """
         return rule_set_file.text_of(self)
 
@@ -120,10 +120,10 @@ class RuleSet:
         """Refuse to be decided in this process.
 
         Raises:
-            InvalidSetting: The rule set verifies raw tokens.
+            ConfigurationError: The rule set verifies raw tokens.
         """
         if self.token is not None:
-            raise InvalidSetting(
+            raise ConfigurationError(
                 f"a rule set that verifies tokens runs on an OPA server only, not on the {engine} engine"
             )
 
@@ -131,24 +131,26 @@ class RuleSet:
 def _path(what: str, path: str) -> tuple[str, ...]:
     names = tuple(path.split(".")) if type(path) is str else ()
     if not names or len(path) > _LONGEST or not all(_NAME.fullmatch(name) for name in names):
-        raise InvalidSetting(
+        raise ConfigurationError(
             f"the {what} `{_shown(path)}` must be names of letters, digits and `_`, with dots between them, "
             f"and have at most {_LONGEST} characters"
         )
     for name in names:
         if name in _KEYWORDS:
-            raise InvalidSetting(f"the {what} `{_shown(path)}` has a part `{name}`, which means something else in Rego")
+            raise ConfigurationError(
+                f"the {what} `{_shown(path)}` has a part `{name}`, which means something else in Rego"
+            )
     if names[0] == "system":
-        raise InvalidSetting(f"the {what} `{_shown(path)}` lies in `system`, which is OPA's own")
+        raise ConfigurationError(f"the {what} `{_shown(path)}` lies in `system`, which is OPA's own")
     return names
 
 
 def _checked_text(what: str, text: str) -> None:
     if len(text) > _LONGEST:
-        raise InvalidSetting(f"the {what} must have at most {_LONGEST} characters")
+        raise ConfigurationError(f"the {what} must have at most {_LONGEST} characters")
     for char in text:
         if unicodedata.category(char) in ("Cc", "Cs"):
-            raise InvalidSetting(f"the {what} has a character that it must not have: U+{ord(char):04X}")
+            raise ConfigurationError(f"the {what} has a character that it must not have: U+{ord(char):04X}")
 
 
 def _shown(value: object) -> str:

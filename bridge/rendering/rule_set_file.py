@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bridge.errors import InvalidSetting, MalformedInput, Misuse
+from bridge.errors import ConfigurationError, MalformedInputError, UsageError
 from bridge.files import SETTING_BYTES, read_file
 from bridge.strict_json import parse
 from bridge.strict_json.encodings import encoding_fault
@@ -31,7 +31,7 @@ _SECRET: Final = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth", "k"))
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
+class _SettingKind:
     """What a member must be: in words, whether a value is that, and what becomes of it."""
 
     words: str
@@ -43,13 +43,13 @@ def _is_array(value: object, kind: type) -> bool:
     return isinstance(value, list) and all(type(item) is kind for item in value)
 
 
-_TEXT: Final = _Kind("a string", lambda value: type(value) is str)
-_TEXTS: Final = _Kind("an array of strings", lambda value: _is_array(value, str), tuple)
-_SWITCH: Final = _Kind("true or false", lambda value: type(value) is bool)
-_NUMBERS: Final = _Kind("an array of integers", lambda value: _is_array(value, int), frozenset)
+_TEXT: Final = _SettingKind("a string", lambda value: type(value) is str)
+_TEXTS: Final = _SettingKind("an array of strings", lambda value: _is_array(value, str), tuple)
+_SWITCH: Final = _SettingKind("true or false", lambda value: type(value) is bool)
+_NUMBERS: Final = _SettingKind("an array of integers", lambda value: _is_array(value, int), frozenset)
 
-Members = dict[str, "_Kind | Members"]
-MEMBERS: Final[Members] = {
+SettingKinds = dict[str, "_SettingKind | SettingKinds"]
+MEMBERS: Final[SettingKinds] = {
     "policy": {"claim": _TEXT, "types": _TEXTS, "require_policy": _SWITCH, "versions": _NUMBERS},
     "package_root": _TEXT,
     "data_root": _TEXT,
@@ -62,16 +62,16 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The members of a rule-set file, each of the type that it must have; those that are left out are not there.
 
     Raises:
-        InvalidSetting: The file cannot be read, or is no rule-set file.
+        ConfigurationError: The file cannot be read, or is no rule-set file.
     """
     place = f"rule-set file {setting(path)}"
     try:
         data = read_file(path, limit=MOST_BYTES, what="a rule set", name=place)
-    except Misuse as error:
-        raise InvalidSetting(f"{error} {_REMEDY}") from None
+    except UsageError as error:
+        raise ConfigurationError(f"{error} {_REMEDY}") from None
     except (OSError, ValueError) as error:  # ValueError: the path has a NUL
         why = (getattr(error, "strerror", None) or str(error)).lower()
-        raise InvalidSetting(f"{place}: it cannot be read: {why}; {_REMEDY}") from None
+        raise ConfigurationError(f"{place}: it cannot be read: {why}; {_REMEDY}") from None
     return read_bytes(data, place, suffix=Path(path).suffix)
 
 
@@ -84,13 +84,13 @@ def read_bytes(data: bytes, place: str, *, suffix: str = "") -> dict[str, Any]:
         suffix: The ending of the file's name: `.json` and `.toml` say which it is; else its first character does.
 
     Raises:
-        InvalidSetting: They are no rule-set file.
+        ConfigurationError: They are no rule-set file.
     """
     text = _decoded(data, place)
     value = _parsed(text, place, is_json=suffix == ".json" or (suffix != ".toml" and text.lstrip().startswith("{")))
     if not value:
         # A file that was cut off, or is a wrong one, would be the default rules.
-        raise InvalidSetting(f"{place}: it has no members; {_REMEDY}")
+        raise ConfigurationError(f"{place}: it has no members; {_REMEDY}")
     return _checked(value, MEMBERS, place, ())
 
 
@@ -98,7 +98,7 @@ def is_rule_set(data: bytes) -> bool:
     """Whether bytes are those of a rule-set file."""
     try:
         read_bytes(data, "")
-    except InvalidSetting:
+    except ConfigurationError:
         return False
     return True
 
@@ -107,8 +107,8 @@ def text_of(rule_set: RuleSet) -> str:
     """The rule-set file of a rule set, as JSON: all of its members.
 
     Raises:
-        InvalidSetting: A key of its JWKS is secret, which the rules leave out but the file would not; or the file would
-            be longer than `read` takes.
+        ConfigurationError: A key of its JWKS is secret, which the rules leave out but the file would not; or the file
+            would be longer than `read` takes.
     """
     policy, token = rule_set.policy, rule_set.token
     found: dict[str, Any] = {
@@ -132,52 +132,54 @@ def text_of(rule_set: RuleSet) -> str:
         }
     text = json.dumps(found, indent=2) + "\n"
     if len(text) > MOST_BYTES:  # it is ASCII
-        raise InvalidSetting(f"the rule-set file would have more than {MOST_BYTES:,} bytes: give fewer keys")
+        raise ConfigurationError(f"the rule-set file would have more than {MOST_BYTES:,} bytes: give fewer keys")
     return text
 
 
 def _decoded(data: bytes, place: str) -> str:
     if len(data) > MOST_BYTES:
-        raise InvalidSetting(f"{place}: it has more than {MOST_BYTES:,} bytes, so it is no rule-set file; {_REMEDY}")
+        raise ConfigurationError(
+            f"{place}: it has more than {MOST_BYTES:,} bytes, so it is no rule-set file; {_REMEDY}"
+        )
     if fault := encoding_fault(data):  # no rule-set file begins so
-        raise InvalidSetting(f"{place}: {fault}")
+        raise ConfigurationError(f"{place}: {fault}")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise InvalidSetting(f"{place}: line {line}: it is not UTF-8: save it as UTF-8") from None
+        raise ConfigurationError(f"{place}: line {line}: it is not UTF-8: save it as UTF-8") from None
 
 
 def _parsed(text: str, place: str, *, is_json: bool) -> Mapping[str, Any]:
     try:
         value = parse(text) if is_json else tomllib.loads(text)
-    except MalformedInput as error:
-        raise InvalidSetting(f"{place}: {error}: it is no JSON that can be relied on; {_REMEDY}") from None
+    except MalformedInputError as error:
+        raise ConfigurationError(f"{place}: {error}: it is no JSON that can be relied on; {_REMEDY}") from None
     except ValueError as error:  # a TOMLDecodeError, or what Python says of an integer of thousands of digits
         cause = f"{error}"[:1].lower() + f"{error}"[1:]
-        raise InvalidSetting(
+        raise ConfigurationError(
             f"{place}: {setting(cause)[1:-1]}: it is neither a JSON object nor TOML; {_REMEDY}"
         ) from None
     except RecursionError:
-        raise InvalidSetting(f"{place}: it is nested too deep, so it is no rule-set file; {_REMEDY}") from None
+        raise ConfigurationError(f"{place}: it is nested too deep, so it is no rule-set file; {_REMEDY}") from None
     if not isinstance(value, dict):
-        raise InvalidSetting(f"{place}: it is no JSON object; {_REMEDY}")
+        raise ConfigurationError(f"{place}: it is no JSON object; {_REMEDY}")
     return value
 
 
-def _checked(value: Mapping[str, Any], members: Members, place: str, path: tuple[str, ...]) -> dict[str, Any]:
+def _checked(value: Mapping[str, Any], members: SettingKinds, place: str, path: tuple[str, ...]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, given in value.items():
         where = f"{place}: {setting('.'.join((*path, name)))}"
         kind = members.get(name)
         if kind is None:
-            raise InvalidSetting(f"{where}: no such member is known here; the known ones are {', '.join(members)}")
+            raise ConfigurationError(f"{where}: no such member is known here; the known ones are {', '.join(members)}")
         if isinstance(kind, dict):
             if not isinstance(given, dict):
-                raise InvalidSetting(f"{where}: an object is needed, with some of {', '.join(kind)}")
+                raise ConfigurationError(f"{where}: an object is needed, with some of {', '.join(kind)}")
             found[name] = _checked(given, kind, place, (*path, name))
         elif not kind.fits(given):
-            raise InvalidSetting(f"{where}: {kind.words} is needed; a member that is left out has its default")
+            raise ConfigurationError(f"{where}: {kind.words} is needed; a member that is left out has its default")
         else:
             found[name] = kind.made(given)
     return found
@@ -187,7 +189,7 @@ def refuse_secrets(keys: str) -> None:
     """Refuse private keys and secrets in the `keys` of a `TokenChecks`, which has seen to it that a PEM has none.
 
     Raises:
-        InvalidSetting: A key of the JWKS is one.
+        ConfigurationError: A key of the JWKS is one.
     """
     if not keys.strip().startswith("{"):
         return
@@ -197,7 +199,7 @@ def refuse_secrets(keys: str) -> None:
     assert isinstance(held, list)
     for key in held:
         if isinstance(key, dict) and not _SECRET.isdisjoint(key):
-            raise InvalidSetting(
+            raise ConfigurationError(
                 f"the JWKS has a private key or a secret (kid {setting(key.get('kid'))}), and a rule-set file holds "
                 "nothing secret: give a JWKS of public keys alone"
             )

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from bridge.errors import InvalidSetting, UnknownKey
+from bridge.errors import ConfigurationError, UnknownKeyError
 from bridge.strict_json.scanner import SURROGATE
 from bridge.tokens import StaticKey, VerificationKey
-from bridge.tokens.algorithms import KeyRefused
+from bridge.tokens.algorithms import UnusableKeyError
 from bridge.tokens.jwk import document_from
 from bridge.tokens.jwk_set import KeySet, kid_of
 from bridge.tokens.wording import quoted, setting
@@ -41,7 +41,7 @@ class TokenChecks:
         required: Further claims that must be there.
 
     Raises:
-        InvalidSetting: A setting that cannot be rendered.
+        ConfigurationError: A setting that cannot be rendered.
     """
 
     keys: str
@@ -53,18 +53,20 @@ class TokenChecks:
     def __post_init__(self) -> None:
         for texts in (self.algorithms, self.audience, self.required):
             if type(texts) is not tuple or not all(type(text) is str and text for text in texts):
-                raise InvalidSetting("the algorithms, the audience and the required claims must be tuples of strings")
+                raise ConfigurationError(
+                    "the algorithms, the audience and the required claims must be tuples of strings"
+                )
         if not self.algorithms or not ALGORITHMS.issuperset(self.algorithms):
-            raise InvalidSetting("the algorithms must be some of " + ", ".join(sorted(ALGORITHMS)))
+            raise ConfigurationError("the algorithms must be some of " + ", ".join(sorted(ALGORITHMS)))
         if self.issuer is not None and (type(self.issuer) is not str or not self.issuer):
-            raise InvalidSetting("the issuer must be a string that is not empty, or None")
+            raise ConfigurationError("the issuer must be a string that is not empty, or None")
         for text in (*self.audience, *self.required, self.issuer or ""):
             if SURROGATE.search(text):
-                raise InvalidSetting(
+                raise ConfigurationError(
                     f"the audience, the issuer or a required claim has an unpaired surrogate: {setting(text)}"
                 )
         if type(self.keys) is not str:
-            raise InvalidSetting("the keys must be the text of a PEM file or of a JWKS")
+            raise ConfigurationError("the keys must be the text of a PEM file or of a JWKS")
         self.split()
 
     def split(self) -> tuple[str, Mapping[str, Mapping[str, object]]]:
@@ -99,12 +101,12 @@ class TokenChecks:
             static = StaticKey.from_pem(text)
             static.check(self.algorithms)
             if not _is_for_opa(static.key):
-                raise InvalidSetting(f"the key is an {static.key.kind} key, which OPA cannot verify with")
+                raise ConfigurationError(f"the key is an {static.key.kind} key, which OPA cannot verify with")
             return static
         try:
             found = KeySet.of(document_from(text), published=True).keys
-        except KeyRefused as refused:
-            raise InvalidSetting(f"the keys: {refused}") from None
+        except UnusableKeyError as refused:
+            raise ConfigurationError(f"the keys: {refused}") from None
         keys = {
             kid: key
             for kid, key in found.items()
@@ -114,7 +116,9 @@ class TokenChecks:
         }
         if not keys:
             why = "; ".join(f"`{kid}`: {key}" for kid, key in found.items() if isinstance(key, str))
-            raise InvalidSetting("the JWKS has no key with a `kid` for these algorithms" + (f" ({why})" if why else ""))
+            raise ConfigurationError(
+                "the JWKS has no key with a `kid` for these algorithms" + (f" ({why})" if why else "")
+            )
         return keys
 
 
@@ -130,7 +134,7 @@ class _KeysOfRules:
     def key_for(self, kid: str | None) -> VerificationKey:
         name = kid_of(kid)
         if name not in self.keys:
-            raise UnknownKey(f"they hold no key for the `kid` {quoted(name)}")
+            raise UnknownKeyError(f"they hold no key for the `kid` {quoted(name)}")
         return self.keys[name]
 
 

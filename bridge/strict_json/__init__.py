@@ -7,9 +7,9 @@ Everything that is sent to any engine has gone through `encode`.
 from bridge.strict_json.decode import parse, parse_canonical
 from bridge.strict_json.encode import encode, sorted_text, string_text
 from bridge.strict_json.grammar import is_json
+from bridge.strict_json.memo import Memo, encode_memoized
 from bridge.strict_json.numbers import are_canonical
 from bridge.strict_json.pointer import pointer, resolve
-from bridge.strict_json.repeated import Repeated, encode_repeated
 from bridge.strict_json.scanner import scan_leniently
 from bridge.strict_json.values import (
     ABSENT,
@@ -28,11 +28,11 @@ __all__ = [
     "MAX_NODES",
     "RESOURCE_BYTES",
     "Absent",
-    "Repeated",
+    "Memo",
     "Value",
     "are_canonical",
     "encode",
-    "encode_repeated",
+    "encode_memoized",
     "is_json",
     "parse",
     "parse_canonical",

@@ -12,7 +12,7 @@ from decimal import Decimal
 from json import JSONDecoder
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from bridge.errors import MalformedInput
+from bridge.errors import MalformedInputError
 from bridge.strict_json import numbers
 from bridge.strict_json.encodings import encoding_fault
 from bridge.strict_json.scanner import SURROGATE, scan
@@ -34,11 +34,11 @@ def parse(text: str | bytes, *, max_depth: int = MAX_DEPTH, what: str = "") -> V
         what: What the text is, for the error.
 
     Raises:
-        MalformedInput: R12.1-R12.5, with line and column.
+        MalformedInputError: R12.1-R12.5, with line and column.
     """
     try:
         return _parse(_decoded(text) if isinstance(text, bytes) else text, max_depth)
-    except MalformedInput as error:
+    except MalformedInputError as error:
         raise error.named(what) from None
 
 
@@ -69,7 +69,7 @@ def _decoded(data: bytes) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         before = data[: error.start].decode("utf-8")
-        raise MalformedInput(
+        raise MalformedInputError(
             encoding_fault(data) or f"invalid UTF-8: byte 0x{data[error.start]:02x}",
             rule="R12.1",
             line=before.count("\n") + 1,

@@ -13,7 +13,7 @@ from json import JSONEncoder
 from json.encoder import encode_basestring as _quote
 from typing import TYPE_CHECKING, Any, Final
 
-from bridge.errors import MalformedInput
+from bridge.errors import MalformedInputError
 from bridge.strict_json import numbers
 from bridge.strict_json.plain import SMALL, plain_text
 from bridge.strict_json.pointer import pointer
@@ -35,7 +35,7 @@ def encode(value: object, *, max_bytes: int = RESOURCE_BYTES, what: str = "") ->
         what: What the value is, for the error.
 
     Raises:
-        MalformedInput: R12.3-R12.7, with a JSON Pointer.
+        MalformedInputError: R12.3-R12.7, with a JSON Pointer.
     """
     plain = plain_text(value)
     if plain is not None and len(plain) <= max_bytes:
@@ -49,7 +49,7 @@ def encode(value: object, *, max_bytes: int = RESOURCE_BYTES, what: str = "") ->
         cause, rule = refused.cause, refused.rule
         if rule == "R12.4" and _is_cycle(value, path):
             cause, rule = "a value that contains itself", "R12.7"
-        raise MalformedInput(cause, rule=rule, what=what, pointer=pointer(*path)) from None
+        raise MalformedInputError(cause, rule=rule, what=what, pointer=pointer(*path)) from None
     return text
 
 
@@ -115,7 +115,7 @@ class _Encoder:
                 raise _Refused(f"`{value}` is no JSON number", "R12.7")
             try:
                 return numbers.write(numbers.normal(value))
-            except numbers.NumberRefused as error:
+            except numbers.NumberError as error:
                 raise _Refused(str(error), "R12.5") from None
         raise _Refused(f"a Python {kind.__module__}.{kind.__qualname__} is no JSON value", "R12.7")
 

@@ -25,7 +25,7 @@ NUMBER: Final = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([-+]?[0-9
 _STRING_OR_NUMBER: Final = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9][-+.0-9eE]*')
 
 
-class NumberRefused(ValueError):
+class NumberError(ValueError):
     """A number that R12.5 refuses; the text is the cause."""
 
 
@@ -33,13 +33,13 @@ def read(text: str) -> int | Decimal:
     """The number that a text matching `NUMBER` spells.
 
     Raises:
-        NumberRefused: R12.5.
+        NumberError: R12.5.
     """
     if len(text) > MAX_TEXT:
-        raise NumberRefused(f"a number written with more than {MAX_TEXT:,} characters")
+        raise NumberError(f"a number written with more than {MAX_TEXT:,} characters")
     match = NUMBER.fullmatch(text)
     if match is None:
-        raise NumberRefused("not a JSON number")
+        raise NumberError("not a JSON number")
     sign, whole, fraction, exponent = match.groups(default="")
     return _from_digits(sign == "-", whole + fraction, _power(exponent) - len(fraction))
 
@@ -48,11 +48,11 @@ def normal(number: float | Decimal) -> int | Decimal:
     """The same number in this module's form; `number` is exactly an int, a float or a Decimal, and finite.
 
     Raises:
-        NumberRefused: R12.5.
+        NumberError: R12.5.
     """
     if type(number) is int:
         if number.bit_length() > _LARGEST_BITS:
-            raise NumberRefused("a number of a magnitude above 1.8e308")
+            raise NumberError("a number of a magnitude above 1.8e308")
         return _from_digits(number < 0, str(abs(number)), 0)
     if type(number) is float:
         number = Decimal(repr(number))  # R12.7: the number that its repr spells
@@ -60,7 +60,7 @@ def normal(number: float | Decimal) -> int | Decimal:
     sign, digits, exponent = number.as_tuple()
     assert isinstance(exponent, int)
     if len(digits) > MAX_TEXT:
-        raise NumberRefused(f"a number written with more than {MAX_TEXT:,} characters")
+        raise NumberError(f"a number written with more than {MAX_TEXT:,} characters")
     return _from_digits(bool(sign), "".join(map(str, digits)), exponent)
 
 
@@ -107,7 +107,7 @@ def _from_digits(negative: bool, digits: str, power: int) -> int | Decimal:  # n
         integer = int(significant + "0" * power)
         return -integer if negative else integer
     if len(significant) > MAX_SIGNIFICANT_DIGITS:
-        raise NumberRefused(
+        raise NumberError(
             f"a number of {len(significant)} significant digits "
             f"(at most {MAX_SIGNIFICANT_DIGITS}, or an integer of at most {MAX_INTEGER_DIGITS} digits)"
         )
@@ -116,4 +116,4 @@ def _from_digits(negative: bool, digits: str, power: int) -> int | Decimal:  # n
         number = Decimal((negative, tuple(map(int, significant)), power))
         if SMALLEST <= number.copy_abs() <= LARGEST:
             return number
-    raise NumberRefused("a number of a magnitude " + ("above 1.8e308" if length > 0 else "below 4e-324"))
+    raise NumberError("a number of a magnitude " + ("above 1.8e308" if length > 0 else "below 4e-324"))

@@ -11,7 +11,7 @@ from json import JSONDecodeError
 from json.decoder import scanstring  # type: ignore[attr-defined] # the typeshed leaves it out
 from typing import TYPE_CHECKING, Final
 
-from bridge.errors import MalformedInput
+from bridge.errors import MalformedInputError
 from bridge.escapes import shown
 from bridge.strict_json import numbers
 from bridge.strict_json.values import ABSENT, Absent
@@ -31,7 +31,7 @@ def scan(text: str, *, max_depth: int) -> Value:
     """The value that `text` spells.
 
     Raises:
-        MalformedInput: R12.1-R12.5, with line and column.
+        MalformedInputError: R12.1-R12.5, with line and column.
     """
     return _Scanner(text, max_depth).document()
 
@@ -44,7 +44,7 @@ def scan_leniently(text: str) -> Value | Absent:
     """
     try:
         return _LenientScanner(text, _LENIENT_DEPTH).document()
-    except MalformedInput:
+    except MalformedInputError:
         return ABSENT
 
 
@@ -146,7 +146,7 @@ class _Scanner:
     def number(self, text: str, start: int) -> Value:
         try:
             return numbers.read(text)
-        except numbers.NumberRefused as error:
+        except numbers.NumberError as error:
             raise self.refusal(str(error), "R12.5", start) from None
 
     def duplicate(self, name: str, start: int) -> None:
@@ -176,9 +176,9 @@ class _Scanner:
         found = word.group() if word else rest
         return f"`{found}`" if found.isprintable() else f"U+{ord(found):04X}"
 
-    def refusal(self, cause: str, rule: str, at: int | None = None) -> MalformedInput:
+    def refusal(self, cause: str, rule: str, at: int | None = None) -> MalformedInputError:
         at = self.at if at is None else at
-        return MalformedInput(
+        return MalformedInputError(
             cause,
             rule=rule,
             line=self.text.count("\n", 0, at) + 1,

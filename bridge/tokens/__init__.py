@@ -8,9 +8,9 @@ URL (`JwksUrl`). What a token brings along itself (`jwk`, `jku`, `x5c`, `x5u`) i
 from bridge.tokens.jwk_set import JwkSet
 from bridge.tokens.jwks_file import JwksFile
 from bridge.tokens.jwks_url import JwksUrl
+from bridge.tokens.key_sources import KeySource, StaticKey
 from bridge.tokens.keys import VerificationKey
 from bridge.tokens.raw import may_be_sent_raw
-from bridge.tokens.sources import KeySource, StaticKey
 from bridge.tokens.verifier import TokenVerifier
 
 __all__ = [

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from bridge.errors import InvalidSetting
+from bridge.errors import ConfigurationError
 from bridge.tokens.wording import quoted
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ SUPPORTED: Final = (*_RSA, *(name for _, name in _CURVES.values()), "EdDSA", *_H
 """Every algorithm that can be configured, by its `alg` name (RFC 7518, RFC 8037)."""
 
 
-class KeyRefused(ValueError):
+class UnusableKeyError(ValueError):
     """A key, or a set of keys, that must not be used; the message is the cause and holds nothing secret."""
 
 
@@ -49,13 +49,13 @@ def fitting(material: object) -> tuple[str, tuple[str, ...]]:
     """What kind of key `material` is, in words, and the algorithms that it is strong enough and made for.
 
     Raises:
-        KeyRefused: It is too weak, private, or of a kind that no supported algorithm has.
+        UnusableKeyError: It is too weak, private, or of a kind that no supported algorithm has.
     """
     if isinstance(material, bytes):
         names = tuple(name for name, size in _HASH_BYTES.items() if len(material) >= size)
         if not names:
             shortest = min(_HASH_BYTES.values())
-            raise KeyRefused(
+            raise UnusableKeyError(
                 f"an HMAC secret under {shortest} bytes, which is shorter than its hash; give one that is longer"
             )
         return "HMAC secret", names
@@ -63,7 +63,7 @@ def fitting(material: object) -> tuple[str, tuple[str, ...]]:
         return _fitting_rsa(material)
     if isinstance(material, EllipticCurvePublicKey):
         if material.curve.name not in _CURVES:
-            raise KeyRefused(f"an elliptic curve that no supported algorithm has: {quoted(material.curve.name)}")
+            raise UnusableKeyError(f"an elliptic curve that no supported algorithm has: {quoted(material.curve.name)}")
         curve, name = _CURVES[material.curve.name]
         return f"EC {curve}", (name,)
     if isinstance(material, Ed25519PublicKey):
@@ -71,15 +71,15 @@ def fitting(material: object) -> tuple[str, tuple[str, ...]]:
     if isinstance(material, Ed448PublicKey):
         return "Ed448", ("EdDSA",)
     if hasattr(material, "private_bytes"):
-        raise KeyRefused(PRIVATE_KEY)
-    raise KeyRefused(f"no key that a supported algorithm has: {quoted(type(material).__name__)}")
+        raise UnusableKeyError(PRIVATE_KEY)
+    raise UnusableKeyError(f"no key that a supported algorithm has: {quoted(type(material).__name__)}")
 
 
 def _fitting_rsa(key: RSAPublicKey) -> tuple[str, tuple[str, ...]]:
     if key.key_size < MIN_RSA_BITS:
-        raise KeyRefused(f"an RSA key of {key.key_size} bits, under {MIN_RSA_BITS}; sign with a longer one")
+        raise UnusableKeyError(f"an RSA key of {key.key_size} bits, under {MIN_RSA_BITS}; sign with a longer one")
     if key.key_size > _MAX_RSA_BITS:
-        raise KeyRefused(f"an RSA key of {key.key_size} bits, over {_MAX_RSA_BITS}")
+        raise UnusableKeyError(f"an RSA key of {key.key_size} bits, over {_MAX_RSA_BITS}")
     return f"RSA {key.key_size} bits", _RSA
 
 
@@ -87,21 +87,21 @@ def configured(names: Sequence[str]) -> tuple[str, ...]:
     """The setting `algorithms`, checked, each name once.
 
     Raises:
-        InvalidSetting: Empty, a bare string, `none`, or a name that is not supported.
+        ConfigurationError: Empty, a bare string, `none`, or a name that is not supported.
     """
     if isinstance(names, str | bytes):
-        raise InvalidSetting('algorithms: a sequence of names is needed, such as `("RS256",)`, not a bare string')
+        raise ConfigurationError('algorithms: a sequence of names is needed, such as `("RS256",)`, not a bare string')
     try:
         found = tuple(dict.fromkeys(names))
     except TypeError:
-        raise InvalidSetting("algorithms: a sequence of names is needed") from None
+        raise ConfigurationError("algorithms: a sequence of names is needed") from None
     if not found:
-        raise InvalidSetting("algorithms: at least one is needed")
+        raise ConfigurationError("algorithms: at least one is needed")
     for name in found:
         if not isinstance(name, str):
-            raise InvalidSetting("algorithms: each name must be a string")
+            raise ConfigurationError("algorithms: each name must be a string")
         if name.lower() == "none":
-            raise InvalidSetting("algorithms: `none` is never accepted, an unsigned token proves nothing")
+            raise ConfigurationError("algorithms: `none` is never accepted, an unsigned token proves nothing")
         if name not in SUPPORTED:
-            raise InvalidSetting(f"algorithms: {quoted(name)} is not supported, these are: {', '.join(SUPPORTED)}")
+            raise ConfigurationError(f"algorithms: {quoted(name)} is not supported, these are: {', '.join(SUPPORTED)}")
     return found

@@ -13,7 +13,7 @@ from typing import Final
 _ALPHABET: Final = re.compile(r"[A-Za-z0-9_-]*")
 
 
-class NotBase64url(ValueError):
+class Base64urlError(ValueError):
     """A text that is no exact base64url; the message is the cause."""
 
 
@@ -21,16 +21,16 @@ def decode(text: str) -> bytes:
     """The bytes that `text` is the one spelling of.
 
     Raises:
-        NotBase64url: A character outside the alphabet (padding too), a length that no bytes have, or unused bits that
+        Base64urlError: A character outside the alphabet (padding too), a length that no bytes have, or unused bits that
             are not zero.
     """
     if not _ALPHABET.fullmatch(text):
-        raise NotBase64url(f"a character that base64url does not have{_why(text)}")
+        raise Base64urlError(f"a character that base64url does not have{_why(text)}")
     if len(text) % 4 == 1:
-        raise NotBase64url("a length that base64url never has; is something cut off?")
+        raise Base64urlError("a length that base64url never has; is something cut off?")
     data = base64.urlsafe_b64decode(text + "==")
     if base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii") != text:
-        raise NotBase64url("unused bits at the end that are not zero; is something cut off or changed?")
+        raise Base64urlError("unused bits at the end that are not zero; is something cut off or changed?")
     return data
 
 

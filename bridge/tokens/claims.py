@@ -11,13 +11,13 @@ from math import ceil
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bridge.errors import (
-    AudienceRefused,
-    IssuerRefused,
-    MalformedInput,
-    MalformedToken,
-    MissingClaim,
-    TokenExpired,
-    TokenNotYetValid,
+    ExpiredTokenError,
+    ImmatureTokenError,
+    InvalidAudienceError,
+    InvalidIssuerError,
+    MalformedInputError,
+    MalformedTokenError,
+    MissingRequiredClaimError,
 )
 from bridge.strict_json import CLAIMS_BYTES, encode, parse
 from bridge.tokens.wording import quoted
@@ -42,15 +42,15 @@ def read(payload: bytes) -> tuple[Claims, bytes]:
     """The claims that a payload spells, exactly, and their canonical text.
 
     Raises:
-        MalformedToken: It is no JSON object, or breaks R12.1-R12.6.
+        MalformedTokenError: It is no JSON object, or breaks R12.1-R12.6.
     """
     try:
         claims = parse(payload, what="claims")
         if not isinstance(claims, dict):
-            raise MalformedToken("claims: they are not an object")
+            raise MalformedTokenError("claims: they are not an object")
         text = encode(claims, max_bytes=CLAIMS_BYTES, what="claims")  # `[1e39, ...]` grows when it is written out
-    except MalformedInput as error:
-        raise MalformedToken(str(error)) from None
+    except MalformedInputError as error:
+        raise MalformedTokenError(str(error)) from None
     return claims, text
 
 
@@ -63,19 +63,19 @@ def check_time(claims: Mapping[str, Value], *, now: Fraction, leeway: Fraction) 
         leeway: Seconds.
 
     Raises:
-        MissingClaim: There is no `exp`.
-        MalformedToken: One of them is no JSON number.
-        TokenExpired: now >= `exp` + leeway.
-        TokenNotYetValid: now < `nbf` or `iat` - leeway.
+        MissingRequiredClaimError: There is no `exp`.
+        MalformedTokenError: One of them is no JSON number.
+        ExpiredTokenError: now >= `exp` + leeway.
+        ImmatureTokenError: now < `nbf` or `iat` - leeway.
     """
     if "exp" not in claims:
-        raise MissingClaim("the claim `exp` is not there")
+        raise MissingRequiredClaimError("the claim `exp` is not there")
     times = {name: _number(claims, name) for name in TIMES if name in claims}
     if now >= times["exp"] + leeway:
-        raise TokenExpired(f"the token has expired: its `exp` was {_how_long(now - times['exp'])} ago")
+        raise ExpiredTokenError(f"the token has expired: its `exp` was {_how_long(now - times['exp'])} ago")
     for name in _BEGINS:
         if name in times and times[name] - leeway > now:
-            raise TokenNotYetValid(f"the token's `{name}` is in the future, by {_how_long(times[name] - now)}")
+            raise ImmatureTokenError(f"the token's `{name}` is in the future, by {_how_long(times[name] - now)}")
 
 
 def _how_long(seconds: Fraction) -> str:
@@ -89,7 +89,7 @@ def _how_long(seconds: Fraction) -> str:
 def _number(claims: Mapping[str, Value], name: str) -> Fraction:
     value = claims[name]
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise MalformedToken(f"claims: `{name}` is no number")
+        raise MalformedTokenError(f"claims: `{name}` is no number")
     return Fraction(value)
 
 
@@ -97,22 +97,22 @@ def check_audience(claims: Claims, wanted: Sequence[str]) -> None:
     """`aud` is, or contains, one of the wanted; where none is wanted, it must not be there.
 
     Raises:
-        MissingClaim: There is no `aud`, and one is wanted.
-        MalformedToken: It is no string and no array of strings.
-        AudienceRefused: It is for somebody else.
+        MissingRequiredClaimError: There is no `aud`, and one is wanted.
+        MalformedTokenError: It is no string and no array of strings.
+        InvalidAudienceError: It is for somebody else.
     """
     if not wanted:
         if "aud" in claims:
-            raise AudienceRefused(f"the token is for {_audiences(claims)}, and no audience is configured here")
+            raise InvalidAudienceError(f"the token is for {_audiences(claims)}, and no audience is configured here")
         return
     if "aud" not in claims:
-        raise MissingClaim("the claim `aud` is not there")
+        raise MissingRequiredClaimError("the claim `aud` is not there")
     aud = claims["aud"]
     values = [aud] if isinstance(aud, str) else aud
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise MalformedToken("claims: `aud` is no string and no array of strings")
+        raise MalformedTokenError("claims: `aud` is no string and no array of strings")
     if not any(value in wanted for value in values):
-        raise AudienceRefused(f"the token is for another audience: {_audiences(claims)}")
+        raise InvalidAudienceError(f"the token is for another audience: {_audiences(claims)}")
 
 
 def _audiences(claims: Claims) -> str:
@@ -129,27 +129,27 @@ def check_issuer(claims: Claims, wanted: str | None) -> None:
     """`iss` is the wanted one; where none is wanted, it is not looked at.
 
     Raises:
-        MissingClaim: There is no `iss`, and one is wanted.
-        MalformedToken: It is no string.
-        IssuerRefused: It is another one.
+        MissingRequiredClaimError: There is no `iss`, and one is wanted.
+        MalformedTokenError: It is no string.
+        InvalidIssuerError: It is another one.
     """
     if wanted is None:
         return
     if "iss" not in claims:
-        raise MissingClaim("the claim `iss` is not there")
+        raise MissingRequiredClaimError("the claim `iss` is not there")
     iss = claims["iss"]
     if not isinstance(iss, str):
-        raise MalformedToken("claims: `iss` is no string")
+        raise MalformedTokenError("claims: `iss` is no string")
     if iss != wanted:
-        raise IssuerRefused(f"the token is from another issuer: {quoted(iss)}")
+        raise InvalidIssuerError(f"the token is from another issuer: {quoted(iss)}")
 
 
 def check_required(claims: Claims, names: Sequence[str]) -> None:
     """Every required claim is there; a claim whose value is null is there.
 
     Raises:
-        MissingClaim: One is not.
+        MissingRequiredClaimError: One is not.
     """
     for name in names:
         if name not in claims:
-            raise MissingClaim(f"the claim {quoted(name)} is not there")
+            raise MissingRequiredClaimError(f"the claim {quoted(name)} is not there")

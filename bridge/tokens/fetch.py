@@ -29,7 +29,7 @@ _HEADERS: Final = {
 }
 
 
-class FetchFailed(Exception):
+class FetchError(Exception):
     """There is no body to be had; the message is the cause."""
 
 
@@ -45,20 +45,20 @@ def get(url: str, *, deadline: float, max_bytes: int, ca: str | None = None) -> 
         ca: A file of CA certificates in PEM, or None for those of `certifi`.
 
     Raises:
-        FetchFailed: No whole 200 answer of at most `max_bytes` in time.
+        FetchError: No whole 200 answer of at most `max_bytes` in time.
     """
     fetch = _Fetch(url, deadline, max_bytes, ca)
     try:
         threading.Thread(target=fetch.run, name="jwks-fetch", daemon=True).start()
     except RuntimeError:
-        raise FetchFailed("no thread can be started") from None
+        raise FetchError("no thread can be started") from None
     try:
         if not fetch.ended.wait(deadline):
-            raise FetchFailed(f"no whole answer within {deadline:g} s")
+            raise FetchError(f"no whole answer within {deadline:g} s")
     finally:
         fetch.cut()
     if fetch.body is None:
-        raise FetchFailed(fetch.cause)
+        raise FetchError(fetch.cause)
     return fetch.body
 
 
@@ -80,7 +80,7 @@ class _Fetch:
     def run(self) -> None:
         try:
             self.body = self._read()
-        except FetchFailed as failed:
+        except FetchError as failed:
             self.cause = str(failed)
         except Exception as error:  # noqa: BLE001 - the caller must learn of any end of this thread
             self.cause = _in_words(error)
@@ -110,14 +110,14 @@ class _Fetch:
             limit = 2 * self.deadline
             with adapter.send(request, stream=True, timeout=limit, verify=verify) as answer:
                 if answer.status_code != _OK:
-                    raise FetchFailed(f"the server answered with status {answer.status_code}")
+                    raise FetchError(f"the server answered with status {answer.status_code}")
                 if answer.headers.get("Content-Encoding", "identity") != "identity":
-                    raise FetchFailed("the server answered with a compressed body")
+                    raise FetchError("the server answered with a compressed body")
                 body = bytearray()
                 while chunk := answer.raw.read(_CHUNK, decode_content=False):
                     body += chunk
                     if len(body) > self.max_bytes:
-                        raise FetchFailed(f"the answer has more than {self.max_bytes:,} bytes")
+                        raise FetchError(f"the answer has more than {self.max_bytes:,} bytes")
                 return bytes(body)
 
 

@@ -15,13 +15,13 @@ from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 
-from bridge.errors import MalformedInput
+from bridge.errors import MalformedInputError
 from bridge.strict_json import encode, parse
 from bridge.tokens import base64url
-from bridge.tokens.algorithms import KeyRefused
+from bridge.tokens.algorithms import UnusableKeyError
 from bridge.tokens.keys import VerificationKey
-from bridge.tokens.mistaken import instead_of_jwks
 from bridge.tokens.wording import quoted
+from bridge.tokens.wrong_format import instead_of_jwks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,17 +50,17 @@ def document_from(jwk: str | bytes | Mapping[str, object]) -> Value:
     """A JWK or a set of them, given as JSON text or as an object, as a strict JSON value (R12).
 
     Raises:
-        KeyRefused: It breaks R12. The cause is told by its rule and place only, as the text may hold a secret.
+        UnusableKeyError: It breaks R12. The cause is told by its rule and place only, as the text may hold a secret.
     """
     try:
         return parse(jwk if isinstance(jwk, str | bytes) else encode(jwk))
-    except MalformedInput as error:
+    except MalformedInputError as error:
         data = jwk.encode("utf-8", "surrogatepass") if isinstance(jwk, str) else jwk
         if isinstance(data, bytes) and (found := instead_of_jwks(data)):
-            raise KeyRefused(f"no JSON: {found}") from None
+            raise UnusableKeyError(f"no JSON: {found}") from None
         place = f", line {error.line}, column {error.column}" if error.line is not None else ""
         why = _BROKEN.get(error.rule, "")
-        raise KeyRefused(f"the JSON is not well-formed ({error.rule}{place}){why}") from None
+        raise UnusableKeyError(f"the JSON is not well-formed ({error.rule}{place}){why}") from None
 
 
 def key_from_jwk(jwk: Value) -> VerificationKey:
@@ -69,27 +69,27 @@ def key_from_jwk(jwk: Value) -> VerificationKey:
     A private JWK is refused rather than reduced to its public part: who publishes it has lost it.
 
     Raises:
-        KeyRefused: It is private, not for verifying signatures by its `use`, `key_ops` or `alg`, weak, malformed, or
-            of a kind that is not supported.
+        UnusableKeyError: It is private, not for verifying signatures by its `use`, `key_ops` or `alg`, weak,
+            malformed, or of a kind that is not supported.
     """
     if not isinstance(jwk, dict):
-        raise KeyRefused("no JWK: it is not a JSON object")
+        raise UnusableKeyError("no JWK: it is not a JSON object")
     kty = _text(jwk, "kty")
     if kty not in _READERS:
-        raise KeyRefused(f"its `kty` {quoted(kty)} is not supported")
+        raise UnusableKeyError(f"its `kty` {quoted(kty)} is not supported")
     if kty != "oct" and any(name in jwk for name in _PRIVATE_MEMBERS):
-        raise KeyRefused("it is a private key, so whoever holds the set could sign")
+        raise UnusableKeyError("it is a private key, so whoever holds the set could sign")
     if "use" in jwk and jwk["use"] != "sig":
-        raise KeyRefused("its `use` is not `sig`")
+        raise UnusableKeyError("its `use` is not `sig`")
     if "key_ops" in jwk:
         operations = jwk["key_ops"]
         if not isinstance(operations, list) or "verify" not in operations:
-            raise KeyRefused("its `key_ops` do not hold `verify`")
+            raise UnusableKeyError("its `key_ops` do not hold `verify`")
     only = _text(jwk, "alg") if "alg" in jwk else None
     try:
         material = _READERS[kty](jwk)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise error if isinstance(error, KeyRefused) else KeyRefused("its numbers are no key") from None
+        raise error if isinstance(error, UnusableKeyError) else UnusableKeyError("its numbers are no key") from None
     return VerificationKey.of(material, only=only)
 
 
@@ -101,18 +101,18 @@ def _rsa(jwk: Jwk) -> object:
 def _ec(jwk: Jwk) -> object:
     name = _text(jwk, "crv")
     if name not in _CURVES:
-        raise KeyRefused(f"its `crv` {quoted(name)} is not supported")
+        raise UnusableKeyError(f"its `crv` {quoted(name)} is not supported")
     curve, size = _CURVES[name]
     x, y = _bytes(jwk, "x"), _bytes(jwk, "y")
     if len(x) != size or len(y) != size:
-        raise KeyRefused(f"its `x` and `y` are not {size} bytes each")
+        raise UnusableKeyError(f"its `x` and `y` are not {size} bytes each")
     return EllipticCurvePublicNumbers(int.from_bytes(x, "big"), int.from_bytes(y, "big"), curve()).public_key()
 
 
 def _okp(jwk: Jwk) -> object:
     name = _text(jwk, "crv")
     if name not in _OKP:
-        raise KeyRefused(f"its `crv` {quoted(name)} is not supported")
+        raise UnusableKeyError(f"its `crv` {quoted(name)} is not supported")
     return _OKP[name](_bytes(jwk, "x"))
 
 
@@ -126,12 +126,12 @@ _READERS: Final[dict[str, Callable[[Jwk], object]]] = {"RSA": _rsa, "EC": _ec, "
 def _text(jwk: Jwk, name: str) -> str:
     value = jwk.get(name)
     if not isinstance(value, str):
-        raise KeyRefused(f"its `{name}` is not there or no string")
+        raise UnusableKeyError(f"its `{name}` is not there or no string")
     return value
 
 
 def _bytes(jwk: Jwk, name: str) -> bytes:
     try:
         return base64url.decode(_text(jwk, name))
-    except base64url.NotBase64url as error:
-        raise KeyRefused(f"its `{name}` is no base64url: {error}") from None
+    except base64url.Base64urlError as error:
+        raise UnusableKeyError(f"its `{name}` is no base64url: {error}") from None

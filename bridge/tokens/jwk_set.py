@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bridge.errors import InvalidSetting, UnknownKey
+from bridge.errors import ConfigurationError, UnknownKeyError
 from bridge.process_bound import ProcessBound
-from bridge.tokens.algorithms import KeyRefused
+from bridge.tokens.algorithms import UnusableKeyError
 from bridge.tokens.jwk import document_from, key_from_jwk
 from bridge.tokens.keys import VerificationKey
-from bridge.tokens.mistaken import instead_of_set
 from bridge.tokens.wording import quoted
+from bridge.tokens.wrong_format import instead_of_set
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,16 +51,16 @@ class KeySet:
             published: Whether others can read it too.
 
         Raises:
-            KeyRefused: The document is no JWK set. (One bad key does not spoil the set.)
+            UnusableKeyError: The document is no JWK set. (One bad key does not spoil the set.)
         """
         members = document.get("keys") if isinstance(document, dict) else None
         if not isinstance(members, list):
             found = instead_of_set(document)
-            raise KeyRefused(f"no JWK set: there is no array `keys`{'; ' if found else ''}{found}")
+            raise UnusableKeyError(f"no JWK set: there is no array `keys`{'; ' if found else ''}{found}")
         jwks: list[Jwk] = []
         for member in members:
             if not isinstance(member, dict):
-                raise KeyRefused("no JWK set: something in `keys` is no object")
+                raise UnusableKeyError("no JWK set: something in `keys` is no object")
             jwks.append(member)
         no_secrets = ""
         if published:
@@ -82,12 +82,12 @@ class KeySet:
         """The one usable key of that `kid`.
 
         Raises:
-            UnknownKey: No `kid`, no key of it, more than one, or one that must not be used.
+            UnknownKeyError: No `kid`, no key of it, more than one, or one that must not be used.
         """
         name = kid_of(kid)
         found = self.keys.get(name) or self._none()
         if isinstance(found, str):
-            raise UnknownKey(f"no key for the `kid` {quoted(name)}: {found}")
+            raise UnknownKeyError(f"no key for the `kid` {quoted(name)}: {found}")
         return found
 
     def _none(self) -> str:
@@ -102,10 +102,10 @@ def kid_of(kid: str | None) -> str:
     """The `kid`, which a token that is verified by a set must have.
 
     Raises:
-        UnknownKey: It has none.
+        UnknownKeyError: It has none.
     """
     if kid is None:
-        raise UnknownKey(
+        raise UnknownKeyError(
             "the token has no `kid`, and the keys of a set are told apart by it: "
             "give the one key that it is signed for in PEM, in place of the set"
         )
@@ -117,7 +117,7 @@ def _key_or_reason(jwk: Jwk, no_secrets: str) -> VerificationKey | str:
         return no_secrets
     try:
         return key_from_jwk(jwk)
-    except KeyRefused as refused:
+    except UnusableKeyError as refused:
         return str(refused)
 
 
@@ -131,7 +131,7 @@ class JwkSet(ProcessBound):
         document: `{"keys": [...]}` (RFC 7517, section 5), as JSON text or as an object.
 
     Raises:
-        InvalidSetting: It is no JWK set, or breaks R12.
+        ConfigurationError: It is no JWK set, or breaks R12.
     """
 
     __slots__ = ("_keys",)
@@ -139,8 +139,8 @@ class JwkSet(ProcessBound):
     def __init__(self, document: str | bytes | Mapping[str, object]) -> None:
         try:
             self._keys = KeySet.of(document_from(document), published=False)
-        except KeyRefused as refused:
-            raise InvalidSetting(f"key set: {refused}") from None
+        except UnusableKeyError as refused:
+            raise ConfigurationError(f"key set: {refused}") from None
 
     def __repr__(self) -> str:
         return f"JwkSet({len(self._keys.keys)} keys)"
@@ -149,18 +149,18 @@ class JwkSet(ProcessBound):
         """Refuse a set that could not verify anything.
 
         Raises:
-            InvalidSetting: No key of the set fits any of `algorithms`.
+            ConfigurationError: No key of the set fits any of `algorithms`.
         """
         usable = [key for key in self._keys.keys.values() if isinstance(key, VerificationKey)]
         if not any(name in key.algorithms for key in usable for name in algorithms):
             reasons = {f"{quoted(kid)}: {why}" for kid, why in self._keys.keys.items() if isinstance(why, str)}
             refused = f" (refused: {'; '.join(sorted(reasons)[:3])})" if reasons else ""
-            raise InvalidSetting(f"key set: no key with a `kid` is one for {', '.join(algorithms)}{refused}")
+            raise ConfigurationError(f"key set: no key with a `kid` is one for {', '.join(algorithms)}{refused}")
 
     def key_for(self, kid: str | None) -> VerificationKey:
         """The key that `kid` names.
 
         Raises:
-            UnknownKey: No `kid`, no key of it, more than one, or one that must not be used.
+            UnknownKeyError: No `kid`, no key of it, more than one, or one that must not be used.
         """
         return self._keys.key_for(kid)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bridge.errors import KeysUnavailable, Misuse
+from bridge.errors import KeysUnavailableError, UsageError
 from bridge.files import SETTING_BYTES, read_stream
 from bridge.process_bound import ProcessBound
-from bridge.tokens.algorithms import KeyRefused
+from bridge.tokens.algorithms import UnusableKeyError
 from bridge.tokens.jwk import document_from
 from bridge.tokens.jwk_set import KeySet
 from bridge.tokens.seconds import seconds
@@ -48,7 +48,7 @@ class JwksFile(ProcessBound):
         clock: A clock that never goes back, in seconds.
 
     Raises:
-        InvalidSetting: The lifetime is no positive number.
+        ConfigurationError: The lifetime is no positive number.
     """
 
     __slots__ = ("_clock", "_lifetime", "_path", "_read")
@@ -69,8 +69,8 @@ class JwksFile(ProcessBound):
         """The key that `kid` names.
 
         Raises:
-            UnknownKey: No `kid`, no key of it, more than one, or one that must not be used.
-            KeysUnavailable: The file cannot be read, is too long, or holds no JWK set.
+            UnknownKeyError: No `kid`, no key of it, more than one, or one that must not be used.
+            KeysUnavailableError: The file cannot be read, is too long, or holds no JWK set.
         """
         return self._keys().key_for(kid)
 
@@ -82,20 +82,23 @@ class JwksFile(ProcessBound):
             if last is not None and last.identity == _identity(found) and 0 <= now - last.at < self._lifetime:
                 return last.keys
             if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for its writer
-                raise KeyRefused("it is no regular file")
+                raise UnusableKeyError("it is no regular file")
             with self._path.open("rb") as file:
                 identity = _identity(os.fstat(file.fileno()))
                 text = read_stream(file, limit=MAX_BYTES, what="a JWK set", name="it")
             keys = KeySet.of(document_from(text), published=False)
         except OSError as error:
             raise self._unavailable(error.strerror or "it cannot be read") from None
-        except (ValueError, Misuse) as error:  # KeyRefused, or a path with a null character, or it is too long
+        except (
+            ValueError,
+            UsageError,
+        ) as error:  # UnusableKeyError, or a path with a null character, or it is too long
             raise self._unavailable(str(error)) from None
         self._read = _Read(keys, identity, now)
         return keys
 
-    def _unavailable(self, cause: str) -> KeysUnavailable:
-        return KeysUnavailable(f"the keys in the file {setting(self._path)} cannot be had: {cause}")
+    def _unavailable(self, cause: str) -> KeysUnavailableError:
+        return KeysUnavailableError(f"the keys in the file {setting(self._path)} cannot be had: {cause}")
 
 
 def _identity(found: stat_result) -> tuple[int, ...]:

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
 
-from bridge.errors import InvalidSetting, KeysUnavailable, Misuse
+from bridge.errors import ConfigurationError, KeysUnavailableError, UsageError
 from bridge.files import CERTIFICATE_BYTES, refuse_unbounded_file
 from bridge.process_bound import ProcessBound
 from bridge.tokens import fetch
-from bridge.tokens.algorithms import SYMMETRIC, KeyRefused
+from bridge.tokens.algorithms import SYMMETRIC, UnusableKeyError
 from bridge.tokens.jwk import document_from
 from bridge.tokens.jwk_set import KeySet, kid_of
 from bridge.tokens.seconds import seconds
@@ -78,7 +78,7 @@ class JwksUrl(ProcessBound):
         clock: A clock that never goes back, in seconds.
 
     Raises:
-        InvalidSetting: One of these is not so.
+        ConfigurationError: One of these is not so.
     """
 
     __slots__ = ("__weakref__", "_ca", "_clock", "_deadline", "_interval", "_lifetime", "_lock", "_state", "_url")
@@ -99,7 +99,9 @@ class JwksUrl(ProcessBound):
         self._interval = float(seconds("interval", interval))
         self._deadline = float(seconds("deadline", deadline))
         if self._lifetime < self._interval + self._deadline:
-            raise InvalidSetting("lifetime: it must be at least interval plus deadline, or keys would lapse in between")
+            raise ConfigurationError(
+                "lifetime: it must be at least interval plus deadline, or keys would lapse in between"
+            )
         self._ca = _checked_ca(ca)
         self._clock = clock
         self._state = _State()
@@ -113,18 +115,18 @@ class JwksUrl(ProcessBound):
         """Refuse HMAC algorithms.
 
         Raises:
-            InvalidSetting: One of `algorithms` takes a secret.
+            ConfigurationError: One of `algorithms` takes a secret.
         """
         for name in algorithms:
             if name in SYMMETRIC:
-                raise InvalidSetting(f"algorithms: {quoted(name)} takes a secret, and what a URL hands out is none")
+                raise ConfigurationError(f"algorithms: {quoted(name)} takes a secret, and what a URL hands out is none")
 
     def key_for(self, kid: str | None) -> VerificationKey:
         """The key that `kid` names.
 
         Raises:
-            UnknownKey: No `kid`, no key of it, more than one, or one that must not be used.
-            KeysUnavailable: There is no set that is still good, and none can be fetched now.
+            UnknownKeyError: No `kid`, no key of it, more than one, or one that must not be used.
+            KeysUnavailableError: There is no set that is still good, and none can be fetched now.
         """
         key = self.known_key(kid)
         if key is None:
@@ -139,9 +141,9 @@ class JwksUrl(ProcessBound):
         """The same without waiting for anything; None where a fetch may bring the key, which `key_for` waits for.
 
         Raises:
-            UnknownKey: No `kid`, more than one key of it, one that must not be used, or none, and it is too early to
-                fetch again.
-            KeysUnavailable: There is no set that is still good, and it is too early to fetch again.
+            UnknownKeyError: No `kid`, more than one key of it, one that must not be used, or none, and it is too early
+                to fetch again.
+            KeysUnavailableError: There is no set that is still good, and it is too early to fetch again.
         """
         name = kid_of(kid)  # first, so that a token without one is no reason to fetch
         state = self._state
@@ -154,7 +156,7 @@ class JwksUrl(ProcessBound):
         state = self._state
         keys = self._good(state)
         if keys is None:
-            raise KeysUnavailable(
+            raise KeysUnavailableError(
                 f"the keys at {setting(_without_query(self._url))} cannot be had:"
                 f" {state.fault or 'those that were fetched have expired'}"
             )
@@ -168,7 +170,7 @@ class JwksUrl(ProcessBound):
         try:
             body = fetch.get(self._url, deadline=self._deadline, max_bytes=MAX_BYTES, ca=self._ca)
             keys = KeySet.of(document_from(body), published=True)
-        except (fetch.FetchFailed, KeyRefused) as failed:
+        except (fetch.FetchError, UnusableKeyError) as failed:
             return replace(self._state, tried=self._clock(), fault=str(failed))
         return _State(keys, born=began, tried=self._clock())
 
@@ -189,20 +191,20 @@ if hasattr(os, "register_at_fork"):
 def _checked_url(url: str, *, insecure_http: bool) -> str:
     # plain characters only: parsers disagree on where the host ends in a text with spaces or backslashes
     if not isinstance(url, str) or not _PLAIN.fullmatch(url) or "\\" in url:
-        raise InvalidSetting("url: a URL of printable ASCII is needed")
+        raise ConfigurationError("url: a URL of printable ASCII is needed")
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise InvalidSetting("url: it is no URL") from None
+        raise ConfigurationError("url: it is no URL") from None
     if parts.scheme not in ("http", "https") or not host:
-        raise InvalidSetting("url: an https URL is needed")
+        raise ConfigurationError("url: an https URL is needed")
     if "@" in parts.netloc:
-        raise InvalidSetting("url: a user name or password in it would end up in logs")
+        raise ConfigurationError("url: a user name or password in it would end up in logs")
     if parts.fragment:
-        raise InvalidSetting("url: it must have no fragment")
+        raise ConfigurationError("url: it must have no fragment")
     if parts.scheme == "http" and not insecure_http and not _is_loopback(host):
-        raise InvalidSetting(
+        raise ConfigurationError(
             f"url: http to {setting(host)} is not safe, whoever changes the answer can sign tokens;"
             " use https (or set insecure_http)"
         )
@@ -224,9 +226,9 @@ def _checked_ca(ca: str | Path | None) -> str | None:
         ssl.create_default_context(cafile=str(ca))
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         cause = "no certificate can be read from it" if isinstance(error, ssl.SSLError) else "it cannot be read"
-        raise InvalidSetting(f"ca: {setting(ca)}: {cause}") from None
-    except Misuse as error:
-        raise InvalidSetting(f"ca: {error}") from None
+        raise ConfigurationError(f"ca: {setting(ca)}: {cause}") from None
+    except UsageError as error:
+        raise ConfigurationError(f"ca: {error}") from None
     return str(ca)
 
 

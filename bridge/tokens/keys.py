@@ -14,9 +14,9 @@ from jwt.algorithms import HMACAlgorithm
 from jwt.exceptions import InvalidKeyError
 
 from bridge.process_bound import ProcessBound
-from bridge.tokens.algorithms import PRIVATE_KEY, KeyRefused, fitting
-from bridge.tokens.mistaken import SSH, der_kind, instead_of_pem
+from bridge.tokens.algorithms import PRIVATE_KEY, UnusableKeyError, fitting
 from bridge.tokens.wording import quoted
+from bridge.tokens.wrong_format import SSH, der_kind, instead_of_pem
 
 if TYPE_CHECKING:
     from bridge.tokens.algorithms import Material
@@ -49,7 +49,7 @@ class VerificationKey(ProcessBound):
             only: The one algorithm that the key is for, as a JWK's `alg` says, or None for all that fit.
 
         Raises:
-            KeyRefused: It is weak, private, of no supported kind, a public key dressed up as a secret, or not for
+            UnusableKeyError: It is weak, private, of no supported kind, a public key dressed up as a secret, or not for
                 `only`.
         """
         kind, algorithms = fitting(material)
@@ -57,7 +57,7 @@ class VerificationKey(ProcessBound):
             _refuse_public_key_as_secret(material)
         if only is not None:
             if only not in algorithms:
-                raise KeyRefused(f"its `alg` {quoted(only)} is none that the key ({kind}) is fit for")
+                raise UnusableKeyError(f"its `alg` {quoted(only)} is none that the key ({kind}) is fit for")
             algorithms = (only,)
         return cls(cast("Material", material), kind, algorithms)
 
@@ -68,33 +68,33 @@ def material_from_pem(text: str | bytes) -> object:
     A certificate is refused, for it has dates and an issuer that nobody here would check.
 
     Raises:
-        KeyRefused: The text is not exactly one PEM public key.
+        UnusableKeyError: The text is not exactly one PEM public key.
     """
     given = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
     try:
         text = text.decode("ascii") if isinstance(text, bytes) else text
         data = text.encode("ascii")
     except UnicodeError:
-        raise KeyRefused(f"no PEM text: {instead_of_pem(given) or 'it is not ASCII'}") from None
+        raise UnusableKeyError(f"no PEM text: {instead_of_pem(given) or 'it is not ASCII'}") from None
     labels = _PEM_LABEL.findall(text)
     if any("PRIVATE" in label for label in labels):
-        raise KeyRefused(PRIVATE_KEY)
+        raise UnusableKeyError(PRIVATE_KEY)
     if any("CERTIFICATE" in label for label in labels):
-        raise KeyRefused(
+        raise UnusableKeyError(
             "a certificate, whose dates nobody would check; "
             "give its public key (`openssl x509 -in FILE -pubkey -noout`)"
         )
     if not labels:
         found = instead_of_pem(given) or "it has no line `-----BEGIN PUBLIC KEY-----`"
-        raise KeyRefused(f"no PEM text of a public key: {found}")
+        raise UnusableKeyError(f"no PEM text of a public key: {found}")
     label, *others = labels
     if others:
-        raise KeyRefused(
+        raise UnusableKeyError(
             f"no PEM text of one public key: {len(labels)} PEM blocks are in it;"
             " leave only that of the public key, or give several keys as a set (JWKS)"
         )
     if label not in _PUBLIC_LABELS:
-        raise KeyRefused(f"no PEM text of a public key: it holds a {quoted(label)}, not a `PUBLIC KEY`")
+        raise UnusableKeyError(f"no PEM text of a public key: it holds a {quoted(label)}, not a `PUBLIC KEY`")
     try:
         return load_pem_public_key(data)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -103,12 +103,12 @@ def material_from_pem(text: str | bytes) -> object:
             if "\\n" in text
             else "is it whole?"
         )
-        raise KeyRefused(f"a PEM text that no public key can be read from; {why}") from None
+        raise UnusableKeyError(f"a PEM text that no public key can be read from; {why}") from None
 
 
 def _refuse_public_key_as_secret(secret: bytes) -> None:
     """Refuse what anybody may know; with it as a secret, everybody who can read the public key could sign."""
-    refusal = KeyRefused(
+    refusal = UnusableKeyError(
         "an HMAC secret that is the text of a key or a certificate, not a secret; give a public key as such"
     )
     if _ARMOURED.search(secret) or SSH.search(secret):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from fractions import Fraction
 
-from bridge.errors import InvalidSetting
+from bridge.errors import ConfigurationError
 
 
 def seconds(name: str, value: object, *, zero: bool = False) -> Fraction:
@@ -17,14 +17,14 @@ def seconds(name: str, value: object, *, zero: bool = False) -> Fraction:
         zero: Whether 0 is allowed.
 
     Raises:
-        InvalidSetting: No finite number, a bool, negative, or 0 where that is not allowed.
+        ConfigurationError: No finite number, a bool, negative, or 0 where that is not allowed.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        raise InvalidSetting(f"{name}: a number of seconds is needed")
+        raise ConfigurationError(f"{name}: a number of seconds is needed")
     try:
         exact = Fraction(repr(value)) if isinstance(value, float) else Fraction(value)
     except (ValueError, OverflowError):
-        raise InvalidSetting(f"{name}: the number of seconds must be finite") from None
+        raise ConfigurationError(f"{name}: the number of seconds must be finite") from None
     if exact < 0 or (exact == 0 and not zero):
-        raise InvalidSetting(f"{name}: the number of seconds must not be negative{'' if zero else ' or 0'}")
+        raise ConfigurationError(f"{name}: the number of seconds must not be negative{'' if zero else ' or 0'}")
     return exact

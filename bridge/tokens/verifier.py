@@ -11,15 +11,21 @@ from typing import TYPE_CHECKING, NamedTuple
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from bridge.errors import AlgorithmRefused, InvalidSetting, InvalidSignature, InvalidToken, Misuse
+from bridge.errors import (
+    AlgorithmNotAllowedError,
+    ConfigurationError,
+    InvalidSignatureError,
+    InvalidTokenError,
+    UsageError,
+)
 from bridge.process_bound import ProcessBound
 from bridge.tokens import claims as claim_checks
 from bridge.tokens.algorithms import configured
-from bridge.tokens.compact import Compact, take_apart
+from bridge.tokens.cache import TokenCache, VerifiedToken
+from bridge.tokens.jws import CompactJws, parse_compact
+from bridge.tokens.key_sources import KeySource, source_from
 from bridge.tokens.keys import VerificationKey
 from bridge.tokens.seconds import seconds
-from bridge.tokens.sources import KeySource, source_from
-from bridge.tokens.verified import Verified, VerifiedTokens
 from bridge.tokens.wording import quoted
 
 if TYPE_CHECKING:
@@ -43,8 +49,8 @@ class Opened(NamedTuple):
 
     token: str
     kid: str | None
-    kept: Verified | None
-    parts: Compact | None
+    kept: VerifiedToken | None
+    parts: CompactJws | None
 
 
 @dataclass(frozen=True, slots=True, init=False, eq=False)
@@ -66,7 +72,7 @@ class TokenVerifier(ProcessBound):
             each time.
 
     Raises:
-        InvalidSetting: A setting that cannot be used.
+        ConfigurationError: A setting that cannot be used.
 
     Attributes:
         source: Where the keys come from.
@@ -85,7 +91,7 @@ class TokenVerifier(ProcessBound):
     required: tuple[str, ...]
     _clock: Callable[[], float] = field(repr=False)
     _jws: jwt.PyJWS = field(repr=False)
-    _kept: VerifiedTokens = field(repr=False)
+    _kept: TokenCache = field(repr=False)
 
     def __init__(
         self,
@@ -102,13 +108,13 @@ class TokenVerifier(ProcessBound):
         source, names = source_from(key), configured(algorithms)
         source.check(names)
         if issuer is not None and (not isinstance(issuer, str) or not issuer):
-            raise InvalidSetting("issuer: a string that is not empty is needed, or None")
+            raise ConfigurationError("issuer: a string that is not empty is needed, or None")
         if isinstance(required, str | bytes):
-            raise InvalidSetting('required: a sequence of names is needed, such as `("sub",)`, not a bare string')
+            raise ConfigurationError('required: a sequence of names is needed, such as `("sub",)`, not a bare string')
         if not callable(clock):
-            raise InvalidSetting("clock: a function is needed")
+            raise ConfigurationError("clock: a function is needed")
         if type(cache) is not int or cache < 0:
-            raise InvalidSetting("cache: a number of tokens is needed, or 0")
+            raise ConfigurationError("cache: a number of tokens is needed, or 0")
         values = {
             "source": source,
             "algorithms": names,
@@ -119,7 +125,7 @@ class TokenVerifier(ProcessBound):
             "_clock": clock,
             # the minimum key length is checked when a key is made; PyJWT checks again
             "_jws": jwt.PyJWS(algorithms=names, options={"enforce_minimum_key_length": True}),
-            "_kept": VerifiedTokens(cache),
+            "_kept": TokenCache(cache),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -134,22 +140,22 @@ class TokenVerifier(ProcessBound):
             The claims, with exact numbers (`bridge.strict_json.Value`).
 
         Raises:
-            Misuse: The token is no `str`, or the clock gives no finite number.
-            MalformedToken: It is no compact JWS, header or claims break R12, or a claim that is checked is of the
+            UsageError: The token is no `str`, or the clock gives no finite number.
+            MalformedTokenError: It is no compact JWS, header or claims break R12, or a claim that is checked is of the
                 wrong type.
-            AlgorithmRefused: Its algorithm is not configured, or not one for its key.
-            UnknownKey: It has no `kid`, or its `kid` names no usable key.
-            KeysUnavailable: The keys cannot be had now.
-            InvalidSignature: The signature is not right for the key.
-            TokenExpired: now >= `exp` + leeway.
-            TokenNotYetValid: now < `nbf` or `iat` - leeway.
-            AudienceRefused: It is for somebody else.
-            IssuerRefused: It is from somebody else.
-            MissingClaim: `exp`, a configured `aud` or `iss`, or another required claim is not there.
+            AlgorithmNotAllowedError: Its algorithm is not configured, or not one for its key.
+            UnknownKeyError: It has no `kid`, or its `kid` names no usable key.
+            KeysUnavailableError: The keys cannot be had now.
+            InvalidSignatureError: The signature is not right for the key.
+            ExpiredTokenError: now >= `exp` + leeway.
+            ImmatureTokenError: now < `nbf` or `iat` - leeway.
+            InvalidAudienceError: It is for somebody else.
+            InvalidIssuerError: It is from somebody else.
+            MissingRequiredClaimError: `exp`, a configured `aud` or `iss`, or another required claim is not there.
         """
         return self.verified(token).claims
 
-    def verified(self, token: str) -> Verified:
+    def verified(self, token: str) -> VerifiedToken:
         """The same, with the claims in canonical text; arguments and errors as for `verify`."""
         opened = self.opened(token)
         return self.verified_by(opened, self.source.key_for(opened.kid))
@@ -158,9 +164,9 @@ class TokenVerifier(ProcessBound):
         """What there is to know of a token before its key; nothing of it is believed yet.
 
         Raises:
-            Misuse: The token is no `str`.
-            MalformedToken: It is no compact JWS, or its header breaks R12.
-            AlgorithmRefused: Its algorithm is not configured.
+            UsageError: The token is no `str`.
+            MalformedTokenError: It is no compact JWS, or its header breaks R12.
+            AlgorithmNotAllowedError: Its algorithm is not configured.
         """
         kept = self._kept.find(token) if type(token) is str else None
         if kept is not None:
@@ -168,7 +174,7 @@ class TokenVerifier(ProcessBound):
         parts = self._taken_apart(token)
         return Opened(token, parts.kid, None, parts)
 
-    def verified_by(self, opened: Opened, key: VerificationKey) -> Verified:
+    def verified_by(self, opened: Opened, key: VerificationKey) -> VerifiedToken:
         """The verified token, once its source has given the key for its `kid`; errors as for `verify`."""
         kept = opened.kept
         # The source is asked anew, and gives the same object only for as long as it means the same key: so one that
@@ -178,9 +184,11 @@ class TokenVerifier(ProcessBound):
             return kept
         token, parts = opened.token, opened.parts or self._taken_apart(opened.token)
         if not isinstance(key, VerificationKey):
-            raise Misuse("the key source gave something that is no key")
+            raise UsageError("the key source gave something that is no key")
         if parts.alg not in key.algorithms:
-            raise AlgorithmRefused(f"the token's algorithm {quoted(parts.alg)} is not one for its key ({key.kind})")
+            raise AlgorithmNotAllowedError(
+                f"the token's algorithm {quoted(parts.alg)} is not one for its key ({key.kind})"
+            )
         self._check_signature(token, parts.alg, key)
         claims, text = claim_checks.read(parts.payload)
         claim_checks.check_time(claims, now=self._now(), leeway=self.leeway)
@@ -188,11 +196,11 @@ class TokenVerifier(ProcessBound):
         claim_checks.check_issuer(claims, self.issuer)
         claim_checks.check_required(claims, self.required)
         times: dict[str, Value] = {name: claims[name] for name in claim_checks.TIMES if name in claims}
-        verified = Verified(token, text, MappingProxyType(times), parts.kid, key)
+        verified = VerifiedToken(token, text, MappingProxyType(times), parts.kid, key)
         self._kept.keep(verified)
         return verified
 
-    def outlasts(self, verified: Verified, seconds: float) -> bool:
+    def outlasts(self, verified: VerifiedToken, seconds: float) -> bool:
         """Whether a verified token holds for others too, who have no leeway, from now until so many seconds from now.
 
         Their clocks may differ from this one's by as much as the leeway.
@@ -205,7 +213,7 @@ class TokenVerifier(ProcessBound):
         try:
             for moment in (now, now + Fraction(seconds)):
                 claim_checks.check_time(verified.times, now=moment, leeway=-self.leeway)  # to the token's disadvantage
-        except InvalidToken:
+        except InvalidTokenError:
             return False
         return True
 
@@ -221,7 +229,7 @@ class TokenVerifier(ProcessBound):
         """A verifier with other keys and demands, but with the clock, the leeway and the cache's size of this one.
 
         Raises:
-            InvalidSetting: A setting that cannot be used.
+            ConfigurationError: A setting that cannot be used.
         """
         made = TokenVerifier(
             source,
@@ -235,13 +243,17 @@ class TokenVerifier(ProcessBound):
         object.__setattr__(made, "leeway", self.leeway)  # exactly
         return made
 
-    def _taken_apart(self, token: str) -> Compact:
-        parts = take_apart(token)
+    def _taken_apart(self, token: str) -> CompactJws:
+        parts = parse_compact(token)
         if parts.alg.lower() == "none":
-            raise AlgorithmRefused("the token is not signed (its `alg` is `none`), and such a token proves nothing")
+            raise AlgorithmNotAllowedError(
+                "the token is not signed (its `alg` is `none`), and such a token proves nothing"
+            )
         if parts.alg not in self.algorithms:
             accepted = ", ".join(self.algorithms)
-            raise AlgorithmRefused(f"the token's algorithm {quoted(parts.alg)} is not accepted here, only {accepted}")
+            raise AlgorithmNotAllowedError(
+                f"the token's algorithm {quoted(parts.alg)} is not accepted here, only {accepted}"
+            )
         return parts
 
     def _check_signature(self, token: str, alg: str, key: VerificationKey) -> None:
@@ -252,7 +264,7 @@ class TokenVerifier(ProcessBound):
             blank = ""
             if isinstance(key.material, bytes) and key.material.strip() != key.material:
                 blank = "; the secret has white space around it: is that a part of it?"
-            raise InvalidSignature(
+            raise InvalidSignatureError(
                 f"the token's signature is not right for the key: another key has signed it, or it was changed{blank}"
             ) from None
 
@@ -260,7 +272,7 @@ class TokenVerifier(ProcessBound):
         try:
             return Fraction(self._clock())
         except (ValueError, OverflowError, TypeError):
-            raise Misuse("the clock gave no finite number") from None
+            raise UsageError("the clock gave no finite number") from None
 
 
 def _audiences(audience: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -268,7 +280,7 @@ def _audiences(audience: str | Sequence[str] | None) -> tuple[str, ...]:
         return ()
     names = _strings("audience", (audience,) if isinstance(audience, str) else audience)
     if not names:
-        raise InvalidSetting("audience: at least one is needed, or None where tokens have none")
+        raise ConfigurationError("audience: at least one is needed, or None where tokens have none")
     return names
 
 
@@ -276,8 +288,8 @@ def _strings(name: str, values: Iterable[object]) -> tuple[str, ...]:
     try:
         found = tuple(values)
     except TypeError:
-        raise InvalidSetting(f"{name}: a sequence of strings is needed") from None
+        raise ConfigurationError(f"{name}: a sequence of strings is needed") from None
     strings = tuple(value for value in found if isinstance(value, str) and value)
     if len(strings) != len(found):
-        raise InvalidSetting(f"{name}: each must be a string that is not empty")
+        raise ConfigurationError(f"{name}: each must be a string that is not empty")
     return tuple(dict.fromkeys(strings))

@@ -12,10 +12,10 @@ from conformance.vectors import shown
 
 from bridge import reference
 from bridge.client import PolicyBridge
-from bridge.conformance.questions import (
+from bridge.conformance.queries import (
     NO_RESOURCE,
     NOBODY,
-    Question,
+    Query,
     as_they_stand,
     by_id,
     groups,
@@ -26,7 +26,7 @@ from bridge.conformance.questions import (
 from bridge.engines import OpaEngine, ReferenceEngine, WasmEngine
 from bridge.errors import BridgeError
 from bridge.rendering import RuleSet, build_wasm, entrypoints, prebuilt_wasm
-from bridge.resources import layout
+from bridge.store import layout
 from bridge.strict_json import encode, parse
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = [
     "WAYS",
     "Deciders",
-    "Question",
+    "Query",
     "Way",
     "as_they_stand",
     "by_id",
@@ -54,7 +54,7 @@ __all__ = [
 _BATCH_DEPTH: Final = 68  # a resource in an array in the input
 _LONGEST_NUMBER: Final = 1_000
 
-Answered: TypeAlias = "Iterator[tuple[Question, object, object]]"
+Answered: TypeAlias = "Iterator[tuple[Query, object, object]]"
 """A question, the answer that is wanted, and the one that was given."""
 
 
@@ -110,15 +110,15 @@ class Way:
     """
 
     engine: str
-    ask: Callable[[Deciders, PolicyBridge, Sequence[Question]], Answered]
-    fits: Callable[[Question], bool]
+    ask: Callable[[Deciders, PolicyBridge, Sequence[Query]], Answered]
+    fits: Callable[[Query], bool]
     fills_store: bool = True
 
     def __str__(self) -> str:
         return f"{self.engine}-{self.ask.__name__}"
 
 
-def differences(deciders: Deciders, way: Way, questions: Iterable[Question]) -> list[str]:
+def differences(deciders: Deciders, way: Way, questions: Iterable[Query]) -> list[str]:
     """What was answered otherwise than wanted, a text each; the stored resources are brought there first."""
     found = []
     for settings, stored, group in groups(questions):
@@ -155,13 +155,13 @@ def _store(bridge: PolicyBridge, stored: Stored) -> None:
 # Ways to ask through PolicyBridge.
 
 
-def check(_: Deciders, bridge: PolicyBridge, questions: Sequence[Question]) -> Answered:
+def check(_: Deciders, bridge: PolicyBridge, questions: Sequence[Query]) -> Answered:
     for question in questions:
         arguments = _arguments(question, parse)
         yield question, question.case.expected, _said(lambda a=arguments: bridge.check(*a).as_dict())
 
 
-def check_of_objects(_: Deciders, bridge: PolicyBridge, questions: Sequence[Question]) -> Answered:
+def check_of_objects(_: Deciders, bridge: PolicyBridge, questions: Sequence[Query]) -> Answered:
     """With the Python objects that the standard library reads from the texts as they are spelled."""
     for question in questions:
         try:
@@ -171,7 +171,7 @@ def check_of_objects(_: Deciders, bridge: PolicyBridge, questions: Sequence[Ques
         yield question, question.case.expected, _said(lambda a=arguments: bridge.check(*a).as_dict())
 
 
-def check_many(_: Deciders, bridge: PolicyBridge, questions: Sequence[Question]) -> Answered:
+def check_many(_: Deciders, bridge: PolicyBridge, questions: Sequence[Query]) -> Answered:
     for question in questions:
         claims, type_, item = _arguments(question, parse)
         another = NOBODY if question.request.resource is None else NO_RESOURCE
@@ -180,7 +180,7 @@ def check_many(_: Deciders, bridge: PolicyBridge, questions: Sequence[Question])
         yield question, wanted, _said(lambda a=(claims, type_, items): _dicts(bridge.check_many(*a)))
 
 
-def explain(_: Deciders, bridge: PolicyBridge, questions: Sequence[Question]) -> Answered:
+def explain(_: Deciders, bridge: PolicyBridge, questions: Sequence[Query]) -> Answered:
     for question in questions:
         arguments = _arguments(question, parse)
         expected = question.case.expected
@@ -188,14 +188,14 @@ def explain(_: Deciders, bridge: PolicyBridge, questions: Sequence[Question]) ->
         yield question, wanted, _said(lambda a=arguments: _explained(bridge, *a))
 
 
-def batch(_: Deciders, bridge: PolicyBridge, questions: Sequence[Question]) -> Answered:
+def batch(_: Deciders, bridge: PolicyBridge, questions: Sequence[Query]) -> Answered:
     """All in one query, whatever they are."""
     decisions = bridge.engine.decide([question.request for question in questions])
     for question, decision in zip(questions, decisions, strict=True):
         yield question, question.case.expected, decision.as_dict()
 
 
-def _arguments(question: Question, read: Callable[[bytes], Any]) -> tuple[Any, Any, Any]:
+def _arguments(question: Query, read: Callable[[bytes], Any]) -> tuple[Any, Any, Any]:
     request = question.request
     item = request.id if request.resource is None else request.resource
     assert request.claims is not None
@@ -204,7 +204,7 @@ def _arguments(question: Question, read: Callable[[bytes], Any]) -> tuple[Any, A
     return read(request.claims), read(request.type), read(item)
 
 
-def _spelled(question: Question) -> Question:
+def _spelled(question: Query) -> Query:
     texts = question.case.texts
     resource = None if question.request.resource is None else texts["resource"]
     return replace(question, request=question.request._replace(claims=texts["claims"], resource=resource))
@@ -236,7 +236,7 @@ def _integer(text: str) -> int:
 
 def _explained(bridge: PolicyBridge, claims: Any, type_: Any, item: Any) -> object:
     explanation = bridge.explain(claims, type_, item)
-    demands = [{"pointer": demand.failure.pointer, "code": demand.failure.code} for demand in explanation.demands]
+    demands = [{"pointer": demand.failure.pointer, "code": demand.failure.code} for demand in explanation.failures]
     return [explanation.decision.as_dict(), demands]
 
 
@@ -255,7 +255,7 @@ def _said(ask: Callable[[], object]) -> object:
 # Ways to ask a decider itself.
 
 
-def definition(_: Deciders, bridge: PolicyBridge, questions: Sequence[Question]) -> Answered:
+def definition(_: Deciders, bridge: PolicyBridge, questions: Sequence[Query]) -> Answered:
     """`reference.decide`, which may be given any stored value."""
     for question in questions:
         stored: dict[str, dict[str, Any]] = {}
@@ -266,44 +266,44 @@ def definition(_: Deciders, bridge: PolicyBridge, questions: Sequence[Question])
         yield question, question.case.expected, decision.as_dict()
 
 
-def decision_of_wasm(_: Deciders, bridge: PolicyBridge, questions: Sequence[Question]) -> Answered:
+def decision_of_wasm(_: Deciders, bridge: PolicyBridge, questions: Sequence[Query]) -> Answered:
     return _one(questions, _wasm(bridge, "decision"))
 
 
-def allow_of_wasm(_: Deciders, bridge: PolicyBridge, questions: Sequence[Question]) -> Answered:
+def allow_of_wasm(_: Deciders, bridge: PolicyBridge, questions: Sequence[Query]) -> Answered:
     return _verdict(questions, _wasm(bridge, "allow"))
 
 
-def decisions_of_wasm(_: Deciders, bridge: PolicyBridge, questions: Sequence[Question]) -> Answered:
+def decisions_of_wasm(_: Deciders, bridge: PolicyBridge, questions: Sequence[Query]) -> Answered:
     return _several(questions, _wasm(bridge, "decisions"))
 
 
-def decision_over_http(deciders: Deciders, bridge: PolicyBridge, questions: Sequence[Question]) -> Answered:
+def decision_over_http(deciders: Deciders, bridge: PolicyBridge, questions: Sequence[Query]) -> Answered:
     return _one(questions, _http(deciders, bridge, "decision"))
 
 
-def allow_over_http(deciders: Deciders, bridge: PolicyBridge, questions: Sequence[Question]) -> Answered:
+def allow_over_http(deciders: Deciders, bridge: PolicyBridge, questions: Sequence[Query]) -> Answered:
     return _verdict(questions, _http(deciders, bridge, "allow"))
 
 
-def decisions_over_http(deciders: Deciders, bridge: PolicyBridge, questions: Sequence[Question]) -> Answered:
+def decisions_over_http(deciders: Deciders, bridge: PolicyBridge, questions: Sequence[Query]) -> Answered:
     return _several(questions, _http(deciders, bridge, "decisions"))
 
 
 Ask: TypeAlias = "Callable[[bytes], object]"
 
 
-def _one(questions: Sequence[Question], ask: Ask) -> Answered:
+def _one(questions: Sequence[Query], ask: Ask) -> Answered:
     for question in questions:
         yield question, question.case.expected, ask(question.text)
 
 
-def _verdict(questions: Sequence[Question], ask: Ask) -> Answered:
+def _verdict(questions: Sequence[Query], ask: Ask) -> Answered:
     for question in questions:
         yield question, question.case.expected["allow"], ask(question.text)
 
 
-def _several(questions: Sequence[Question], ask: Ask) -> Answered:
+def _several(questions: Sequence[Query], ask: Ask) -> Answered:
     for question in questions:
         wanted = [question.wanted_of_another, question.case.expected, question.case.expected]
         yield question, wanted, ask(question.among_others)
@@ -344,7 +344,7 @@ def _ways() -> Iterator[Way]:
     yield Way("opa", decisions_over_http, lambda question: question.has_item)
 
 
-def _anything(_: Question) -> bool:
+def _anything(_: Query) -> bool:
     return True
 
 

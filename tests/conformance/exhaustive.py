@@ -378,7 +378,7 @@ def _agree(
         Progress(*columns, console=console, disable=not console.is_terminal) as progress,
     ):
         task = progress.add_task("", total=len(asked) * len(about) * _BATCHED + alone)
-        scope = Scope(panel, asked, about, layer="exhaustive", told=partial(progress.advance, task))
+        scope = Scope(panel, asked, about, layer="exhaustive", on_progress=partial(progress.advance, task))
         try:
             compare(scope, alone=alone, seed=seed)
         except Differs as differs:

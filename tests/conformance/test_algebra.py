@@ -277,14 +277,14 @@ def test_all_ways_to_ask_agree(bridges: Deciders, engine: str) -> None:
         assert allow_entrypoint(bridge, question) is decision.allow
         explanation = bridge.explain(claims, type_, resource)
         assert explanation.decision.as_dict() == answer
-        assert tuple(demand.failure for demand in explanation.demands) == decision.failures
-        for demand in explanation.demands:
-            assert (demand.found is ABSENT) is (demand.failure.code == "missing")
-            assert demand.found is ABSENT or not reference.equal(demand.wanted, demand.found)
+        assert tuple(demand.failure for demand in explanation.failures) == decision.failures
+        for demand in explanation.failures:
+            assert (demand.actual is ABSENT) is (demand.failure.code == "missing")
+            assert demand.actual is ABSENT or not reference.equal(demand.expected, demand.actual)
         if type_ in DEFAULT.types and _is_resource(resource):
             bridge.push(type_, [resource], force=True)
             assert bridge.check(claims, type_, resource["id"]).as_dict() == answer
-            assert bridge.explain(claims, type_, resource["id"]).demands == explanation.demands
+            assert bridge.explain(claims, type_, resource["id"]).failures == explanation.failures
 
 
 def allow_entrypoint(bridge: PolicyBridge, question: Request) -> object:

@@ -18,12 +18,12 @@ from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-import bridge.engines.in_process
-import bridge.engines.piece
+import bridge.engines.local_listing
+import bridge.engines.pages
 import bridge.listing
-from bridge import ListChanged, Listing, Misuse, PolicyBridge, ReferenceEngine, WasmEngine
+from bridge import CursorExpiredError, Listing, PolicyBridge, ReferenceEngine, UsageError, WasmEngine
 from bridge.rendering import RuleSet
-from bridge.resources import layout
+from bridge.store import layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,7 +88,7 @@ def outcome(bridge_: Any, about: Any, **asked: Any) -> Listing | type[Exception]
     """The list, or the kind of error; nothing but these two may be raised."""
     try:
         listed: Listing = bridge_.list_allowed(about, "devices", **asked)
-    except (Misuse, ListChanged) as error:
+    except (UsageError, CursorExpiredError) as error:
         return type(error)
     return listed
 
@@ -144,7 +144,7 @@ class Cursors(RuleBasedStateMachine):
             for each, listed in zip(self.bridges, part.given, strict=True)
         ]
         if part.state != self.state:
-            assert found == [ListChanged] * len(found)
+            assert found == [CursorExpiredError] * len(found)
         else:
             self.took(part.policy, found, part.given[0].ids[-1], limit)
 
@@ -154,7 +154,7 @@ class Cursors(RuleBasedStateMachine):
         part = data.draw(st.sampled_from(self.parts[-5:]))
         if policy != part.policy:
             for each, listed in zip(self.bridges, part.given, strict=True):
-                assert outcome(each, claims_of(policy, {}), after=listed.cursor) is Misuse
+                assert outcome(each, claims_of(policy, {}), after=listed.cursor) is UsageError
 
     @precondition(lambda self: self.parts)
     @rule(data=st.data(), forgeries=st.lists(st.tuples(st.integers(0, 3), values), min_size=4, max_size=12))
@@ -221,9 +221,9 @@ def test_no_list_skips_or_repeats_an_id(start_opa: Callable[..., ManagedOpa], mo
     """Pages are short, and come two at a time, so that a list takes several questions."""
     monkeypatch.setattr(layout, "PAGE", 4)
     monkeypatch.setattr(layout, "SMALL", 3)
-    monkeypatch.setattr(bridge.engines.in_process, "PAGE", 4)
-    monkeypatch.setattr(bridge.engines.in_process, "SCANNED", 2)
-    monkeypatch.setattr(bridge.engines.piece, "SCANNED", 2)
+    monkeypatch.setattr(bridge.engines.local_listing, "PAGE", 4)
+    monkeypatch.setattr(bridge.engines.local_listing, "SCANNED", 2)
+    monkeypatch.setattr(bridge.engines.pages, "SCANNED", 2)
     monkeypatch.setattr(bridge.listing, "PAGE", 4)
     monkeypatch.setattr(bridge.listing, "MOST_PAGES", 2)
     url = start_opa().url

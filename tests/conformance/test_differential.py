@@ -21,7 +21,7 @@ from conformance.found import write_vector
 from conformance.vectors import SCHEMA, cases
 
 from bridge.decision import Reason
-from bridge.errors import BadAnswer
+from bridge.errors import InvalidResponseError
 from bridge.policy import PolicySettings
 from bridge.tokens import may_be_sent_raw
 
@@ -123,7 +123,7 @@ class Liar(Way):
 
     def ask(self, questions: Sequence[Request], alone: int) -> Answers:
         if self._fails and any(b"u0000" in question.text for question in questions):
-            raise BadAnswer("a NUL")
+            raise InvalidResponseError("a NUL")
         lies = [one._replace(claims=(one.claims or b"").replace(b":true", b":1")) for one in questions]
         return super().ask(lies, alone)
 
@@ -146,7 +146,7 @@ def test_a_difference_is_shrunk(panels: dict[str, Panel]) -> None:
 
 
 def test_a_question_that_makes_a_decider_fail_is_shrunk(panels: dict[str, Panel]) -> None:
-    with pytest.raises(BadAnswer) as raised:
+    with pytest.raises(InvalidResponseError) as raised:
         search(with_liar(panels["default"], fails=True), seed=1, examples=500, alone=0, layer="shrinking")
     note = "".join(raised.value.__notes__)
     assert "x00" in note

@@ -23,11 +23,11 @@ from hypothesis.stateful import (
 )
 from stored import whole
 
-from bridge import ListChanged, OpaClient, OpaEngine, PolicyBridge, ReferenceEngine, WasmEngine
-from bridge.errors import ResourcesLost
+from bridge import CursorExpiredError, OpaClient, OpaEngine, PolicyBridge, ReferenceEngine, WasmEngine
+from bridge.errors import ResourcesMissingError
 from bridge.rendering import RuleSet, render
-from bridge.resources import layout
-from bridge.resources.memory import _NOTHING
+from bridge.store import layout
+from bridge.store.memory_store import _NOTHING
 from bridge.strict_json import encode, parse
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from bridge import Listing, PushReport
     from bridge.opa.process import ManagedOpa
-    from bridge.resources import SyncReport
+    from bridge.store import SyncReport
 
 EXAMPLES = 60
 STEPS = 25
@@ -202,7 +202,7 @@ class Lists(RuleBasedStateMachine):
             lambda: self.opa.upsert("devices", given),
             lambda: self.opa.delete("devices", ids),
         ):
-            with pytest.raises(ResourcesLost):
+            with pytest.raises(ResourcesMissingError):
                 call()
 
     @precondition(lambda self: self.there is not None)
@@ -240,7 +240,7 @@ class Lists(RuleBasedStateMachine):
         self.upsert([given])
         for bridge, piece in zip(self.bridges, begun, strict=True):
             if is_new:
-                with pytest.raises(ListChanged):
+                with pytest.raises(CursorExpiredError):
                     bridge.list_allowed(about, "devices", after=piece.cursor)
             else:
                 rest = bridge.list_allowed(about, "devices", after=piece.cursor)

@@ -11,10 +11,10 @@ from conformance.vector_files import breaches, read_as_any_parser_does
 from conformance.vectors import FOLDER, shown
 
 from bridge import reference
-from bridge.conformance.files import token_files
-from bridge.conformance.tokens import INVALID_SETTING, TokenCase, token_cases
+from bridge.conformance.token_cases import INVALID_SETTING, TokenCase, token_cases
+from bridge.conformance.vector_files import token_files
 from bridge.engines import OpaEngine
-from bridge.errors import InvalidSetting, InvalidToken
+from bridge.errors import ConfigurationError, InvalidTokenError
 from bridge.policy import PolicySettings
 from bridge.rendering import RuleSet, TokenChecks, render
 from bridge.rendering.token_checks import ALGORITHMS
@@ -31,7 +31,7 @@ SCHEMA = FOLDER / "tokens.schema.json"
 FILES = token_files(FOLDER)
 CASES = [case for path in FILES for case in token_cases(path)]
 RULES = ["Tokens", *(f"R12.{number}" for number in range(1, 7))]
-CODES = {kind.code for kind in InvalidToken.__subclasses__()} | {INVALID_SETTING}
+CODES = {kind.code for kind in InvalidTokenError.__subclasses__()} | {INVALID_SETTING}
 FROM, UNTIL = 1_704_067_200, 4_102_444_799  # 2024 to 2099
 
 
@@ -60,7 +60,7 @@ def _checks(case: TokenCase) -> TokenChecks | None:
             case.key.data.decode(),
             **{name: settings[name] for name in ("algorithms", "audience", "issuer", "required") if name in settings},
         )
-    except InvalidSetting:
+    except ConfigurationError:
         return None  # Ed448, which OPA does not have
 
 

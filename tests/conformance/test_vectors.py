@@ -30,9 +30,9 @@ from conformance.vectors import FILES, FOLDER, SCHEMA, Case, all_cases, cases, s
 from bridge.client import PolicyBridge
 from bridge.decision import Reason
 from bridge.engines import ReferenceEngine
-from bridge.errors import MalformedInput
+from bridge.errors import MalformedInputError
 from bridge.policy import PolicySettings
-from bridge.resources import from_lines, from_objects, layout
+from bridge.store import from_lines, from_objects, layout
 from bridge.strict_json import encode, parse
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _without_decision_id(answer: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in answer.items() if name != "decision_id"}
 
 
-# The refusals.
+# The rejected.
 
 
 def _refusals() -> list[Any]:
@@ -161,7 +161,7 @@ def _refusals() -> list[Any]:
 
 @pytest.mark.parametrize(("case", "rule", "what"), _refusals())
 def test_a_refused_text_is_refused_by_its_rule(case: Case, rule: str, what: str) -> None:
-    with pytest.raises(MalformedInput) as refusal:
+    with pytest.raises(MalformedInputError) as refusal:
         case.canonical(what)
     assert refusal.value.rule == rule
     for other in {"claims", "type", "resource", "id"} - {what}:
@@ -187,7 +187,7 @@ def _refused_objects() -> list[Any]:
 
 @pytest.mark.parametrize(("arguments", "rule", "what"), _refused_objects())
 def test_refused_objects_are_refused_by_the_same_rule(arguments: list[Any], rule: str, what: str) -> None:
-    with pytest.raises(MalformedInput) as refusal:
+    with pytest.raises(MalformedInputError) as refusal:
         PolicyBridge(ReferenceEngine()).check(*arguments)
     assert refusal.value.rule == rule
     assert refusal.value.what.startswith(what)
@@ -209,7 +209,7 @@ def test_every_rule_of_values_refuses_objects() -> None:
 def test_a_refused_resource_is_not_pushed(case: Case, rule: str) -> None:
     collected = from_lines([case.texts["resource"] + b"\n"])
     assert not collected.resources
-    (refusal,) = collected.refusals
+    (refusal,) = collected.rejected
     assert refusal.place == "line 1"
     assert f"({rule})" in refusal.cause
 
@@ -222,8 +222,8 @@ def test_what_is_no_resource_is_not_pushed() -> None:
     ]
     collected = from_objects(invalid)
     assert not collected.resources
-    assert len(collected.refusals) == len(invalid)
-    assert all("(R12.8)" in refusal.cause for refusal in collected.refusals)
+    assert len(collected.rejected) == len(invalid)
+    assert all("(R12.8)" in refusal.cause for refusal in collected.rejected)
 
 
 # The table itself.
@@ -330,7 +330,7 @@ def test_python_objects_that_are_no_json_are_refused(what: str, value: object) -
     given: dict[str, dict[str, object]] = {"claims": {}, "resource": {"id": "x"}}
     given[what]["x"] = value
     bridge = PolicyBridge(ReferenceEngine())
-    with pytest.raises(MalformedInput) as refusal:
+    with pytest.raises(MalformedInputError) as refusal:
         bridge.check(given["claims"], "devices", given["resource"])
     assert refusal.value.rule == "R12.7"
     assert refusal.value.what.startswith(what)
@@ -346,9 +346,9 @@ def test_python_objects_that_are_no_json_are_refused(what: str, value: object) -
 )
 def test_python_objects_without_an_end_or_a_value_are_refused(value: object) -> None:
     bridge = PolicyBridge(ReferenceEngine())
-    with pytest.raises(MalformedInput):
+    with pytest.raises(MalformedInputError):
         bridge.check({"x": value}, "devices", {"id": "x"})
-    with pytest.raises(MalformedInput):
+    with pytest.raises(MalformedInputError):
         bridge.check({}, "devices", {"id": "x", "x": value})
 
 

@@ -13,7 +13,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from bridge.errors import MalformedInput
+from bridge.errors import MalformedInputError
 from bridge.reference import equal
 from bridge.strict_json import MAX_DEPTH, are_canonical, encode, parse
 
@@ -40,7 +40,7 @@ def judge(data: bytes | str) -> bool:
         expected = RefusedError
     try:
         value = parse(data)
-    except MalformedInput as refused:
+    except MalformedInputError as refused:
         _look_at_refusal(refused)
         assert expected is RefusedError, f"well-formed, but {data!r:.200} is refused"
         return False
@@ -66,7 +66,7 @@ def numbers_in(text: bytes) -> list[str]:
     return found
 
 
-def _look_at_refusal(refused: MalformedInput) -> None:
+def _look_at_refusal(refused: MalformedInputError) -> None:
     """A rule, a place, and one line that any terminal can show."""
     assert refused.rule in RULES, refused
     assert refused.line, refused

@@ -15,23 +15,23 @@ from awaiting import awaited, serving
 from fault_server import INPUT, NONCE, Exchange, FaultServer, ends_by_deadline, replying
 
 from bridge import (
-    BadAnswer,
-    EngineTooOld,
-    EngineUnreachable,
-    MalformedInput,
-    Misuse,
+    EngineUnreachableError,
+    ExpiredTokenError,
+    InvalidResponseError,
+    MalformedInputError,
     OpaEngine,
-    OpaRefused,
-    PartialAnswer,
+    OpaStatusError,
+    PartialResultError,
     PolicyBridge,
-    PushRefused,
-    ResourcesStale,
-    RulesDiffer,
+    PushRejectedError,
     RuleSet,
-    RulesNotInstalled,
+    RulesMismatchError,
+    RulesNotInstalledError,
+    StaleResourcesError,
     StaticKey,
-    TokenExpired,
     TokenVerifier,
+    UnsupportedOpaVersionError,
+    UsageError,
 )
 from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge
 from bridge.rendering import fingerprint
@@ -80,11 +80,11 @@ async def test_the_answers_are_those_of_the_bridge_that_waits(url) -> None:
             several = [DEVICE, OTHER, "d1", "d3", None, (), *[DEVICE] * 1_500, OTHER]
             assert await awaits.check_many(CLAIMS, "devices", several) == waits.check_many(CLAIMS, "devices", several)
             assert await awaits.check_many(CLAIMS, "devices", []) == []
-            with pytest.raises(MalformedInput, match="resource: "):
+            with pytest.raises(MalformedInputError, match="resource: "):
                 await awaits.check(CLAIMS, "devices", ())
-            with pytest.raises(Misuse, match="several"):
+            with pytest.raises(UsageError, match="several"):
                 await awaits.check_many(CLAIMS, "devices", "d1")
-            with pytest.raises(Misuse, match="verifier"):
+            with pytest.raises(UsageError, match="verifier"):
                 await awaits.check("a.b.c", "devices", DEVICE)
 
 
@@ -105,9 +105,9 @@ async def test_lists_and_revisions_are_those_of_the_bridge_that_waits(url) -> No
                 awaits.check_many({}, "devices", ["d1"], at_least=later),
                 awaits.list_allowed({}, "devices", at_least=later),
             ):
-                with pytest.raises(ResourcesStale):
+                with pytest.raises(StaleResourcesError):
                     await stale
-            with pytest.raises(Misuse):
+            with pytest.raises(UsageError):
                 await awaits.list_allowed({}, "devices", limit=0)
         async with AsyncPolicyBridge(AsyncOpaEngine(url), on_error="deny") as denying:
             assert (await denying.check({}, "devices", "d1", at_least=later)).reason == "engine_unavailable"
@@ -119,11 +119,11 @@ async def test_lists_and_revisions_are_those_of_the_bridge_that_waits(url) -> No
 async def test_rules_and_resources_come_by_it_too(start_opa) -> None:
     url = start_opa().url
     async with AsyncPolicyBridge(AsyncOpaEngine(url)) as bridge:
-        with pytest.raises(RulesNotInstalled):
+        with pytest.raises(RulesNotInstalledError):
             await bridge.check(CLAIMS, "devices", "d1")
         await bridge.install()
         pushed = await bridge.push("devices", [DEVICE, {"id": "d2"}, {"id": ""}], skip_invalid=True)
-        assert (pushed.added, pushed.changed, len(pushed.refusals)) == (2, 0, 1)
+        assert (pushed.added, pushed.changed, len(pushed.rejected)) == (2, 0, 1)
         assert (await bridge.check(CLAIMS, "devices", "d1", at_least=pushed.revision)).allow
         changed = await bridge.upsert("devices", [OTHER])
         assert (changed.changed, (await bridge.check(CLAIMS, "devices", "d1")).allow) == (1, False)
@@ -131,15 +131,15 @@ async def test_rules_and_resources_come_by_it_too(start_opa) -> None:
         assert (synced.added, synced.changed, (await bridge.check(CLAIMS, "devices", "d1")).allow) == (1, 1, True)
         assert (await bridge.delete("devices", ["d1", "d2"])).removed == 2
         assert (await bridge.list_allowed({}, "devices")).ids == ("d3",)
-        with pytest.raises(PushRefused, match="more than half"):
+        with pytest.raises(PushRejectedError, match="more than half"):
             await bridge.push("devices", [{"id": "d4"}])
-        with pytest.raises(PushRefused):
+        with pytest.raises(PushRejectedError):
             await bridge.push("devices", [{"id": "d3"}, {"id": ""}])
-        with pytest.raises(PushRefused):
+        with pytest.raises(PushRejectedError):
             await bridge.sync("devices", [{"id": "d3"}, {"id": ""}])
-        with pytest.raises(Misuse):
+        with pytest.raises(UsageError):
             await bridge.upsert("users", [])
-    with pytest.raises(Misuse, match="closed"):
+    with pytest.raises(UsageError, match="closed"):
         bridge.engine.waiting.install()
 
 
@@ -176,7 +176,7 @@ async def test_tokens(url) -> None:
             assert await bridge.verify(token) == claims
             assert await bridge.check(token, "devices", DEVICE)
             assert not await bridge.check(token, "devices", OTHER)
-            with pytest.raises(TokenExpired):
+            with pytest.raises(ExpiredTokenError):
                 await bridge.check(stale, "devices", DEVICE)
     assert len(source.threads) == 4
     assert threading.main_thread() not in source.threads, "it might have blocked all tasks"
@@ -193,15 +193,18 @@ def body(result=..., version="1.20.2") -> bytes:
 
 
 FAULTS = {
-    "no json": (replying(b"<html>allowed</html>"), BadAnswer),
-    "without result": (replying(body()), RulesNotInstalled),
-    "two decisions": (replying(body(well_formed(decisions=[{"allow": True, "reason": "matched"}] * 2))), BadAnswer),
-    "other rules": (replying(body(well_formed(fingerprint="0" * 64))), RulesDiffer),
-    "401": (replying(b'{"code":"unauthorized"}', "401 Unauthorized"), OpaRefused),
-    "500 with an allow": (replying(body(well_formed()), "500 Internal Server Error"), OpaRefused),
-    "redirect": (replying(body(well_formed()), "307 Temporary Redirect", "Location: /"), BadAnswer),
-    "opa 1.19": (replying(body(well_formed(), "1.19.1")), EngineTooOld),
-    "hangs up": (lambda exchange: exchange.close(), EngineUnreachable),
+    "no json": (replying(b"<html>allowed</html>"), InvalidResponseError),
+    "without result": (replying(body()), RulesNotInstalledError),
+    "two decisions": (
+        replying(body(well_formed(decisions=[{"allow": True, "reason": "matched"}] * 2))),
+        InvalidResponseError,
+    ),
+    "other rules": (replying(body(well_formed(fingerprint="0" * 64))), RulesMismatchError),
+    "401": (replying(b'{"code":"unauthorized"}', "401 Unauthorized"), OpaStatusError),
+    "500 with an allow": (replying(body(well_formed()), "500 Internal Server Error"), OpaStatusError),
+    "redirect": (replying(body(well_formed()), "307 Temporary Redirect", "Location: /"), InvalidResponseError),
+    "opa 1.19": (replying(body(well_formed(), "1.19.1")), UnsupportedOpaVersionError),
+    "hangs up": (lambda exchange: exchange.close(), EngineUnreachableError),
 }
 
 
@@ -234,7 +237,7 @@ async def test_what_was_decided_before_a_fault_is_kept() -> None:
 
     with FaultServer(answer) as server:
         async with AsyncPolicyBridge(AsyncOpaEngine(server.url)) as bridge:
-            with pytest.raises(PartialAnswer) as caught:
+            with pytest.raises(PartialResultError) as caught:
                 await bridge.check_many(CLAIMS, "devices", [DEVICE] * 1_500)
     assert [decision is not None for decision in caught.value.decisions] == [True] * 1_000 + [False] * 500
 

@@ -16,17 +16,17 @@ from fault_server import ANSWER, INPUT, NONCE, TOKEN, Exchange, FaultServer, rep
 from loopback_certificates import Authority
 
 from bridge import (
-    BadAnswer,
-    DeadlineExceeded,
-    EngineFault,
-    EngineUnreachable,
-    InvalidSetting,
-    MalformedInput,
-    Misuse,
+    ConfigurationError,
+    EngineError,
+    EngineTimeoutError,
+    EngineUnreachableError,
+    InvalidResponseError,
+    MalformedInputError,
     OpaClient,
+    UsageError,
 )
 from bridge.aio import AsyncOpaClient
-from bridge.opa.question import Question
+from bridge.opa.question import RulesQuery
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ async def test_deadline_holds_for_all_repetitions_together(monkeypatch) -> None:
         exchange.close()
 
     async with serving(close_late, deadline=100.0) as (server, client):
-        with pytest.raises(DeadlineExceeded, match=r"no whole answer within 100 s$"):
+        with pytest.raises(EngineTimeoutError, match=r"no whole answer within 100 s$"):
             await client.query(("x",), INPUT)
         assert len(server.exchanges) == 3
 
@@ -66,7 +66,7 @@ async def test_each_attempt_may_last_as_long_as_is_left_of_the_call(monkeypatch)
     async with serving(close_late, deadline=100.0) as (_, client):
         monkeypatch.setattr("bridge.opa.attempts.monotonic", lambda: now[0])
         monkeypatch.setattr("bridge.aio.transport.asyncio.timeout", limit)
-        with pytest.raises(EngineUnreachable):
+        with pytest.raises(EngineUnreachableError):
             await client.query(("x",), INPUT)
     assert limits == pytest.approx([100.001, 70.001, 40.001], abs=1e-6)
 
@@ -87,7 +87,7 @@ BROKEN = [
 @awaited
 async def test_questions_are_repeated_twice_when_the_connection_breaks(data) -> None:
     async with serving(sending(data)) as (server, client):
-        with pytest.raises(EngineUnreachable, match="was closed"):
+        with pytest.raises(EngineUnreachableError, match="was closed"):
             await client.query(("x",), INPUT)
         assert server.lines == ["POST /v1/data/x HTTP/1.1"] * 3
         assert [exchange.body for exchange in server.exchanges] == [INPUT] * 3
@@ -108,7 +108,7 @@ async def test_questions_are_repeated_twice_when_the_connection_breaks(data) -> 
 @awaited
 async def test_broken_http(data) -> None:
     async with serving(sending(data)) as (server, client):
-        with pytest.raises(BadAnswer, match="the answer is no http"):
+        with pytest.raises(InvalidResponseError, match="the answer is no http"):
             await client.query(("x",), INPUT)
         assert len(server.exchanges) == 1
 
@@ -129,7 +129,7 @@ async def test_nobody_listens() -> None:
     with FaultServer(None) as server:
         pass
     async with AsyncOpaClient(server.url) as client:
-        with pytest.raises(EngineUnreachable, match=r"^`POST /v1/data/x` at http://127\.0\.0\.1:\d+: connect"):
+        with pytest.raises(EngineUnreachableError, match=r"^`POST /v1/data/x` at http://127\.0\.0\.1:\d+: connect"):
             await client.query(("x",), INPUT)
 
 
@@ -138,7 +138,7 @@ async def test_nobody_listens() -> None:
 async def test_answers_beyond_the_limit(framing) -> None:
     data = b"HTTP/1.1 200 OK\r\n" + framing + b'{"result":"' + b"x" * 1987 + b'"}'
     async with serving(sending(data), max_answer=1999) as (_, client):
-        with pytest.raises(BadAnswer, match="larger than 1999 bytes"):
+        with pytest.raises(InvalidResponseError, match="larger than 1999 bytes"):
             await client.query(("x",), INPUT)
     async with serving(sending(data), max_answer=2000) as (_, client):
         assert len((await client.query(("x",), INPUT)).result) == 1987
@@ -175,7 +175,7 @@ async def test_a_connection_is_used_again_after_a_200_alone() -> None:
             if status == "200 OK":
                 await client.query(("x",), INPUT)
             else:
-                with pytest.raises(EngineFault):
+                with pytest.raises(EngineError):
                     await client.query(("x",), INPUT)
             counts.append(server.connections)
         assert counts == [1, 1, 1, 2, 3, 4, 4]
@@ -289,7 +289,7 @@ async def test_a_closed_client_is_closed() -> None:
         await client.query(("x",), INPUT)
         await client.close()
         await client.close()
-        with pytest.raises(Misuse, match="closed"):
+        with pytest.raises(UsageError, match="closed"):
             await client.query(("x",), INPUT)
 
 
@@ -297,7 +297,7 @@ def test_a_client_belongs_to_one_event_loop() -> None:
     with FaultServer(replying(ANSWER)) as server, asyncio.Runner() as first:
         client = AsyncOpaClient(server.url)
         first.run(client.query(("x",), INPUT))
-        with pytest.raises(Misuse, match="another event loop"):
+        with pytest.raises(UsageError, match="another event loop"):
             _in_another_thread(client.query(("x",), INPUT))
         first.run(client.close())
 
@@ -308,7 +308,7 @@ def _in_another_thread(call) -> None:
     def run() -> None:
         try:
             asyncio.run(call)
-        except Misuse as error:
+        except UsageError as error:
             errors.append(error)
 
     thread = threading.Thread(target=run)
@@ -339,7 +339,7 @@ def everything(error: BaseException | None) -> str:
 @awaited
 async def test_no_secret_in_errors(answer) -> None:
     async with serving(answer) as (server, client):
-        with pytest.raises(EngineFault) as caught:
+        with pytest.raises(EngineError) as caught:
             await client.query(("x",), INPUT, provenance=True)
         head = server.exchanges[0].head
     assert f"Authorization: Bearer {TOKEN}".encode() in head
@@ -347,7 +347,7 @@ async def test_no_secret_in_errors(answer) -> None:
     found = everything(caught.value) + repr(client)
     assert TOKEN not in found
     assert "hunter2" not in found
-    assert isinstance(caught.value.__context__, MalformedInput | None), (
+    assert isinstance(caught.value.__context__, MalformedInputError | None), (
         "a foreign one holds the request, with its token"
     )
 
@@ -398,7 +398,7 @@ def test_tls(authority, tmp_path) -> None:
                         assert (await client.query(("x",), INPUT)).result is True
                     assert server.connections == 1
                 else:
-                    with pytest.raises(EngineUnreachable, match=error):
+                    with pytest.raises(EngineUnreachableError, match=error):
                         await client.query(("x",), INPUT)
 
     ask(ca=authority.file)
@@ -412,7 +412,7 @@ def test_tls(authority, tmp_path) -> None:
 @pytest.mark.parametrize("settings", [{"deadline": 0}, {"token": "a b"}, {"max_answer": 0}, {"ca": "/nowhere.pem"}])
 def test_unusable_settings(settings) -> None:
     for client in (AsyncOpaClient, OpaClient):
-        with pytest.raises(InvalidSetting):
+        with pytest.raises(ConfigurationError):
             client("http://127.0.0.1", **settings)
 
 
@@ -426,7 +426,7 @@ async def test_the_bytes_of_a_request() -> None:
         async with AsyncOpaClient(f"{server.url}/team", token=TOKEN) as client:
             await client.query(("x",), INPUT)
         async with AsyncOpaClient(server.url) as client:
-            with pytest.raises(BadAnswer):
+            with pytest.raises(InvalidResponseError):
                 await client.query((), None, provenance=True)
     secret = {"Authorization": f"Bearer {TOKEN}"}
     fields["Content-Type"] = "application/json"
@@ -455,7 +455,7 @@ async def test_a_body_arrives_whole(size) -> None:
 async def test_redirects_are_not_followed() -> None:
     with FaultServer(replying(ANSWER)) as other:
         async with serving(replying(ANSWER, "307 Temporary Redirect", f"Location: {other.url}/x")) as (_, client):
-            with pytest.raises(BadAnswer, match=r"^`POST /v1/data/x`: status 307"):
+            with pytest.raises(InvalidResponseError, match=r"^`POST /v1/data/x`: status 307"):
                 await client.query(("x",), INPUT)
         assert other.connections == 0
 
@@ -472,7 +472,7 @@ async def test_each_attempt_asks_with_a_nonce_of_its_own() -> None:
         exchange.close() if exchange.number < 2 else exchange.reply(b'{"result":"%b"}' % NONCE.encode())
 
     async with serving(answer) as (server, client):
-        reply = await client.query(("x",), Question(b"{}"))
+        reply = await client.query(("x",), RulesQuery(b"{}"))
     nonces = [exchange.nonce for exchange in server.exchanges]
     assert len(set(nonces)) == 3
     assert reply.nonce == reply.result == nonces[2]
@@ -488,7 +488,7 @@ async def test_after_an_answer_without_the_nonce_the_connection_is_not_used_agai
     async with serving(answer) as (server, client):
         counts = []
         for _ in bodies:
-            await client.query(("x",), Question(b"{}"))
+            await client.query(("x",), RulesQuery(b"{}"))
             counts.append(server.connections)
         assert counts == [1, 1, 2, 2]
 
@@ -506,12 +506,12 @@ async def test_the_pauses_between_attempts(monkeypatch) -> None:
 
     async with serving(lambda exchange: exchange.close()) as (server, client):
         monkeypatch.setattr("bridge.aio.transport.asyncio.sleep", pause)
-        with pytest.raises(EngineUnreachable, match="closed before the answer"):
+        with pytest.raises(EngineUnreachableError, match="closed before the answer"):
             await client.query(("x",), INPUT)
         monkeypatch.undo()
         assert pauses == [0.0, 0.1]
         assert len(server.exchanges) == 3
-        with pytest.raises(EngineUnreachable):
+        with pytest.raises(EngineUnreachableError):
             await client._transport.call("POST", "/v1/data/x", b"1", seconds=60.0, is_read=False)
         assert len(server.exchanges) == 4, "a write is not repeated"
 
@@ -519,7 +519,9 @@ async def test_the_pauses_between_attempts(monkeypatch) -> None:
 @awaited
 async def test_a_deadline_that_passes() -> None:
     async with serving(lambda exchange: exchange.over.wait()) as (server, client):
-        with pytest.raises(DeadlineExceeded, match=r"^`POST /v1/data/x` at http://127.*: no whole answer within 0.1 s"):
+        with pytest.raises(
+            EngineTimeoutError, match=r"^`POST /v1/data/x` at http://127.*: no whole answer within 0.1 s"
+        ):
             await client.query(("x",), INPUT, deadline=0.1)
         assert len(server.exchanges) <= 1
 
@@ -610,7 +612,7 @@ async def test_the_server_sees_the_end_at_once(ends) -> None:
         if ends == "cancelled":
             await asyncio.to_thread(asked.wait, 60)
             task.cancel()
-        with suppress(asyncio.CancelledError, EngineFault):
+        with suppress(asyncio.CancelledError, EngineError):
             await task
         if ends == "closed":
             await client.close()
@@ -632,6 +634,6 @@ def test_what_a_client_is_made_with() -> None:
 @awaited
 async def test_misuse(deadline, body) -> None:
     async with serving(replying(ANSWER)) as (server, client):
-        with pytest.raises(Misuse):
+        with pytest.raises(UsageError):
             await client.query(("x",), body, deadline=deadline)
         assert server.connections == 0

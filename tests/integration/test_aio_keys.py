@@ -19,21 +19,21 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from fault_server import NONCE, FaultServer, replying
 
 from bridge import (
-    InvalidSignature,
+    ExpiredTokenError,
+    InvalidSignatureError,
     JwkSet,
     JwksFile,
     JwksUrl,
-    KeysUnavailable,
-    MalformedToken,
-    Misuse,
+    KeysUnavailableError,
+    MalformedTokenError,
     RuleSet,
     StaticKey,
-    TokenExpired,
     TokenVerifier,
-    UnknownKey,
+    UnknownKeyError,
+    UsageError,
 )
 from bridge.aio import AsyncOpaEngine, AsyncPolicyBridge
-from bridge.aio.threads import Threads
+from bridge.aio.daemon_threads import DaemonThreads
 from bridge.rendering import fingerprint
 from bridge.tokens import fetch
 
@@ -205,14 +205,14 @@ async def test_a_flood_of_made_up_kids_and_a_server_that_does_not_answer_hold_up
         # The server keeps the fetch, and nothing ends until the test lets it.
         assert (await bridge.check(known, "devices", {"id": "d1"})).allow is True
         assert (await bridge.verify(made("a", sub="never seen")))["sub"] == "never seen"
-        with pytest.raises(InvalidSignature):
+        with pytest.raises(InvalidSignatureError):
             await bridge.verify(made("a", key="b"))
         assert not any(task.done() for task in flood)
         assert len(ours_but(before)) == 1
         assert server.count == 2
 
         server.tell(document("a"))
-        assert await outcomes(flood) == [UnknownKey] * MADE_UP
+        assert await outcomes(flood) == [UnknownKeyError] * MADE_UP
         assert server.count == 2
 
 
@@ -222,12 +222,12 @@ async def test_known_keys_are_used_in_the_event_loop(server, clock, monkeypatch,
     async with bridge_of(server, clock) as bridge:
         server.tell(document("a"))
         await bridge.verify(made("a"))
-        monkeypatch.setattr(Threads, "run", None)
+        monkeypatch.setattr(DaemonThreads, "run", None)
         await bridge.verify(made("a"))
         await bridge.verify(made("a", sub="never seen"))
-        with pytest.raises(UnknownKey):
+        with pytest.raises(UnknownKeyError):
             await bridge.verify(made("made-up", key="b"))  # too early to fetch again
-        with pytest.raises(MalformedToken):
+        with pytest.raises(MalformedTokenError):
             await bridge.verify("not.a.token")
     for source in (StaticKey.from_public_key(private("a").public_key()), JwkSet(document("a"))):
         async with AsyncPolicyBridge(AsyncOpaEngine(NOBODY), verifier=TokenVerifier(source)) as bridge:
@@ -255,7 +255,7 @@ async def test_tasks_that_want_different_keys_share_one_fetch(server, clock):
         await server.await_request()
         await turned()
         server.tell(document("a", "b"))
-        assert await outcomes(tasks) == [dict, dict, UnknownKey, dict]
+        assert await outcomes(tasks) == [dict, dict, UnknownKeyError, dict]
         assert server.count == 1
 
 
@@ -266,7 +266,7 @@ async def test_a_fetch_that_fails_is_the_answer_for_all_who_waited(server, clock
         await server.await_request()
         await turned()
         server.tell("", status=503)
-        assert await outcomes(tasks) == [KeysUnavailable] * 3
+        assert await outcomes(tasks) == [KeysUnavailableError] * 3
         assert server.count == 1
 
 
@@ -301,7 +301,7 @@ async def test_where_all_who_waited_are_cancelled_a_failing_fetch_disturbs_nobod
         await asyncio.wait([fetching])
         await turned()
         assert not bridge._keys._fetches
-        with pytest.raises(KeysUnavailable, match="503"):
+        with pytest.raises(KeysUnavailableError, match="503"):
             await bridge.verify(made("a"))
     assert not complaints
 
@@ -318,7 +318,7 @@ async def test_a_key_that_comes_by_rotation_is_fetched_while_known_ones_are_used
         await bridge.verify(made("a"))
         server.tell(document("b"))
         await rotated
-        with pytest.raises(UnknownKey):
+        with pytest.raises(UnknownKeyError):
             await bridge.verify(made("a"))
 
 
@@ -334,7 +334,7 @@ async def test_expired_keys_are_not_used_while_new_ones_are_fetched(server, cloc
         await turned()
         assert not task.done()
         server.tell(document("b"))
-        assert await outcomes([task]) == [UnknownKey]
+        assert await outcomes([task]) == [UnknownKeyError]
 
 
 # --- what runs in a thread
@@ -383,16 +383,16 @@ async def test_what_is_the_applications_own_runs_in_a_thread_of_the_bridge(allow
 
 class Demanding(TokenVerifier):
     def verify(self, token):
-        raise TokenExpired(token)
+        raise ExpiredTokenError(token)
 
 
 @awaited
 async def test_what_a_verifier_of_the_applications_own_demands_is_demanded(allowing):
     verifier = Demanding(StaticKey.from_public_key(private("a").public_key()))
     async with AsyncPolicyBridge(AsyncOpaEngine(allowing), verifier=verifier) as bridge:
-        with pytest.raises(TokenExpired):
+        with pytest.raises(ExpiredTokenError):
             await bridge.verify(made("a"))
-        with pytest.raises(TokenExpired):
+        with pytest.raises(ExpiredTokenError):
             await bridge.check(made("a"), "devices", {"id": "d1"})
 
 
@@ -424,7 +424,7 @@ async def test_a_key_file_is_looked_at_in_a_thread_for_each_token(tmp_path, monk
         await bridge.verify(made("a"))
         await bridge.verify(made("a"))
         path.write_text(document("b") + " ")
-        with pytest.raises(UnknownKey):
+        with pytest.raises(UnknownKeyError):
             await bridge.verify(made("a"))
     assert looked == [OURS] * 3
 
@@ -441,7 +441,7 @@ async def test_a_closed_bridge_finds_no_keys(server, clock):
     server.tell(document("a"))
     assert await outcomes(tasks) == [dict]  # what had begun ended as usual
     clock.now += 30
-    with pytest.raises(Misuse, match="this bridge is closed"):
+    with pytest.raises(UsageError, match="this bridge is closed"):
         await bridge.verify(made("b"))
 
 
@@ -492,7 +492,7 @@ def test_a_verifier_that_waits_for_an_unknown_kid_holds_up_no_thread_whose_key_i
     def ask(kid):
         try:
             verifier.verify(made(kid, key="b"))
-        except UnknownKey as error:
+        except UnknownKeyError as error:
             ends.append(error)
 
     asking = [threading.Thread(target=ask, args=(f"made-up-{number}",), daemon=True) for number in range(10)]
@@ -514,13 +514,13 @@ def test_a_verifier_that_waits_for_an_unknown_kid_holds_up_no_thread_whose_key_i
 def test_known_keys_need_no_fetch(server, clock, monkeypatch):
     source = JwksUrl(server.url, lifetime=300, interval=30, clock=clock)
     assert source.known_key("a") is None
-    with pytest.raises(UnknownKey, match="no `kid`"):
+    with pytest.raises(UnknownKeyError, match="no `kid`"):
         source.known_key(None)
     server.tell("", status=503)
-    with pytest.raises(KeysUnavailable, match="503"):
+    with pytest.raises(KeysUnavailableError, match="503"):
         source.key_for("a")
     monkeypatch.setattr(fetch, "get", None)
-    with pytest.raises(KeysUnavailable, match="503"):
+    with pytest.raises(KeysUnavailableError, match="503"):
         source.known_key("a")
     clock.now += 30
     assert source.known_key("a") is None

@@ -12,11 +12,11 @@ import pytest
 from cli_process import PATIENCE, between, ended, run, run_here, started
 from conformance.vectors import FILES, FOLDER, all_cases, cases
 
-from bridge.conformance.files import token_files
-from bridge.conformance.questions import as_they_stand, is_pushable
-from bridge.conformance.tokens import token_cases
+from bridge.conformance.queries import as_they_stand, is_pushable
+from bridge.conformance.token_cases import token_cases
+from bridge.conformance.vector_files import token_files
 from bridge.engines import OpaEngine
-from bridge.errors import OpaRefused
+from bridge.errors import OpaStatusError
 from bridge.opa import OpaClient
 from bridge.policy import PolicySettings
 from bridge.rendering import RuleSet, TokenChecks
@@ -220,7 +220,7 @@ def test_a_rule_that_fails_is_a_difference(opa: ManagedOpa, client: OpaClient, i
     failing = [case for case in cases(few / "seed.json") if b'"id":"12345"' in (case.request().resource or b"")]
     assert 0 < len(failing) < SEED
     for case in failing:
-        with pytest.raises(OpaRefused, match="must not produce multiple outputs"):
+        with pytest.raises(OpaStatusError, match="must not produce multiple outputs"):
             installed.query("decision", case.request().text)
     done = run(*at(opa, "--vectors", few), status=1)
     assert rows(done.text)["seed"] == (SEED, SEED - len(failing), len(failing), 0)

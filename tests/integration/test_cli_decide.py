@@ -15,8 +15,8 @@ from fault_server import FaultServer
 
 from bridge.opa import OpaClient
 from bridge.rendering import RuleSet, render
-from bridge.rendering.files import rego_root
-from bridge.resources import layout
+from bridge.rendering.locations import rego_root
+from bridge.store import layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cli_process import COMMAND, PATIENCE, environment, run_here
 
-from bridge.cli import written
+from bridge.cli import output_files
 from bridge.rendering import RuleSet, render
 
 RULES = {module.path: module.text for module in render(RuleSet())}
@@ -63,8 +63,8 @@ class Full:
     """A disk with room for so many writes."""
 
     def __init__(self, monkeypatch, name, room):
-        self.room, self.real = room, getattr(written, name)
-        monkeypatch.setattr(written, name, self)
+        self.room, self.real = room, getattr(output_files, name)
+        monkeypatch.setattr(output_files, name, self)
 
     def __call__(self, *arguments):
         if self.room == 0:

@@ -9,11 +9,11 @@ import pytest
 from cli_process import between, run_here
 
 from bridge import (
-    EngineFault,
+    EngineError,
     OpaClient,
     OpaEngine,
-    OpaRefused,
-    OwnedByBundle,
+    OpaStatusError,
+    OwnedByBundleError,
     PolicyBridge,
     PolicySettings,
     RuleSet,
@@ -141,7 +141,7 @@ def test_an_opa_that_forbids_by_its_own_policy(start_opa, tmp_path):
         '\tinput.path == ["v1", "policies"]\n}\n'
     )
     opa = start_opa([authz], arguments=["--authorization=basic"])
-    with OpaClient(opa.url) as client, pytest.raises(OpaRefused, match="nothing was changed"):
+    with OpaClient(opa.url) as client, pytest.raises(OpaStatusError, match="nothing was changed"):
         OpaEngine(client).install()
     opa.stop()
 
@@ -182,7 +182,7 @@ def test_where_a_bundle_owns_the_place_nothing_is_changed(start_opa, bundle, fil
             assert "belongs to the bundle" in done.stderr
             assert path.name in done.stderr
             assert "nothing was changed" in done.stderr
-        with pytest.raises(OwnedByBundle) as owned:
+        with pytest.raises(OwnedByBundleError) as owned:
             OpaEngine(client).install()
         assert path.name in owned.value.bundle
         assert (texts_on(client), client.get_data(())) == (before, data)
@@ -283,7 +283,7 @@ def test_two_installers_at_the_same_time_leave_no_mixture(opa):
 
     OpaEngine(opa.url).install()
     with between(opa.url, meanwhile) as server, OpaClient(opa.url) as client:
-        with pytest.raises(EngineFault, match="install again when nobody else does"):
+        with pytest.raises(EngineError, match="install again when nobody else does"):
             OpaEngine(server.url, RuleSet(policy=PolicySettings(claim="third"))).install()
         assert done
         assert SETTINGS not in texts_on(client)

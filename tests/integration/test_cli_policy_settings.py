@@ -11,7 +11,7 @@ from cli_process import run_here
 
 from bridge import OpaEngine, PolicyBridge, StaticKey, TokenVerifier
 from bridge.cli.demo import warn_of_misspelt_tokens
-from bridge.cli.misspelt import lookalikes
+from bridge.cli.misspelt_claims import lookalikes
 
 GOOD = '{"id": "d1", "custom_data": {"user_id": "ada", "plan": 1.0}}'
 EVERYTHING = '{"policy": {"version": 2, "devices": {}}, "Policy": 1}'

@@ -16,7 +16,7 @@ from fault_server import FaultServer
 
 from bridge.engines import OpaEngine
 from bridge.opa import OpaClient
-from bridge.resources import OpaStore
+from bridge.store import OpaStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from fault_server import FaultServer
 
-from bridge.errors import EngineUnreachable
+from bridge.errors import EngineUnreachableError
 from bridge.opa import OpaClient, run_opa
 from bridge.rendering import RuleSet, entrypoints, fingerprint, rego_root, render
 
@@ -308,7 +308,7 @@ def test_serve(tmp_path) -> None:
             assert client.query(("jwt_policy", "allow"), json.dumps({"input": asked}).encode()).result is True
             process.send_signal(signal.SIGINT)
             complaint = ended(process, 0)
-            with pytest.raises(EngineUnreachable):
+            with pytest.raises(EngineUnreachableError):
                 client.health()
     assert complaint.startswith("jwt-bridge: devices: line 3: ")
 

@@ -14,25 +14,25 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from fault_server import NONCE, FaultServer, ends_by_deadline
 
 from bridge import (
-    BadAnswer,
-    EngineFault,
-    EngineTooOld,
-    EngineUnreachable,
-    ForeignContent,
-    InvalidSetting,
+    ConfigurationError,
+    EngineError,
+    EngineUnreachableError,
+    ForeignContentError,
+    InvalidResponseError,
     OpaClient,
     OpaEngine,
-    OpaRefused,
+    OpaStatusError,
     PolicyBridge,
     PolicySettings,
     Reason,
-    RulesDiffer,
     RuleSet,
-    RulesNotInstalled,
+    RulesMismatchError,
+    RulesNotInstalledError,
     TokenChecks,
+    UnsupportedOpaVersionError,
 )
 from bridge.rendering import fingerprint, render
-from bridge.resources import layout
+from bridge.store import layout
 from bridge.strict_json import encode
 
 DEVICE = {"id": "d1", "custom_data": {"user": "u1"}}
@@ -54,28 +54,31 @@ def replying(data, status="200 OK"):
 
 
 FAULTS = {
-    "no json": (replying(b"<html>allowed</html>"), BadAnswer),
-    "half of it": (replying(body(well_formed())[:-9]), BadAnswer),
-    "without result": (replying(body()), RulesNotInstalled),
-    "result null": (replying(body(None)), BadAnswer),
-    "result true": (replying(body([True])), BadAnswer),
-    'result "true"': (replying(body("true")), BadAnswer),
-    'allow "true"': (replying(body(well_formed(decisions=[{"allow": "true", "reason": "matched"}]))), BadAnswer),
+    "no json": (replying(b"<html>allowed</html>"), InvalidResponseError),
+    "half of it": (replying(body(well_formed())[:-9]), InvalidResponseError),
+    "without result": (replying(body()), RulesNotInstalledError),
+    "result null": (replying(body(None)), InvalidResponseError),
+    "result true": (replying(body([True])), InvalidResponseError),
+    'result "true"': (replying(body("true")), InvalidResponseError),
+    'allow "true"': (
+        replying(body(well_formed(decisions=[{"allow": "true", "reason": "matched"}]))),
+        InvalidResponseError,
+    ),
     "a deny that allows": (
         replying(body(well_formed(decisions=[{"allow": True, "reason": "unknown_type"}]))),
-        BadAnswer,
+        InvalidResponseError,
     ),
-    "two decisions": (replying(body(well_formed(decisions=[MATCHED, MATCHED]))), BadAnswer),
-    "no decision": (replying(body(well_formed(decisions=[]))), BadAnswer),
-    "other rules": (replying(body(well_formed(fingerprint="0" * 64))), RulesDiffer),
-    "duplicate members": (replying(b'{"result":null,' + body(well_formed())[1:]), BadAnswer),
-    "401": (replying(b'{"code":"unauthorized","message":"request rejected"}', "401 Unauthorized"), OpaRefused),
-    "500": (replying(b'{"code":"internal_error","message":"oh"}', "500 Internal Server Error"), OpaRefused),
-    "500 with an allow": (replying(body(well_formed()), "500 Internal Server Error"), OpaRefused),
-    "opa 1.19": (replying(body(well_formed(), "1.19.1")), EngineTooOld),
-    "opa 1.20.0": (replying(body(well_formed(), "1.20.0")), EngineTooOld),
-    "no version": (replying(json.dumps({"result": well_formed()}).encode()), BadAnswer),
-    "hangs up": (lambda exchange: exchange.close(), EngineUnreachable),
+    "two decisions": (replying(body(well_formed(decisions=[MATCHED, MATCHED]))), InvalidResponseError),
+    "no decision": (replying(body(well_formed(decisions=[]))), InvalidResponseError),
+    "other rules": (replying(body(well_formed(fingerprint="0" * 64))), RulesMismatchError),
+    "duplicate members": (replying(b'{"result":null,' + body(well_formed())[1:]), InvalidResponseError),
+    "401": (replying(b'{"code":"unauthorized","message":"request rejected"}', "401 Unauthorized"), OpaStatusError),
+    "500": (replying(b'{"code":"internal_error","message":"oh"}', "500 Internal Server Error"), OpaStatusError),
+    "500 with an allow": (replying(body(well_formed()), "500 Internal Server Error"), OpaStatusError),
+    "opa 1.19": (replying(body(well_formed(), "1.19.1")), UnsupportedOpaVersionError),
+    "opa 1.20.0": (replying(body(well_formed(), "1.20.0")), UnsupportedOpaVersionError),
+    "no version": (replying(json.dumps({"result": well_formed()}).encode()), InvalidResponseError),
+    "hangs up": (lambda exchange: exchange.close(), EngineUnreachableError),
 }
 
 
@@ -84,7 +87,7 @@ def test_a_faulty_answer_never_allows(answer, error):
     with FaultServer(answer) as server:
         with PolicyBridge(OpaEngine(server.url)) as raising, pytest.raises(error) as fault:
             raising.check(GRANTED, "devices", DEVICE)
-        assert isinstance(fault.value, EngineFault)
+        assert isinstance(fault.value, EngineError)
         with PolicyBridge(OpaEngine(server.url), on_error="deny") as denying:
             decision = denying.check(GRANTED, "devices", DEVICE)
             many = denying.check_many(GRANTED, "devices", [DEVICE, DEVICE, DEVICE])
@@ -112,18 +115,18 @@ def test_a_check_ends_by_the_deadline_of_its_client(deadline):
 def test_a_wrong_port():
     with FaultServer(None) as server:
         url = server.url
-    with PolicyBridge(OpaEngine(url)) as bridge, pytest.raises(EngineUnreachable, match="refused"):
+    with PolicyBridge(OpaEngine(url)) as bridge, pytest.raises(EngineUnreachableError, match="refused"):
         bridge.check(GRANTED, "devices", DEVICE)
 
 
 def test_an_opa_without_the_rules_and_then_with_them(start_opa):
     with PolicyBridge(OpaEngine(start_opa().url)) as bridge:
-        with pytest.raises(RulesNotInstalled, match="jwt-bridge install"):
+        with pytest.raises(RulesNotInstalledError, match="jwt-bridge install"):
             bridge.check(GRANTED, "devices", DEVICE)
         bridge.install()
         assert bridge.check(GRANTED, "devices", DEVICE).reason == "matched"
         bridge.engine.uninstall()
-        with pytest.raises(RulesNotInstalled):
+        with pytest.raises(RulesNotInstalledError):
             bridge.check(GRANTED, "devices", DEVICE)
 
 
@@ -133,11 +136,11 @@ def test_rules_of_other_settings_refuse_to_decide(start_opa):
         bridge.install()
     strict = RuleSet(policy=PolicySettings(require_policy=True))
     with PolicyBridge(OpaEngine(url, strict)) as bridge:
-        with pytest.raises(RulesDiffer):
+        with pytest.raises(RulesMismatchError):
             bridge.check({}, "devices", DEVICE)
         bridge.install()
         assert bridge.check({}, "devices", DEVICE).reason == "policy_required"
-    with PolicyBridge(OpaEngine(url)) as bridge, pytest.raises(RulesDiffer):
+    with PolicyBridge(OpaEngine(url)) as bridge, pytest.raises(RulesMismatchError):
         bridge.check({}, "devices", DEVICE)
 
 
@@ -146,10 +149,10 @@ def test_rules_that_were_tampered_with_and_are_half_gone_do_not_decide(start_opa
         bridge.install()
         main = render(RuleSet())[-1]
         bridge.engine.opa.put_policy(main.path, main.text.replace('"reason": "matched"', '"reason": "because"'))
-        with pytest.raises(BadAnswer):
+        with pytest.raises(InvalidResponseError):
             bridge.check(GRANTED, "devices", DEVICE)
         bridge.engine.opa.delete_policy(main.path)
-        with pytest.raises(RulesNotInstalled):
+        with pytest.raises(RulesNotInstalledError):
             bridge.check(GRANTED, "devices", DEVICE)
 
 
@@ -157,7 +160,7 @@ def test_a_module_that_opa_refuses_is_told_with_its_place(start_opa):
     opa = start_opa()
     with PolicyBridge(OpaEngine(opa.url)) as bridge:
         bridge.engine.opa.put_data(("jwt_policy",), b'{"grant":{"of":1}}')
-        with pytest.raises(OpaRefused, match=r"jwt_policy/grant.*nothing of the rules is left there") as refused:
+        with pytest.raises(OpaStatusError, match=r"jwt_policy/grant.*nothing of the rules is left there") as refused:
             bridge.install()
         assert refused.value.status == 400
         assert bridge.engine.opa.list_policies() == ()
@@ -169,10 +172,10 @@ def test_an_opa_that_is_killed_and_comes_back(start_opa):
         bridge.install()
         assert bridge.check(GRANTED, "devices", DEVICE)
         opa.kill()
-        with pytest.raises(EngineUnreachable):
+        with pytest.raises(EngineUnreachableError):
             bridge.check(GRANTED, "devices", DEVICE)
         start_opa(port=int(opa.url.rsplit(":", 1)[1]))
-        with pytest.raises(RulesNotInstalled):
+        with pytest.raises(RulesNotInstalledError):
             bridge.check(GRANTED, "devices", DEVICE)
         bridge.install()
         assert bridge.check(GRANTED, "devices", DEVICE)
@@ -280,7 +283,7 @@ def test_rules_that_are_loaded_under_other_ids_are_told(start_opa, tmp_path):
         path.write_text(module.text)
     with PolicyBridge(OpaEngine(start_opa([tmp_path / "elsewhere"]).url)) as bridge:
         assert bridge.check(GRANTED, "devices", DEVICE)
-        with pytest.raises(ForeignContent) as foreign:
+        with pytest.raises(ForeignContentError) as foreign:
             bridge.install()
         assert len(foreign.value.ids) == len(render(RuleSet()))
         assert all(id_.endswith(".rego") and id_ in str(foreign.value) for id_ in foreign.value.ids)
@@ -292,7 +295,7 @@ def test_rules_that_are_loaded_under_other_ids_are_told(start_opa, tmp_path):
 
 @pytest.mark.parametrize("path", ["/v1", "/v1/data", "/opa/v1/data/jwt_policy/decision"])
 def test_the_url_of_an_opa_is_its_address_alone(path):
-    with pytest.raises(InvalidSetting, match="address alone"):
+    with pytest.raises(ConfigurationError, match="address alone"):
         OpaEngine(f"http://127.0.0.1:8181{path}")
 
 
@@ -318,7 +321,7 @@ def test_an_answer_that_comes_late_is_not_the_answer_to_the_next_question(early,
     with FaultServer(answer) as server, PolicyBridge(OpaEngine(server.url), on_error=on_error) as bridge:
         for _ in range(3):
             if on_error == "raise":
-                with pytest.raises(EngineFault):
+                with pytest.raises(EngineError):
                     bridge.check(GRANTED, "devices", DEVICE)
             else:
                 assert bridge.check(GRANTED, "devices", DEVICE).reason == "engine_unavailable"
@@ -338,7 +341,7 @@ def test_all_is_taken_away_that_can_be(start_opa):
     with PolicyBridge(OpaEngine(opa.url)) as bridge, between(opa.url, changed) as server:
         bridge.install()
         bridge.push("devices", [DEVICE])
-        with pytest.raises(OpaRefused) as refused:
+        with pytest.raises(OpaStatusError) as refused:
             OpaEngine(server.url).uninstall()
         assert stays in str(refused.value)
         assert bridge.engine.opa.list_policies() == (), "the relay said no after it had handed on"
@@ -354,7 +357,7 @@ def test_a_stored_resource_that_no_push_would_take_is_a_fault_to_explain(opa_url
             stored = {"a": {"id": "a", "x": "y" * 1_100_000}}
             document = layout.document({encode(id_): json.dumps(value).encode() for id_, value in stored.items()})
             bridge.engine.opa.put_data(("test_oversized_data", "devices"), document)
-            with pytest.raises(BadAnswer, match="never pushed by a bridge"):
+            with pytest.raises(InvalidResponseError, match="never pushed by a bridge"):
                 bridge.explain({}, "devices", "a")
         finally:
             bridge.engine.uninstall()

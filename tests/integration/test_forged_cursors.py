@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from both_bridges import awaiting, waiting
 
-import bridge.engines.in_process
-from bridge import ListChanged, Misuse, OpaEngine, PolicyBridge, ReferenceEngine, RuleSet, WasmEngine
-from bridge.resources import layout
+import bridge.engines.local_listing
+from bridge import CursorExpiredError, OpaEngine, PolicyBridge, ReferenceEngine, RuleSet, UsageError, WasmEngine
+from bridge.store import layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ def _short_pages() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(layout, "PAGE", 4)
         patch.setattr(layout, "SMALL", 3)
-        patch.setattr(bridge.engines.in_process, "PAGE", 4)
+        patch.setattr(bridge.engines.local_listing, "PAGE", 4)
         yield
 
 
@@ -86,20 +86,20 @@ def test_no_forged_cursor_skips_or_repeats(opa, kind, policy) -> None:
         for last in (*ids, "", "none", "d", "d0", "d000", "zz"):
             for page in pages:
                 if place.get(last) != page and last != whole.ids[-1]:
-                    refused(Misuse, revision, page, last, about)
+                    refused(UsageError, revision, page, last, about)
         for other in (str(int(revision) + 1), str(int(revision) - 1), "0", "0" + revision, "9" * 40):
-            refused(ListChanged, other, page, last, about)
-        refused(ListChanged, other, 0, whole.ids[0], about)
-        refused(ListChanged, "1", 10**30, "none", about)
+            refused(CursorExpiredError, other, page, last, about)
+        refused(CursorExpiredError, other, 0, whole.ids[0], about)
+        refused(CursorExpiredError, "1", 10**30, "none", about)
         for other in ("", "r" + revision, " ", None, int(revision), True):
-            refused(Misuse, other, 0, whole.ids[0], about)
+            refused(UsageError, other, 0, whole.ids[0], about)
         first = place[whole.ids[0]]
         for other in (None, bool(first), float(first), str(first), -1, first - 1000, 10**30, [first]):
-            refused(Misuse, revision, other, whole.ids[0], about)
+            refused(UsageError, revision, other, whole.ids[0], about)
         for other in ("", about[:-1], about.upper() + "0", None, 0, about + " ", "0" * 32):
-            refused(Misuse, revision, first, whole.ids[0], other)
-        refused(Misuse, revision, first, whole.ids[0])
-        refused(Misuse, revision, first, whole.ids[0], about, None)
+            refused(UsageError, revision, first, whole.ids[0], other)
+        refused(UsageError, revision, first, whole.ids[0])
+        refused(UsageError, revision, first, whole.ids[0], about, None)
         # The last of all is allowed, and nothing is behind it.
         end = [page for page in pages if _is_listed(asked, claims, [revision, page, whole.ids[-1], about])]
         assert len(end) == 1
@@ -108,7 +108,7 @@ def test_no_forged_cursor_skips_or_repeats(opa, kind, policy) -> None:
 def _is_listed(asked: Any, claims: Any, fields: list[object]) -> bool:
     try:
         listed = asked.list_allowed(claims, "devices", after=encoded(fields))
-    except Misuse:
+    except UsageError:
         return False
     assert (listed.ids, listed.complete) == ((), True)
     return True

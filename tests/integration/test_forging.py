@@ -12,7 +12,7 @@ from cli_process import run, run_here
 from fault_server import FaultServer
 
 from bridge import BridgeError, OpaClient, OpaEngine, PolicyBridge, StaticKey, TokenVerifier
-from bridge.errors import InvalidToken
+from bridge.errors import InvalidTokenError
 from bridge.strict_json import parse
 
 EVIL = "x\nallowed: matched\r\x1b[2J\x7f\x9b1m\u202e\u2066\u2028\u200b\U000e0001"
@@ -265,7 +265,7 @@ def test_tokens(tmp_path, text):
         status=2,
     )
     lines_of(done)
-    with pytest.raises(InvalidToken) as error:
+    with pytest.raises(InvalidTokenError) as error:
         TokenVerifier(StaticKey.from_secret(secret.read_bytes()), algorithms=("HS256",)).verify(text)
     assert str(error.value).isprintable()
 

@@ -9,20 +9,20 @@ import pytest
 from relay import Cut, relayed
 
 from bridge import (
-    EngineFault,
-    ForeignContent,
-    Misuse,
+    EngineError,
+    ForeignContentError,
     OpaClient,
     OpaEngine,
-    OpaRefused,
+    OpaStatusError,
     PolicyBridge,
     PolicySettings,
     RuleSet,
-    RulesNotInstalled,
+    RulesNotInstalledError,
+    UsageError,
     WasmEngine,
 )
 from bridge.aio import AsyncOpaEngine, AsyncPolicyBridge
-from bridge.engines.examination import rules_findings
+from bridge.engines.diagnosis import rules_findings
 from bridge.rendering import render
 
 RULES = RuleSet()
@@ -64,7 +64,7 @@ def texts_on(client):
 def client_of(url, texts):
     """A bridge that believes this release, and no other."""
     engine = OpaEngine(url)
-    engine._dialogue._fingerprint = fingerprint_of(texts)
+    engine._protocol._fingerprint = fingerprint_of(texts)
     return PolicyBridge(engine)
 
 
@@ -81,7 +81,7 @@ class Witness:
         for release, bridge in self.bridges.items():
             try:
                 allowed = [bridge.check(claims, "devices", DEVICE).allow for claims in (DENIED, GRANTED)]
-            except EngineFault:
+            except EngineError:
                 continue
             assert allowed == [release == "old", True], f"{release} was answered by a mixture"
             answers[release] = allowed
@@ -104,7 +104,7 @@ def opa(shared):
             for policy in client.list_policies():
                 try:
                     client.delete_policy(policy.id, quoted=True)
-                except OpaRefused:
+                except OpaStatusError:
                     continue
         assert client.list_policies() == ()
         client.delete_data(("jwt_policy_data",))
@@ -143,7 +143,7 @@ def interrupted(url, client, number, moment, *, for_good):
     with relayed(url, at) as (relayed_url, relay), OpaClient(relayed_url) as cut_off:
         try:
             OpaEngine(cut_off).install()
-        except EngineFault as error:
+        except EngineError as error:
             return error, len(relay.lines)
     return None, len(relay.lines)
 
@@ -189,7 +189,7 @@ def test_half_of_the_rules_are_made_whole(opa, gone):
             if path != gone:
                 try:
                     client.put_policy(path, text)
-                except OpaRefused:
+                except OpaStatusError:
                     continue
         bridge.install()
         assert texts_on(client) == NEW
@@ -228,12 +228,12 @@ def test_a_foreign_module_is_never_installed_beside(opa, text, id_):
         put_any(client, id_, text)
         client.put_policy("others.rego", "package others\n\nx := 1\n")
         before = texts_on(client)
-        with pytest.raises(ForeignContent, match=r"nothing was changed.*--replace") as error:
+        with pytest.raises(ForeignContentError, match=r"nothing was changed.*--replace") as error:
             bridge.install()
         assert error.value.ids == (id_,)
         assert str(error.value).isprintable()
         assert texts_on(client) == before
-        with pytest.raises(ForeignContent):
+        with pytest.raises(ForeignContentError):
             bridge.install(replace=["others.rego", "nothing.rego"])
         assert texts_on(client) == before
         bridge.install(replace=[id_])
@@ -265,7 +265,7 @@ def test_a_rule_above_that_reaches_down_is_foreign(opa, root, text):
         if "other" in text:
             engine.install()
         else:
-            with pytest.raises(ForeignContent) as error:
+            with pytest.raises(ForeignContentError) as error:
                 engine.install()
             assert error.value.ids == ("above.rego",)
             engine.install(replace=["above.rego"])
@@ -281,7 +281,7 @@ def test_a_foreign_text_under_an_id_of_ours_is_foreign(opa, text):
         with OpaClient(opa.url) as client:
             client.put_policy(id_, text)
             engine = OpaEngine(client)
-            with pytest.raises(ForeignContent) as error:
+            with pytest.raises(ForeignContentError) as error:
                 engine.install()
             assert error.value.ids == (id_,)
             assert engine.uninstall() == (id_,)
@@ -314,7 +314,7 @@ DATA = {
 def test_foreign_data_is_never_installed_beside(opa, name, value):
     with OpaClient(opa.url) as client, PolicyBridge(OpaEngine(opa.url)) as bridge:
         client.put_data(("jwt_policy_data",), json.dumps({name: value}).encode())
-        with pytest.raises(ForeignContent, match="nothing was changed") as error:
+        with pytest.raises(ForeignContentError, match="nothing was changed") as error:
             bridge.install()
         (id_,) = error.value.ids
         assert id_.startswith("data.jwt_policy_data")
@@ -352,7 +352,7 @@ def test_an_uninstall_takes_ours_and_tells_what_stays(opa):
         assert client.get_data(("jwt_policy_data",)) == {"other": 1}
         assert client.get_data(("unrelated",)) == 1
         assert bridge.engine.uninstall() == ("foreign.rego", "data.jwt_policy_data.other"), "it is gone already"
-        with pytest.raises(RulesNotInstalled):
+        with pytest.raises(RulesNotInstalledError):
             bridge.check(GRANTED, "devices", DEVICE)
         client.delete_policy("others.rego")
         client.delete_data(("unrelated",))
@@ -373,7 +373,7 @@ def test_package_roots_below_one_another_are_refused(opa, above, below, order):
     there = OpaEngine(opa.url, RuleSet(package_root=first, data_root="first_data"))
     there.install()
     before = texts_on(there.opa)
-    with pytest.raises(ForeignContent, match="nothing was changed"):
+    with pytest.raises(ForeignContentError, match="nothing was changed"):
         OpaEngine(opa.url, RuleSet(package_root=second, data_root="second_data")).install()
     assert texts_on(there.opa) == before
     there.install()
@@ -401,7 +401,7 @@ def test_a_package_root_is_no_data_root_of_others(opa):
         before = texts_on(first.engine.opa)
         second = OpaEngine(opa.url, RuleSet(package_root="jwt_policy_data", data_root="second_data"))
         with pytest.raises(
-            ForeignContent, match=r"pushed resources to `data\.jwt_policy_data\.devices`, below the pack"
+            ForeignContentError, match=r"pushed resources to `data\.jwt_policy_data\.devices`, below the pack"
         ) as error:
             second.install()
         assert error.value.ids == ("data.jwt_policy_data.devices",)
@@ -417,13 +417,13 @@ def test_a_data_root_is_no_package_root_of_others(opa, type_):
         policy = PolicySettings(types=types)
         second = OpaEngine(opa.url, RuleSet(policy, package_root="second", data_root="jwt_policy"))
         before = texts_on(client)
-        with pytest.raises(ForeignContent, match=r"`jwt_policy/.*nothing was changed") as error:
+        with pytest.raises(ForeignContentError, match=r"`jwt_policy/.*nothing was changed") as error:
             second.install()
         assert set(error.value.ids) == set(NEW)
         with (
             PolicyBridge(second) as pushing,
             pytest.raises(
-                ForeignContent, match=r"`data.jwt_policy` is a package of rules \(`jwt_policy/.*nothing was pushed"
+                ForeignContentError, match=r"`data.jwt_policy` is a package of rules \(`jwt_policy/.*nothing was pushed"
             ),
         ):
             pushing.push(type_, [DEVICE])
@@ -442,7 +442,9 @@ def test_resources_are_not_pushed_below_what_is_no_object(opa, root, length):
     with PolicyBridge(OpaEngine(opa.url, RuleSet(data_root="above.below"))) as bridge:
         bridge.engine.opa.put_data(place, root)
         for change in (bridge.push, bridge.sync):
-            with pytest.raises(ForeignContent, match="holds data that no bridge wrote, and is left as it is") as error:
+            with pytest.raises(
+                ForeignContentError, match="holds data that no bridge wrote, and is left as it is"
+            ) as error:
                 change("devices", [DEVICE])
             assert error.value.ids == (f"data.{'.'.join(place)}",)
         assert bridge.engine.opa.get_data(place) == json.loads(root)
@@ -454,7 +456,7 @@ def test_who_may_not_list_the_policies_may_push(start_opa, tmp_path):
     rules.write_text('package system.authz\n\nallow if input.path != ["v1", "policies"]\n')
     opa = start_opa([rules], arguments=["--authorization=basic"])
     with PolicyBridge(OpaEngine(opa.url)) as bridge:
-        with pytest.raises(OpaRefused):
+        with pytest.raises(OpaStatusError):
             bridge.engine.opa.list_policies()
         assert bridge.push("devices", [DEVICE]).stored == 1
     opa.stop()
@@ -465,16 +467,16 @@ def test_data_roots_in_the_resources_of_others_are_refused(opa):
         above.install()
         above.push("devices", [DEVICE])
         for root in ("d.devices", "d.devices.generations", "d.devices.x"):
-            with pytest.raises(ForeignContent, match="choose another root"):
+            with pytest.raises(ForeignContentError, match="choose another root"):
                 OpaEngine(opa.url, RuleSet(package_root="b", data_root=root)).install()
-            with pytest.raises(ForeignContent, match="choose another root"):
+            with pytest.raises(ForeignContentError, match="choose another root"):
                 OpaEngine(opa.url, RuleSet(package_root=root, data_root="b")).install()
         assert above.check({}, "devices", "d1")
         above.engine.uninstall()
     with PolicyBridge(OpaEngine(opa.url, RuleSet(package_root="b", data_root="d.devices"))) as below:
         below.install()
         below.push("devices", [DEVICE])
-        with pytest.raises(ForeignContent):
+        with pytest.raises(ForeignContentError):
             OpaEngine(opa.url, RuleSet(package_root="a", data_root="d")).install()
         below.engine.uninstall()
         below.engine.opa.delete_data(("d",))
@@ -483,11 +485,11 @@ def test_data_roots_in_the_resources_of_others_are_refused(opa):
 def test_only_an_opa_has_something_to_replace():
     with PolicyBridge(WasmEngine()) as bridge:
         bridge.install()
-        with pytest.raises(Misuse, match="nothing to replace"):
+        with pytest.raises(UsageError, match="nothing to replace"):
             bridge.install(replace=["x"])
 
 
-@pytest.mark.parametrize("raised", [KeyboardInterrupt, EngineFault, ZeroDivisionError])
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, EngineError, ZeroDivisionError])
 def test_an_install_that_is_broken_off_puts_the_old_rules_back(opa, raised, caplog):
     def check():
         raise raised("enough")
@@ -497,7 +499,7 @@ def test_an_install_that_is_broken_off_puts_the_old_rules_back(opa, raised, capl
         with pytest.raises(raised) as error:
             OpaEngine(client)._installation.install(check)
         assert texts_on(client) == OLD
-    told = str(error.value) if raised is EngineFault else caplog.messages[-1]
+    told = str(error.value) if raised is EngineError else caplog.messages[-1]
     assert "what was there before is back" in told
 
 
@@ -508,7 +510,7 @@ def test_old_rules_that_somebody_changes_while_they_are_put_back_are_not_believe
 
     def check():
         failed.append(True)
-        raise EngineFault("enough")
+        raise EngineError("enough")
 
     with OpaClient(opa.url) as client:
 
@@ -517,7 +519,7 @@ def test_old_rules_that_somebody_changes_while_they_are_put_back_are_not_believe
                 client.put_policy(CONSTRAINT, OLD[CONSTRAINT] + "\n# of somebody else\n")
 
         loaded(client, OLD)
-        with relayed(opa.url, at) as (url, _), OpaClient(url) as another, pytest.raises(EngineFault) as error:
+        with relayed(opa.url, at) as (url, _), OpaClient(url) as another, pytest.raises(EngineError) as error:
             OpaEngine(another)._installation.install(check)
         assert SETTINGS not in texts_on(client)
     assert str(error.value).startswith("enough; and what was there before could not be put back (somebody else changes")
@@ -530,23 +532,23 @@ def test_rules_of_somebody_else_that_came_just_before_the_check_are_told_as_that
         def check():
             for path in (SETTINGS, *reversed(NEW)):
                 client.delete_policy(path)
-            raise RulesNotInstalled("nothing is there")
+            raise RulesNotInstalledError("nothing is there")
 
         loaded(client, OLD)
-        with pytest.raises(EngineFault, match=r"somebody else changes .* no rules are left there"):
+        with pytest.raises(EngineError, match=r"somebody else changes .* no rules are left there"):
             OpaEngine(client)._installation.install(check)
         assert texts_on(client) == {}
 
 
 def test_a_failed_install_tells_what_it_has_removed_for_others(opa):
     def check():
-        raise EngineFault("enough")
+        raise EngineError("enough")
 
     with OpaClient(opa.url) as client:
         loaded(client, OLD)
         client.put_policy("foreign.rego", "package jwt_policy.x\n")
         client.put_data(("jwt_policy_data",), b'{"x": 1}')
-        with pytest.raises(EngineFault) as error:
+        with pytest.raises(EngineError) as error:
             OpaEngine(client)._installation.install(check, replace=["foreign.rego", "data.jwt_policy_data.x"])
         assert texts_on(client) == OLD
     told = "enough; what was there before is back; what was to be replaced is gone: "
@@ -557,7 +559,7 @@ def test_what_cannot_be_removed_is_refused_before_anything_is_changed(opa):
     with OpaClient(opa.url) as client:
         loaded(client, OLD)
         client.put_data(("jwt_policy_data",), b'{"": 1, "x": 2}')
-        with pytest.raises(Misuse, match="remove what has it by hand"):
+        with pytest.raises(UsageError, match="remove what has it by hand"):
             OpaEngine(client).install(replace=['data.jwt_policy_data[""]', "data.jwt_policy_data.x"])
         assert texts_on(client) == OLD
         assert client.get_data(("jwt_policy_data",)) == {"": 1, "x": 2}
@@ -567,7 +569,7 @@ def test_an_asynchronous_client_installs_likewise(opa):
     async def run():
         async with AsyncPolicyBridge(AsyncOpaEngine(opa.url)) as bridge:
             bridge.engine.waiting.opa.put_policy("foreign.rego", "package jwt_policy.x\n")
-            with pytest.raises(ForeignContent):
+            with pytest.raises(ForeignContentError):
                 await bridge.install()
             await bridge.install(replace=["foreign.rego"])
             return texts_on(bridge.engine.waiting.opa)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bridge import OpaClient, OpaEngine
 from bridge.rendering import RuleSet
-from bridge.resources import layout
+from bridge.store import layout
 from bridge.strict_json import encode, parse
 
 RULES = RuleSet(package_root="test_layout", data_root="test_layout_data")

@@ -10,7 +10,7 @@ from conformance import tally
 from memory_opa import MemoryOpa
 
 from bridge import OpaClient
-from bridge.errors import OpaRefused
+from bridge.errors import OpaStatusError
 
 ROOT = ("memory_opa_test",)
 NAMES = ["a", "b", "state", "s0f"]
@@ -28,7 +28,7 @@ def both(opa_url):
 def answer(call):
     try:
         return call()
-    except OpaRefused as error:
+    except OpaStatusError as error:
         return error.status
 
 
@@ -70,13 +70,13 @@ def test_a_patch_is_done_as_a_whole_or_not_at_all(both):
         [(add, "/y", 1), (add, "/l/x", 1)],
         [(add, "/y", 1), (remove, "/l/x")],
     ):
-        status = same(both, lambda opa, told=operations: opa.patch_data((*ROOT, "a"), body(*told)))
+        status = same(both, lambda opa, sent=operations: opa.patch_data((*ROOT, "a"), body(*sent)))
         assert status == (400 if operations[1][1] == "/l/2" else 404)
         assert same(both, lambda opa: opa.get_data((*ROOT, "a"))) == {"x": {}, "l": [1, 2]}
-    told = body(
+    operations = body(
         (remove, "/x"), (add, "/x", {}), (add, "/x/y", 1), (add, "/l/2", 3), (add, "/l/0", 0), (replace, "/l/1", 9)
     )
-    assert same(both, lambda opa: opa.patch_data((*ROOT, "a"), told)) is None
+    assert same(both, lambda opa: opa.patch_data((*ROOT, "a"), operations)) is None
     assert same(both, lambda opa: opa.get_data((*ROOT, "a"))) == {"x": {"y": 1}, "l": [0, 9, 2, 3]}
     assert same(both, lambda opa: opa.patch_data((*ROOT, "a"), b"[]")) is None
 
@@ -108,7 +108,7 @@ def test_what_a_document_is_and_what_cannot_be_made_below_it_is_told_alike(both,
     assert made == (True if kind == "object" else 404)
     if kind != "object":
         for opa in both:
-            with pytest.raises(OpaRefused) as error:
+            with pytest.raises(OpaStatusError) as error:
                 opa.create_data((*ROOT, "a", "b"), b"{}")
             assert error.value.opa_code == "resource_conflict"
 
@@ -132,6 +132,6 @@ def test_random_requests_are_answered_alike(both):
         if not isinstance(both[1]._at((*ROOT, below[0])), dict):
             continue
         patch = body(*operations)
-        done[same(both, lambda opa, path=below[:1], told=patch: opa.patch_data((*ROOT, *path), told))] += 1
+        done[same(both, lambda opa, path=below[:1], sent=patch: opa.patch_data((*ROOT, *path), sent))] += 1
         assert same(both, lambda opa: opa.get_data(ROOT))
     assert min(done[None], done[404]) > 0

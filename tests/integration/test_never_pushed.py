@@ -11,14 +11,14 @@ from cli_process import run
 
 from bridge import (
     ABSENT,
-    MalformedInput,
+    MalformedInputError,
     OpaClient,
     OpaEngine,
-    PartialAnswer,
+    PartialResultError,
     PolicyBridge,
     Reason,
     ReferenceEngine,
-    ResourcesLost,
+    ResourcesMissingError,
     WasmEngine,
 )
 from bridge.aio import AsyncOpaEngine, AsyncPolicyBridge
@@ -94,7 +94,7 @@ def test_what_is_asked_by_id_is_not_decided(ask, claims):
             lambda id_=id_: bridge.check(claims, "devices", id_, at_least="0"),
             lambda id_=id_: bridge.check_many(claims, "devices", [id_], at_least="0"),
         ):
-            with pytest.raises(ResourcesLost, match=r"`devices`.*push"):
+            with pytest.raises(ResourcesMissingError, match=r"`devices`.*push"):
                 question()
 
 
@@ -109,7 +109,7 @@ def test_a_value_that_is_no_id_is_asked_by_id_too(opa):
                     lambda engine=engine, request=request: engine.decide([request, request]),
                     lambda engine=engine, request=request: engine.explain(request),
                 ):
-                    with pytest.raises(ResourcesLost):
+                    with pytest.raises(ResourcesMissingError):
                         call()
                 # A member `resource` counts whenever it is there.
                 inline = request._replace(resource=b"null")
@@ -120,7 +120,7 @@ def test_nothing_is_listed(ask):
     bridge = ask()
     for claims in ({}, GRANTED, EVERY_CLAIMS[-2], EVERY_CLAIMS[-3], EVERY_CLAIMS[-1]):
         for settings in ({}, {"limit": 1}, {"at_least": "0"}):
-            with pytest.raises(ResourcesLost, match=r"`devices`.*push"):
+            with pytest.raises(ResourcesMissingError, match=r"`devices`.*push"):
                 bridge.list_allowed(claims, "devices", **settings)
 
 
@@ -140,9 +140,9 @@ def test_what_is_decided_before_a_resource_is_looked_at_still_is(ask):
     # A list for claims that nothing can be listed for names the reason; all engines agree on that.
     for claims, reason in (({"policy": {"version": 2}}, "type_not_granted"), ({"policy": None}, "invalid_policy")):
         assert bridge.list_allowed(claims, "devices").decision.reason == reason
-    with pytest.raises(MalformedInput):
+    with pytest.raises(MalformedInputError):
         bridge.check({}, "devices", "\ud800")
-    with pytest.raises(MalformedInput):
+    with pytest.raises(MalformedInputError):
         bridge.check({1: 1}, "devices", "d1")
 
 
@@ -157,20 +157,20 @@ def test_one_that_cannot_be_decided_leaves_its_query_without_an_answer(ask):
     """All of one query were asked together, so nothing is said of the others; those of other queries are kept."""
     bridge, denying = ask(), ask("deny")
     for mixed in ([DEVICE, "d1"], ["d1", DEVICE], [DEVICE, "", DEVICE]):
-        with pytest.raises(ResourcesLost):
+        with pytest.raises(ResourcesMissingError):
             bridge.check_many(GRANTED, "devices", mixed)
         assert [one.reason for one in denying.check_many(GRANTED, "devices", mixed)] == ["engine_unavailable"] * len(
             mixed
         )
     many = [DEVICE] * 1_000
-    with pytest.raises(PartialAnswer, match=r"only 1,000 of 1,002 were decided: .*`devices`") as partial:
+    with pytest.raises(PartialResultError, match=r"only 1,000 of 1,002 were decided: .*`devices`") as partial:
         bridge.check_many(GRANTED, "devices", [*many, "d1", DEVICE])
-    assert isinstance(partial.value.fault, ResourcesLost)
+    assert isinstance(partial.value.fault, ResourcesMissingError)
     assert [one and one.reason for one in partial.value.decisions[-3:]] == ["matched", None, None]
     reasons = [one.reason for one in denying.check_many(GRANTED, "devices", [*many, "d1", DEVICE])]
     assert reasons == ["matched"] * 1_000 + ["engine_unavailable"] * 2
     # What is malformed was denied before anything is asked.
-    with pytest.raises(PartialAnswer):
+    with pytest.raises(PartialResultError):
         bridge.check_many(GRANTED, "devices", ["\ud800", "d1"])
     assert bridge.check_many(GRANTED, "devices", []) == []
 
@@ -181,8 +181,8 @@ def test_it_denies_where_faults_do(ask):
     assert (decision.allow, decision.reason, decision.revision) == (False, Reason.ENGINE_UNAVAILABLE, None)
     assert "push" in decision.error
     explained = denying.explain({}, "devices", "")
-    assert (explained.decision.reason, explained.demands, explained.resource) == ("engine_unavailable", (), ABSENT)
-    with pytest.raises(ResourcesLost):  # a list that could not be had is no empty one
+    assert (explained.decision.reason, explained.failures, explained.resource) == ("engine_unavailable", (), ABSENT)
+    with pytest.raises(ResourcesMissingError):  # a list that could not be had is no empty one
         denying.list_allowed({}, "devices")
 
 
@@ -204,7 +204,7 @@ def test_a_push_of_nothing_is_a_push_and_of_one_type_only(ask):
         lambda: bridge.upsert("sessions", [DEVICE]),
         lambda: bridge.delete("sessions", ["d1"]),
     ):
-        with pytest.raises(ResourcesLost, match="`sessions`"):
+        with pytest.raises(ResourcesMissingError, match="`sessions`"):
             question()
     # A sync is as good as a push.
     assert bridge.sync("sessions", [DEVICE]).stored == 1

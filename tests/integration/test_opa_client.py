@@ -14,7 +14,7 @@ import pytest
 from fault_server import Exchange, FaultServer, ends_by_deadline
 from loopback_certificates import Authority
 
-from bridge.errors import BadAnswer, DeadlineExceeded, EngineUnreachable, OpaRefused
+from bridge.errors import EngineTimeoutError, EngineUnreachableError, InvalidResponseError, OpaStatusError
 from bridge.opa import ManagedOpa, OpaClient, StoredPolicy, find_opa, run_opa
 from bridge.opa.transport import Transport
 from bridge.strict_json import ABSENT
@@ -73,7 +73,9 @@ def test_data(client) -> None:
 def test_a_patch_is_done_whole_or_not_at_all(client) -> None:
     client.put_data(("test",), b"{}")
     operations = b'[{"op":"add","path":"/a","value":1},{"op":"remove","path":"/missing"}]'
-    with pytest.raises(OpaRefused, match=r"^`PATCH /v1/data/test`: opa answered 404 `resource_not_found`: .*not exist"):
+    with pytest.raises(
+        OpaStatusError, match=r"^`PATCH /v1/data/test`: opa answered 404 `resource_not_found`: .*not exist"
+    ):
         client.patch_data(("test",), operations)
     assert client.get_data(("test",)) == {}
 
@@ -115,7 +117,7 @@ def test_a_policy_of_others_with_numbers_beyond_r12_can_be_read_back(client) -> 
     ],
 )
 def test_a_policy_that_does_not_compile(client, text, expected) -> None:
-    with pytest.raises(OpaRefused) as caught:
+    with pytest.raises(OpaStatusError) as caught:
         client.put_policy("a/b.rego", text)
     assert str(caught.value).startswith("`PUT /v1/policies/a/b.rego`: opa answered 400 `invalid_parameter`: ")
     assert expected in str(caught.value)
@@ -124,9 +126,9 @@ def test_a_policy_that_does_not_compile(client, text, expected) -> None:
 
 
 def test_a_body_that_is_no_json(client) -> None:
-    with pytest.raises(OpaRefused, match="opa answered 400"):
+    with pytest.raises(OpaStatusError, match="opa answered 400"):
         client.put_data(("test",), b"{")
-    with pytest.raises(OpaRefused, match="opa answered 400"):
+    with pytest.raises(OpaStatusError, match="opa answered 400"):
         client.query(("test",), b"{")
 
 
@@ -145,7 +147,7 @@ def test_queries(client) -> None:
 def test_a_query_that_fails_in_opa(client) -> None:
     client.put_policy("clash.rego", "package clash\n\nx := 1 if input.a\n\nx := 2 if input.b\n")
     with pytest.raises(
-        OpaRefused,
+        OpaStatusError,
         match=r"opa answered 500 `internal_error`: .*clash.rego:3:1: complete rules must not produce multiple",
     ) as caught:
         client.query(("clash", "x"), b'{"input":{"a":1,"b":1}}')
@@ -159,7 +161,7 @@ def test_compile(client) -> None:
     assert client.compile("data.c.allow", unknowns=["input.z"], input_=b'{"x":7,"y":7}').queries == ([],)
     assert client.compile("data.c.allow", unknowns=["input.z"], input_=b'{"x":6,"y":7}').queries == ()
     assert client.compile("true").queries == ([],)
-    with pytest.raises(OpaRefused, match=r"opa answered 400 `invalid_parameter`: .*unexpected eof token"):
+    with pytest.raises(OpaStatusError, match=r"opa answered 400 `invalid_parameter`: .*unexpected eof token"):
         client.compile("data.c.allow ==")
 
 
@@ -178,7 +180,7 @@ def test_health(client) -> None:
 def test_health_of_an_opa_that_waits_for_its_bundle(opa_executable) -> None:
     with FaultServer(lambda exchange: exchange.reply(b"", "404 Not Found")) as store:
         arguments = ["--set", f"services.s.url={store.url}", "--set", "bundles.b.service=s"]
-        with pytest.raises(DeadlineExceeded, match="did not become healthy in time"):
+        with pytest.raises(EngineTimeoutError, match="did not become healthy in time"):
             ManagedOpa(executable=opa_executable, arguments=arguments, ready_within=1.5)
 
 
@@ -208,7 +210,7 @@ def test_revisions_of_bundles_and_decision_ids(opa_executable, tmp_path) -> None
         assert list(reply.bundles.values()) == ["r7"]
         assert reply.decision_id
         assert reply.result == 1
-        with pytest.raises(OpaRefused, match=r"opa answered 400 `invalid_parameter`: .*owned by bundle"):
+        with pytest.raises(OpaStatusError, match=r"opa answered 400 `invalid_parameter`: .*owned by bundle"):
             client.put_policy("echo/x.rego", "package echo\n\ny := 1\n")
 
 
@@ -241,7 +243,7 @@ def test_a_wrong_token_or_none(locked, token) -> None:
             client.health,
             client.version,
         ):
-            with pytest.raises(OpaRefused, match="opa answered 401 `unauthorized`: request rejected") as caught:
+            with pytest.raises(OpaStatusError, match="opa answered 401 `unauthorized`: request rejected") as caught:
                 call()
             assert caught.value.status == 401
             assert "wrong-token" not in str(caught.value)
@@ -280,7 +282,7 @@ def test_a_server_that_nobody_trusts(over_tls, tmp_path) -> None:
         with (
             OpaClient(over_tls.url, ca=ca) as client,
             pytest.raises(
-                EngineUnreachable,
+                EngineUnreachableError,
                 match=r"^`GET /v1/data/x` at https://127\.0\.0\.1:\d+: the server's certificate is refused: ",
             ),
         ):
@@ -289,13 +291,13 @@ def test_a_server_that_nobody_trusts(over_tls, tmp_path) -> None:
 
 def test_a_certificate_for_another_address(opa_executable, authority) -> None:
     tls = authority.issue("elsewhere", address="127.0.0.2")
-    with pytest.raises(DeadlineExceeded):
+    with pytest.raises(EngineTimeoutError):
         ManagedOpa(executable=opa_executable, tls=tls, ca=authority.file, ready_within=0.5)
     with (
         FaultServer(None) as _,
         serving_tls(tls) as url,
         OpaClient(url, ca=authority.file) as client,
-        pytest.raises(EngineUnreachable, match="certificate is refused: IP address mismatch"),
+        pytest.raises(EngineUnreachableError, match="certificate is refused: IP address mismatch"),
     ):
         client.get_data(("x",))
 
@@ -305,7 +307,7 @@ def test_a_certificate_that_has_expired(authority) -> None:
     with (
         serving_tls(tls) as url,
         OpaClient(url, ca=authority.file) as client,
-        pytest.raises(EngineUnreachable, match="certificate is refused: certificate has expired"),
+        pytest.raises(EngineUnreachableError, match="certificate is refused: certificate has expired"),
     ):
         client.get_data(("x",))
 
@@ -323,10 +325,13 @@ def serving_tls(files: tuple[Path, Path]) -> Iterator[str]:
 def test_plain_http_to_a_tls_server_and_the_other_way_round(over_tls, opa) -> None:
     with (
         OpaClient(over_tls.url.replace("https", "http")) as client,
-        pytest.raises(OpaRefused, match="opa answered 400"),
+        pytest.raises(OpaStatusError, match="opa answered 400"),
     ):
         client.get_data(("x",))
-    with OpaClient(opa.url.replace("http", "https")) as client, pytest.raises(EngineUnreachable, match="tls failed: "):
+    with (
+        OpaClient(opa.url.replace("http", "https")) as client,
+        pytest.raises(EngineUnreachableError, match="tls failed: "),
+    ):
         client.get_data(("x",))
 
 
@@ -339,12 +344,15 @@ def test_mutual_tls(opa_executable, authority, tmp_path) -> None:
     ) as opa:
         with OpaClient(opa.url, ca=authority.file, client_certificate=mine) as client:
             assert client.get_data(("nothing",)) is ABSENT
-        with OpaClient(opa.url, ca=authority.file) as client, pytest.raises(EngineUnreachable, match="tls failed: "):
+        with (
+            OpaClient(opa.url, ca=authority.file) as client,
+            pytest.raises(EngineUnreachableError, match="tls failed: "),
+        ):
             client.get_data(("x",))
         stranger = Authority(tmp_path, "other").issue("stranger")
         with (
             OpaClient(opa.url, ca=authority.file, client_certificate=stranger) as client,
-            pytest.raises(EngineUnreachable, match="tls failed: "),
+            pytest.raises(EngineUnreachableError, match="tls failed: "),
         ):
             client.get_data(("x",))
 
@@ -372,7 +380,7 @@ def under_way(opa: ManagedOpa, deadline: float) -> Iterator[None]:
         def ask() -> None:
             try:
                 client.query(("slow",), INPUT, deadline=deadline)
-            except (EngineUnreachable, DeadlineExceeded) as error:
+            except (EngineUnreachableError, EngineTimeoutError) as error:
                 failures.append(error)
 
         thread = threading.Thread(target=ask)
@@ -389,7 +397,7 @@ def test_killed_in_the_middle_of_a_query(opa_executable) -> None:
     with ManagedOpa(executable=opa_executable) as opa, under_way(opa, 60.0) as (failures, thread):
         os.kill(opa.pid, signal.SIGKILL)
         thread.join()
-        assert [type(error) for error in failures] == [EngineUnreachable]
+        assert [type(error) for error in failures] == [EngineUnreachableError]
         assert str(failures[0]).startswith("`POST /v1/data/slow` at ")
 
 
@@ -398,7 +406,7 @@ def test_stopped_in_the_middle_of_a_query(opa_executable) -> None:
         os.kill(opa.pid, signal.SIGSTOP)
         try:
             thread.join()
-            assert [type(error) for error in failures] == [DeadlineExceeded]
+            assert [type(error) for error in failures] == [EngineTimeoutError]
         finally:
             os.kill(opa.pid, signal.SIGCONT)
 
@@ -418,7 +426,7 @@ def test_killed_in_the_middle_of_an_answer(opa_executable, when_reading) -> None
     with ManagedOpa(executable=opa_executable) as opa, OpaClient(opa.url, deadline=60.0) as client:
         client.put_data(("large",), b'"' + b"x" * 64_000_000 + b'"')
         when_reading(opa.kill)
-        with pytest.raises(EngineUnreachable, match=r"^`GET /v1/data/large` at "):
+        with pytest.raises(EngineUnreachableError, match=r"^`GET /v1/data/large` at "):
             client.get_data(("large",))
 
 
@@ -446,7 +454,7 @@ def test_a_restart_is_not_noticed(opa_executable) -> None:
     with ManagedOpa(executable=opa_executable) as first, OpaClient(first.url) as client:
         client.query(("x",), INPUT, provenance=True)
         first.kill()
-        with pytest.raises(EngineUnreachable, match="connection refused"):
+        with pytest.raises(EngineUnreachableError, match="connection refused"):
             client.query(("x",), INPUT)
         with ManagedOpa(executable=opa_executable, port=first.port):
             client.query(("x",), INPUT, provenance=True)
@@ -481,7 +489,10 @@ def test_a_full_size_body(client) -> None:
     found = client.get_data(("test", "large"), deadline=120.0)
     assert len(found) == 70_000
     assert found["0069999"]["id"] == "0069999"
-    with OpaClient(client.url, max_answer=1_000_000) as modest, pytest.raises(BadAnswer, match="larger than 1000000"):
+    with (
+        OpaClient(client.url, max_answer=1_000_000) as modest,
+        pytest.raises(InvalidResponseError, match="larger than 1000000"),
+    ):
         modest.get_data(("test", "large"), deadline=120.0)
 
 
@@ -489,9 +500,9 @@ def test_a_body_that_is_larger_than_opa_takes(opa_executable) -> None:
     arguments = ["--set", "server.decoding.max_length=1000000"]
     with ManagedOpa(executable=opa_executable, arguments=arguments) as opa, OpaClient(opa.url) as client:
         for size in (1_000_100, 64_000_000):
-            with pytest.raises(OpaRefused, match=r"^`PUT /v1/data/test`: .*request body too large"):
+            with pytest.raises(OpaStatusError, match=r"^`PUT /v1/data/test`: .*request body too large"):
                 client.put_data(("test",), b'"' + b"x" * size + b'"')
-            with pytest.raises(OpaRefused, match=r"^`POST /v1/data/test`: .*request body too large"):
+            with pytest.raises(OpaStatusError, match=r"^`POST /v1/data/test`: .*request body too large"):
                 client.query(("test",), b'{"input":"' + b"x" * size + b'"}')
         client.put_data(("test",), b"1")
         assert client.get_data(("test",)) == 1

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from fault_server import Exchange, FaultServer
 
-from bridge.errors import BadAnswer, EngineUnreachable
+from bridge.errors import EngineUnreachableError, InvalidResponseError
 from bridge.opa import OpaClient
 from bridge.opa.deadline import TimedSocket
 
@@ -97,7 +97,7 @@ def test_answers_that_end_with_the_connection() -> None:
 def test_a_head_that_can_be_read_in_two_ways_is_refused(head) -> None:
     with (
         serving(ending(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n" + ANSWER)) as (server, client),
-        pytest.raises(BadAnswer, match="the answer is no http"),
+        pytest.raises(InvalidResponseError, match="the answer is no http"),
     ):
         client.query(("x",), INPUT)
     assert len(server.exchanges) == 1
@@ -105,7 +105,10 @@ def test_a_head_that_can_be_read_in_two_ways_is_refused(head) -> None:
 
 @pytest.mark.parametrize("line", [b"HTTP/2 200 OK", b"HTTP/1.1  200 OK", b"HTTP/1.1 2000 OK", b"http/1.1 200 OK"])
 def test_another_status_line_is_refused(line) -> None:
-    with serving(ending(line + b"\r\n" + LENGTH + b"\r\n" + ANSWER)) as (_, client), pytest.raises(BadAnswer):
+    with (
+        serving(ending(line + b"\r\n" + LENGTH + b"\r\n" + ANSWER)) as (_, client),
+        pytest.raises(InvalidResponseError),
+    ):
         client.query(("x",), INPUT)
 
 
@@ -114,7 +117,7 @@ def test_a_chunk_of_another_size_is_refused(size) -> None:
     body = size + b"\r\n" + ANSWER[:5] + CHUNKS[8:]
     with (
         serving(ending(b"HTTP/1.1 200 OK\r\n" + CHUNKED + b"\r\n" + body)) as (_, client),
-        pytest.raises(BadAnswer, match="the answer is no http"),
+        pytest.raises(InvalidResponseError, match="the answer is no http"),
     ):
         client.query(("x",), INPUT)
 
@@ -124,7 +127,10 @@ def test_a_chunk_of_another_size_is_refused(size) -> None:
     [b"HTT", b"HTTP/1.1 20", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nConte", b"HTTP/1.1 200 OK\r\n" + LENGTH],
 )
 def test_a_connection_that_ends_in_the_head_has_broken(data) -> None:
-    with serving(ending(data)) as (server, client), pytest.raises(EngineUnreachable, match="in the middle of the answ"):
+    with (
+        serving(ending(data)) as (server, client),
+        pytest.raises(EngineUnreachableError, match="in the middle of the answ"),
+    ):
         client.query(("x",), INPUT)
     assert len(server.exchanges) == 3
 
@@ -156,7 +162,7 @@ def test_an_informational_status_is_no_answer_and_ends_the_connection(status) ->
         exchange.reply(ANSWER)
 
     with serving(answer) as (server, client):
-        with pytest.raises(BadAnswer, match=f"status {status[:3]}"):
+        with pytest.raises(InvalidResponseError, match=f"status {status[:3]}"):
             client.query(("x",), INPUT)
         assert client.query(("x",), INPUT).result is True
         assert server.connections == 2

@@ -15,14 +15,14 @@ from loopback_certificates import Authority
 from ports import reserved_port
 
 from bridge.errors import (
-    BadAnswer,
-    DeadlineExceeded,
-    EngineFault,
-    EngineTooOld,
-    EngineUnreachable,
-    InvalidSetting,
-    Misuse,
-    OpaRefused,
+    ConfigurationError,
+    EngineError,
+    EngineTimeoutError,
+    EngineUnreachableError,
+    InvalidResponseError,
+    OpaStatusError,
+    UnsupportedOpaVersionError,
+    UsageError,
 )
 from bridge.opa import OpaClient
 from bridge.opa.deadline import TimedSocket
@@ -70,7 +70,7 @@ def test_deadline_holds_for_all_repetitions_together(monkeypatch) -> None:
 
     with (
         serving(close_late, deadline=100.0) as (server, client),
-        pytest.raises(DeadlineExceeded, match=r"no whole answer within 100 s$"),
+        pytest.raises(EngineTimeoutError, match=r"no whole answer within 100 s$"),
     ):
         client.query(("x",), INPUT)
     assert len(server.exchanges) == 3
@@ -107,7 +107,7 @@ def test_no_answer_is_taken_for_the_answer_to_another_call() -> None:
             exchange.reply(b'{"result":"of the second"}')
 
     with serving(answer) as (_, client):
-        with pytest.raises(DeadlineExceeded):
+        with pytest.raises(EngineTimeoutError):
             client.query(("x",), INPUT, deadline=0.2)
         late.set()
         assert client.query(("x",), INPUT).result == "of the second"
@@ -145,7 +145,10 @@ def test_what_comes_after_an_answer_is_not_taken_for_the_next() -> None:
     ],
 )
 def test_no_json_object(body) -> None:
-    with serving(replying(body)) as (server, client), pytest.raises(BadAnswer, match=r"^`POST /v1/data/x`: the answer"):
+    with (
+        serving(replying(body)) as (server, client),
+        pytest.raises(InvalidResponseError, match=r"^`POST /v1/data/x`: the answer"),
+    ):
         client.query(("x",), INPUT)
     assert len(server.exchanges) == 1
 
@@ -183,7 +186,7 @@ def test_a_result_is_given_as_it_is(result) -> None:
     ],
 )
 def test_error_status(status, body, code, message) -> None:
-    with serving(replying(body, status)) as (server, client), pytest.raises(OpaRefused) as caught:
+    with serving(replying(body, status)) as (server, client), pytest.raises(OpaStatusError) as caught:
         client.query(("x",), INPUT)
     error = caught.value
     assert (error.status, error.opa_code, error.opa_message) == (int(status[:3]), code, message)
@@ -203,7 +206,7 @@ def test_error_status(status, body, code, message) -> None:
 )
 def test_only_opa_itself_can_say_that_something_is_not_there(call) -> None:
     """A gateway that knows no such path answers 404 as well."""
-    with serving(replying(b"404 page not found", "404 Not Found")) as (_, client), pytest.raises(OpaRefused):
+    with serving(replying(b"404 page not found", "404 Not Found")) as (_, client), pytest.raises(OpaStatusError):
         call(client)
     body = b'{"code":"resource_not_found","message":"storage_not_found_error"}'
     with serving(replying(body, "404 Not Found")) as (_, client):
@@ -216,7 +219,7 @@ def test_errors_of_opa_are_shortened_and_fit_for_a_terminal() -> None:
         for i in range(9)
     )
     body = b'{"code":"invalid_parameter","message":"' + b"m" * 10_000 + b'","errors":[' + errors + b"]}"
-    with serving(replying(body, "400 Bad Request")) as (_, client), pytest.raises(OpaRefused) as caught:
+    with serving(replying(body, "400 Bad Request")) as (_, client), pytest.raises(OpaStatusError) as caught:
         client.put_policy("a.rego", "package a")
     text = str(caught.value)
     assert text.isprintable()
@@ -233,7 +236,7 @@ def test_redirects_are_not_followed(status) -> None:
         location = f"Location: {other.url}/v1/data/x"
         with (
             serving(replying(ANSWER, status, location)) as (_, client),
-            pytest.raises(BadAnswer, match=f"status {status[:3]}"),
+            pytest.raises(InvalidResponseError, match=f"status {status[:3]}"),
         ):
             client.query(("x",), INPUT)
         assert other.connections == 0
@@ -244,7 +247,10 @@ def test_redirects_are_not_followed(status) -> None:
 )
 def test_success_that_opa_does_not_promise(status) -> None:
     body = b"" if status[:3] in ("204", "304") else ANSWER
-    with serving(replying(body, status)) as (_, client), pytest.raises(BadAnswer, match=f"status {status[:3]}"):
+    with (
+        serving(replying(body, status)) as (_, client),
+        pytest.raises(InvalidResponseError, match=f"status {status[:3]}"),
+    ):
         client.query(("x",), INPUT)
 
 
@@ -267,7 +273,7 @@ def test_success_that_opa_does_not_promise(status) -> None:
     ],
 )
 def test_answers_of_another_shape(call, body) -> None:
-    with serving(replying(body)) as (_, client), pytest.raises(BadAnswer):
+    with serving(replying(body)) as (_, client), pytest.raises(InvalidResponseError):
         call(client)
 
 
@@ -296,7 +302,7 @@ def test_the_text_of_a_document(body, text) -> None:
     ],
 )
 def test_a_document_whose_text_cannot_be_told(body) -> None:
-    with serving(replying(body)) as (_, client), pytest.raises(BadAnswer):
+    with serving(replying(body)) as (_, client), pytest.raises(InvalidResponseError):
         client.get_data_text(("x",))
 
 
@@ -310,9 +316,11 @@ def saying(version: str) -> bytes:
 @pytest.mark.parametrize("version", ["0.70.0", "1.19.1", "1.19.99", "1.20.0", "1.20.1-rc1", "1.20.1-dev+abc"])
 def test_too_old(version) -> None:
     with serving(replying(saying(version))) as (_, client):
-        with pytest.raises(EngineTooOld, match=rf"opa {re.escape(version)} is too old: .*exactly is 1\.20\.1"):
+        with pytest.raises(
+            UnsupportedOpaVersionError, match=rf"opa {re.escape(version)} is too old: .*exactly is 1\.20\.1"
+        ):
             client.query(("x",), INPUT, provenance=True)
-        with pytest.raises(EngineTooOld):
+        with pytest.raises(UnsupportedOpaVersionError):
             client.require_version()
         assert client.version() == version
 
@@ -330,12 +338,15 @@ def test_new_enough(version) -> None:
     "version", ["", "1.20", "1.20.x", "latest", "1.20.2 ", "1.20.2-", "1" * 5000 + ".0.0", "\u0661.20.2"]
 )
 def test_no_version(version) -> None:
-    with serving(replying(saying(version))) as (_, client), pytest.raises(BadAnswer, match="is no version of opa"):
+    with (
+        serving(replying(saying(version))) as (_, client),
+        pytest.raises(InvalidResponseError, match="is no version of opa"),
+    ):
         client.query(("x",), INPUT, provenance=True)
 
 
 def test_an_answer_without_provenance_is_from_nobody_knows_whom() -> None:
-    with serving(replying(ANSWER)) as (_, client), pytest.raises(BadAnswer, match="which opa it is from"):
+    with serving(replying(ANSWER)) as (_, client), pytest.raises(InvalidResponseError, match="which opa it is from"):
         client.query(("x",), INPUT, provenance=True)
 
 
@@ -345,7 +356,7 @@ def test_an_opa_that_is_replaced_by_an_older_one_is_noticed_at_once() -> None:
         client,
     ):
         client.query(("x",), INPUT, provenance=True)
-        with pytest.raises(EngineTooOld):
+        with pytest.raises(UnsupportedOpaVersionError):
             client.query(("x",), INPUT, provenance=True)
         client.query(("x",), INPUT, provenance=True)
 
@@ -362,9 +373,9 @@ def closed_port():
 def test_wrong_port(closed_port) -> None:
     refused = r"^`{} /v1/data/x` at http://127\.0\.0\.1:\d+: connection refused$"
     with OpaClient(f"http://127.0.0.1:{closed_port}") as client:
-        with pytest.raises(EngineUnreachable, match=refused.format("POST")):
+        with pytest.raises(EngineUnreachableError, match=refused.format("POST")):
             client.query(("x",), INPUT)
-        with pytest.raises(EngineUnreachable, match=refused.format("PUT")):
+        with pytest.raises(EngineUnreachableError, match=refused.format("PUT")):
             client.put_data(("x",), b"1")
 
 
@@ -375,13 +386,13 @@ def test_unknown_host(monkeypatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with (
         OpaClient("http://opa.invalid:8181") as client,
-        pytest.raises(EngineUnreachable, match="name cannot be resolved"),
+        pytest.raises(EngineUnreachableError, match="name cannot be resolved"),
     ):
         client.query(("x",), INPUT, deadline=30.0)
 
 
 def test_a_connection_that_is_refused_is_not_called_a_missed_deadline(closed_port) -> None:
-    with OpaClient(f"http://127.0.0.1:{closed_port}", deadline=0.08) as client, pytest.raises(EngineUnreachable):
+    with OpaClient(f"http://127.0.0.1:{closed_port}", deadline=0.08) as client, pytest.raises(EngineUnreachableError):
         client.query(("x",), INPUT)
 
 
@@ -395,7 +406,7 @@ BROKEN = [
 
 @pytest.mark.parametrize("data", BROKEN)
 def test_reads_are_repeated_twice_when_the_connection_breaks(data) -> None:
-    with serving(sending(data)) as (server, client), pytest.raises(EngineUnreachable, match="was closed"):
+    with serving(sending(data)) as (server, client), pytest.raises(EngineUnreachableError, match="was closed"):
         client.query(("x",), INPUT)
     assert server.lines == ["POST /v1/data/x HTTP/1.1"] * 3
     assert [exchange.body for exchange in server.exchanges] == [INPUT] * 3
@@ -413,7 +424,7 @@ def test_reads_are_repeated_twice_when_the_connection_breaks(data) -> None:
     ],
 )
 def test_writes_are_never_repeated(data, write) -> None:
-    with serving(sending(data)) as (server, client), pytest.raises(EngineUnreachable):
+    with serving(sending(data)) as (server, client), pytest.raises(EngineUnreachableError):
         write(client)
     assert len(server.exchanges) == 1
 
@@ -431,7 +442,7 @@ def test_writes_are_never_repeated(data, write) -> None:
     ],
 )
 def test_every_read_is_repeated(read) -> None:
-    with serving(sending(b"")) as (server, client), pytest.raises(EngineUnreachable):
+    with serving(sending(b"")) as (server, client), pytest.raises(EngineUnreachableError):
         read(client)
     assert len(server.exchanges) == 3
 
@@ -465,7 +476,7 @@ def test_a_connection_that_has_gone_stale_is_not_noticed() -> None:
     ],
 )
 def test_broken_http(data) -> None:
-    with serving(sending(data)) as (_, client), pytest.raises(BadAnswer):
+    with serving(sending(data)) as (_, client), pytest.raises(InvalidResponseError):
         client.query(("x",), INPUT)
 
 
@@ -481,7 +492,7 @@ def test_answers_beyond_the_limit(framing) -> None:
     data = b"HTTP/1.1 200 OK\r\n" + framing + body
     with (
         serving(sending(data), max_answer=1999) as (_, client),
-        pytest.raises(BadAnswer, match="larger than 1999 bytes"),
+        pytest.raises(InvalidResponseError, match="larger than 1999 bytes"),
     ):
         client.query(("x",), INPUT)
     with serving(sending(data), max_answer=2000) as (_, client):
@@ -496,7 +507,7 @@ def test_an_answer_without_end_is_given_up_at_the_limit() -> None:
 
     with (
         serving(endless, max_answer=10_000_000, deadline=60.0) as (_, client),
-        pytest.raises(BadAnswer, match="larger"),
+        pytest.raises(InvalidResponseError, match="larger"),
     ):
         client.query(("x",), INPUT)
 
@@ -506,7 +517,7 @@ def test_a_length_beyond_the_limit_is_refused_before_it_comes() -> None:
         exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999\r\n\r\n")
         exchange.over.wait()
 
-    with serving(answer, deadline=60.0) as (_, client), pytest.raises(BadAnswer, match="larger"):
+    with serving(answer, deadline=60.0) as (_, client), pytest.raises(InvalidResponseError, match="larger"):
         client.query(("x",), INPUT)
 
 
@@ -537,7 +548,7 @@ def everything(error: BaseException | None) -> str:
 )
 def test_no_secret_in_errors(answer) -> None:
     with serving(answer) as (server, client):
-        with pytest.raises(EngineFault) as caught:
+        with pytest.raises(EngineError) as caught:
             client.query(("x",), INPUT, provenance=True)
         assert TOKEN not in repr(client)
     assert f"Authorization: Bearer {TOKEN}".encode() in server.exchanges[0].head
@@ -551,7 +562,7 @@ def test_no_foreign_exception_is_kept(closed_port) -> None:
     """They hold the request, with its token."""
     with (
         OpaClient(f"http://127.0.0.1:{closed_port}", token=TOKEN) as client,
-        pytest.raises(EngineUnreachable) as caught,
+        pytest.raises(EngineUnreachableError) as caught,
     ):
         client.query(("x",), INPUT)
     assert caught.value.__context__ is None
@@ -584,7 +595,7 @@ def test_the_environment_does_not_name_whom_to_trust(monkeypatch, tls, authority
     for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
         monkeypatch.setenv(variable, str(authority.file))
     with FaultServer(replying(ANSWER), tls) as server:
-        with OpaClient(server.url) as client, pytest.raises(EngineUnreachable, match="certificate is refused"):
+        with OpaClient(server.url) as client, pytest.raises(EngineUnreachableError, match="certificate is refused"):
             client.query(("x",), INPUT)
         with OpaClient(server.url, ca=authority.file) as client:
             assert client.query(("x",), INPUT).result is True
@@ -597,7 +608,7 @@ def test_whom_one_names_is_trusted_and_nobody_else(monkeypatch, tls, authority, 
     with (
         FaultServer(replying(ANSWER), tls) as server,
         OpaClient(server.url, ca=other.file) as client,
-        pytest.raises(EngineUnreachable, match="certificate is refused"),
+        pytest.raises(EngineUnreachableError, match="certificate is refused"),
     ):
         client.query(("x",), INPUT)
 
@@ -625,7 +636,7 @@ def test_a_prefix_goes_before_every_path() -> None:
     with FaultServer(replying(ANSWER)) as server, OpaClient(server.url + "/team/opa/") as client:
         client.query(("x",), INPUT)
         client.get_data(("x",))
-        with pytest.raises(EngineFault) as caught:
+        with pytest.raises(EngineError) as caught:
             client.put_data(("x",), b"1") or client.list_policies()
     assert server.lines[:2] == ["POST /team/opa/v1/data/x HTTP/1.1", "GET /team/opa/v1/data/x HTTP/1.1"]
     assert "/v1/policies" in str(caught.value)
@@ -647,7 +658,7 @@ def test_a_connection_is_used_again_after_a_200_alone() -> None:
         )
 
     with serving(answer) as (server, client):
-        with pytest.raises(OpaRefused):
+        with pytest.raises(OpaStatusError):
             client.query(("x",), INPUT)
         client.put_data(("x",), b"1")
         client.put_data(("x",), b"1")
@@ -689,7 +700,7 @@ def test_after_another_answer_to_a_patch_it_is_as_after_any_other(status, connec
         server,
         client,
     ):
-        with suppress(OpaRefused, BadAnswer):
+        with suppress(OpaStatusError, InvalidResponseError):
             patch(client)
         then(client)
         assert server.connections == connections
@@ -717,7 +728,7 @@ def test_a_204_that_somebody_made_up_lets_no_answer_be_believed_of_another_quest
 
     with serving(answer) as (server, client):
         patch(client)
-        with pytest.raises((BadAnswer, OpaRefused)):
+        with pytest.raises((InvalidResponseError, OpaStatusError)):
             client.query(("x",), b'{"result":1}')
         for number in (2, 3):
             assert client.query(("x",), b'{"result":%d}' % number).result == number
@@ -745,9 +756,9 @@ def test_a_204_that_somebody_made_up_lets_no_answer_be_believed_of_another_quest
 )
 def test_only_simple_names_travel_in_paths(path) -> None:
     with serving(replying(ANSWER)) as (server, client):
-        with pytest.raises(Misuse):
+        with pytest.raises(UsageError):
             client.query(path, INPUT)
-        with pytest.raises(Misuse):
+        with pytest.raises(UsageError):
             client.put_data(path, b"1")
         assert server.connections == 0
 
@@ -757,7 +768,7 @@ def test_only_simple_names_travel_in_paths(path) -> None:
 )
 def test_only_simple_policy_ids(policy_id) -> None:
     with serving(replying(ANSWER)) as (server, client):
-        with pytest.raises(Misuse):
+        with pytest.raises(UsageError):
             client.put_policy(policy_id, "package a")
         assert server.connections == 0
 
@@ -782,7 +793,7 @@ def test_only_simple_policy_ids(policy_id) -> None:
 )
 def test_misuse(call) -> None:
     with serving(replying(ANSWER)) as (server, client):
-        with pytest.raises(Misuse):
+        with pytest.raises(UsageError):
             call(client)
         assert server.connections == 0
 
@@ -792,7 +803,7 @@ def test_a_closed_client_is_closed() -> None:
         client.query(("x",), INPUT)
         client.close()
         client.close()
-        with pytest.raises(Misuse, match="closed"):
+        with pytest.raises(UsageError, match="closed"):
             client.query(("x",), INPUT)
 
 
@@ -825,7 +836,7 @@ def test_a_closed_client_is_closed() -> None:
     ],
 )
 def test_unusable_urls(url) -> None:
-    with pytest.raises(InvalidSetting) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         OpaClient(url)
     assert "hunter2" not in everything(caught.value)
 
@@ -860,7 +871,7 @@ def test_urls(url, shown) -> None:
     ],
 )
 def test_unusable_settings(settings) -> None:
-    with pytest.raises(InvalidSetting) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         OpaClient("http://127.0.0.1", **settings)
     assert "hunter2" not in everything(caught.value)
 

@@ -8,7 +8,7 @@ from http.client import HTTPResponse
 import pytest
 from fault_server import ANSWER, INPUT, Exchange, replying, sending, serving
 
-from bridge.errors import BadAnswer, EngineUnreachable, OpaRefused
+from bridge.errors import EngineUnreachableError, InvalidResponseError, OpaStatusError
 
 OK = b"HTTP/1.1 200 OK\r\n"
 LENGTH = b"Content-Length: 15\r\n"
@@ -34,7 +34,7 @@ def refused(*answers: bytes) -> None:
     """None is read as an answer, none is asked for again, and each ends its connection."""
     with serving(lambda exchange: exchange.send(answers[exchange.number])) as (server, client):
         for number, answer in enumerate(answers, 1):
-            with pytest.raises(BadAnswer, match="the answer is no http"):
+            with pytest.raises(InvalidResponseError, match="the answer is no http"):
                 client.query(("x",), INPUT)
             assert len(server.exchanges) == server.connections == number, answer[:100]
 
@@ -43,7 +43,7 @@ def broken_off(*answers: bytes) -> None:
     """Each is an answer that the connection's end has cut off, so the question is asked again."""
     for answer in answers:
         with serving(sending(answer)) as (server, client):
-            with pytest.raises(EngineUnreachable, match="in the middle of the answer"):
+            with pytest.raises(EngineUnreachableError, match="in the middle of the answer"):
                 client.query(("x",), INPUT)
             assert len(server.exchanges) == 3, answer[:100]
 
@@ -92,7 +92,7 @@ def test_a_status_line_that_is_cut_off(start) -> None:
 @pytest.mark.parametrize("start", [b"\x15", b"SSH", b"HTTP/1x", b"HTTP/2", b"HTTP/1x1 200 OK", b"http/1.1"])
 def test_what_is_cut_off_and_cannot_become_a_status_line(start) -> None:
     with serving(sending(start)) as (server, client):
-        with pytest.raises(BadAnswer, match="the answer is no http"):
+        with pytest.raises(InvalidResponseError, match="the answer is no http"):
             client.query(("x",), INPUT)
         assert len(server.exchanges) == 1
 
@@ -101,7 +101,7 @@ def test_what_is_cut_off_and_cannot_become_a_status_line(start) -> None:
 def test_a_status_that_opa_does_not_answer(status) -> None:
     with (
         serving(sending(b"HTTP/1.1 " + status + b" OK\r\n" + LENGTH + b"\r\n" + ANSWER)) as (_, client),
-        pytest.raises(BadAnswer, match=f"status {status.decode()}, which"),
+        pytest.raises(InvalidResponseError, match=f"status {status.decode()}, which"),
     ):
         client.query(("x",), INPUT)
 
@@ -110,7 +110,7 @@ def test_a_status_that_opa_does_not_answer(status) -> None:
 def test_a_status_from_400_on_is_a_refusal(status) -> None:
     with (
         serving(replying(b'{"code":"no"}', f"{status} No")) as (_, client),
-        pytest.raises(OpaRefused) as caught,
+        pytest.raises(OpaStatusError) as caught,
     ):
         client.query(("x",), INPUT)
     assert (caught.value.status, caught.value.opa_code) == (status, "no")
@@ -139,14 +139,14 @@ def test_heads_that_only_say_to_go_on() -> None:
 def test_a_status_without_a_body_has_none_whatever_its_head_says(status, framing) -> None:
     with (
         serving(lambda exchange: exchange.send(f"HTTP/1.1 {status}\r\n".encode() + framing + b"\r\n")) as (_, client),
-        pytest.raises(BadAnswer, match=f"status {status[:3]}"),
+        pytest.raises(InvalidResponseError, match=f"status {status[:3]}"),
     ):
         client.query(("x",), INPUT, deadline=60.0)
 
 
 def test_nothing_at_all() -> None:
     with serving(sending(b"")) as (server, client):
-        with pytest.raises(EngineUnreachable, match="closed before the answer"):
+        with pytest.raises(EngineUnreachableError, match="closed before the answer"):
             client.query(("x",), INPUT)
         assert len(server.exchanges) == 3
 
@@ -318,14 +318,14 @@ def test_an_answer_of_the_size_that_is_accepted_and_one_beyond_it(framing) -> No
         assert server.connections == 1
     with serving(lambda exchange: exchange.send(answer), max_answer=1_999) as (server, client):
         for number in (1, 2):
-            with pytest.raises(BadAnswer, match="larger than 1999 bytes"):
+            with pytest.raises(InvalidResponseError, match="larger than 1999 bytes"):
                 client.query(("x",), INPUT)
             assert len(server.exchanges) == server.connections == number
 
 
 def test_a_length_beyond_what_is_accepted_is_enough() -> None:
     with serving(sending(OK + b"Content-Length: 2001\r\n\r\n"), max_answer=2_000) as (server, client):
-        with pytest.raises(BadAnswer, match="larger than 2000 bytes"):
+        with pytest.raises(InvalidResponseError, match="larger than 2000 bytes"):
             client.query(("x",), INPUT)
         assert len(server.exchanges) == 1
 
@@ -340,7 +340,7 @@ def test_no_more_is_read_than_is_accepted(framing) -> None:
 
     with (
         serving(answer, max_answer=1_000_000, deadline=3.0) as (_, client),
-        pytest.raises(BadAnswer, match="larger than 1000000 bytes"),
+        pytest.raises(InvalidResponseError, match="larger than 1000000 bytes"),
     ):
         client.query(("x",), INPUT)
 
@@ -351,5 +351,5 @@ def test_an_empty_answer_is_no_answer_of_opa() -> None:
         def answer(exchange: Exchange, data: bytes = OK + empty) -> None:
             exchange.send(data)
 
-        with serving(answer) as (_, client), pytest.raises(BadAnswer, match="no well-formed json"):
+        with serving(answer) as (_, client), pytest.raises(InvalidResponseError, match="no well-formed json"):
             client.query(("x",), INPUT)

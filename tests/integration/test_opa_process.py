@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.errors import EngineUnreachable, Misuse, OpaMissing
+from bridge.errors import EngineUnreachableError, OpaNotFoundError, UsageError
 from bridge.opa import ManagedOpa, OpaClient
 
 
@@ -77,7 +77,7 @@ def test_a_port_that_is_taken_by_another_opa(opa_executable) -> None:
     with (
         ManagedOpa(executable=opa_executable) as other,
         pytest.raises(
-            EngineUnreachable, match=r"(?s)exit status 1 before it was healthy; its log: .*address already in use"
+            EngineUnreachableError, match=r"(?s)exit status 1 before it was healthy; its log: .*address already in use"
         ),
     ):
         ManagedOpa(executable=opa_executable, port=other.port)
@@ -100,7 +100,7 @@ def test_a_system_that_does_not_tell_ports(opa_executable, monkeypatch) -> None:
 def test_a_policy_that_does_not_compile_is_told(opa_executable, tmp_path) -> None:
     (tmp_path / "a.rego").write_text("package a\n\nx := y\n")
     with pytest.raises(
-        EngineUnreachable, match=r"`opa` ended with exit status \d+ before it was healthy; its log: "
+        EngineUnreachableError, match=r"`opa` ended with exit status \d+ before it was healthy; its log: "
     ) as caught:
         ManagedOpa([tmp_path], executable=opa_executable)
     assert "var y is unsafe" in str(caught.value)
@@ -116,12 +116,12 @@ def test_a_file_that_looks_like_a_flag_is_a_file(opa_executable, tmp_path, monke
 
 @pytest.mark.parametrize("argument", ["--addr=0.0.0.0:8181", "-a", "--diagnostic-addr=:8282"])
 def test_no_other_address(opa_executable, argument) -> None:
-    with pytest.raises(Misuse):
+    with pytest.raises(UsageError):
         ManagedOpa(executable=opa_executable, arguments=[argument])
 
 
 def test_no_executable(tmp_path) -> None:
-    with pytest.raises(OpaMissing):
+    with pytest.raises(OpaNotFoundError):
         ManagedOpa(executable=tmp_path / "opa")
 
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from fault_server import ANSWER, INPUT, FaultServer, replying
 from loopback_certificates import Authority
 
-from bridge.errors import EngineUnreachable, InvalidSetting
+from bridge.errors import ConfigurationError, EngineUnreachableError
 from bridge.files import CERTIFICATE_BYTES
 from bridge.opa import OpaClient
 
@@ -62,7 +62,7 @@ def test_a_server_refuses_who_shows_no_certificate_or_a_stranger_s(authority, tl
     with (
         FaultServer(replying(ANSWER), tls) as server,
         OpaClient(server.url, ca=authority.file, client_certificate=stranger) as client,
-        pytest.raises(EngineUnreachable, match="tls failed: "),
+        pytest.raises(EngineUnreachableError, match="tls failed: "),
     ):
         client.query(("x",), INPUT)
     assert (server.connections, server.exchanges) == (1, [])
@@ -84,9 +84,9 @@ def test_the_client_says_that_it_speaks_http_1_1(authority, mine, tls) -> None:
 
 
 def refused(**settings: object) -> str:
-    with pytest.raises(InvalidSetting, match="need a url that starts with `https://`"):
+    with pytest.raises(ConfigurationError, match="need a url that starts with `https://`"):
         OpaClient("http://127.0.0.1", **settings)
-    with pytest.raises(InvalidSetting) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         OpaClient("https://127.0.0.1", **settings)
     assert caught.value.__cause__ is None
     return str(caught.value)

@@ -16,11 +16,11 @@ from fault_server import ANSWER, INPUT, NONCE, TOKEN, Exchange, FaultServer, rep
 from loopback_certificates import Authority
 from ports import reserved_port
 
-from bridge.errors import BadAnswer, DeadlineExceeded, EngineUnreachable, Misuse, OpaRefused
+from bridge.errors import EngineTimeoutError, EngineUnreachableError, InvalidResponseError, OpaStatusError, UsageError
 from bridge.opa import OpaClient
 from bridge.opa.deadline import TimedSocket, TimedTlsSocket, time_left
 from bridge.opa.lookup import addresses
-from bridge.opa.question import Question
+from bridge.opa.question import RulesQuery
 
 SAFETY = 60.0
 
@@ -129,7 +129,7 @@ def test_a_server_that_does_not_read_a_large_body_may_still_say_why(breaks) -> N
                 return connection
 
             client._transport._connection = broken
-            with pytest.raises(OpaRefused) as caught:
+            with pytest.raises(OpaStatusError) as caught:
                 client.put_data(("x",), b" " * 100_000)
         done.set()
         thread.join()
@@ -142,7 +142,7 @@ def test_a_connection_that_cannot_be_made_answers_nothing(monkeypatch, error) ->
         raise error(104, "Reset at once")
 
     monkeypatch.setattr(TimedSocket, "connect_within", refuse)
-    with OpaClient("http://127.0.0.1:1") as client, pytest.raises(EngineUnreachable, match="reset at once"):
+    with OpaClient("http://127.0.0.1:1") as client, pytest.raises(EngineUnreachableError, match="reset at once"):
         client.put_data(("x",), b"1")
 
 
@@ -161,7 +161,7 @@ def test_each_attempt_asks_with_a_nonce_of_its_own() -> None:
         exchange.close() if exchange.number < 2 else exchange.reply(b'{"result":"%b"}' % NONCE.encode())
 
     with serving(answer) as (server, client):
-        reply = client.query(("x",), Question(b'{"a":1}'))
+        reply = client.query(("x",), RulesQuery(b'{"a":1}'))
     with serving(replying(ANSWER)) as (_, client):
         assert client.query(("x",), INPUT).nonce is None
     nonces = [exchange.nonce for exchange in server.exchanges]
@@ -176,7 +176,7 @@ def test_after_an_answer_without_the_nonce_the_connection_is_not_used_again() ->
     with serving(lambda exchange: exchange.reply(b'{"result":"%b"}' % bodies[exchange.number])) as (server, client):
         counts = []
         for _ in bodies:
-            client.query(("x",), Question(b"{}"))
+            client.query(("x",), RulesQuery(b"{}"))
             counts.append(server.connections)
         assert counts == [1, 1, 1, 2, 2]
 
@@ -254,7 +254,7 @@ def test_a_certificate_that_is_refused_ends_the_connection(tls, tmp_path) -> Non
         forget = server._forget
         server._forget = lambda connection: (forget(connection), ended.set())
         with OpaClient(server.url, ca=Authority(tmp_path).file, deadline=SAFETY) as client:
-            with pytest.raises(EngineUnreachable, match="certificate is refused"):
+            with pytest.raises(EngineUnreachableError, match="certificate is refused"):
                 client.query(("x",), INPUT)
             assert ended.wait(SAFETY)
         assert server.connections == 1, "another attempt would end in the same way"
@@ -335,11 +335,11 @@ def test_a_fresh_connection_is_none_of_those_that_are_idle() -> None:
 
 def test_the_pauses_between_attempts(clock) -> None:
     with serving(lambda exchange: exchange.close()) as (server, client):
-        with pytest.raises(EngineUnreachable, match="closed before the answer"):
+        with pytest.raises(EngineUnreachableError, match="closed before the answer"):
             client.query(("x",), INPUT)
         assert clock.pauses == [0.0, 0.1]
         assert len(server.exchanges) == 3
-        with pytest.raises(EngineUnreachable):
+        with pytest.raises(EngineUnreachableError):
             client.put_data(("x",), b"1")
         assert clock.pauses == [0.0, 0.1]
 
@@ -350,7 +350,7 @@ def test_nothing_is_sent_once_the_deadline_has_passed(clock) -> None:
         exchange.close()
 
     with serving(late) as (server, client):
-        with pytest.raises(DeadlineExceeded, match=r"^`POST /v1/data/x` at http://127\.0\.0\.1:\d+: .* 10 s$"):
+        with pytest.raises(EngineTimeoutError, match=r"^`POST /v1/data/x` at http://127\.0\.0\.1:\d+: .* 10 s$"):
             client.query(("x",), INPUT, deadline=10)
         assert len(server.exchanges) == 1
 
@@ -358,7 +358,7 @@ def test_nothing_is_sent_once_the_deadline_has_passed(clock) -> None:
 def test_an_answer_that_is_too_large_is_not_asked_for_again() -> None:
     with serving(replying(ANSWER), max_answer=14) as (server, client):
         for number in (1, 2):
-            with pytest.raises(BadAnswer, match=r"^`POST /v1/data/x`: the answer is larger than 14 bytes$"):
+            with pytest.raises(InvalidResponseError, match=r"^`POST /v1/data/x`: the answer is larger than 14 bytes$"):
                 client.query(("x",), INPUT)
             assert server.connections == len(server.exchanges) == number
 
@@ -454,10 +454,10 @@ def test_an_address_that_refuses_is_followed_by_the_next(monkeypatch) -> None:
         with OpaClient("http://opa.example:1", deadline=SAFETY) as client:
             assert client.query(("x",), INPUT).result is True
             del found[2]
-            with pytest.raises(EngineUnreachable, match="connection refused"):
+            with pytest.raises(EngineUnreachableError, match="connection refused"):
                 client.query(("x",), INPUT, fresh=True)
             found.clear()
-            with pytest.raises(EngineUnreachable, match="the connection broke"):
+            with pytest.raises(EngineUnreachableError, match="the connection broke"):
                 client.get_data(("x",), fresh=False) and client.query(("x",), INPUT)
             assert server.connections == 1
 
@@ -487,7 +487,7 @@ def test_each_address_gets_its_share_of_the_time(clock, monkeypatch) -> None:
     with OpaClient("http://opa.example:1") as client:
         for fresh in (False, True, True, True, True, True):
             shares.clear()
-            with pytest.raises(DeadlineExceeded):
+            with pytest.raises(EngineTimeoutError):
                 client.query(("x",), INPUT, deadline=30.0, fresh=fresh)
             assert shares == [10.0, 10.0, 10.0]
 
@@ -566,7 +566,7 @@ def test_no_call_is_made_by_a_closed_client() -> None:
     with serving(replying(ANSWER)) as (server, client):
         client.close()
         for call in (lambda: client.query(("x",), INPUT), lambda: client.put_data(("x",), b"1")):
-            with pytest.raises(Misuse, match="this client is closed"):
+            with pytest.raises(UsageError, match="this client is closed"):
                 call()
         assert server.connections == 0
 

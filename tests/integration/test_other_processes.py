@@ -17,9 +17,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bridge import (
     ABSENT,
-    Changed,
+    ChangeReport,
     Decision,
-    Demand,
+    ExpiredTokenError,
+    ExplainedFailure,
     Explanation,
     Failure,
     JwkSet,
@@ -27,7 +28,6 @@ from bridge import (
     JwksUrl,
     Listing,
     ManagedOpa,
-    Misuse,
     OpaClient,
     OpaEngine,
     PolicyBridge,
@@ -35,20 +35,27 @@ from bridge import (
     PushReport,
     Reason,
     ReferenceEngine,
-    Refusal,
+    RejectedResource,
     RuleSet,
     StaticKey,
     TokenChecks,
-    TokenExpired,
     TokenVerifier,
+    UsageError,
     Violation,
     WasmEngine,
     errors,
 )
 from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge
 from bridge.decision import NO_BUNDLES
-from bridge.errors import BridgeError, EngineUnreachable, MalformedInput, OpaRefused, PartialAnswer, PushRefused
-from bridge.resources import Counted, SyncReport, from_objects
+from bridge.errors import (
+    BridgeError,
+    EngineUnreachableError,
+    MalformedInputError,
+    OpaStatusError,
+    PartialResultError,
+    PushRejectedError,
+)
+from bridge.store import IntegrityReport, SyncReport, from_objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,16 +91,18 @@ VALUES = {
     ),
     "unavailable": Decision(allow=False, reason=Reason.ENGINE_UNAVAILABLE, error="no\nconnection \U0001f600"),
     "explanation": Explanation(
-        DENIED, (Demand(DENIED.failures[0], Decimal("1.5"), ABSENT),), {"id": "d", "n": [None, True, 2**99]}
+        DENIED, (ExplainedFailure(DENIED.failures[0], Decimal("1.5"), ABSENT),), {"id": "d", "n": [None, True, 2**99]}
     ),
     "explanation of nothing": Explanation(DENIED, (), ABSENT),
     "list": Listing(("a", "\U00020000"), complete=False, cursor="c", revision="17"),
     "list of nothing": Listing((), complete=True, decision=DENIED),
-    "push": PushReport("devices", 3, 2, 1, 0, 0, (Refusal("line 7", "no object"),), "17"),
-    "change": Changed(1, 2, 3, 4, 5, "17"),
-    "sync": SyncReport("devices", 1, 1, 0, 0, 1, generation=False, refusals=(Refusal("item 1", "why"),), revision=None),
-    "refusal": Refusal("line 1", "why"),
-    "count": Counted(("one", "two"), 3, "17"),
+    "push": PushReport("devices", 3, 2, 1, 0, 0, (RejectedResource("line 7", "no object"),), "17"),
+    "change": ChangeReport(1, 2, 3, 4, 5, "17"),
+    "sync": SyncReport(
+        "devices", 1, 1, 0, 0, 1, generation=False, rejected=(RejectedResource("item 1", "why"),), revision=None
+    ),
+    "refusal": RejectedResource("line 1", "why"),
+    "count": IntegrityReport(("one", "two"), 3, "17"),
     "collected": from_objects([{"id": "a", "custom_data": {"n": 1}}, {"id": ""}]),
     "reason": Reason.POLICY_REQUIRED,
     "absent": ABSENT,
@@ -101,13 +110,13 @@ VALUES = {
 
 
 def an_error(kind: type[BridgeError]) -> BridgeError:
-    if kind is MalformedInput:
+    if kind is MalformedInputError:
         return kind("why", rule="R12.2", what="claims", line=2, column=3)
-    if kind is OpaRefused:
+    if kind is OpaStatusError:
         return kind("why", status=400, opa_code="invalid", opa_message="no")
-    if kind is PartialAnswer:
-        return kind(EngineUnreachable("why"), (DENIED, None, VALUES["decision"]))
-    return kind("why", (Refusal("line 1", "no"),)) if kind is PushRefused else kind("why")
+    if kind is PartialResultError:
+        return kind(EngineUnreachableError("why"), (DENIED, None, VALUES["decision"]))
+    return kind("why", (RejectedResource("line 1", "no"),)) if kind is PushRejectedError else kind("why")
 
 
 def kinds(base: type[BridgeError]) -> list[type[BridgeError]]:
@@ -187,7 +196,7 @@ def test_what_belongs_to_a_process_is_neither_pickled_nor_copied(everything, cop
         for held in (one, [one], {"a": one}):
             if copied is copy.copy and held is not one:
                 continue  # which copies the list alone
-            with pytest.raises(Misuse, match=REFUSED.format(name)) as refused:
+            with pytest.raises(UsageError, match=REFUSED.format(name)) as refused:
                 copied(held)
             assert TOKEN not in str(refused.value)
             assert SECRET.decode() not in str(refused.value)
@@ -197,7 +206,7 @@ def test_a_class_made_from_one_is_refused_under_its_own_name():
     class Mine(ReferenceEngine):
         """With state of its own."""
 
-    with pytest.raises(Misuse, match=REFUSED.format("Mine")):
+    with pytest.raises(UsageError, match=REFUSED.format("Mine")):
         pickle.dumps(Mine())
     assert ManagedOpa.__reduce_ex__ is not object.__reduce_ex__
 
@@ -220,7 +229,7 @@ def test_settings_and_answers_come_back_equal(copied, name):
 def test_absent_stays_what_it_is(copied):
     assert copied(ABSENT) is ABSENT
     assert copied(VALUES["explanation of nothing"]).resource is ABSENT
-    assert copied(VALUES["explanation"]).demands[0].found is ABSENT
+    assert copied(VALUES["explanation"]).failures[0].actual is ABSENT
 
 
 @pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
@@ -248,10 +257,10 @@ def test_a_spawned_worker_decides_with_a_bridge_of_its_own(pool):
     assert [decision.reason for decision in found] == ["matched", "constraint_failed", "unknown_resource"]
     assert found[1].failures == (Failure("/custom_data/n", "missing"),)
     explained = pool.submit(spawned.explain, token, "d2").result(60)
-    assert explained.demands == (Demand(Failure("/custom_data/n", "missing"), 1, ABSENT),)
-    assert explained.demands[0].found is ABSENT
+    assert explained.failures == (ExplainedFailure(Failure("/custom_data/n", "missing"), 1, ABSENT),)
+    assert explained.failures[0].actual is ABSENT
     late = jwt.encode({**claims, "exp": 1}, SECRET, algorithm="HS256")
-    assert isinstance(pool.submit(spawned.check, late, "d1").exception(60), TokenExpired)
+    assert isinstance(pool.submit(spawned.check, late, "d1").exception(60), ExpiredTokenError)
     # The settings that it was begun with.
     bare = jwt.encode({"exp": 2**40}, SECRET, algorithm="HS256")
     assert pool.submit(spawned.check, bare, "d1").result(60).reason is Reason.POLICY_REQUIRED
@@ -260,13 +269,13 @@ def test_a_spawned_worker_decides_with_a_bridge_of_its_own(pool):
 def test_a_spawned_worker_cannot_be_given_a_bridge(pool, everything):
     for name in ("PolicyBridge", "WasmEngine", "OpaEngine", "TokenVerifier"):
         sent = pool.submit(spawned.given_back, everything[name])
-        assert isinstance(sent.exception(60), Misuse), name
+        assert isinstance(sent.exception(60), UsageError), name
     method = pool.submit(everything["PolicyBridge"].check, {}, "devices", "d1")
     assert "make one in each process" in str(method.exception(60))
     process = multiprocessing.get_context("spawn").Process(
         target=spawned.begun_with, args=(everything["PolicyBridge"],)
     )
-    with pytest.raises(Misuse, match=REFUSED.format("PolicyBridge")):
+    with pytest.raises(UsageError, match=REFUSED.format("PolicyBridge")):
         process.start()
     # The pool is none the worse for it.
     assert pool.submit(spawned.given_back, 1).result(60) == (1, False)

@@ -22,10 +22,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from bridge.client import PolicyBridge
 from bridge.decision import Failure, Reason
 from bridge.engines import OpaEngine
-from bridge.errors import InvalidSetting, InvalidSignature, InvalidToken
+from bridge.errors import ConfigurationError, InvalidSignatureError, InvalidTokenError
 from bridge.policy import PolicySettings
 from bridge.rendering import RuleSet, TokenChecks, render
-from bridge.resources import layout
+from bridge.store import layout
 from bridge.strict_json import encode
 from bridge.tokens import JwkSet, TokenVerifier, may_be_sent_raw
 
@@ -210,7 +210,7 @@ def assert_valid(rules_, token_):
 
 
 def assert_invalid(rules_, token_):
-    with pytest.raises(InvalidToken):
+    with pytest.raises(InvalidTokenError):
         verifier(rules_).verify(token_)
     assert_refused(rules_, token_)
 
@@ -939,7 +939,7 @@ def private_pem(name):
     ],
 )
 def test_keys_and_settings_that_would_weaken_the_checks_are_refused(settings):
-    with pytest.raises(InvalidSetting):
+    with pytest.raises(ConfigurationError):
         TokenChecks(**settings)
 
 
@@ -999,10 +999,10 @@ def test_the_bridge_decides_whatever_way_the_token_takes(bridge, number, is_raw,
 
     explanation = bridge.explain(made, "devices", device(other))
     assert explanation.decision == denied
-    [demand] = explanation.demands
+    [demand] = explanation.failures
     assert demand.failure == Failure("/custom_data/n", "different")
-    assert float(demand.wanted) == equal
-    assert float(demand.found) == other
+    assert float(demand.expected) == equal
+    assert float(demand.actual) == other
 
 
 @pytest.mark.parametrize("number", ["15", "15.0"])
@@ -1031,10 +1031,10 @@ def test_a_token_decides_even_when_it_is_opa_that_verifies_it(bridge, rules):
     others = rules(pem("rsa-other"), audience=("https://cobrowse.io",), issuer="license")
     assert others.decision(number_token("15"), device(15)) == INVALID
     misconfigured = PolicyBridge(OpaEngine(others.url, others.rule_set), verifier=bridge.verifier)
-    with pytest.raises(InvalidSignature, match="the rules on OPA verify tokens too, and refuse this one"):
+    with pytest.raises(InvalidSignatureError, match="the rules on OPA verify tokens too, and refuse this one"):
         misconfigured.check(number_token("15"), "devices", device(15))
 
 
 def test_an_invalid_token_raises_before_opa_is_asked(bridge):
-    with pytest.raises(InvalidToken):
+    with pytest.raises(InvalidTokenError):
         bridge.check(having(aud="https://cobrowse.io", iss="license", exp=NOW - 1), "devices", MINE)

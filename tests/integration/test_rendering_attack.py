@@ -23,7 +23,7 @@ from jwt.algorithms import OKPAlgorithm
 
 from bridge.decision import Request
 from bridge.engines import OpaEngine, ReferenceEngine, WasmEngine
-from bridge.errors import InvalidSetting
+from bridge.errors import ConfigurationError
 from bridge.opa import run_opa
 from bridge.policy import PolicySettings
 from bridge.rendering import RuleSet, TokenChecks, build_wasm, fingerprint, render
@@ -185,7 +185,7 @@ def accepted(**given_settings):
             if name in given_settings
         }
         return RuleSet(policy=PolicySettings(**claim), **given_settings)
-    except InvalidSetting as refused:
+    except ConfigurationError as refused:
         clear(refused)
         return None
 
@@ -226,7 +226,7 @@ def test_any_strings_are_refused_clearly_or_rendered(package, data, claim, types
 def test_any_strings_of_token_checks_are_refused_clearly_or_rendered(audience, issuer, required):
     try:
         checks = TokenChecks(PEM, ("EdDSA",), audience, issuer, required)
-    except InvalidSetting as refused:
+    except ConfigurationError as refused:
         clear(refused)
         return
     rule_set = RuleSet(token=checks)
@@ -299,7 +299,7 @@ REFUSED = [
 def test_what_cannot_be_meant_is_refused_by_its_name(refused, why):
     others = {name: refused[name] for name in ("package_root", "data_root") if name in refused}
     policy = {name: value for name, value in refused.items() if name not in others}
-    with pytest.raises(InvalidSetting, match=why) as found:
+    with pytest.raises(ConfigurationError, match=why) as found:
         RuleSet(policy=PolicySettings(**policy), **others)
     clear(found.value)
 

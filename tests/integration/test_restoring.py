@@ -21,11 +21,11 @@ import restorer
 from restorer import CLAIMS, RESOURCES
 from stored import whole
 
-from bridge import InvalidSetting, Misuse, OpaClient, OpaEngine, PolicyBridge, Reason, RuleSet
+from bridge import ConfigurationError, OpaClient, OpaEngine, PolicyBridge, Reason, RuleSet, UsageError
 from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge
-from bridge.errors import EngineUnreachable, ResourcesLost, RulesNotInstalled
+from bridge.errors import EngineUnreachableError, ResourcesMissingError, RulesNotInstalledError
 from bridge.rendering import render
-from bridge.resources import from_objects
+from bridge.store import from_objects
 
 TYPE = ("jwt_policy_data", "devices")
 DEADLINE = 60
@@ -103,7 +103,7 @@ def test_what_is_there_is_left_alone(opa):
 
 def test_a_type_without_a_source_stays_lost(opa):
     with bridge_to(opa.url, Source()) as bridge:
-        with pytest.raises(ResourcesLost):
+        with pytest.raises(ResourcesMissingError):
             bridge.check({}, "sessions", "s1")
         assert bridge.check(CLAIMS, "devices", "d1")
 
@@ -156,7 +156,7 @@ def test_a_source_is_brought_back_whole_or_not_at_all(opa, tmp_path, text, expec
     file.write_bytes(text)
     with bridge_to(opa.url, file) as bridge:
         for _ in range(2):
-            with pytest.raises(ResourcesLost, match=expected):
+            with pytest.raises(ResourcesMissingError, match=expected):
                 bridge.check(CLAIMS, "devices", "d1")
 
 
@@ -166,7 +166,7 @@ def test_data_that_no_bridge_wrote_is_not_restored_over(opa, foreign):
     with bridge_to(opa.url, source) as bridge:
         bridge.engine.install()
         bridge.engine.opa.put_data(TYPE, foreign)
-        with pytest.raises(ResourcesLost, match=r"data\.jwt_policy_data\.devices"):
+        with pytest.raises(ResourcesMissingError, match=r"data\.jwt_policy_data\.devices"):
             bridge.check(CLAIMS, "devices", "d1")
         assert bridge.engine.opa.get_data(TYPE) == json.loads(foreign)
         assert source.asked == 0
@@ -184,10 +184,10 @@ def test_data_that_no_bridge_wrote_is_not_restored_over(opa, foreign):
 def test_a_source_that_fails_leaves_it_lost(opa, source, cause):
     with bridge_to(opa.url, source) as bridge:
         for _ in range(2):
-            with pytest.raises(ResourcesLost, match=f"lost the resources of `devices`, and {cause}"):
+            with pytest.raises(ResourcesMissingError, match=f"lost the resources of `devices`, and {cause}"):
                 bridge.check(CLAIMS, "devices", "d1")
             state = bridge.engine.store.look("devices")
-            assert state is None or (state.current is None and not state.marks), "nothing of it is left"
+            assert state is None or (state.current is None and not state.leases), "nothing of it is left"
     with bridge_to(opa.url, source, on_error="deny") as bridge:
         decision = bridge.check(CLAIMS, "devices", "d1")
         assert (decision.allow, decision.reason) == (False, Reason.ENGINE_UNAVAILABLE)
@@ -198,12 +198,12 @@ def test_a_source_that_fails_leaves_it_lost(opa, source, cause):
 
 def test_without_sources_nothing_is_restored(opa):
     with PolicyBridge(OpaEngine(opa.url)) as bridge:
-        with pytest.raises(RulesNotInstalled):
+        with pytest.raises(RulesNotInstalledError):
             bridge.check(CLAIMS, "devices", "d1")
-        with pytest.raises(Misuse, match="sources"):
+        with pytest.raises(UsageError, match="sources"):
             bridge.engine.restore()
     for wrong in ("devices.jsonl", None, [{"id": "a"}]):
-        with pytest.raises(InvalidSetting, match="source of `devices`"):
+        with pytest.raises(ConfigurationError, match="source of `devices`"):
             OpaEngine(opa.url, sources={"devices": wrong})
 
 
@@ -211,7 +211,7 @@ def test_no_opa_is_no_lost_memory(opa):
     source = Source()
     with bridge_to(opa.url, source) as bridge:
         opa.kill()
-        with pytest.raises(EngineUnreachable):
+        with pytest.raises(EngineUnreachableError):
             bridge.check(CLAIMS, "devices", "d1")
     assert source.asked == 0
 
@@ -292,9 +292,9 @@ def processes(opa, tmp_path):
         each.end()
 
 
-def beats(bridge):
+def heartbeats(bridge):
     state = bridge.engine.store.look("devices")
-    return 0 if state is None else max(state.beats.values(), default=0)
+    return 0 if state is None else max(state.heartbeats.values(), default=0)
 
 
 def test_one_process_does_it_while_the_others_wait_as_long_as_it_lives(opa, processes):
@@ -304,7 +304,7 @@ def test_one_process_does_it_while_the_others_wait_as_long_as_it_lives(opa, proc
     several.asked()
     with PolicyBridge(OpaEngine(OpaClient(opa.url, deadline=DEADLINE))) as looking:
         end = time.monotonic() + DEADLINE
-        while beats(looking) < 10:
+        while heartbeats(looking) < 10:
             assert not several.is_any_more_asked(within=0.1)
             assert time.monotonic() < end, "it gives no sign of life"
         several.let_sources_give()
@@ -379,10 +379,10 @@ def test_a_source_that_fails_is_told_to_those_who_await(opa):
     async def ask():
         async with awaiting(opa.url, lambda: 1 // 0) as bridge:
             for _ in range(2):
-                with pytest.raises(ResourcesLost, match="source failed"):
+                with pytest.raises(ResourcesMissingError, match="source failed"):
                     await bridge.check(CLAIMS, "devices", "d1")
         async with AsyncPolicyBridge(AsyncOpaEngine(opa.url)) as bridge:
-            with pytest.raises(ResourcesLost):
+            with pytest.raises(ResourcesMissingError):
                 await bridge.check(CLAIMS, "devices", "d1")
 
     asyncio.run(ask())

@@ -16,10 +16,10 @@ from restorer import CLAIMS, RESOURCES
 from restoring_bridges import DEADLINE, SAFETY, TYPE, Blocking, bridge_to, check, engine_to, let_it_end
 from stored import whole
 
-from bridge import Misuse, PolicyBridge, Reason
+from bridge import PolicyBridge, Reason, UsageError
 from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge
-from bridge.engines.restoring_run import State
-from bridge.errors import EngineFault
+from bridge.engines.recovery_run import RecoveryState
+from bridge.errors import EngineError
 
 SHORT = 0.5
 
@@ -36,30 +36,30 @@ def test_close_ends_the_thread(opa):
     """It waits for another one's push here, for as long as that shows life."""
     source = Blocking()
     with bridge_to(opa.url, source) as first, bridge_to(opa.url) as second:
-        first.engine.restoration.wanted(None)
+        first.engine.recovery.wanted(None)
         assert source.begun.wait(SAFETY)
-        waiting = second.engine.restoration.wanted(None)
+        waiting = second.engine.recovery.wanted(None)
         second.close()
         waiting.thread.join(SAFETY)
         assert not waiting.thread.is_alive()
-        assert second.engine.restoration.state is State.CLOSED
+        assert second.engine.recovery.state is RecoveryState.CLOSED
         assert "the engine was closed" in str(waiting.failure)
-        with pytest.raises(Misuse):
+        with pytest.raises(UsageError):
             check(second)
-        with pytest.raises(Misuse, match="closed"):
+        with pytest.raises(UsageError, match="closed"):
             second.engine.restore()
-        let_it_end(source, first.engine.restoration)
+        let_it_end(source, first.engine.recovery)
 
 
 def test_close_leaves_a_source_behind_that_does_not_return(opa):
     source = Blocking()
     bridge = PolicyBridge(engine_to(opa.url, source))
-    run = bridge.engine.restoration.wanted(None)
+    run = bridge.engine.recovery.wanted(None)
     assert source.begun.wait(SAFETY)
     bridge.engine.opa.deadline = SHORT
     bridge.close()
     assert not run.has_ended
-    let_it_end(source, bridge.engine.restoration)
+    let_it_end(source, bridge.engine.recovery)
 
 
 def test_close_awaited_lets_others_go_on(opa):
@@ -74,13 +74,13 @@ def test_close_awaited_lets_others_go_on(opa):
         assert not closing.done()
         source.may.set()
         await closing
-        with pytest.raises((EngineFault, Misuse)):
+        with pytest.raises((EngineError, UsageError)):
             await waiting
-        return engine.waiting.restoration
+        return engine.waiting.recovery
 
-    restoration = asyncio.run(close())
-    assert restoration.last.has_ended
-    assert restoration.state is State.CLOSED
+    recovery = asyncio.run(close())
+    assert recovery.last.has_ended
+    assert recovery.state is RecoveryState.CLOSED
 
 
 def test_an_awaited_restore(opa):
@@ -90,10 +90,10 @@ def test_an_awaited_restore(opa):
             await engine.restore()
             assert whole(engine.waiting.opa.get_data(TYPE)) == {resource["id"]: resource for resource in RESOURCES}
             assert await bridge.check(CLAIMS, "devices", "d1")
-        with pytest.raises(Misuse, match="closed"):
+        with pytest.raises(UsageError, match="closed"):
             await engine.restore()
         async with AsyncPolicyBridge(AsyncOpaEngine(opa.url)) as bridge:
-            with pytest.raises(Misuse, match="sources"):
+            with pytest.raises(UsageError, match="sources"):
                 await bridge.engine.restore()
 
     asyncio.run(ask())
@@ -112,16 +112,16 @@ def test_a_forked_child_has_a_restoration_of_its_own(opa):
     """The parent's thread is not in the child, and what it held there is not held for ever."""
     source = Blocking()
     with bridge_to(opa.url, source) as bridge:
-        restoration = bridge.engine.restoration
-        restoration.wanted(None)
+        recovery = bridge.engine.recovery
+        recovery.wanted(None)
         assert source.begun.wait(SAFETY)
-        with restoration._process.lock:
+        with recovery._process.lock:
             child = os.fork()
             if child == 0:
                 code = 1
                 try:
-                    assert restoration.state is State.IDLE
-                    assert restoration.last is None
+                    assert recovery.state is RecoveryState.IDLE
+                    assert recovery.last is None
                     bridge.engine.opa.delete_data(TYPE)
                     source.may = threading.Event()
                     source.may.set()
@@ -131,7 +131,7 @@ def test_a_forked_child_has_a_restoration_of_its_own(opa):
                     os._exit(code)
         _, status = os.waitpid(child, 0)
         assert status == 0
-        let_it_end(source, restoration)
+        let_it_end(source, recovery)
 
 
 def test_an_opa_that_hangs_in_the_middle(opa):
@@ -145,8 +145,8 @@ def test_an_opa_that_hangs_in_the_middle(opa):
                 relay.answer(exchange)
 
         with FaultServer(answer) as server:
-            with bridge_to(server.url, deadline=2.0) as bridge, pytest.raises(EngineFault):
+            with bridge_to(server.url, deadline=2.0) as bridge, pytest.raises(EngineError):
                 check(bridge)
-            run = bridge.engine.restoration.last
+            run = bridge.engine.recovery.last
             run.thread.join(SAFETY)
             assert run.has_ended

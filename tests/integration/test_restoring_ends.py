@@ -14,10 +14,10 @@ from relay import Relay
 from restorer import CLAIMS, RESOURCES
 from restoring_bridges import DEADLINE, SAFETY, TYPE, Blocking, Clock, Source, bridge_to, check, let_it_end, with_clock
 
-from bridge import InvalidSetting, Misuse, OpaClient, OpaEngine, PolicyBridge, Reason
+from bridge import ConfigurationError, OpaClient, OpaEngine, PolicyBridge, Reason, UsageError
 from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge
-from bridge.engines.restoring_run import Run, State
-from bridge.errors import EngineFault, ResourcesLost, RulesNotInstalled, SeveralStores
+from bridge.engines.recovery_run import RecoveryRun, RecoveryState
+from bridge.errors import EngineError, MultipleStoresError, ResourcesMissingError, RulesNotInstalledError
 
 
 @pytest.fixture
@@ -72,15 +72,15 @@ def test_writes_and_reads_that_go_to_two_opas_are_told_apart_in_few_requests(wri
         before = direct.get_data(TYPE)
         with split(writer, reader) as (url, server), bridge_to(url, source) as bridge:
             clock = with_clock(bridge)
-            with pytest.raises(SeveralStores, match="several OPAs answer at this address"):
+            with pytest.raises(MultipleStoresError, match="several OPAs answer at this address"):
                 check(bridge)
             made = len(server.lines)
             assert made < 90  # an install looks at what is there before and after each step
-            with pytest.raises(SeveralStores, match=r"a question 0\.1 s from now begins another try"):
+            with pytest.raises(MultipleStoresError, match=r"a question 0\.1 s from now begins another try"):
                 check(bridge)
             assert len(server.lines) == made + 1, "it is not tried again at once"
             clock.now += 0.1
-            with pytest.raises(SeveralStores):
+            with pytest.raises(MultipleStoresError):
                 check(bridge)
             assert len(server.lines) <= 2 * made + 5
         assert source.asked == 0
@@ -91,7 +91,7 @@ def test_writes_and_reads_that_go_to_two_opas_are_told_apart_in_few_requests(wri
 def test_writes_and_reads_that_go_to_two_opas_awaited_and_denied(two):
     async def ask(url):
         async with AsyncPolicyBridge(AsyncOpaEngine(url, sources={"devices": lambda: RESOURCES})) as bridge:
-            with pytest.raises(SeveralStores):
+            with pytest.raises(MultipleStoresError):
                 await bridge.check(CLAIMS, "devices", "d1")
 
     with split(*two) as (url, _):
@@ -104,8 +104,8 @@ def test_writes_and_reads_that_go_to_two_opas_awaited_and_denied(two):
 
 def test_rules_alone_of_which_nothing_can_be_read(two):
     """Without a source there is no proof of two OPAs, and the error names them as one of two causes."""
-    with split(*two) as (url, server), PolicyBridge(OpaEngine(url, sources={}, restore_tries=2)) as bridge:
-        with pytest.raises(RulesNotInstalled, match="or several OPAs answer at this address"):
+    with split(*two) as (url, server), PolicyBridge(OpaEngine(url, sources={}, recovery_attempts=2)) as bridge:
+        with pytest.raises(RulesNotInstalledError, match="or several OPAs answer at this address"):
             bridge.check(CLAIMS, "devices", {"id": "d1"})
         assert len(server.lines) < 80
 
@@ -119,7 +119,7 @@ def asking(ask, told):
     def source():
         try:
             told.append(ask())
-        except EngineFault as fault:
+        except EngineError as fault:
             told.append(fault)
         return RESOURCES
 
@@ -131,10 +131,10 @@ def test_a_source_that_asks_its_bridge_gets_the_error_at_once(opa):
     with bridge_to(opa.url, asking(lambda: check(bridge), told)) as bridge:
         with_clock(bridge)  # no time passes, so it cannot be a deadline that ends it
         assert check(bridge)
-        with pytest.raises(Misuse, match="own sources"):
+        with pytest.raises(UsageError, match="own sources"):
             raise_inside(bridge)
     (fault,) = told
-    assert isinstance(fault, ResourcesLost)
+    assert isinstance(fault, ResourcesMissingError)
     assert "a source must not ask the bridge that it is a source of" in str(fault)
 
 
@@ -145,11 +145,11 @@ def raise_inside(bridge):
     def source():
         try:
             bridge.engine.restore()
-        except Misuse as error:
+        except UsageError as error:
             raised.append(error)
         return RESOURCES
 
-    bridge.engine.restoration._sources["devices"] = source
+    bridge.engine.recovery._sources["devices"] = source
     bridge.engine.opa.delete_data(TYPE)
     bridge.engine.restore()
     raise raised[0]
@@ -199,7 +199,7 @@ def test_a_source_that_asks_its_bridge_in_the_event_loop(opa):
         engine = AsyncOpaEngine(
             AsyncOpaClient(opa.url, deadline=DEADLINE), sources={"devices": asking(ask_there, told)}
         )
-        engine.waiting.restoration.clock = Clock()
+        engine.waiting.recovery.clock = Clock()
         async with AsyncPolicyBridge(engine) as bridge:
             assert await bridge.check(CLAIMS, "devices", "d1")
 
@@ -210,13 +210,13 @@ def test_a_source_that_asks_its_bridge_in_the_event_loop(opa):
 def test_a_source_that_waits_for_a_thread_that_asks_its_bridge(opa, monkeypatch):
     """Nobody can know whose question that is: its deadline ends it, and the restoring goes on."""
     told, inner = [], []
-    wait = Run.wait
+    wait = RecoveryRun.wait
 
     def wait_or_give_up(run, seconds):
         if threading.current_thread() not in inner:
             wait(run, seconds)
 
-    monkeypatch.setattr(Run, "wait", wait_or_give_up)
+    monkeypatch.setattr(RecoveryRun, "wait", wait_or_give_up)
 
     def ask_in_a_thread():
         thread = threading.Thread(target=lambda: told.append(lost_inside(bridge)))
@@ -230,7 +230,7 @@ def test_a_source_that_waits_for_a_thread_that_asks_its_bridge(opa, monkeypatch)
 
 
 def lost_inside(bridge):
-    with pytest.raises(ResourcesLost) as lost:
+    with pytest.raises(ResourcesMissingError) as lost:
         check(bridge)
     return lost.value
 
@@ -252,8 +252,8 @@ def waits(monkeypatch):
             await asyncio.to_thread(wait, run, seconds)
 
         patched = monkeypatch.setattr
-        patched(Run, "wait", wait)
-        patched("bridge.aio.engine._ended", ended)
+        patched(RecoveryRun, "wait", wait)
+        patched("bridge.aio.async_engine._ended", ended)
         return waits
 
     yield patch
@@ -266,10 +266,10 @@ def test_a_question_that_gives_up_does_not_stop_it(opa, waits):
         with_clock(bridge)
         waited = waits(source)
         for _ in range(2):
-            with pytest.raises((RulesNotInstalled, ResourcesLost), match="it is being brought back for"):
+            with pytest.raises((RulesNotInstalledError, ResourcesMissingError), match="it is being brought back for"):
                 check(bridge)
         assert waited == [DEADLINE] * 2, "they wait for no longer than the client's deadline"
-        let_it_end(source, bridge.engine.restoration)
+        let_it_end(source, bridge.engine.recovery)
         assert check(bridge)
     assert source.asked == 1
 
@@ -279,13 +279,13 @@ def test_a_task_that_gives_up_does_not_stop_it(opa, waits):
 
     async def ask():
         engine = AsyncOpaEngine(AsyncOpaClient(opa.url, deadline=DEADLINE), sources={"devices": source})
-        engine.waiting.restoration.clock = Clock()
+        engine.waiting.recovery.clock = Clock()
         async with AsyncPolicyBridge(engine) as bridge:
             waited = waits(source)
-            with pytest.raises(RulesNotInstalled, match="it is being brought back for"):
+            with pytest.raises(RulesNotInstalledError, match="it is being brought back for"):
                 await bridge.check(CLAIMS, "devices", "d1")
             assert waited == [DEADLINE]
-            await asyncio.to_thread(let_it_end, source, engine.waiting.restoration)
+            await asyncio.to_thread(let_it_end, source, engine.waiting.recovery)
             assert await bridge.check(CLAIMS, "devices", "d1")
 
     asyncio.run(ask())
@@ -299,7 +299,7 @@ def test_a_question_that_gives_up_is_denied_where_faults_deny(opa, waits):
         decision = check(bridge)
         assert (decision.allow, decision.reason) == (False, Reason.ENGINE_UNAVAILABLE)
         assert "it is being brought back for" in decision.error
-        let_it_end(source, bridge.engine.restoration)
+        let_it_end(source, bridge.engine.recovery)
 
 
 def test_what_needs_no_resources_is_answered_where_a_source_fails(opa):
@@ -314,21 +314,21 @@ def test_a_failure_is_not_tried_again_without_a_pause_that_grows(opa):
         clock = with_clock(bridge)
         times = []
         for _ in range(10):
-            with pytest.raises(ResourcesLost, match="integer division"):
+            with pytest.raises(ResourcesMissingError, match="integer division"):
                 check(bridge)
             for _ in range(3):
-                with pytest.raises(ResourcesLost, match="begins another try"):
+                with pytest.raises(ResourcesMissingError, match="begins another try"):
                     check(bridge)
-            assert bridge.engine.restoration.state is State.RESTING
-            times.append(bridge.engine.restoration.rests_for)
+            assert bridge.engine.recovery.state is RecoveryState.RESTING
+            times.append(bridge.engine.recovery.rests_for)
             clock.now += times[-1]
-            assert bridge.engine.restoration.state is State.IDLE
+            assert bridge.engine.recovery.state is RecoveryState.IDLE
         assert len(asked) == 10
         assert times == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2])
         clock.now += 61
-        with pytest.raises(ResourcesLost):
+        with pytest.raises(ResourcesMissingError):
             check(bridge)
-        assert bridge.engine.restoration.rests_for == pytest.approx(0.1), "what failed long ago is forgotten"
+        assert bridge.engine.recovery.rests_for == pytest.approx(0.1), "what failed long ago is forgotten"
 
 
 def test_a_type_without_a_source_begins_no_run_for_each_question(opa):
@@ -336,16 +336,16 @@ def test_a_type_without_a_source_begins_no_run_for_each_question(opa):
     with bridge_to(opa.url, source) as bridge:
         with_clock(bridge)
         for _ in range(5):
-            with pytest.raises(ResourcesLost, match="all that has a source was brought back before"):
+            with pytest.raises(ResourcesMissingError, match="all that has a source was brought back before"):
                 bridge.check({}, "sessions", "s1")
-        assert bridge.engine.restoration.ended == 1
+        assert bridge.engine.recovery.ended == 1
         assert source.asked == 1
         assert check(bridge), "what is there is answered meanwhile"
 
 
 def test_what_is_brought_back_has_a_later_revision_than_all_that_were_made_here(opa, monkeypatch):
     """Where the clock has not gone on, too; or a list of the lost resources could go on in those that came back."""
-    monkeypatch.setattr("bridge.resources.store.time.time_ns", lambda: 10**18)
+    monkeypatch.setattr("bridge.store.store.time.time_ns", lambda: 10**18)
     with bridge_to(opa.url) as bridge:
         bridge.install()
         for _ in range(3):
@@ -366,10 +366,12 @@ def test_a_source_that_takes_too_long_ends_the_run_and_leaves_nothing(opa):
     with bridge_to(opa.url, source) as bridge:
         clock = with_clock(bridge)
         bridge.engine.opa.deadline = 1_000  # the question's own deadline is later
-        with pytest.raises(ResourcesLost, match="the restoration did not end within 300 s: raise `restore_timeout`"):
+        with pytest.raises(
+            ResourcesMissingError, match="the recovery did not end within 300 s: raise `recovery_timeout`"
+        ):
             check(bridge)
         state = bridge.engine.store.look("devices")
-        assert state is None or (state.current is None and not state.marks)
+        assert state is None or (state.current is None and not state.leases)
 
 
 def test_another_process_need_not_wait_for_a_source_that_never_returns(opa):
@@ -377,36 +379,36 @@ def test_another_process_need_not_wait_for_a_source_that_never_returns(opa):
     source = Blocking()
     with bridge_to(opa.url, source) as stuck, bridge_to(opa.url, patience=3.0) as other:
         clock = with_clock(stuck)
-        stuck.engine.restoration.wanted(None)
+        stuck.engine.recovery.wanted(None)
         assert source.begun.wait(SAFETY)
         clock.now += 301
         assert check(other)
         other.engine.opa.delete_data(TYPE)
-        with pytest.raises(ResourcesLost, match="asks a source for resources"):
+        with pytest.raises(ResourcesMissingError, match="asks a source for resources"):
             check(stuck)
-        let_it_end(source, stuck.engine.restoration)
+        let_it_end(source, stuck.engine.recovery)
 
 
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
-        ("restore_tries", 0),
-        ("restore_tries", True),
-        ("restore_tries", 2.0),
-        ("restore_tries", 101),
-        ("restore_timeout", 0),
-        ("restore_timeout", "300"),
-        ("restore_timeout", 86_401),
+        ("recovery_attempts", 0),
+        ("recovery_attempts", True),
+        ("recovery_attempts", 2.0),
+        ("recovery_attempts", 101),
+        ("recovery_timeout", 0),
+        ("recovery_timeout", "300"),
+        ("recovery_timeout", 86_401),
     ],
 )
 def test_limits_that_are_none(opa, setting, value):
     for made in (OpaEngine, AsyncOpaEngine):
-        with pytest.raises(InvalidSetting, match=f"`{setting}`"):
+        with pytest.raises(ConfigurationError, match=f"`{setting}`"):
             made(opa.url, sources={}, **{setting: value})
 
 
 def test_a_source_for_no_type(opa):
-    with pytest.raises(InvalidSetting, match="`devicse`, which is no resource type"):
+    with pytest.raises(ConfigurationError, match="`devicse`, which is no resource type"):
         OpaEngine(opa.url, sources={"devicse": lambda: RESOURCES})
 
 
@@ -418,7 +420,9 @@ def test_no_thread_can_be_started(opa, monkeypatch):
         clock = with_clock(bridge)
         with monkeypatch.context() as patched:
             patched.setattr(threading.Thread, "start", start)
-            with pytest.raises(RulesNotInstalled, match="no thread can be started to bring it back: can't start new"):
+            with pytest.raises(
+                RulesNotInstalledError, match="no thread can be started to bring it back: can't start new"
+            ):
                 check(bridge)
         clock.now += 1
         assert check(bridge)
@@ -430,9 +434,9 @@ def test_the_traceback_of_a_source_is_logged_and_not_kept(opa, caplog):
     def failing_source():
         return 1 // 0
 
-    with bridge_to(opa.url, failing_source) as bridge, pytest.raises(ResourcesLost):
+    with bridge_to(opa.url, failing_source) as bridge, pytest.raises(ResourcesMissingError):
         check(bridge)
-    failure = bridge.engine.restoration.last.failure
+    failure = bridge.engine.recovery.last.failure
     assert (failure.__traceback__, failure.__cause__, failure.__context__) == (None, None, None)
     (record,) = caplog.records
     assert "what OPA lost could not be brought back: " in record.getMessage()
@@ -443,7 +447,7 @@ def test_a_source_that_ends_its_thread(opa):
     def source():
         raise SystemExit(3)
 
-    with bridge_to(opa.url, source) as bridge, pytest.raises(ResourcesLost, match="their source failed: 3"):
+    with bridge_to(opa.url, source) as bridge, pytest.raises(ResourcesMissingError, match="their source failed: 3"):
         check(bridge)
 
 
@@ -451,7 +455,7 @@ def test_a_file_that_is_a_source(opa, tmp_path):
     """It is read anew each time."""
     with bridge_to(opa.url, Path(tmp_path / "none.jsonl")) as bridge:
         clock = with_clock(bridge)
-        with pytest.raises(ResourcesLost, match="No such file"):
+        with pytest.raises(ResourcesMissingError, match="No such file"):
             check(bridge)
         (tmp_path / "none.jsonl").write_text('{"id": "d1", "custom_data": {"n": 1}}\n')
         clock.now += 0.1

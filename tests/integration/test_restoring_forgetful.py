@@ -16,7 +16,7 @@ from restorer import CLAIMS
 from restoring_bridges import DEADLINE, bridge_to
 
 from bridge import OpaClient, Reason
-from bridge.errors import EngineFault, OpaRefused, ResourcesLost, RulesNotInstalled
+from bridge.errors import EngineError, OpaStatusError, ResourcesMissingError, RulesNotInstalledError
 
 SAFETY = 120
 FORGOTTEN = 200
@@ -53,7 +53,7 @@ def test_it_forgets_before_one_request_whichever(opa, direct, what):
         with relayed(opa.url, at) as (through, relay), bridge_to(through) as bridge:
             try:
                 assert bridge.check(CLAIMS, "devices", "d1").reason is Reason.MATCHED
-            except (ResourcesLost, RulesNotInstalled) as lost:
+            except (ResourcesMissingError, RulesNotInstalledError) as lost:
                 raised[number] = str(lost)
             assert len(relay.lines) <= 3 * usual, "it makes requests without a bound"
             bridge.engine.restore()
@@ -73,7 +73,7 @@ def test_it_forgets_before_all_requests(opa, direct, what):
             FORGET[what](direct)
 
     with relayed(opa.url, at) as (through, relay), bridge_to(through) as bridge:
-        with pytest.raises((ResourcesLost, RulesNotInstalled), match="could not be brought back"):
+        with pytest.raises((ResourcesMissingError, RulesNotInstalledError), match="could not be brought back"):
             bridge.check(CLAIMS, "devices", "d1")
         assert len(relay.lines) < 400
         forgets = False
@@ -147,7 +147,7 @@ def test_many_ask_one_that_forgets_before_each_of_200_requests(opa, direct, what
         # How many questions meet their deadline depends on the machine; that one raises while all is forgotten is the
         # test above.
         errors = {name.partition(" ")[2] for name in set(told) - set(answers)}
-        assert all(issubclass(getattr(sys.modules["bridge.errors"], error), EngineFault) for error in errors)
+        assert all(issubclass(getattr(sys.modules["bridge.errors"], error), EngineError) for error in errors)
 
 
 def test_rules_that_are_there_are_not_uploaded_again(opa):
@@ -171,8 +171,8 @@ def test_what_may_not_be_written_is_not_tried_again(opa):
                 relay.answer(exchange)
 
         with FaultServer(answer) as server, bridge_to(server.url) as bridge:
-            with pytest.raises(RulesNotInstalled, match=r"could not be brought back: .*403"):
+            with pytest.raises(RulesNotInstalledError, match=r"could not be brought back: .*403"):
                 bridge.check(CLAIMS, "devices", "d1")
             assert sum(line.startswith("PUT") for line in server.lines) == 1
-            with pytest.raises(OpaRefused):
+            with pytest.raises(OpaStatusError):
                 bridge.engine.restore()

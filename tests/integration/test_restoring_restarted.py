@@ -13,7 +13,7 @@ from restorer import CLAIMS
 from restoring_bridges import DEADLINE, bridge_to
 
 from bridge import OpaClient, Reason
-from bridge.errors import ResourcesLost, RulesNotInstalled
+from bridge.errors import ResourcesMissingError, RulesNotInstalledError
 
 
 def test_it_is_restarted_before_one_request_whichever(start_opa):
@@ -34,7 +34,7 @@ def test_it_is_restarted_before_one_request_whichever(start_opa):
             with relayed(opa.url, at) as (through, relay), bridge_to(through) as bridge:
                 try:
                     assert bridge.check(CLAIMS, "devices", "d1").reason is Reason.MATCHED
-                except (ResourcesLost, RulesNotInstalled):
+                except (ResourcesMissingError, RulesNotInstalledError):
                     assert number == usual - 1
                 assert len(relay.lines) <= 3 * usual, "it makes requests without a bound"
                 bridge.engine.restore()

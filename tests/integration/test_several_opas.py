@@ -15,10 +15,10 @@ from balancer import by_connection, by_request, in_turn
 from cli_process import run
 from stored import recounted
 
-from bridge import EngineFault, OpaClient, OpaEngine, PolicyBridge, ResourcesLost, SeveralStores
+from bridge import EngineError, MultipleStoresError, OpaClient, OpaEngine, PolicyBridge, ResourcesMissingError
 from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge
 from bridge.opa import lookup
-from bridge.resources import from_objects, generation
+from bridge.store import from_objects, generation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -129,7 +129,7 @@ def each_refused(url, operations):
     for name in operations:
         with bridge_to(url) as bridge:
             for _ in range(2):
-                with pytest.raises(SeveralStores, match=f"{SEVERAL}.*one of them"):
+                with pytest.raises(MultipleStoresError, match=f"{SEVERAL}.*one of them"):
                     (WRITES | READS)[name](bridge)
         yield name
 
@@ -186,7 +186,7 @@ def test_another_type_tells_them_apart(urls, kind):
     before = documents(urls)
     with balanced(kind, urls) as url:
         for name in ("push", "sync", "upsert", "delete", "restore", "recount"):
-            with bridge_to(url) as bridge, pytest.raises(SeveralStores, match="`sessions`"):
+            with bridge_to(url) as bridge, pytest.raises(MultipleStoresError, match="`sessions`"):
                 (WRITES | READS)[name](bridge)
     assert documents(urls) == before
 
@@ -201,7 +201,7 @@ def test_a_client_whose_connection_was_kept_alive_looks_beyond_it(urls):
             assert bridge.check(GRANTED, "devices", "b0")
         assert balancer.chosen == urls[:1]
         for name in ("push", "upsert", "delete", "sync"):
-            with pytest.raises(SeveralStores):
+            with pytest.raises(MultipleStoresError):
                 WRITES[name](bridge)
     assert documents(urls) == before
 
@@ -216,9 +216,9 @@ def test_what_a_write_has_seen_is_known_to_those_who_read(urls):
         bridge.push("devices", [device("a", n=2)], force=True)
         chosen[0] = urls[0]
         for ask in (lambda: bridge.check(GRANTED, "devices", "a"), lambda: bridge.list_allowed(GRANTED, "devices")):
-            with pytest.raises(SeveralStores):
+            with pytest.raises(MultipleStoresError):
                 ask()
-        with pytest.raises(SeveralStores):
+        with pytest.raises(MultipleStoresError):
             bridge.push("devices", [device("a", n=1)], force=True)
 
 
@@ -232,7 +232,7 @@ def test_what_an_awaited_write_has_seen_is_known_to_those_who_read(urls):
             chosen[0] = urls[1]
             await bridge.push("devices", [device("a", n=2)], force=True)
             chosen[0] = urls[0]
-            with pytest.raises(SeveralStores):
+            with pytest.raises(MultipleStoresError):
                 await bridge.check(GRANTED, "devices", "a")
 
     with by_request(lambda *_: chosen[0]) as (url, _):
@@ -255,7 +255,7 @@ def test_a_name_with_several_addresses(urls, monkeypatch, rotates):
     with monkeypatch.context() as patch:
         patch.setattr(lookup, "_look_up", looked_up)
         for name in (*WRITES, *READS):
-            with bridge_to("http://opa.invalid:8181") as bridge, pytest.raises(SeveralStores):
+            with bridge_to("http://opa.invalid:8181") as bridge, pytest.raises(MultipleStoresError):
                 (WRITES | READS)[name](bridge)
     assert documents(urls) == before
 
@@ -272,7 +272,7 @@ def requests_of(urls, call):
 def test_one_that_goes_astray_at_any_request_leaves_nothing_half(urls, name, stays, monkeypatch):
     """Each of the requests in turn reaches another OPA, for that once or with all that follow."""
     monkeypatch.setattr(generation, "_PART", 300)  # so that a push is of many parts
-    monkeypatch.setattr(importlib.import_module("bridge.resources.sync"), "_AT_ONCE", 6)
+    monkeypatch.setattr(importlib.import_module("bridge.store.incremental_sync"), "_AT_ONCE", 6)
     there, other = urls[:2]
     filled([there, other], *TYPES)
     total = requests_of([there], WRITES[name])
@@ -290,7 +290,7 @@ def test_one_that_goes_astray_at_any_request_leaves_nothing_half(urls, name, sta
         with by_request(choose) as (url, _), bridge_to(url) as bridge:
             try:
                 WRITES[name](bridge)
-            except EngineFault as fault:
+            except EngineError as fault:
                 outcomes.append(type(fault))
                 after = current([there, other])
                 # A sync of much makes several revisions, each of them whole.
@@ -303,8 +303,8 @@ def test_one_that_goes_astray_at_any_request_leaves_nothing_half(urls, name, sta
                 # Once all that is said of the type comes from the other one, that one is all there is.
                 assert changed == [True, False] or (stays and astray <= 2 and changed == [False, True])
     # What never comes back may also have been restarted; nobody says that another push came in between.
-    assert set(outcomes) <= {None, SeveralStores, ResourcesLost} if stays else {None, SeveralStores}
-    assert SeveralStores in outcomes or ResourcesLost in outcomes
+    assert set(outcomes) <= {None, MultipleStoresError, ResourcesMissingError} if stays else {None, MultipleStoresError}
+    assert MultipleStoresError in outcomes or ResourcesMissingError in outcomes
     assert outcomes[0] is not None or stays
 
 
@@ -323,7 +323,7 @@ def test_who_writes_reaches_another_one_than_who_reads(urls, has):
     before = current(urls)
     with by_request(choose) as (url, _):
         for name in names:
-            with bridge_to(url) as bridge, pytest.raises(SeveralStores, match=SEVERAL):
+            with bridge_to(url) as bridge, pytest.raises(MultipleStoresError, match=SEVERAL):
                 WRITES[name](bridge)
             assert current(urls) == before, name
 
@@ -342,7 +342,7 @@ def test_an_opa_that_was_restarted_is_no_second_one(urls):
 
     for name in ("push", "upsert", "sync"):
         filled(urls[:1], *TYPES)
-        with by_request(choose) as (url, _), bridge_to(url) as bridge, pytest.raises(ResourcesLost):
+        with by_request(choose) as (url, _), bridge_to(url) as bridge, pytest.raises(ResourcesMissingError):
             WRITES[name](bridge)
     assert emptied == [1, 1, 1]
 
@@ -359,7 +359,7 @@ def test_with_on_error_deny_and_awaited(urls):
                 lambda: bridge.upsert("devices", [device("a")]),
                 lambda: bridge.delete("devices", ["a"]),
             ):
-                with pytest.raises(SeveralStores, match=SEVERAL):
+                with pytest.raises(MultipleStoresError, match=SEVERAL):
                     await write()
 
     for kind in ("connection", "request"):

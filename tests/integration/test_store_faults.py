@@ -26,27 +26,27 @@ from relay import MOMENTS, Cut, relayed
 from stored import recounted, whole
 
 from bridge import (
-    BadAnswer,
-    EngineFault,
-    Misuse,
+    EngineError,
+    InvalidResponseError,
     OpaClient,
     OpaEngine,
     PolicyBridge,
     Reason,
+    UsageError,
 )
 from bridge.errors import (
-    EngineUnreachable,
-    ForeignContent,
-    LayoutDiffers,
-    PushOvertaken,
-    ResourcesLost,
-    ResourcesStale,
-    SeveralStores,
+    EngineUnreachableError,
+    ForeignContentError,
+    MultipleStoresError,
+    PushConflictError,
+    ResourcesMissingError,
+    StaleResourcesError,
+    UnsupportedLayoutError,
 )
 from bridge.rendering import RuleSet, render
-from bridge.resources import from_objects, generation, layout
-from bridge.resources.patch import Patch, add
-from bridge.resources.prepared import prepare
+from bridge.store import from_objects, generation, layout
+from bridge.store.json_patch import Patch, add
+from bridge.store.prepared import prepare
 from bridge.strict_json import encode
 
 TYPE = ("jwt_policy_data", "devices")
@@ -154,7 +154,7 @@ class Reader(threading.Thread):
             while not self._over.is_set() and not self.wrong:
                 try:
                     self._look(self._bridge)
-                except EngineFault as fault:
+                except EngineError as fault:
                     (self.faults if self._faults else self.wrong).append(fault)
                 except BaseException as error:  # noqa: BLE001 - the test tells
                     self.wrong.append(error)
@@ -268,7 +268,7 @@ def test_a_pusher_killed_at_any_moment_leaves_the_old_state_or_the_new_one(opa, 
             after = state_of(bridge)
             assert after in (before, number)
             ends["new" if after == number else "old"] += 1
-            ends["left"] += bool(document(bridge)["state"]["marks"])
+            ends["left"] += bool(document(bridge)["state"]["leases"])
             allowed.intersection_update({after})
             if number % 10 == 0:
                 reader.wait_for(1)
@@ -308,9 +308,9 @@ def test_opa_killed_in_the_middle_of_a_push_has_nothing_until_the_next_one(
         for number in (patches[1], patches[len(patches) // 2], patches[-1]):
             relay.lines.clear()
             at.number = number
-            with pytest.raises(EngineFault) as fault:
+            with pytest.raises(EngineError) as fault:
                 replaced(pushing, 2)
-            assert isinstance(fault.value, (ResourcesLost, EngineUnreachable))
+            assert isinstance(fault.value, (ResourcesMissingError, EngineUnreachableError))
             if not back:
                 running[0] = start_opa([rules], port=opa.port)
             for ask in (
@@ -322,7 +322,7 @@ def test_opa_killed_in_the_middle_of_a_push_has_nothing_until_the_next_one(
                 lambda: bridge.delete("devices", ["d1"]),
                 lambda: bridge.check(ANYBODY, "devices", "d1", at_least=revision),
             ):
-                with pytest.raises(ResourcesLost, match="no pushed resources of `devices`"):
+                with pytest.raises(ResourcesMissingError, match="no pushed resources of `devices`"):
                     ask()
             at.number = -1
             relay.lines.clear()
@@ -363,7 +363,7 @@ def test_opa_restarted_empty_under_load_is_never_taken_for_one_that_knows_nothin
             for reader in reading:
                 reader.wait_for(3)
             assert all(before)
-        lost = [fault for reader in reading for fault in reader.faults if isinstance(fault, ResourcesLost)]
+        lost = [fault for reader in reading for fault in reader.faults if isinstance(fault, ResourcesMissingError)]
         assert len(lost) >= 4
     opa.kill()
 
@@ -392,7 +392,7 @@ def test_of_two_pushers_the_earlier_one_is_overtaken_wherever_it_is(opa, bridge,
             try:
                 replaced(pushing, 1)
                 outcomes.append(1)
-            except PushOvertaken as overtaken:
+            except PushConflictError as overtaken:
                 assert "came in between" in str(overtaken)  # noqa: PT017
                 outcomes.append(2)
             at.number = -1
@@ -426,11 +426,11 @@ def test_a_first_push_does_not_take_away_what_another_one_has_pushed_meanwhile(o
 @pytest.mark.parametrize("foreign", [b"[]", b'{"revision":"7","resources":{"a":{"id":"a"}}}', b'"x"', b"{}", b"null"])
 def test_a_push_does_not_overwrite_data_that_no_bridge_wrote(bridge, foreign):
     bridge.engine.opa.put_data(TYPE, foreign)
-    with pytest.raises(ResourcesLost):
+    with pytest.raises(ResourcesMissingError):
         bridge.check(ANYBODY, "devices", "a")
     for push in (bridge.push, bridge.sync):
         with pytest.raises(
-            ForeignContent, match=r"left as it is: choose another.*--replace 'data\.jwt_policy_data\.devices'"
+            ForeignContentError, match=r"left as it is: choose another.*--replace 'data\.jwt_policy_data\.devices'"
         ) as error:
             push("devices", [device("b")])
         assert error.value.ids == ("data.jwt_policy_data.devices",)
@@ -440,12 +440,12 @@ def test_a_push_does_not_overwrite_data_that_no_bridge_wrote(bridge, foreign):
     assert list(stored(bridge)) == ["b"]
 
 
-@pytest.mark.parametrize("state", ["[]", '{"layout":1}', '{"layout":1,"store":"s","revisions":{},"marks":{}}', "null"])
+@pytest.mark.parametrize("state", ["[]", '{"layout":1}', '{"layout":1,"store":"s","revisions":{},"leases":{}}', "null"])
 def test_a_state_that_no_bridge_wrote_is_not_overwritten(bridge, state):
     foreign = f'{{"state":{state}}}'.encode()
     bridge.engine.opa.put_data(TYPE, foreign)
     with pytest.raises(
-        ForeignContent, match=r"`data\.jwt_policy_data\.devices` holds data that no bridge wrote, and is left"
+        ForeignContentError, match=r"`data\.jwt_policy_data\.devices` holds data that no bridge wrote, and is left"
     ):
         bridge.push("devices", [device("b")])
     assert bridge.engine.opa.get_data(TYPE) == json.loads(foreign)
@@ -460,7 +460,7 @@ def test_pushers_at_the_same_time_leave_one_of_their_states_whole(opa, bridge):
         with bridge_to(opa.url) as pushing:
             start.wait(60)
             for number in range(first, first + 12):
-                with contextlib.suppress(PushOvertaken):
+                with contextlib.suppress(PushConflictError):
                     acknowledged.append((pushing.push("devices", pusher.state(number, RESOURCES), force=True), number))
         return acknowledged
 
@@ -486,10 +486,10 @@ def test_changes_from_threads_at_once_are_all_there_that_were_acknowledged(opa, 
         with bridge_to(opa.url) as changing:
             start.wait(60)
             for number in range(12):
-                with contextlib.suppress(PushOvertaken):
+                with contextlib.suppress(PushConflictError):
                     changing.upsert("devices", [device(f"{thread}-{number}-{n}", n=1, thread=thread) for n in range(3)])
                     acknowledged |= {f"{thread}-{number}-{n}" for n in range(3)}
-                with contextlib.suppress(PushOvertaken):
+                with contextlib.suppress(PushConflictError):
                     changing.delete("devices", [f"{thread}-{number}-0"])
                     acknowledged.discard(f"{thread}-{number}-0")
         return acknowledged
@@ -535,7 +535,11 @@ def test_a_change_that_others_always_come_before_changes_nothing(opa, bridge):
             bridge.upsert("devices", [device("other", n=next(numbers))])
 
     bridge.push("devices", [device("a")])
-    with relayed(opa.url, at) as (url, _), bridge_to(url) as changing, pytest.raises(PushOvertaken, match="5 times"):
+    with (
+        relayed(opa.url, at) as (url, _),
+        bridge_to(url) as changing,
+        pytest.raises(PushConflictError, match="5 times"),
+    ):
         changing.upsert("devices", [device("b")])
     assert sorted(stored(bridge)) == ["a", "other"]
 
@@ -591,7 +595,7 @@ def test_an_answer_that_is_lost_does_not_hide_what_was_done(opa, bridge, monkeyp
             before = document(bridge)["state"]["current"]
             try:
                 revision = call(number + 1)
-            except EngineUnreachable:
+            except EngineUnreachableError:
                 assert document(bridge)["state"]["current"] == before
                 yield relay.lines[number], False
             else:
@@ -635,7 +639,7 @@ def test_that_a_revision_is_there_is_not_enough_to_say_that_a_push_is(opa, bridg
         at.patches = 10_000
         pushing.push("devices", pusher.state(3, RESOURCES))
         at.patches = sum(line.startswith("PATCH") for line in relay.lines)
-        with pytest.raises(EngineUnreachable):
+        with pytest.raises(EngineUnreachableError):
             pushing.push("devices", pusher.state(4, RESOURCES))
     assert state_of(bridge) == 2
 
@@ -659,7 +663,9 @@ def test_two_opas_behind_one_address_are_noticed(opa, bridge, start_opa, rules):
                 ask(reading)
                 relay.url = opa.url
                 for _ in range(2):
-                    with pytest.raises(SeveralStores, match="several OPAs answer at this address, each with `devices`"):
+                    with pytest.raises(
+                        MultipleStoresError, match="several OPAs answer at this address, each with `devices`"
+                    ):
                         ask(reading)
                 assert reading.check(GRANTED, "devices", device("x", n=1))
         with relayed(opa.url) as (url, relay), bridge_to(url, on_error="deny") as reading:
@@ -676,9 +682,12 @@ def test_an_opa_restarted_again_and_again_is_one_opa(opa, bridge, start_opa, rul
         assert bridge.check(GRANTED, "devices", "a")
         assert bridge.list_allowed(GRANTED, "devices").ids == ("a",)
         opa = restarted(opa, start_opa, rules)
-        with pytest.raises(ResourcesLost, match="restarted without them, or somebody removed them"):
+        with pytest.raises(ResourcesMissingError, match="restarted without them, or somebody removed them"):
             bridge.check(GRANTED, "devices", "a")
-        with bridge_to(opa.url) as fresh, pytest.raises(ResourcesLost, match="none were ever pushed, or it was"):
+        with (
+            bridge_to(opa.url) as fresh,
+            pytest.raises(ResourcesMissingError, match="none were ever pushed, or it was"),
+        ):
             fresh.check(GRANTED, "devices", f"{number}")
     opa.kill()
 
@@ -699,7 +708,7 @@ def test_a_later_layout_is_neither_read_nor_written(bridge):
         lambda: list(bridge.engine.store.resources("devices")),
         lambda: bridge.engine.store.replace("devices", {}),
     ):
-        with pytest.raises(LayoutDiffers):
+        with pytest.raises(UnsupportedLayoutError):
             call()
     assert document(bridge) == before
     assert bridge.check(GRANTED, "devices", device("a", n=1))
@@ -718,10 +727,10 @@ def test_at_least_refuses_what_is_older_and_revisions_never_go_back(opa, bridge,
         lambda: bridge.check_many(GRANTED, "devices", [device("x", n=1), "a"], at_least=newer),
         lambda: bridge.list_allowed(GRANTED, "devices", at_least=newer),
     ):
-        with pytest.raises(ResourcesStale, match=f"of revision {second}, older than {newer}"):
+        with pytest.raises(StaleResourcesError, match=f"of revision {second}, older than {newer}"):
             ask()
     assert bridge.check(GRANTED, "devices", device("x", n=1), at_least=newer)
-    with pytest.raises(Misuse):
+    with pytest.raises(UsageError):
         bridge.check(GRANTED, "devices", "a", at_least="newest")
     # A clock that went back, and an OPA that knows of no revision any more.
     monkeypatch.setattr("time.time_ns", lambda: 1_000_000)
@@ -777,7 +786,7 @@ def test_what_differs_is_found_while_generations_come_and_go(opa, bridge):
             found = reading.engine.store.difference("devices", wanted, None)
             assert (found.before, len(found.upserts)) == (size(2), len(wanted))
             at.times = 100
-            with pytest.raises(PushOvertaken, match="5 times"):
+            with pytest.raises(PushConflictError, match="5 times"):
                 reading.sync("devices", pusher.state(1, RESOURCES))
         at.times = 0
 
@@ -789,7 +798,7 @@ def test_what_cannot_be_read_is_replaced_by_force_alone(bridge, caplog):
         current = document(bridge)["state"]["current"]["generation"]
         bridge.engine.opa.patch_data(TYPE, Patch([add("generations", current, *path, value=b"1")]).body())
         for put in (bridge.push, bridge.sync):
-            with pytest.raises(BadAnswer, match="is no object"):
+            with pytest.raises(InvalidResponseError, match="is no object"):
                 put("devices", [device("a", n=2)])
         caplog.clear()
         report = bridge.push("devices", [device("a", n=1, now=len(path)), device("c", n=1)], force=True)
@@ -806,7 +815,7 @@ def test_an_opa_that_runs_out_of_memory_has_no_half_of_a_push(opa, bridge, start
     limit = pages * resource.getpagesize() + 150_000_000
     resource.prlimit(opa.pid, resource.RLIMIT_AS, (limit, limit))
     text = "x" * 900_000
-    with pytest.raises(EngineUnreachable):
+    with pytest.raises(EngineUnreachableError):
         bridge.push("devices", [device("a", n=2), *(device(f"b{n}", text=text) for n in range(300))], force=True)
     opa.wait(60)
     assert "out of memory" in opa.log or "cannot allocate memory" in opa.log
@@ -815,10 +824,10 @@ def test_an_opa_that_runs_out_of_memory_has_no_half_of_a_push(opa, bridge, start
         lambda: bridge.check(GRANTED, "devices", "b1"),
         lambda: bridge.list_allowed(GRANTED, "devices"),
     ):
-        with pytest.raises(EngineUnreachable):
+        with pytest.raises(EngineUnreachableError):
             ask()
     again = start_opa([rules], port=opa.port)
-    with pytest.raises(ResourcesLost):
+    with pytest.raises(ResourcesMissingError):
         bridge.check(GRANTED, "devices", "a")
     bridge.push("devices", [device("a", n=1)])
     assert bridge.check(GRANTED, "devices", "a")

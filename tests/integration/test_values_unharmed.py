@@ -23,10 +23,10 @@ from fuzz.strict_json_property import independently, same
 from bridge import OpaClient, PolicyBridge
 from bridge.decision import Failure, Reason, Request
 from bridge.engines import OpaEngine, WasmEngine
-from bridge.errors import MalformedInput
+from bridge.errors import MalformedInputError
 from bridge.reference import equal
 from bridge.rendering import RuleSet
-from bridge.resources import from_lines
+from bridge.store import from_lines
 from bridge.strict_json import encode, parse, pointer
 
 RESOURCES = 11_500
@@ -131,7 +131,7 @@ class Speller:
             text = self.spelled(self.random.choice((self.double, self.integer, self.decimal, self.neighbour))())
             try:
                 parse(text)
-            except MalformedInput:
+            except MalformedInputError:
                 continue
             return text
 
@@ -294,7 +294,7 @@ def wasm(pushed):
 
 def filled(engine, pushed):
     report = PolicyBridge(engine).push("devices", from_lines(pushed.lines))
-    assert report.refusals == ()
+    assert report.rejected == ()
     assert report.stored == len(pushed.lines) == len(pushed.read)
     return engine
 

@@ -8,7 +8,7 @@ import pytest
 from conformance.vectors import FILES, cases
 
 from bridge import reference
-from bridge.errors import MalformedInput
+from bridge.errors import MalformedInputError
 from bridge.strict_json import parse
 
 _INPUT_DEPTH = 68  # a resource in an array in the input
@@ -37,7 +37,7 @@ def test_what_the_vectors_refuse_is_refused(path):
         if case.refused is None:
             continue
         rule, what = case.refused
-        with pytest.raises(MalformedInput) as refusal:
+        with pytest.raises(MalformedInputError) as refusal:
             case.canonical(what)
         assert refusal.value.rule == rule, case.name
         for other in {"claims", "resource", "type", "id"} - {what}:

@@ -90,12 +90,12 @@ GROUPS: Final = (
     Group(
         "answers",
         (
-            "bridge/engines/answer.py",
+            "bridge/engines/codec.py",
             "bridge/engines/details.py",
-            "bridge/engines/stored.py",
-            "bridge/engines/piece.py",
-            "bridge/engines/memory.py",
-            "bridge/engines/dialogue.py",
+            "bridge/engines/stored_resources.py",
+            "bridge/engines/pages.py",
+            "bridge/engines/store_identity.py",
+            "bridge/engines/protocol.py",
         ),
         (
             "tests/unit/test_answer.py",
@@ -105,13 +105,13 @@ GROUPS: Final = (
             "tests/unit/test_list_pieces.py",
             "tests/unit/test_list_requests.py",
             "tests/unit/test_unchanging_values.py",
-            "tests/unit/test_dialogue.py",
+            "tests/unit/test_protocol.py",
             "tests/unit/test_remembered_stores.py",
         ),
     ),
     Group(
         "checks",
-        ("bridge/asking.py", "bridge/explaining.py", "bridge/raw_tokens.py"),
+        ("bridge/checks.py", "bridge/explanation.py", "bridge/raw_tokens.py"),
         (
             "tests/unit/test_asking.py",
             "tests/unit/test_explaining.py",
@@ -121,7 +121,7 @@ GROUPS: Final = (
     ),
     Group(
         "in_process",
-        ("bridge/engines/in_process.py", "bridge/engines/reference.py"),
+        ("bridge/engines/local_listing.py", "bridge/engines/reference_engine.py"),
         ("tests/unit/test_in_process.py", "tests/unit/test_reference_engine.py"),
     ),
     Group("wasm_batch", ("bridge/engines/wasm_batch.py",), ("tests/unit/test_wasm_batch.py",)),
@@ -138,8 +138,8 @@ GROUPS: Final = (
     Group(
         "resource texts",
         tuple(
-            f"bridge/resources/{name}.py"
-            for name in ("array", "collected", "foreign", "omission", "origin", "source", "stream")
+            f"bridge/store/{name}.py"
+            for name in ("json_array", "loader", "foreign_formats", "omission", "sources", "reader", "stream")
         ),
         (
             "tests/unit/test_json_array.py",
@@ -153,14 +153,14 @@ GROUPS: Final = (
     Group(
         "stores",
         tuple(
-            f"bridge/resources/{name}.py"
+            f"bridge/store/{name}.py"
             for name in (
                 *(
-                    "change",
+                    "index_change",
                     "generation",
                     "layout",
-                    "memory",
-                    "one_store",
+                    "memory_store",
+                    "single_store",
                     "opa_change",
                     "opa_compare",
                     "opa_documents",
@@ -168,14 +168,14 @@ GROUPS: Final = (
                 *(
                     "opa_push",
                     "opa_store",
-                    "patch",
+                    "json_patch",
                     "prepared",
-                    "push",
-                    "recount",
+                    "full_push",
+                    "integrity",
                     "shard_text",
                     "state",
                     "store",
-                    "sync",
+                    "incremental_sync",
                 ),
             )
         ),
@@ -241,22 +241,22 @@ GROUPS: Final = (
     ),
     Group(
         "aio",
-        tuple(f"bridge/aio/{name}.py" for name in ("transport", "carrier", "client", "faults")),
+        tuple(f"bridge/aio/{name}.py" for name in ("transport", "carrier", "async_client", "faults")),
         ("tests/integration/test_aio_connections.py", "tests/unit/test_aio_faults.py"),
     ),
     Group(
         "aio_keys",
-        ("bridge/aio/keys.py", "bridge/aio/threads.py"),
+        ("bridge/aio/async_keys.py", "bridge/aio/daemon_threads.py"),
         ("tests/unit/test_aio_threads.py", "tests/integration/test_aio_keys.py"),
         tuple(("test_aio_keys", "private", key) for key in ("a", "b", "c", "made-up")),
     ),
     Group(
         "restoring",
         (
-            "bridge/engines/restoring.py",
-            "bridge/engines/restoring_run.py",
-            "bridge/engines/restoring_sources.py",
-            "bridge/engines/restoring_wait.py",
+            "bridge/engines/recovery.py",
+            "bridge/engines/recovery_run.py",
+            "bridge/engines/recovery_sources.py",
+            "bridge/engines/recovery_wait.py",
             "bridge/opa/limited.py",
         ),
         ("tests/unit/test_restoring.py", "tests/unit/test_restoring_thread.py", "tests/unit/test_restoring_waits.py"),

@@ -24,7 +24,7 @@ from mutation.rego_text import bare, module_text
 from bridge.engines.wasm_pool import Pool
 from bridge.errors import BridgeError
 from bridge.policy import PolicySettings
-from bridge.resources import layout
+from bridge.store import layout
 from bridge.strict_json import encode
 
 if TYPE_CHECKING:

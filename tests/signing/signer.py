@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignatureError
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
@@ -146,7 +146,7 @@ def kept(message: str, verify: Any) -> bytes | None:
     for each in earlier().get(message, ()):
         try:
             verify(each)
-        except (InvalidSignature, ValueError):
+        except (InvalidSignatureError, ValueError):
             continue
         return each
     return None

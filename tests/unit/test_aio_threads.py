@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from bridge.aio.threads import Threads
-from bridge.errors import KeysUnavailable, Misuse
+from bridge.aio.daemon_threads import DaemonThreads
+from bridge.errors import KeysUnavailableError, UsageError
 
 LONG = 60  # seconds: a net under a test that is broken
 
@@ -42,7 +42,7 @@ def named(name):
 
 
 def test_no_more_threads_run_than_are_allowed(gate):
-    threads = Threads(3, "test-most")
+    threads = DaemonThreads(3, "test-most")
     jobs = [threads.run(gate, number) for number in range(10)]
     for _ in range(3):
         gate.await_begun()
@@ -53,7 +53,7 @@ def test_no_more_threads_run_than_are_allowed(gate):
 
 
 def test_threads_end_when_nothing_is_left_to_run(gate):
-    threads = Threads(2, "test-end")
+    threads = DaemonThreads(2, "test-end")
     job = threads.run(gate)
     gate.await_begun()
     [thread] = named("test-end")
@@ -66,7 +66,7 @@ def test_threads_end_when_nothing_is_left_to_run(gate):
 
 
 def test_threads_that_have_ended_make_room_for_as_many():
-    threads = Threads(2, "test-again")
+    threads = DaemonThreads(2, "test-again")
     for _ in range(3):
         gate = Gate()
         jobs = [threads.run(gate, number) for number in range(5)]
@@ -79,14 +79,14 @@ def test_threads_that_have_ended_make_room_for_as_many():
 
 
 def test_an_error_is_the_outcome():
-    job = Threads(1, "test-error").run(int, "x")
+    job = DaemonThreads(1, "test-error").run(int, "x")
     with pytest.raises(ValueError, match="invalid literal"):
         job.result(LONG)
 
 
 def test_a_function_that_ends_by_stop_iteration_hangs_nobody():
     async def waits():
-        return await asyncio.wait_for(asyncio.wrap_future(Threads(1, "test-stop").run(next, iter(()))), LONG)
+        return await asyncio.wait_for(asyncio.wrap_future(DaemonThreads(1, "test-stop").run(next, iter(()))), LONG)
 
     with pytest.raises(RuntimeError, match="StopIteration"):
         asyncio.run(waits())
@@ -95,11 +95,11 @@ def test_a_function_that_ends_by_stop_iteration_hangs_nobody():
 def test_a_function_sees_the_context_of_its_caller():
     variable = contextvars.ContextVar("variable", default="none")
     variable.set("the caller's")
-    assert Threads(1, "test-context").run(variable.get).result(LONG) == "the caller's"
+    assert DaemonThreads(1, "test-context").run(variable.get).result(LONG) == "the caller's"
 
 
 def test_what_was_cancelled_before_it_began_is_not_run(gate):
-    threads = Threads(1, "test-cancel")
+    threads = DaemonThreads(1, "test-cancel")
     first = threads.run(gate)
     gate.await_begun()
     called = []
@@ -112,14 +112,14 @@ def test_what_was_cancelled_before_it_began_is_not_run(gate):
 
 
 def test_closing_refuses_what_has_not_begun_and_waits_for_nothing(gate):
-    threads = Threads(1, "test-close")
+    threads = DaemonThreads(1, "test-close")
     first, second, third = threads.run(gate, 1), threads.run(str, 2), threads.run(str, 3)
     gate.await_begun()
     third.cancel()
     threads.close()
-    with pytest.raises(Misuse, match="the bridge was closed"):
+    with pytest.raises(UsageError, match="the bridge was closed"):
         second.result(LONG)
-    with pytest.raises(Misuse, match="this bridge is closed"):
+    with pytest.raises(UsageError, match="this bridge is closed"):
         threads.run(str, 4)
     assert not first.done()
     gate.opened.set()
@@ -127,7 +127,7 @@ def test_closing_refuses_what_has_not_begun_and_waits_for_nothing(gate):
 
 
 def test_where_no_thread_can_be_started_the_call_fails_and_leaves_nothing(monkeypatch):
-    threads = Threads(2, "test-none")
+    threads = DaemonThreads(2, "test-none")
     called = []
 
     def refuse(_):
@@ -135,14 +135,14 @@ def test_where_no_thread_can_be_started_the_call_fails_and_leaves_nothing(monkey
 
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(KeysUnavailable, match="no thread can be started"):
+        with pytest.raises(KeysUnavailableError, match="no thread can be started"):
             threads.run(called.append, 1)
     threads.run(called.append, 2).result(LONG)
     assert called == [2], "what was refused is not run later"
 
 
 def test_where_no_further_thread_can_be_started_those_that_run_do_the_work(monkeypatch, gate):
-    threads = Threads(2, "test-few")
+    threads = DaemonThreads(2, "test-few")
     first = threads.run(gate, 1)
     gate.await_begun()
 

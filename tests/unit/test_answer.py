@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 
 from bridge.decision import Failure, Request
-from bridge.engines import answer as answer_module
-from bridge.engines.answer import explaining_input, input_for, read_answer, read_decision
-from bridge.errors import BadAnswer, EngineFault, RulesDiffer
+from bridge.engines import codec
+from bridge.engines.codec import explaining_input, input_for, read_answer, read_decision
+from bridge.errors import EngineError, InvalidResponseError, RulesMismatchError
 
 MATCHED = {"allow": True, "reason": "matched"}
 ONE = [Request(claims=b"{}", type=b'"devices"', resource=b'{"id":"a"}')]
@@ -48,9 +48,9 @@ def test_a_request_by_id_gets_the_revision_of_its_type():
 
 @pytest.mark.parametrize("fingerprint", ["g", "", None, 1, ["f"], True])
 def test_rules_of_another_fingerprint_do_not_decide(fingerprint):
-    with pytest.raises(RulesDiffer):
+    with pytest.raises(RulesMismatchError):
         read(answer(MATCHED, fingerprint=fingerprint))
-    with pytest.raises(RulesDiffer):
+    with pytest.raises(RulesMismatchError):
         read({"decisions": [MATCHED], "current": {}})
 
 
@@ -97,9 +97,9 @@ def test_rules_of_another_fingerprint_do_not_decide(fingerprint):
     ids=str,
 )
 def test_a_malformed_answer_is_a_fault(wrong):
-    with pytest.raises(EngineFault) as fault:
+    with pytest.raises(EngineError) as fault:
         read(wrong)
-    assert type(fault.value) in (BadAnswer, RulesDiffer)
+    assert type(fault.value) in (InvalidResponseError, RulesMismatchError)
 
 
 DENIED = {"allow": False, "reason": "type_not_granted"}
@@ -156,33 +156,33 @@ def test_a_numbered_decision_has_the_revision_of_its_own_request():
     ids=str,
 )
 def test_a_wrong_number_is_a_fault(wrong):
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponseError):
         read(wrong, THREE)
 
 
 @pytest.mark.parametrize("member", ["allow", "reason"])
 @pytest.mark.parametrize("value", [1, 0, None, [], ["matched"], {}])
 def test_a_verdict_and_its_reason_have_their_types(member, value):
-    with pytest.raises(BadAnswer, match="`allow` is not true or false, or `reason` is not a string"):
+    with pytest.raises(InvalidResponseError, match="`allow` is not true or false, or `reason` is not a string"):
         read(answer(MATCHED | {member: value}))
 
 
 @pytest.mark.parametrize("distinct", [None, {}, "matched", 7, {"0": MATCHED}])
 def test_the_distinct_decisions_are_an_array(distinct):
-    with pytest.raises(BadAnswer, match="`distinct` is not an array"):
+    with pytest.raises(InvalidResponseError, match="`distinct` is not an array"):
         read(answer(0, distinct=distinct))
 
 
 @pytest.mark.parametrize("number", [-1, 1, 2, 10**30, True, "0", None, [0]])
 def test_a_number_is_that_of_a_distinct_decision(number):
-    with pytest.raises(BadAnswer, match="its number is none of a distinct decision"):
+    with pytest.raises(InvalidResponseError, match="its number is none of a distinct decision"):
         read(answer(number, distinct=[MATCHED]))
 
 
 def test_each_distinct_decision_is_built_once_for_a_revision(monkeypatch):
     built = []
     monkeypatch.setattr(
-        answer_module,
+        codec,
         "read_decision",
         lambda value, **told: built.append(told["revision"]) or read_decision(value, **told),
     )
@@ -193,13 +193,13 @@ def test_each_distinct_decision_is_built_once_for_a_revision(monkeypatch):
 
 @pytest.mark.parametrize("decisions", [[], [MATCHED] * 2, None, {}, "matched"])
 def test_as_many_decisions_as_requests(decisions):
-    with pytest.raises(BadAnswer, match="the opa engine did not answer 1 requests with as many decisions"):
+    with pytest.raises(InvalidResponseError, match="the opa engine did not answer 1 requests with as many decisions"):
         read(answer() | {"decisions": decisions})
 
 
 def test_the_engine_is_named_that_decides_on_nothing():
     by_id = [Request(claims=b"{}", type=b'"devices"', id=b'"a"')]
-    with pytest.raises(BadAnswer, match="the opa engine decided `matched` by id"):
+    with pytest.raises(InvalidResponseError, match="the opa engine decided `matched` by id"):
         read(answer(MATCHED), by_id)
 
 
@@ -222,7 +222,7 @@ def test_a_request_by_id_without_a_type_has_no_revision():
     ],
 )
 def test_another_fingerprint_is_shown_if_it_is_one(fingerprint, shown):
-    with pytest.raises(RulesDiffer) as caught:
+    with pytest.raises(RulesMismatchError) as caught:
         read_answer(answer() | {"fingerprint": fingerprint}, ONE, fingerprint="fedcba9876543210", engine="opa")
     assert f"(fingerprint {shown}, here `fedcba987654`)" in str(caught.value)
     assert "of the opa engine" in str(caught.value)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from bridge.decision import Decision, Failure, Reason, Request, Violation
-from bridge.engines.answer import read_answer, read_own
-from bridge.engines.stored import explained_resource, refuse_without_resources
-from bridge.errors import BadAnswer, RulesDiffer
+from bridge.engines.codec import read_answer, read_own
+from bridge.engines.stored_resources import explained_resource, refuse_without_resources
+from bridge.errors import InvalidResponseError, RulesMismatchError
 
 MATCHED = {"allow": True, "reason": "matched"}
 BY_ID = Request(claims=b"{}", type=b'"devices"', id=b'"a"')
@@ -26,32 +26,32 @@ def read(given, request=BY_ID, **settings):
 @pytest.mark.parametrize("nonce", [None, 1, True, "", "m", "N", "nn", ["n"], {"n": "n"}])
 def test_an_answer_with_another_nonce_is_to_another_question(nonce):
     assert read(answer(MATCHED, nonce="n"), INLINE, nonce="n").allow
-    with pytest.raises(BadAnswer, match="belongs to another question: its nonce is another one"):
+    with pytest.raises(InvalidResponseError, match="belongs to another question: its nonce is another one"):
         read(answer(MATCHED, nonce=nonce), INLINE, nonce="n")
 
 
 def test_an_answer_without_a_nonce_is_to_a_question_without_one():
     assert read(answer(MATCHED), INLINE).allow
-    with pytest.raises(BadAnswer, match="belongs to another question: its nonce is missing"):
+    with pytest.raises(InvalidResponseError, match="belongs to another question: its nonce is missing"):
         read(answer(MATCHED), INLINE, nonce="n")
-    with pytest.raises(BadAnswer, match="belongs to another question"):
+    with pytest.raises(InvalidResponseError, match="belongs to another question"):
         read(answer(MATCHED, nonce="n"), INLINE)
 
 
 def test_the_fingerprint_is_compared_before_the_nonce():
-    with pytest.raises(RulesDiffer):
+    with pytest.raises(RulesMismatchError):
         read(answer(MATCHED, fingerprint="other"), INLINE, nonce="n")
 
 
 @pytest.mark.parametrize("name", ["view", "listed", "allow", "", "Nonce", "revisions"])
 def test_members_that_the_rules_do_not_give(name):
-    with pytest.raises(BadAnswer, match="members that such rules do not give"):
+    with pytest.raises(InvalidResponseError, match="members that such rules do not give"):
         read(answer(MATCHED, **{name: {}}), INLINE)
 
 
 @pytest.mark.parametrize("current", [None, [], "7", 7, True])
 def test_what_is_current_must_be_an_object(current):
-    with pytest.raises(BadAnswer, match="no `current`"):
+    with pytest.raises(InvalidResponseError, match="no `current`"):
         read_own({"fingerprint": "f", "current": current}, frozenset(), fingerprint="f", engine="opa")
 
 
@@ -68,7 +68,7 @@ def test_what_is_current_must_be_an_object(current):
     ids=str,
 )
 def test_what_is_current_of_the_asked_type_must_be_what_a_push_writes(about):
-    with pytest.raises(BadAnswer, match="`devices`: what OPA has as current was not written by a bridge"):
+    with pytest.raises(InvalidResponseError, match="`devices`: what OPA has as current was not written by a bridge"):
         read(answer(MATCHED, current={"devices": about}))
     # A resource that comes with the question has to do with none.
     assert read(answer(MATCHED, current={"devices": about}), INLINE).revision is None
@@ -96,15 +96,17 @@ def test_nothing_is_decided_on_resources_that_are_not_there(current):
         if reason in BEFORE_ANY_RESOURCE:
             assert (read(given).reason, read(given).revision) == (reason, None)
         else:
-            with pytest.raises(BadAnswer, match=f"decided `{reason}` by id, and says that no resources are stored"):
+            with pytest.raises(
+                InvalidResponseError, match=f"decided `{reason}` by id, and says that no resources are stored"
+            ):
                 read(given)
         assert read(given, INLINE).reason == reason
     for reason in ("matched", "unrestricted"):
         given = answer({"allow": True, "reason": reason}, current=current)
-        with pytest.raises(BadAnswer, match="says that no resources are stored"):
+        with pytest.raises(InvalidResponseError, match="says that no resources are stored"):
             read(given)
         numbered = answer(0, current=current, distinct=[{"allow": True, "reason": reason}])
-        with pytest.raises(BadAnswer, match="says that no resources are stored"):
+        with pytest.raises(InvalidResponseError, match="says that no resources are stored"):
             read(numbered)
         assert read(given, INLINE).allow
 
@@ -127,7 +129,7 @@ STORED = {"id": "a", "custom_data": {"n": 1}}
 )
 def test_a_decision_by_id_that_looked_at_a_resource_has_it(reason):
     assert explained(reason, resource=STORED) == b'{"id":"a","custom_data":{"n":1}}'
-    with pytest.raises(BadAnswer, match="gave no resource to a decision"):
+    with pytest.raises(InvalidResponseError, match="gave no resource to a decision"):
         explained(reason)
 
 
@@ -140,19 +142,19 @@ def test_a_decision_before_any_resource_may_have_one(reason):
 @pytest.mark.parametrize("reason", ["unknown_resource", "invalid_resource"])
 def test_a_decision_that_there_is_no_resource_has_none(reason):
     assert explained(reason) is None
-    with pytest.raises(BadAnswer, match="gave a stored resource to a decision"):
+    with pytest.raises(InvalidResponseError, match="gave a stored resource to a decision"):
         explained(reason, resource=STORED)
 
 
 @pytest.mark.parametrize("reason", ["matched", "constraint_failed", "unknown_type", "invalid_resource"])
 def test_a_decision_on_a_resource_that_came_along_has_no_stored_one(reason):
     assert explained(reason, INLINE) is None
-    with pytest.raises(BadAnswer, match="gave a stored resource to a decision"):
+    with pytest.raises(InvalidResponseError, match="gave a stored resource to a decision"):
         explained(reason, INLINE, resource=STORED)
 
 
 def test_a_stored_resource_that_no_push_would_take():
-    with pytest.raises(BadAnswer, match="never pushed by a bridge"):
+    with pytest.raises(InvalidResponseError, match="never pushed by a bridge"):
         explained("matched", resource={"id": "a", "x": "y" * 1_100_000})
 
 

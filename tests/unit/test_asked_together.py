@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.decision import Request
-from bridge.engines.answer import explaining_input, input_for
+from bridge.engines.codec import explaining_input, input_for
 from bridge.strict_json import parse
 
 RESOURCE = b'{"id":"a"}'

@@ -6,14 +6,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from bridge import Decision, MalformedInput, Misuse, PartialAnswer, StaticKey, TokenVerifier
-from bridge.asking import Several, Subject, batches, checked_on_error, denial, needed, type_text
+from bridge import Decision, MalformedInputError, PartialResultError, StaticKey, TokenVerifier, UsageError
+from bridge.checks import BatchCheck, Bearer, batches, checked_on_error, denial_for, required_verifier, type_text
 from bridge.decision import Reason, Request
-from bridge.errors import BadAnswer, DeadlineExceeded, ResourcesStale
+from bridge.errors import EngineTimeoutError, InvalidResponseError, StaleResourcesError
 
 CLAIMS, TYPE = b'{"a":1}', b'"devices"'
-SUBJECT = Subject(CLAIMS)
-LATE = DeadlineExceeded("late")
+SUBJECT = Bearer(CLAIMS)
+LATE = EngineTimeoutError("late")
 LATE_DENIAL = Decision(allow=False, reason=Reason.ENGINE_UNAVAILABLE, engine="e", error="late")
 MALFORMED = object()
 
@@ -27,16 +27,16 @@ class TestSubject:
     """Claims in canonical text, and the token where it may speak for itself."""
 
     def test_claims_in_canonical_text(self):
-        assert Subject.of_claims({"b": 1.0, "a": "é"}) == Subject('{"b":1,"a":"é"}'.encode())
-        assert Subject(CLAIMS).token is None
+        assert Bearer.of_claims({"b": 1.0, "a": "é"}) == Bearer('{"b":1,"a":"é"}'.encode())
+        assert Bearer(CLAIMS).token is None
 
     def test_claims_are_bounded_as_r12_says(self):
         most = 65_536 - len('{"a":""}')
-        assert len(Subject.of_claims({"a": "x" * most}).claims) == 65_536
-        with pytest.raises(MalformedInput, match=r"^claims"):
-            Subject.of_claims({"a": "x" * (most + 1)})
-        with pytest.raises(MalformedInput, match=r"^claims.*/a"):
-            Subject.of_claims({"a": {1}})
+        assert len(Bearer.of_claims({"a": "x" * most}).claims) == 65_536
+        with pytest.raises(MalformedInputError, match=r"^claims"):
+            Bearer.of_claims({"a": "x" * (most + 1)})
+        with pytest.raises(MalformedInputError, match=r"^claims.*/a"):
+            Bearer.of_claims({"a": {1}})
 
     def test_who_derives_a_verifier_is_asked_by_verify(self):
         class Demanding(TokenVerifier):
@@ -47,26 +47,26 @@ class TestSubject:
                 raise AssertionError
 
         verifier = Demanding(StaticKey.from_secret(bytes(range(64))), algorithms=("HS256",))
-        assert Subject.of_token("t", verifier, None).claims == b'{"token":"t","n":1}'
+        assert Bearer.of_token("t", verifier, None).claims == b'{"token":"t","n":1}'
 
     def test_a_verified_token_has_its_text(self):
         asked = []
 
         verifier = TokenVerifier(StaticKey.from_secret(bytes(range(64))), algorithms=("HS256",))
         token = SimpleNamespace(text=b"{}", token="t.t.t")
-        assert Subject.of_verified(token, verifier, None) == Subject(b"{}")
+        assert Bearer.of_verified(token, verifier, None) == Bearer(b"{}")
         raw = SimpleNamespace(
             refuse=lambda *given: asked.append(("refuse", *given)),
             may_go=lambda *given: asked.append(("may_go", *given)) or may[0],
         )
         may = [True]
-        subject = Subject.of_verified(token, verifier, raw)
+        subject = Bearer.of_verified(token, verifier, raw)
         assert (subject.claims, subject.token) == (b"{}", b'"t.t.t"')
         assert asked == [("refuse", token, verifier), ("may_go", token, verifier)]
         assert subject.is_still_raw()
         may[0] = False
         assert not subject.is_still_raw()
-        assert Subject.of_verified(token, verifier, raw) == Subject(b"{}")
+        assert Bearer.of_verified(token, verifier, raw) == Bearer(b"{}")
         assert asked[2:] == [("may_go", token, verifier)] * 2 + [
             ("refuse", token, verifier),
             ("may_go", token, verifier),
@@ -82,13 +82,13 @@ class TestSubject:
 
         monkeypatch.setattr(TokenVerifier, "verified", verified)
         raw = SimpleNamespace(refuse=lambda found, by: seen.append((found.token, by)), may_go=lambda *_: True)
-        subject = Subject.of_token("t", verifier, raw)
+        subject = Bearer.of_token("t", verifier, raw)
         assert (subject.claims, subject.token, seen) == (b'{"v":1}', b'"t"', ["t", ("t", verifier)])
-        assert Subject.of_token("t", verifier, None).token is None
+        assert Bearer.of_token("t", verifier, None).token is None
 
     def test_a_token_that_may_no_longer_go_is_replaced_by_its_claims(self):
         may = [True]
-        subject = Subject(CLAIMS, b'"t"', lambda: may[0])
+        subject = Bearer(CLAIMS, b'"t"', lambda: may[0])
         requests = [subject.request(TYPE, "d1"), subject.request(TYPE, {"id": "d2"})]
         assert subject.in_time(requests) is requests
         may[0] = False
@@ -102,7 +102,7 @@ class TestSubject:
         assert SUBJECT.request(TYPE, "d1") == Request(CLAIMS, TYPE, id=b'"d1"')
         assert SUBJECT.request(TYPE, {"id": 1.0}) == Request(CLAIMS, TYPE, resource=b'{"id":1}')
         assert SUBJECT.request(TYPE, None) == Request(CLAIMS, TYPE, resource=b"null")
-        raw = Subject(CLAIMS, b'"t"')
+        raw = Bearer(CLAIMS, b'"t"')
         assert raw.request(TYPE, "d1") == Request(None, TYPE, id=b'"d1"', token=b'"t"')
         assert raw.request(TYPE, []) == Request(None, TYPE, resource=b"[]", token=b'"t"')
 
@@ -111,24 +111,24 @@ class TestSubject:
         assert len(SUBJECT.request(TYPE, huge).id) == 1_048_578
         assert len(type_text(huge)) == 1_048_578
         assert len(SUBJECT.request(TYPE, {"id": huge[9:]}).resource) == 1_048_576
-        with pytest.raises(MalformedInput):
+        with pytest.raises(MalformedInputError):
             SUBJECT.request(TYPE, {"id": huge[8:]})
 
     @pytest.mark.parametrize(("value", "what"), [("\ud800", "id"), ({"id": ()}, "resource")])
     def test_an_error_says_which_one(self, value, what):
-        with pytest.raises(MalformedInput, match=rf"^{what} 7\b"):
+        with pytest.raises(MalformedInputError, match=rf"^{what} 7\b"):
             SUBJECT.request(TYPE, value, " 7")
-        with pytest.raises(MalformedInput, match=rf"^{what}\b(?! 7)"):
+        with pytest.raises(MalformedInputError, match=rf"^{what}\b(?! 7)"):
             SUBJECT.request(TYPE, value)
 
     def test_a_type_is_named_in_its_error(self):
         assert type_text("é") == '"é"'.encode()
-        with pytest.raises(MalformedInput, match=r"^type"):
+        with pytest.raises(MalformedInputError, match=r"^type"):
             type_text({1})
 
 
 def several(values, *, denies=False, oldest=None, subject=SUBJECT):
-    return Several(subject, "devices", values, engine="e", denies=denies, oldest=oldest)
+    return BatchCheck(subject, "devices", values, engine="e", denies=denies, oldest=oldest)
 
 
 def resources(count):
@@ -140,7 +140,7 @@ class TestSeveral:
 
     @pytest.mark.parametrize("values", ["d1", b"d1", {"id": "d1"}, None, 5])
     def test_one_is_not_several(self, values):
-        with pytest.raises(Misuse, match="takes several"):
+        with pytest.raises(UsageError, match="takes several"):
             several(values)
 
     def test_parts_have_their_places(self):
@@ -166,12 +166,12 @@ class TestSeveral:
         assert [list(places) for places, _ in asked.parts(1)] == [[1], [2], [3], [4]]
 
     def test_a_malformed_type_is_malformed(self):
-        with pytest.raises(MalformedInput, match=r"^type"):
-            Several(SUBJECT, ("devices",), [], engine="e", denies=False)
+        with pytest.raises(MalformedInputError, match=r"^type"):
+            BatchCheck(SUBJECT, ("devices",), [], engine="e", denies=False)
 
     def test_parts_go_as_they_may_go_now(self):
         may = iter([True, False])
-        asked = several(resources(2), subject=Subject(CLAIMS, b'"t"', lambda: next(may)))
+        asked = several(resources(2), subject=Bearer(CLAIMS, b'"t"', lambda: next(may)))
         (_, first), (_, second) = asked.parts(1)
         assert (first[0].token, first[0].claims) == (b'"t"', None)
         assert (second[0].token, second[0].claims) == (None, CLAIMS)
@@ -183,14 +183,14 @@ class TestSeveral:
                 asked.answered([0, 1], wrong)
 
     def test_a_fault_before_any_decision_is_itself(self):
-        with pytest.raises(DeadlineExceeded) as caught:
+        with pytest.raises(EngineTimeoutError) as caught:
             several(resources(2)).failed([0], LATE)
         assert caught.value is LATE
 
     def test_a_fault_after_a_decision_keeps_it(self):
         asked = several(resources(3))
         asked.answered([1], [decision(1)])
-        with pytest.raises(PartialAnswer) as caught:
+        with pytest.raises(PartialResultError) as caught:
             asked.failed([0], LATE)
         assert (caught.value.fault, caught.value.decisions) == (LATE, [None, decision(1), None])
         assert caught.value.__cause__ is LATE
@@ -200,14 +200,14 @@ class TestSeveral:
         asked.failed([0, 2], LATE)
         asked.answered([1], [decision(1)])
         assert asked.decisions() == [LATE_DENIAL, decision(1), LATE_DENIAL]
-        assert denial("e", LATE) == LATE_DENIAL
+        assert denial_for("e", LATE) == LATE_DENIAL
 
     def test_what_was_answered_beside_a_fault_is_kept(self):
         asked = several(resources(5))
-        asked.failed([0, 1, 2], PartialAnswer(LATE, (decision(0), None, decision(2))))
-        asked.failed([3], PartialAnswer(BadAnswer("later"), (None,)))
+        asked.failed([0, 1, 2], PartialResultError(LATE, (decision(0), None, decision(2))))
+        asked.failed([3], PartialResultError(InvalidResponseError("later"), (None,)))
         asked.answered([4], [decision(4)])
-        with pytest.raises(PartialAnswer) as caught:
+        with pytest.raises(PartialResultError) as caught:
             asked.decisions()
         assert (caught.value.fault, caught.value.__cause__) == (LATE, LATE)
         assert caught.value.decisions == [decision(0), None, decision(2), None, decision(4)]
@@ -215,20 +215,20 @@ class TestSeveral:
     def test_as_many_answers_beside_a_fault_as_questions(self):
         for wrong in ((), (None,), (None, None, None)):
             with pytest.raises(ValueError, match="zip"):
-                several(resources(2)).failed([0, 1], PartialAnswer(LATE, wrong))
+                several(resources(2)).failed([0, 1], PartialResultError(LATE, wrong))
 
     def test_what_was_left_open_is_denied_where_faults_deny(self):
         asked = several(resources(3), denies=True)
-        asked.failed([0, 1, 2], PartialAnswer(LATE, (decision(0), None, decision(2))))
+        asked.failed([0, 1, 2], PartialResultError(LATE, (decision(0), None, decision(2))))
         assert asked.decisions() == [decision(0), LATE_DENIAL, decision(2)]
 
     def test_what_was_answered_beside_a_fault_is_not_older_than_was_asked_for(self):
         ids = ["d0", MALFORMED, "d1", "d2"]
         for denies in (False, True):
             asked = several(ids, denies=denies, oldest=7)
-            asked.failed([0, 2, 3], PartialAnswer(LATE, (None, decision(1, revision="7"), None)))
+            asked.failed([0, 2, 3], PartialResultError(LATE, (None, decision(1, revision="7"), None)))
             asked = several(ids, denies=denies, oldest=8)
-            stale = PartialAnswer(LATE, (None, decision(1, revision="7"), decision(2, revision="8")))
+            stale = PartialResultError(LATE, (None, decision(1, revision="7"), decision(2, revision="8")))
             if denies:
                 asked.failed([0, 2, 3], stale)
                 reasons = [one.reason for one in asked.decisions()]
@@ -236,13 +236,13 @@ class TestSeveral:
                 assert "older than 8" in asked.decisions()[2].error
             else:
                 asked.answered([0], [decision(0, revision="8")])
-                with pytest.raises(PartialAnswer) as caught:
+                with pytest.raises(PartialResultError) as caught:
                     asked.failed([0, 2, 3], stale)
-                assert isinstance(caught.value.fault, ResourcesStale)
+                assert isinstance(caught.value.fault, StaleResourcesError)
 
     def test_a_stale_part_is_not_noted_as_left_open(self):
         asked = several(["d0"], oldest=8, denies=True)
-        asked.failed([0], PartialAnswer(LATE, (decision(0, revision="7"),)))
+        asked.failed([0], PartialResultError(LATE, (decision(0, revision="7"),)))
         assert [one.reason for one in asked.decisions()] == ["engine_unavailable"]
 
 
@@ -282,12 +282,12 @@ def test_faults_raise_or_deny():
     assert checked_on_error("deny") is True
     assert checked_on_error("raise") is False
     for wrong in ("allow", "", None, True, "Deny"):
-        with pytest.raises(Misuse, match="on_error must be"):
+        with pytest.raises(UsageError, match="on_error must be"):
             checked_on_error(wrong)
 
 
 def test_a_token_needs_a_verifier():
     verifier = TokenVerifier(StaticKey.from_secret(bytes(range(64))), algorithms=("HS256",))
-    assert needed(verifier) is verifier
-    with pytest.raises(Misuse, match="has no verifier"):
-        needed(None)
+    assert required_verifier(verifier) is verifier
+    with pytest.raises(UsageError, match="has no verifier"):
+        required_verifier(None)

@@ -13,25 +13,31 @@ from colliding import colliding
 import bridge
 from bridge import (
     ABSENT,
-    BadAnswer,
+    ConfigurationError,
     Decision,
-    EngineFault,
+    EngineError,
     Failure,
-    InvalidSetting,
-    MalformedInput,
-    Misuse,
-    PartialAnswer,
+    InvalidResponseError,
+    MalformedInputError,
+    PartialResultError,
     PolicyBridge,
     PolicySettings,
     Reason,
     ReferenceEngine,
-    RulesDiffer,
     RuleSet,
+    RulesMismatchError,
+    UsageError,
     WasmEngine,
 )
-from bridge.asking import batches
+from bridge.checks import batches
 from bridge.decision import Request
-from bridge.errors import DeadlineExceeded, EngineTooOld, EngineUnreachable, OpaRefused, RulesNotInstalled
+from bridge.errors import (
+    EngineTimeoutError,
+    EngineUnreachableError,
+    OpaStatusError,
+    RulesNotInstalledError,
+    UnsupportedOpaVersionError,
+)
 from bridge.rendering import default_wasm
 from bridge.strict_json import encode
 
@@ -106,7 +112,7 @@ def test_odd_questions_are_denied(policy_bridge, claims, type_, resource, reason
 @pytest.mark.parametrize("on_error", ["raise", "deny"])
 def test_what_breaks_r12_raises_in_either_mode(on_error, claims, resource, rule, place):
     opened = PolicyBridge(ReferenceEngine(), on_error=on_error)
-    with pytest.raises(MalformedInput) as refused:
+    with pytest.raises(MalformedInputError) as refused:
         opened.check(claims, "devices", resource)
     assert refused.value.rule == rule
     assert str(refused.value).startswith(place)
@@ -142,18 +148,18 @@ def test_a_malformed_one_among_many_is_denied_and_spoils_no_other(policy_bridge,
     assert [decision.reason for decision in decisions] == ["matched", "malformed_input", "constraint_failed"]
     assert (decisions[1].allow, decisions[1].engine, decisions[1].error) == (False, "", error)
     assert decisions[::2] == [opened.check(CLAIMS, "devices", one) for one in (DEVICE, other)]
-    with pytest.raises(MalformedInput):
+    with pytest.raises(MalformedInputError):
         opened.check(CLAIMS, "devices", malformed)
 
 
 @pytest.mark.parametrize(("claims", "type_"), [({"a": ()}, "devices"), ({}, "\ud800"), ({}, ("devices",))])
 def test_malformed_claims_and_types_spoil_all(policy_bridge, claims, type_):
-    with pytest.raises(MalformedInput):
+    with pytest.raises(MalformedInputError):
         policy_bridge.check_many(claims, type_, [DEVICE])
 
 
 def test_none_is_asked_where_all_are_malformed():
-    opened = PolicyBridge(FailingEngine(EngineUnreachable("gone")))
+    opened = PolicyBridge(FailingEngine(EngineUnreachableError("gone")))
     assert [one.reason for one in opened.check_many(CLAIMS, "devices", [(), ()])] == ["malformed_input"] * 2
 
 
@@ -179,13 +185,13 @@ def test_an_explanation_says_what_was_wanted_and_found(policy_bridge):
     for resource in ("d1", {"id": "d1", "custom_data": {"user": "u2"}}):
         explained = policy_bridge.explain(CLAIMS, "devices", resource)
         assert explained.decision.reason == "constraint_failed"
-        assert [(demand.failure.pointer, demand.wanted, demand.found) for demand in explained.demands] == [
+        assert [(demand.failure.pointer, demand.expected, demand.actual) for demand in explained.failures] == [
             ("/custom_data/n", 1, ABSENT),
             ("/custom_data/user", "u1", "u2"),
         ]
         assert explained.resource == {"id": "d1", "custom_data": {"user": "u2"}}
     assert policy_bridge.explain(CLAIMS, "devices", "d2").resource is ABSENT
-    assert policy_bridge.explain(CLAIMS, "devices", DEVICE).demands == ()
+    assert policy_bridge.explain(CLAIMS, "devices", DEVICE).failures == ()
 
 
 class FailingEngine(ReferenceEngine):
@@ -205,13 +211,13 @@ class FailingEngine(ReferenceEngine):
 
 
 FAULTS = [
-    EngineUnreachable("gone"),
-    DeadlineExceeded("late"),
-    BadAnswer("odd"),
-    OpaRefused("no", status=500),
-    RulesNotInstalled("none"),
-    RulesDiffer("other"),
-    EngineTooOld("old"),
+    EngineUnreachableError("gone"),
+    EngineTimeoutError("late"),
+    InvalidResponseError("odd"),
+    OpaStatusError("no", status=500),
+    RulesNotInstalledError("none"),
+    RulesMismatchError("other"),
+    UnsupportedOpaVersionError("old"),
 ]
 
 
@@ -241,7 +247,7 @@ class SometimesFailingEngine(ReferenceEngine):
     def decide(self, requests):
         self.asked.append(len(requests))
         if len(self.asked) - 1 in self.failing:
-            raise DeadlineExceeded("late")
+            raise EngineTimeoutError("late")
         return super().decide(requests)
 
 
@@ -254,11 +260,11 @@ def _many():
 
 def test_what_was_decided_before_a_fault_is_kept():
     engine = SometimesFailingEngine(1)
-    with pytest.raises(PartialAnswer, match=r"^only 1,002 of 2,500 were decided: late$") as caught:
+    with pytest.raises(PartialResultError, match=r"^only 1,002 of 2,500 were decided: late$") as caught:
         PolicyBridge(engine).check_many(CLAIMS, "devices", _many())
     assert engine.asked == [1_000, 1_000]
     partial = caught.value
-    assert isinstance(partial.fault, DeadlineExceeded)
+    assert isinstance(partial.fault, EngineTimeoutError)
     assert partial.__cause__ is partial.fault
     alone = PolicyBridge(SometimesFailingEngine()).check_many(CLAIMS, "devices", _many())
     known = [place for place, decision in enumerate(partial.decisions) if decision is not None]
@@ -270,7 +276,7 @@ def test_what_was_decided_before_a_fault_is_kept():
 
 
 def test_a_fault_before_any_decision_is_itself():
-    with pytest.raises(DeadlineExceeded):
+    with pytest.raises(EngineTimeoutError):
         PolicyBridge(SometimesFailingEngine(0)).check_many(CLAIMS, "devices", [DEVICE] * 3)
 
 
@@ -294,7 +300,7 @@ class InventingEngine(ReferenceEngine):
 
 
 def test_an_explanation_that_cannot_be_is_a_fault():
-    with pytest.raises(BadAnswer, match="which the policy does not demand"):
+    with pytest.raises(InvalidResponseError, match="which the policy does not demand"):
         PolicyBridge(InventingEngine()).explain(CLAIMS, "devices", DEVICE)
     denied = PolicyBridge(InventingEngine(), on_error="deny").explain(CLAIMS, "devices", DEVICE)
     assert denied.decision.reason is Reason.ENGINE_UNAVAILABLE
@@ -302,7 +308,7 @@ def test_an_explanation_that_cannot_be_is_a_fault():
 
 @pytest.mark.parametrize("several", ["d1", b"d1", DEVICE, None, 5])
 def test_one_resource_is_not_several(several):
-    with pytest.raises(Misuse, match="several"):
+    with pytest.raises(UsageError, match="several"):
         PolicyBridge().check_many(CLAIMS, "devices", several)
 
 
@@ -312,23 +318,23 @@ def test_other_errors_of_an_engine_are_not_taken_for_faults():
 
 
 def test_misuse_raises():
-    with pytest.raises(Misuse, match="verifier"):
+    with pytest.raises(UsageError, match="verifier"):
         PolicyBridge().check("a.b.c", "devices", DEVICE)
-    with pytest.raises(Misuse, match="on_error"):
+    with pytest.raises(UsageError, match="on_error"):
         PolicyBridge(on_error="allow")
-    with pytest.raises(InvalidSetting):
+    with pytest.raises(ConfigurationError):
         WasmEngine(RuleSet(policy=PolicySettings(claim="other")))
-    with pytest.raises(InvalidSetting, match="cannot be read"):
+    with pytest.raises(ConfigurationError, match="cannot be read"):
         WasmEngine(wasm=default_wasm().with_name("none.wasm"))
 
 
 def test_wasm_of_other_settings_or_of_no_rules_is_refused(tmp_path):
-    with pytest.raises(RulesDiffer):
+    with pytest.raises(RulesMismatchError):
         WasmEngine(RuleSet(policy=PolicySettings(claim="other")), wasm=default_wasm())
     for content in (b"", b"no wasm", b"\0asm\x01\0\0\0", default_wasm().read_bytes()[:-1]):
         file = tmp_path / "policy.wasm"
         file.write_bytes(content)
-        with pytest.raises(EngineFault):
+        with pytest.raises(EngineError):
             WasmEngine(wasm=file)
 
 
@@ -382,12 +388,12 @@ def test_threads_of_a_forked_child_come_to_the_engine_at_once():
 def test_an_evaluation_ends_at_its_deadline_and_the_engine_goes_on():
     engine = WasmEngine(deadline=0.05)
     many = encode({"id": "d1", "custom_data": dict.fromkeys(colliding(30_000), 1)})
-    with pytest.raises(DeadlineExceeded, match=r"0\.05 s"):
+    with pytest.raises(EngineTimeoutError, match=r"0\.05 s"):
         engine.query("decision", Request(b"{}", b'"devices"', many).text)  # whole, as no question goes there
     assert engine.decide([Request(b"{}", b'"devices"', many)])[0].allow
     assert engine.decide([Request(b"{}", b'"devices"', b'{"id":"a"}')])[0].allow
     for deadline in (0, -1, float("nan"), 100_000):
-        with pytest.raises(InvalidSetting, match="deadline"):
+        with pytest.raises(ConfigurationError, match="deadline"):
             WasmEngine(deadline=deadline)
 
 

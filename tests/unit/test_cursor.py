@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge import Misuse, PolicyBridge, PolicySettings, ReferenceEngine, RuleSet, WasmEngine
+from bridge import PolicyBridge, PolicySettings, ReferenceEngine, RuleSet, UsageError, WasmEngine
 from bridge.cursor import Cursor, bound_to
 from bridge.strict_json import encode
 
@@ -62,7 +62,7 @@ def test_a_place_is_read_as_it_was_written(revision, page, last):
     ids=lambda text: ascii(text)[:60],
 )
 def test_what_no_list_has_given_is_refused(text):
-    with pytest.raises(Misuse, match="must be the `cursor` of an earlier list"):
+    with pytest.raises(UsageError, match="must be the `cursor` of an earlier list"):
         Cursor.read(text, ABOUT)
 
 
@@ -88,7 +88,7 @@ def test_a_cursor_has_one_text():
         text * 2,
     ):
         if other != text:
-            with pytest.raises(Misuse):
+            with pytest.raises(UsageError):
                 Cursor.read(other, ABOUT)
 
 
@@ -98,18 +98,18 @@ def test_a_cursor_has_a_bounded_size():
     assert Cursor.read(text, ABOUT).last == longest
     assert Cursor.read(written(["17", 3, longest + "x" * 286, ABOUT]), ABOUT).page == 3
     for more in (*range(287, 300), 10_000_000):
-        with pytest.raises(Misuse, match="must be the `cursor`"):
+        with pytest.raises(UsageError, match="must be the `cursor`"):
             Cursor.read(written(["17", 3, longest + "x" * more, ABOUT]), ABOUT)
     for fewer in range(0, 300, 7):  # up to the bound and beyond it: a number whose canonical text is longer
         text = written(b'["17",1e39,"%b","%b"]' % (longest.encode() + b"x" * fewer, ABOUT.encode()))
-        with pytest.raises(Misuse, match="must be the `cursor`"):
+        with pytest.raises(UsageError, match="must be the `cursor`"):
             Cursor.read(text, ABOUT)
 
 
 def test_a_cursor_of_another_list_is_told():
     text = Cursor("17", 3, "d1").written(ABOUT)
     for other in ("0" * 31 + "1", "", "0" * 31, ABOUT + "0"):
-        with pytest.raises(Misuse, match="of another policy claim, resource type or rule set"):
+        with pytest.raises(UsageError, match="of another policy claim, resource type or rule set"):
             Cursor.read(text, other)
 
 
@@ -181,9 +181,9 @@ def test_a_cursor_of_other_claims_is_refused(bridge):
     first = bridge.list_allowed(claims(), "devices", limit=4)
     assert first.ids == ("d0", "d1", "d2", "d3")
     for other in (claims(n=2), claims(n=True), claims(n="1"), {}, {"policy": None}, {"policy": {"version": 2}}):
-        with pytest.raises(Misuse, match="another list"):
+        with pytest.raises(UsageError, match="another list"):
             bridge.list_allowed(other, "devices", after=first.cursor)
-    with pytest.raises(Misuse, match="another list"):
+    with pytest.raises(UsageError, match="another list"):
         bridge.list_allowed(claims(), "sessions", after=first.cursor)
     renewed = bridge.list_allowed(claims(iat=7, exp=9), "devices", after=first.cursor)
     assert (renewed.ids, renewed.complete) == (("d4", "d5", "d6", "d7", "d8"), True)
@@ -193,5 +193,5 @@ def test_without_a_policy_a_list_goes_on_too(bridge):
     first = bridge.list_allowed({"iat": 1}, "devices", limit=4)
     assert first.everything
     assert bridge.list_allowed({"iat": 2}, "devices", after=first.cursor).ids == ("d4", "d5", "d6", "d7", "d8")
-    with pytest.raises(Misuse, match="another list"):
+    with pytest.raises(UsageError, match="another list"):
         bridge.list_allowed(claims(), "devices", after=first.cursor)

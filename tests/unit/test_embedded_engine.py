@@ -10,17 +10,17 @@ import tomllib
 import pytest
 
 from bridge import (
-    InvalidSetting,
-    Misuse,
+    ConfigurationError,
     OpaEngine,
     PolicyBridge,
     PolicySettings,
     ReferenceEngine,
-    RulesDiffer,
     RuleSet,
+    RulesMismatchError,
+    UsageError,
     WasmEngine,
 )
-from bridge.rendering import PREBUILT, default_wasm, files, fingerprint, prebuilt_wasm, rego_root
+from bridge.rendering import PREBUILT, default_wasm, fingerprint, locations, prebuilt_wasm, rego_root
 
 DEVICE = {"id": "d1", "custom_data": {"user_id": "u1"}}
 ASKED = [
@@ -80,7 +80,7 @@ def test_versions_may_be_any_collection_of_them(versions):
     "settings", [{"versions": {1}}, {"versions": ()}, {"versions": {2.0}}, {"require_policy": 1}, {"versions": "23"}]
 )
 def test_settings_that_cannot_be_used_are_refused(settings):
-    with pytest.raises(InvalidSetting):
+    with pytest.raises(ConfigurationError):
         PolicyBridge(**settings)
 
 
@@ -88,13 +88,13 @@ def test_settings_that_cannot_be_used_are_refused(settings):
 @pytest.mark.parametrize("settings", [{"require_policy": True}, {"require_policy": False}, {"versions": {2}}])
 def test_settings_beside_an_engine_are_misuse(engine, settings):
     (name,) = settings
-    with pytest.raises(Misuse, match=rf"^{name} cannot stand beside `engine`.*PolicySettings\({name}=") as refusal:
+    with pytest.raises(UsageError, match=rf"^{name} cannot stand beside `engine`.*PolicySettings\({name}=") as refusal:
         PolicyBridge(engine(), **settings)
-    assert type(refusal.value) is Misuse
+    assert type(refusal.value) is UsageError
 
 
 def test_both_settings_beside_an_engine_are_named():
-    with pytest.raises(Misuse, match=r"^require_policy and versions cannot"):
+    with pytest.raises(UsageError, match=r"^require_policy and versions cannot"):
         PolicyBridge(ReferenceEngine(), require_policy=True, versions={3})
 
 
@@ -112,15 +112,15 @@ def test_a_build_in_another_ones_place_is_refused(monkeypatch, tmp_path, wanted,
     # Templates and all else stay as they are: only the file that is loaded is another one.
     shutil.copy(prebuilt_wasm(there), folder / prebuilt_wasm(wanted).name)
     path = folder / prebuilt_wasm(wanted).name
-    monkeypatch.setattr("bridge.engines.wasm.prebuilt_wasm", lambda _: path)
-    with pytest.raises(RulesDiffer):
+    monkeypatch.setattr("bridge.engines.wasm_engine.prebuilt_wasm", lambda _: path)
+    with pytest.raises(RulesMismatchError):
         WasmEngine(wanted)
 
 
 def test_a_build_that_is_not_there_is_an_error_and_never_another_build(monkeypatch, tmp_path):
-    monkeypatch.setattr(files, "default_wasm", lambda: tmp_path / "policy.wasm")
+    monkeypatch.setattr(locations, "default_wasm", lambda: tmp_path / "policy.wasm")
     shutil.copy(default_wasm(), tmp_path / "policy.wasm")
-    with pytest.raises(InvalidSetting, match=r"`.*policy-required\.wasm` cannot be read"):
+    with pytest.raises(ConfigurationError, match=r"`.*policy-required\.wasm` cannot be read"):
         PolicyBridge(require_policy=True)
 
 
@@ -138,7 +138,7 @@ def test_a_build_that_is_not_there_is_an_error_and_never_another_build(monkeypat
 )
 def test_there_is_no_build_of_other_settings(rule_set):
     assert prebuilt_wasm(rule_set) is None
-    with pytest.raises(InvalidSetting, match="render --wasm"):
+    with pytest.raises(ConfigurationError, match="render --wasm"):
         WasmEngine(rule_set)
 
 

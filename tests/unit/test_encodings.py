@@ -11,8 +11,8 @@ import zipfile
 
 import pytest
 
-from bridge import MalformedInput
-from bridge.resources import from_chunks
+from bridge import MalformedInputError
+from bridge.store import from_chunks
 from bridge.strict_json import parse
 from bridge.strict_json.encodings import Kind, beginning_of, encoding_fault
 
@@ -84,7 +84,7 @@ def test_each_is_recognised_alike_in_any_text_and_in_a_file_of_resources(name):
     assert found is not None
     assert found.kind is kind
     assert encoding_fault(data) == fault
-    with pytest.raises(MalformedInput) as refused:
+    with pytest.raises(MalformedInputError) as refused:
         from_chunks([data])
     assert refused.value.cause == of_resources
 
@@ -92,7 +92,7 @@ def test_each_is_recognised_alike_in_any_text_and_in_a_file_of_resources(name):
 @pytest.mark.parametrize("name", [name for name in TABLE if name not in {"utf-8", "empty zip", "lz4"}])
 def test_a_json_text_that_is_no_utf_8_is_refused_with_the_remedy(name):
     data, _, fault, _ = TABLE[name]
-    with pytest.raises(MalformedInput) as refused:
+    with pytest.raises(MalformedInputError) as refused:
         parse(data)
     assert refused.value.cause == fault
 

@@ -10,28 +10,28 @@ import pytest
 from bridge import errors
 from bridge.errors import (
     BridgeError,
-    DeadlineExceeded,
-    ForeignContent,
-    MalformedInput,
-    OpaRefused,
-    OwnedByBundle,
-    PartialAnswer,
-    PushRefused,
+    EngineTimeoutError,
+    ForeignContentError,
+    MalformedInputError,
+    OpaStatusError,
+    OwnedByBundleError,
+    PartialResultError,
+    PushRejectedError,
 )
 
 KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, BridgeError)]
 
 
 def an_error(kind):
-    if kind is MalformedInput:
+    if kind is MalformedInputError:
         return kind("why", rule="R12.2", what="claims", line=2, column=3)
-    if kind is OpaRefused:
+    if kind is OpaStatusError:
         return kind("why", status=400, opa_code="invalid", opa_message="no")
-    if kind is PartialAnswer:
-        return kind(DeadlineExceeded("why"), (None,))
-    if kind is OwnedByBundle:
+    if kind is PartialResultError:
+        return kind(EngineTimeoutError("why"), (None,))
+    if kind is OwnedByBundleError:
         return kind("why", "a bundle")
-    return kind("why", ("line 1",)) if kind in (PushRefused, ForeignContent) else kind("why")
+    return kind("why", ("line 1",)) if kind in (PushRejectedError, ForeignContentError) else kind("why")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -50,10 +50,10 @@ def test_every_kind_has_a_code_of_its_own_and_stands_in_the_tree():
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (MalformedInput("why", rule="R12.2"), "why (R12.2)"),
-        (MalformedInput("why", rule="R12.2", line=1, column=2), "line 1, column 2: why (R12.2)"),
-        (MalformedInput("why", rule="R12.5", pointer="/a").named("claims"), "claims: at `/a`: why (R12.5)"),
-        (MalformedInput("why", rule="R12.6", what="claims", pointer=""), "claims: why (R12.6)"),
+        (MalformedInputError("why", rule="R12.2"), "why (R12.2)"),
+        (MalformedInputError("why", rule="R12.2", line=1, column=2), "line 1, column 2: why (R12.2)"),
+        (MalformedInputError("why", rule="R12.5", pointer="/a").named("claims"), "claims: at `/a`: why (R12.5)"),
+        (MalformedInputError("why", rule="R12.6", what="claims", pointer=""), "claims: why (R12.6)"),
     ],
 )
 def test_malformed_input_says_where(error, text):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bridge import errors
 from bridge.escapes import escaped, escaped_json, shown
-from bridge.resources import from_objects
+from bridge.store import from_objects
 from bridge.strict_json import encode
 
 HOSTILE = "a\nallowed: matched\r\t\x00\x1b[31m\x7f\x9b2J\u202e\u2066\u2028\u2029\u200b\ufeff"
@@ -56,7 +56,7 @@ def test_texts_that_differ_are_shown_differently():
 def test_json_that_is_escaped_has_the_same_value(value):
     try:
         text = encode(value)
-    except errors.MalformedInput:
+    except errors.MalformedInputError:
         return
     seen = escaped_json(text)
     assert json.loads(seen) == json.loads(text) == value
@@ -64,12 +64,12 @@ def test_json_that_is_escaped_has_the_same_value(value):
 
 
 def made(kind):
-    if kind is errors.MalformedInput:
+    if kind is errors.MalformedInputError:
         return kind(HOSTILE, rule=HOSTILE, what=HOSTILE, line=1, column=1, pointer=f"/{HOSTILE}")
-    if kind is errors.OpaRefused:
+    if kind is errors.OpaStatusError:
         return kind(HOSTILE, status=400, opa_code=HOSTILE, opa_message=HOSTILE)
-    if kind is errors.PartialAnswer:
-        return kind(errors.EngineFault(HOSTILE), (None,))
+    if kind is errors.PartialResultError:
+        return kind(errors.EngineError(HOSTILE), (None,))
     return kind(HOSTILE)
 
 
@@ -96,15 +96,15 @@ def test_no_refused_resource_writes_a_line_of_its_own():
     found = from_objects(
         [{"id": id_}, {"id": id_}, {"id": "a", id_: [1]}, {"id": id_, "b": {HOSTILE: 1}}], omit=[f"/{id_}/c"]
     )
-    assert len(found.refusals) == 4
-    for refusal in found.refusals:
+    assert len(found.rejected) == 4
+    for refusal in found.rejected:
         assert str(refusal).isprintable(), str(refusal)
 
 
 def test_a_pointer_is_told_from_one_that_looks_like_it():
     texts = {
-        str(errors.MalformedInput("c", rule="R", pointer=pointer))
+        str(errors.MalformedInputError("c", rule="R", pointer=pointer))
         for pointer in ("/a\nb", "/a\\nb", '/"a\\nb"', "/a b")
     }
     assert len(texts) == 4
-    assert "c (R)" in str(errors.MalformedInput("c", rule="R"))
+    assert "c (R)" in str(errors.MalformedInputError("c", rule="R"))

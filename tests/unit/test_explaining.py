@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bridge import Misuse, PolicyBridge, ReferenceEngine
+from bridge import PolicyBridge, ReferenceEngine, UsageError
 from bridge.decision import Decision, Failure, Reason, Request
-from bridge.errors import BadAnswer
-from bridge.explaining import explanation
+from bridge.errors import InvalidResponseError
+from bridge.explanation import explain
 from bridge.strict_json import ABSENT
 
 CLAIMS = b'{"policy":{"version":2,"devices":{"id":"d1","custom_data":{"n":1,"m":null,"a":[{"x":1}]}}}}'
@@ -21,7 +21,7 @@ def failed(*failures):
 
 
 def explained(decision, request=BY_ID, stored=None):
-    return explanation(decision, claims=CLAIMS, description=ABOUT, request=request, stored=stored)
+    return explain(decision, claims=CLAIMS, description=ABOUT, request=request, stored=stored)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def explained(decision, request=BY_ID, stored=None):
 )
 def test_a_stored_resource_of_another_id_is_refused(stored):
     for decision in (failed(), failed(("/id", "different"))):
-        with pytest.raises(BadAnswer, match="of another id than the one asked for"):
+        with pytest.raises(InvalidResponseError, match="of another id than the one asked for"):
             explained(decision, stored=stored)
 
 
@@ -43,14 +43,14 @@ def test_the_stored_resource_of_that_id_is_told():
 
 @pytest.mark.parametrize("id_", [b"null", b"7", b'["d1"]', b"{}"])
 def test_no_stored_resource_goes_with_an_id_that_is_none(id_):
-    with pytest.raises(BadAnswer, match="of another id"):
+    with pytest.raises(InvalidResponseError, match="of another id"):
         explained(failed(), Request(CLAIMS, b'"devices"', id=id_), b'{"id":"d1"}')
 
 
 def test_a_resource_that_came_along_is_its_own():
     found = explained(failed(("/id", "different")), Request(CLAIMS, b'"devices"', b'{"id":"d2"}'), b'{"id":"d3"}')
     assert found.resource == {"id": "d2"}
-    assert [(one.wanted, one.found) for one in found.demands] == [("d1", "d2")]
+    assert [(one.expected, one.actual) for one in found.failures] == [("d1", "d2")]
 
 
 @pytest.mark.parametrize(
@@ -67,15 +67,15 @@ def test_a_resource_that_came_along_is_its_own():
     ],
 )
 def test_a_failure_that_is_none_is_refused(failure, resource):
-    with pytest.raises(BadAnswer, match="which it is not"):
+    with pytest.raises(InvalidResponseError, match="which it is not"):
         explained(failed(failure), Request(CLAIMS, b'"devices"', resource))
-    with pytest.raises(BadAnswer, match="which it is not"):
+    with pytest.raises(InvalidResponseError, match="which it is not"):
         explained(failed(failure), stored=resource)
 
 
 @pytest.mark.parametrize("pointer", ["/custom_data/x", "/custom_data/", "/x"])
 def test_a_failure_of_what_nobody_demands_is_refused(pointer):
-    with pytest.raises(BadAnswer, match="does not demand"):
+    with pytest.raises(InvalidResponseError, match="does not demand"):
         explained(failed((pointer, "missing")), stored=b'{"id":"d1"}')
 
 
@@ -84,34 +84,34 @@ def test_failures_as_they_are():
         failed(("/custom_data/a", "different"), ("/custom_data/m", "missing"), ("/custom_data/n", "different")),
         stored=b'{"id":"d1","custom_data":{"n":true,"a":[{"x":1.5}]}}',
     )
-    assert [str(one.wanted) for one in found.demands] == ["[{'x': 1}]", "None", "1"]
-    assert (found.demands[1].found, found.demands[2].found) == (ABSENT, True)
+    assert [str(one.expected) for one in found.failures] == ["[{'x': 1}]", "None", "1"]
+    assert (found.failures[1].actual, found.failures[2].actual) == (ABSENT, True)
 
 
 def test_a_failure_of_a_resource_that_is_not_there_has_no_demands():
     decision = failed(("/id", "different"))
     found = explained(decision)
-    assert (found.decision, found.demands, found.resource) == (decision, (), ABSENT)
+    assert (found.decision, found.failures, found.resource) == (decision, (), ABSENT)
 
 
 def test_a_decision_is_explained_whatever_was_given_as_the_type():
     request = Request(CLAIMS, b"7", b'{"id":"d1"}')
     decision = Decision(allow=False, reason=Reason.MALFORMED_INPUT)
-    found = explanation(decision, claims=b"[]", description=("policy", 7), request=request, stored=None)
-    assert (found.decision, found.demands, found.resource) == (decision, (), {"id": "d1"})
+    found = explain(decision, claims=b"[]", description=("policy", 7), request=request, stored=None)
+    assert (found.decision, found.failures, found.resource) == (decision, (), {"id": "d1"})
 
 
 def test_each_demand_has_its_failure():
     decision = failed(("/custom_data/m", "missing"), ("/id", "different"))
     found = explained(decision, Request(CLAIMS, b'"devices"', b'{"id":"d2"}'))
     assert found.decision is decision
-    assert tuple(one.failure for one in found.demands) == decision.failures
+    assert tuple(one.failure for one in found.failures) == decision.failures
 
 
 @pytest.mark.parametrize("id_", [None, b"null"])
 @pytest.mark.parametrize("stored", [b"{}", b'{"id":null}', b'{"id":"null"}'])
 def test_no_stored_resource_goes_with_no_id(id_, stored):
-    with pytest.raises(BadAnswer, match="of another id"):
+    with pytest.raises(InvalidResponseError, match="of another id"):
         explained(failed(), Request(CLAIMS, b'"devices"', id=id_), stored)
 
 
@@ -121,9 +121,9 @@ def test_every_engine_is_looked_at(monkeypatch):
     bridge.push("devices", [{"id": "d1"}])
     assert bridge.explain({}, "devices", "d1").resource == {"id": "d1"}
     monkeypatch.setattr(bridge.engine, "explain", lambda _: (failed(), b'{"id":"d2"}'))
-    with pytest.raises(BadAnswer, match="of another id"):
+    with pytest.raises(InvalidResponseError, match="of another id"):
         bridge.explain({}, "devices", "d1")
     denying = PolicyBridge(bridge.engine, on_error="deny")
     assert denying.explain({}, "devices", "d1").decision.reason == "engine_unavailable"
-    with pytest.raises(Misuse):
+    with pytest.raises(UsageError):
         bridge.explain("token", "devices", "d1")

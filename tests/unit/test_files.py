@@ -8,9 +8,9 @@ import threading
 
 import pytest
 
-from bridge import InvalidSetting, KeysUnavailable, Misuse, OpaClient, StaticKey, WasmEngine, files
+from bridge import ConfigurationError, KeysUnavailableError, OpaClient, StaticKey, UsageError, WasmEngine, files
 from bridge.cli.lines import chunks_of_lines
-from bridge.conformance.members import read_cases
+from bridge.conformance.schema import read_cases
 from bridge.files import CHUNK, INPUT_BYTES, read_chunks, read_file, read_stream, refuse_unbounded_file
 from bridge.tokens import JwksFile, JwksUrl
 
@@ -34,7 +34,7 @@ def test_what_has_the_limit_is_read_and_what_has_a_byte_more_is_refused(tmp_path
     file.write_bytes(b"x" * limit)
     assert read_file(file, limit=limit, what="a token") == b"x" * limit
     file.write_bytes(b"x" * limit + b" ")
-    with pytest.raises(Misuse) as refused:
+    with pytest.raises(UsageError) as refused:
         read_file(file, limit=limit, what="a token")
     assert str(refused.value) == (
         f"`{file}`: more than {limit:,} bytes, the most that are read of a token; nothing of it is used: "
@@ -45,7 +45,7 @@ def test_what_has_the_limit_is_read_and_what_has_a_byte_more_is_refused(tmp_path
 @pytest.mark.parametrize("limit", [10, 5 * CHUNK])
 def test_one_byte_more_than_the_limit_is_read_and_no_other(limit):
     endless = Endless()
-    with pytest.raises(Misuse, match=r"\Astandard input: more than "):
+    with pytest.raises(UsageError, match=r"\Astandard input: more than "):
         read_stream(endless, limit=limit, what="claims", name="standard input")
     assert endless.taken == limit + 1
 
@@ -56,7 +56,7 @@ def test_a_stream_that_gives_little_at_a_time_is_read_to_its_end():
             return super().read(min(size, 3))
 
     assert read_stream(Slow(b"0123456789"), limit=10, what="a token", name="it") == b"0123456789"
-    with pytest.raises(Misuse):
+    with pytest.raises(UsageError):
         read_stream(Slow(b"0123456789a"), limit=10, what="a token", name="it")
 
 
@@ -82,7 +82,7 @@ def test_a_pipe_is_read_like_a_file():
             os.close(read)
 
     assert read_of(b"12345") == b"12345"
-    with pytest.raises(Misuse):
+    with pytest.raises(UsageError):
         read_of(b"123456")
 
 
@@ -90,11 +90,13 @@ def test_a_file_that_a_library_reads_is_measured_first(tmp_path):
     file = tmp_path / "ca.pem"
     file.write_bytes(b"x" * 11)
     refuse_unbounded_file(file, limit=11, what="certificates")
-    with pytest.raises(Misuse, match="more than 10 bytes, the most that are read of certificates"):
+    with pytest.raises(UsageError, match="more than 10 bytes, the most that are read of certificates"):
         refuse_unbounded_file(file, limit=10, what="certificates")
     os.mkfifo(tmp_path / "pipe")
     for endless in ("/dev/zero", tmp_path / "pipe"):
-        with pytest.raises(Misuse, match=r"a pipe or a device, of which nothing tells .*: give certificates in a file"):
+        with pytest.raises(
+            UsageError, match=r"a pipe or a device, of which nothing tells .*: give certificates in a file"
+        ):
             refuse_unbounded_file(endless, limit=10, what="certificates")
     with pytest.raises(IsADirectoryError):
         refuse_unbounded_file(tmp_path, limit=10, what="certificates")
@@ -125,13 +127,13 @@ def a_client_certificate(file):
 @pytest.mark.parametrize(
     ("error", "use"),
     [
-        (InvalidSetting, StaticKey.from_pem_file),
-        (KeysUnavailable, lambda file: JwksFile(file).key_for("a")),
-        (InvalidSetting, lambda file: JwksUrl("https://127.0.0.1/", ca=file)),
-        (InvalidSetting, lambda file: WasmEngine(wasm=file)),
-        (InvalidSetting, lambda file: OpaClient("https://127.0.0.1:1", ca=file)),
-        (InvalidSetting, a_client_certificate),
-        (Misuse, lambda file: read_cases(file, lambda *_: None)),
+        (ConfigurationError, StaticKey.from_pem_file),
+        (KeysUnavailableError, lambda file: JwksFile(file).key_for("a")),
+        (ConfigurationError, lambda file: JwksUrl("https://127.0.0.1/", ca=file)),
+        (ConfigurationError, lambda file: WasmEngine(wasm=file)),
+        (ConfigurationError, lambda file: OpaClient("https://127.0.0.1:1", ca=file)),
+        (ConfigurationError, a_client_certificate),
+        (UsageError, lambda file: read_cases(file, lambda *_: None)),
     ],
     ids=["key", "jwks", "jwks ca", "wasm", "opa ca", "client certificate", "vectors"],
 )
@@ -143,13 +145,13 @@ def test_every_setting_that_names_a_file_refuses_one_that_is_too_long(long_file,
 @pytest.mark.parametrize(
     ("error", "use"),
     [
-        (InvalidSetting, StaticKey.from_pem_file),
-        (KeysUnavailable, lambda file: JwksFile(file).key_for("a")),
-        (InvalidSetting, lambda file: JwksUrl("https://127.0.0.1/", ca=file)),
-        (InvalidSetting, lambda file: WasmEngine(wasm=file)),
-        (InvalidSetting, lambda file: OpaClient("https://127.0.0.1:1", ca=file)),
-        (InvalidSetting, a_client_certificate),
-        (Misuse, lambda file: read_cases(file, lambda *_: None)),
+        (ConfigurationError, StaticKey.from_pem_file),
+        (KeysUnavailableError, lambda file: JwksFile(file).key_for("a")),
+        (ConfigurationError, lambda file: JwksUrl("https://127.0.0.1/", ca=file)),
+        (ConfigurationError, lambda file: WasmEngine(wasm=file)),
+        (ConfigurationError, lambda file: OpaClient("https://127.0.0.1:1", ca=file)),
+        (ConfigurationError, a_client_certificate),
+        (UsageError, lambda file: read_cases(file, lambda *_: None)),
     ],
     ids=["key", "jwks", "jwks ca", "wasm", "opa ca", "client certificate", "vectors"],
 )
@@ -168,6 +170,6 @@ def test_a_line_that_does_not_end_is_given_up(monkeypatch):
     monkeypatch.setattr("bridge.cli.lines.LONGEST", 3 << 20)
     monkeypatch.setattr("bridge.cli.lines.ENDLESS", 8 << 20)
     monkeypatch.setattr(os, "read", zeros)
-    with pytest.raises(Misuse, match="a line of more than 8,388,608 bytes, and no end of it"):
+    with pytest.raises(UsageError, match="a line of more than 8,388,608 bytes, and no end of it"):
         list(chunks_of_lines(0))
     assert sum(read) == 9 << 20

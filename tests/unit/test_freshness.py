@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bridge import Misuse, PolicyBridge, ReferenceEngine, WasmEngine
+from bridge import PolicyBridge, ReferenceEngine, UsageError, WasmEngine
 from bridge.decision import Decision, Reason, Request
-from bridge.errors import EngineFault, ResourcesLost, ResourcesStale
-from bridge.freshness import refuse_stale, refuse_stale_revision, revision_number
+from bridge.errors import EngineError, ResourcesMissingError, StaleResourcesError
+from bridge.freshness import require_fresh, require_fresh_revision, revision_number
 
 CLAIMS = {"policy": {"version": 2, "devices": {}}}
 
@@ -37,46 +37,46 @@ def test_what_is_no_revision_is_misuse(policy_bridge, given):
         lambda: policy_bridge.check_many(CLAIMS, "devices", ["a"], at_least=given),
         lambda: policy_bridge.list_allowed(CLAIMS, "devices", at_least=given),
     ):
-        with pytest.raises(Misuse, match="at_least"):
+        with pytest.raises(UsageError, match="at_least"):
             ask()
 
 
 @pytest.mark.parametrize("revision", [None, "6", "06", "", "seven", "9" * 5_000])
 def test_what_is_older_or_no_revision_is_refused(revision):
-    with pytest.raises(ResourcesStale, match="older than 7"):
-        refuse_stale_revision(revision, 7)
+    with pytest.raises(StaleResourcesError, match="older than 7"):
+        require_fresh_revision(revision, 7)
 
 
 @pytest.mark.parametrize(("revision", "oldest"), [("7", 7), ("8", 7), ("10", 9), ("0", 0), (None, None), ("x", None)])
 def test_what_is_as_new_is_not_refused(revision, oldest):
-    refuse_stale_revision(revision, oldest)
+    require_fresh_revision(revision, oldest)
 
 
 @pytest.mark.parametrize(
     ("revision", "shown"), [("6", "revision 6, older than 7"), (None, "revision none, older than 7")]
 )
 def test_both_revisions_are_told(revision, shown):
-    with pytest.raises(ResourcesStale, match=shown):
-        refuse_stale_revision(revision, 7)
+    with pytest.raises(StaleResourcesError, match=shown):
+        require_fresh_revision(revision, 7)
 
 
 def test_revisions_are_compared_exactly():
-    refuse_stale_revision("9007199254740993", 2**53 + 1)
-    with pytest.raises(ResourcesStale):
-        refuse_stale_revision("9007199254740992", 2**53 + 1)
+    require_fresh_revision("9007199254740993", 2**53 + 1)
+    with pytest.raises(StaleResourcesError):
+        require_fresh_revision("9007199254740992", 2**53 + 1)
 
 
 def test_nothing_is_looked_at_where_no_revision_is_asked_for():
-    refuse_stale(None, None, None)
+    require_fresh(None, None, None)
 
 
 def test_as_many_decisions_as_requests():
     request = Request(b"{}", b'"devices"', id=b'"a"')
     decision = Decision(allow=True, reason=Reason.MATCHED, revision="7")
-    refuse_stale([request], [decision], 7)
+    require_fresh([request], [decision], 7)
     for decisions in ([], [decision] * 2):
         with pytest.raises(ValueError, match="zip"):
-            refuse_stale([request], decisions, 7)
+            require_fresh([request], decisions, 7)
 
 
 def test_revisions_rise_with_each_change_and_stale_answers_are_refused(policy_bridge):
@@ -95,9 +95,9 @@ def test_revisions_rise_with_each_change_and_stale_answers_are_refused(policy_br
         lambda: policy_bridge.check_many(CLAIMS, "devices", [{"id": "inline"}, "c"], at_least=newer),
         lambda: policy_bridge.list_allowed(CLAIMS, "devices", at_least=newer),
     ):
-        with pytest.raises(ResourcesStale) as stale:
+        with pytest.raises(StaleResourcesError) as stale:
             ask()
-        assert isinstance(stale.value, EngineFault)
+        assert isinstance(stale.value, EngineError)
 
 
 def test_inline_resources_and_unknown_types_have_no_age(policy_bridge):
@@ -114,7 +114,7 @@ def test_what_was_never_pushed_has_no_revision_that_could_be_too_old(policy_brid
         lambda: policy_bridge.check_many(CLAIMS, "devices", ["a"], at_least="0"),
         lambda: policy_bridge.list_allowed(CLAIMS, "devices", at_least="0"),
     ):
-        with pytest.raises(ResourcesLost, match="ever pushed"):
+        with pytest.raises(ResourcesMissingError, match="ever pushed"):
             ask()
 
 

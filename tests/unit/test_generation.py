@@ -10,10 +10,10 @@ import pytest
 from conformance import tally
 from stored import patched, recounted
 
-from bridge import PushRefused
-from bridge.resources import generation, layout
-from bridge.resources.generation import parts
-from bridge.resources.prepared import Prepared, prepare
+from bridge import PushRejectedError
+from bridge.store import generation, layout
+from bridge.store.generation import parts
+from bridge.store.prepared import PreparedResources, prepare
 from bridge.strict_json import encode, parse
 
 VALUES = [
@@ -99,7 +99,7 @@ def test_a_part_may_be_full_to_the_last_byte():
     """Of two resources of one size in two shards, a digest and a resource fill a part; then come all ids."""
 
     def of_two(length):
-        ready = Prepared()
+        ready = PreparedResources()
         for id_ in (b'"d1"', b'"d2"'):
             ready.add(id_, b'{"id":%b,"text":"%b"}' % (id_, b"x" * length), {})
         return operations(parts(ready))
@@ -181,7 +181,7 @@ def test_resources_of_one_hash_that_no_body_can_hold_are_refused(monkeypatch):
     monkeypatch.setattr(generation, "_PART", 1_000)
     monkeypatch.setattr(generation, "_MOST", 5_000)
     given = [{"id": id_, "text": "x" * 2_000} for id_ in with_hash("s7fb3a", 3)]
-    with pytest.raises(PushRefused, match="3 resources whose ids have one hash"):
+    with pytest.raises(PushRejectedError, match="3 resources whose ids have one hash"):
         list(parts(prepared(given)))
     assert len(recounted(put_together(parts(prepared(given[:2]))))) == 2
 
@@ -194,7 +194,9 @@ def test_a_value_may_be_as_large_as_opa_takes(monkeypatch):
     monkeypatch.setattr(generation, "_MOST", largest)
     assert recounted(put_together(parts(given))).keys() == {"a"}
     monkeypatch.setattr(generation, "_MOST", largest - 1)
-    with pytest.raises(PushRefused, match=f"take {largest:,} bytes together, and OPA takes {largest - 1:,} at once"):
+    with pytest.raises(
+        PushRejectedError, match=f"take {largest:,} bytes together, and OPA takes {largest - 1:,} at once"
+    ):
         list(parts(given))
 
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge import MalformedInput
-from bridge.resources import array
-from bridge.resources.array import ArrayText
+from bridge import MalformedInputError
+from bridge.store import json_array
+from bridge.store.json_array import JsonArrayReader
 
 
 def items(text: bytes, size: int = 1 << 20):
     chunks = (text[at : at + size] for at in range(0, len(text), size))
-    return list(ArrayText(chunks, what="x").items())
+    return list(JsonArrayReader(chunks, what="x").items())
 
 
 VALUES = st.recursive(
@@ -52,7 +52,7 @@ def test_every_array_comes_apart_into_its_items_however_it_is_laid_out_and_cut(v
 def test_no_array_that_is_cut_off_comes_apart(values, indent, size, data):
     text = laid_out(values, indent, plain=False, line_feed="\n")
     cut = data.draw(st.integers(1, len(text) - 1))
-    with pytest.raises(MalformedInput):
+    with pytest.raises(MalformedInputError):
         items(text[:cut], size)
 
 
@@ -91,7 +91,7 @@ def test_no_array_that_is_cut_off_comes_apart(values, indent, size, data):
     ],
 )
 def test_what_holds_the_items_together_must_be_whole(text, place, cause, size):
-    with pytest.raises(MalformedInput) as refused:
+    with pytest.raises(MalformedInputError) as refused:
         items(text.encode(errors="surrogateescape"), size)
     error = refused.value
     assert ((error.line, error.column), error.rule, error.what) == (place, "R12.1", "x")
@@ -114,11 +114,11 @@ def test_what_begins_as_nothing_in_json_does_is_an_item_for_the_parser_to_refuse
 )
 def test_an_item_is_bounded_whatever_chunks_it_comes_in(monkeypatch, body):
     for size in range(1, 60):
-        monkeypatch.setattr(array, "LONGEST", len(body))
+        monkeypatch.setattr(json_array, "LONGEST", len(body))
         assert [item.text for item in items(b"[1," + body + b"]", size)] == [b"1", body]
-        monkeypatch.setattr(array, "LONGEST", len(body) - 1)
+        monkeypatch.setattr(json_array, "LONGEST", len(body) - 1)
         with pytest.raises(
-            MalformedInput, match=r"item 2 is longer than .. bytes: is it an array of resources"
+            MalformedInputError, match=r"item 2 is longer than .. bytes: is it an array of resources"
         ) as found:
             items(b"[1,\n " + body + b"]", size)
         error = found.value
@@ -126,14 +126,14 @@ def test_an_item_is_bounded_whatever_chunks_it_comes_in(monkeypatch, body):
 
 
 def test_a_chunk_may_be_longer_than_an_item(monkeypatch):
-    monkeypatch.setattr(array, "LONGEST", 4)
+    monkeypatch.setattr(json_array, "LONGEST", 4)
     text = b'["aa",1234,[11],"bb",5678,{  }]'
     for size in range(1, len(text) + 1):
         assert [item.text for item in items(text, size)] == [b'"aa"', b"1234", b"[11]", b'"bb"', b"5678", b"{  }"]
 
 
 def test_an_item_without_an_end_is_given_up(monkeypatch):
-    monkeypatch.setattr(array, "LONGEST", 1_000_000)
+    monkeypatch.setattr(json_array, "LONGEST", 1_000_000)
     taken = []
 
     def endless(first, piece):
@@ -144,8 +144,8 @@ def test_an_item_without_an_end_is_given_up(monkeypatch):
 
     for first, piece in ((b"", b"[" * 10_000), (b"", b"1" * 10_000), (b'"', b"\\n" * 10_000)):
         taken.clear()
-        with pytest.raises(MalformedInput, match="item 1 is longer than 1,000,000 bytes"):
-            list(ArrayText(endless(first, piece), what="x").items())
+        with pytest.raises(MalformedInputError, match="item 1 is longer than 1,000,000 bytes"):
+            list(JsonArrayReader(endless(first, piece), what="x").items())
         assert sum(map(len, taken)) < 1_000_000 + 2 * len(piece)
 
 
@@ -181,7 +181,7 @@ def test_the_memory_is_that_of_the_largest_item():
 
     tracemalloc.start()
     try:
-        count = sum(1 for _ in ArrayText(chunks(), what="x").items())
+        count = sum(1 for _ in JsonArrayReader(chunks(), what="x").items())
         assert count == 20_001
         assert tracemalloc.get_traced_memory()[1] < 200_000
     finally:
@@ -192,7 +192,7 @@ def test_of_a_large_chunk_nothing_is_copied_but_the_items():
     chunk = json.dumps([{"id": "x" * 100}] * 10_000).encode()
     tracemalloc.start()
     try:
-        assert sum(1 for _ in ArrayText(iter([chunk]), what="x").items()) == 10_000
+        assert sum(1 for _ in JsonArrayReader(iter([chunk]), what="x").items()) == 10_000
         assert tracemalloc.get_traced_memory()[1] < 1.5 * len(chunk)
     finally:
         tracemalloc.stop()
@@ -208,7 +208,7 @@ def passed(monkeypatch):
         found.append(end - at)
         return end
 
-    monkeypatch.setattr(array, "_end_of", counted)
+    monkeypatch.setattr(json_array, "_end_of", counted)
     return found
 
 

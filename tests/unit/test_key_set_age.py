@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge import JwksFile, JwksUrl, KeysUnavailable, UnknownKey
+from bridge import JwksFile, JwksUrl, KeysUnavailableError, UnknownKeyError
 from bridge.tokens import fetch
 
 SET = json.dumps(
@@ -30,7 +30,7 @@ class Server:
         self.fetched_at.append(self.now)
         self.now += TAKES
         if self.body is None:
-            raise fetch.FetchFailed("it is down")
+            raise fetch.FetchError("it is down")
         return self.body
 
     def at(self, now):
@@ -55,15 +55,15 @@ def test_the_age_of_a_set_counts_from_the_start_of_its_fetch(server):
 
 def test_an_expired_set_is_not_used_where_none_can_be_fetched(server):
     server.body = None
-    with pytest.raises(KeysUnavailable, match="it is down"):
+    with pytest.raises(KeysUnavailableError, match="it is down"):
         server.at(1_300).key_for("k")
 
 
 def test_the_time_without_a_fetch_counts_from_the_end_of_one(server):
-    with pytest.raises(UnknownKey):
+    with pytest.raises(UnknownKeyError):
         server.at(1_033.9).key_for("other")
     assert server.fetched_at == [1_000]
-    with pytest.raises(UnknownKey):
+    with pytest.raises(UnknownKeyError):
         server.at(1_034).key_for("other")
     assert server.fetched_at == [1_000, 1_034]
 
@@ -71,12 +71,12 @@ def test_the_time_without_a_fetch_counts_from_the_end_of_one(server):
 def test_a_fetch_that_fails_makes_a_set_no_younger(server):
     server.body = None
     for _ in range(2):
-        with pytest.raises(UnknownKey):
+        with pytest.raises(UnknownKeyError):
             server.at(1_290).key_for("other")
     assert server.fetched_at == [1_000, 1_290]
-    with pytest.raises(UnknownKey):
+    with pytest.raises(UnknownKeyError):
         server.at(1_299.9).key_for("other")
-    with pytest.raises(KeysUnavailable):
+    with pytest.raises(KeysUnavailableError):
         server.at(1_300).key_for("k")
     assert server.fetched_at == [1_000, 1_290]
 

@@ -12,9 +12,9 @@ from conformance.strategies import NAMES, near, values
 from hypothesis import given, reject, seed, settings
 from hypothesis import strategies as st
 
-from bridge.errors import MalformedInput
+from bridge.errors import MalformedInputError
 from bridge.reference import equal
-from bridge.resources import layout
+from bridge.store import layout
 from bridge.strict_json import encode, parse, sorted_text
 
 ESCAPED = st.text(st.sampled_from('\\ubfn0cCe82<>&"/\b\f\n\x00\x7f\u2028\u2029\x85\U00020000'), max_size=9)
@@ -48,7 +48,7 @@ def pairs(draw):
     other = near(draw, value) if draw(st.booleans()) else draw(VALUES | st.just(value))
     try:
         return name, parse(encode(value)), other_name, parse(encode(other))
-    except MalformedInput:
+    except MalformedInputError:
         reject()
 
 
@@ -68,7 +68,7 @@ def test_postings_are_the_same_for_equal_values_and_for_no_others(pair):
 def test_the_text_of_a_posting_is_the_canonical_text_of_its_name_and_value(name, value):
     try:
         member = parse(encode([name, value]))
-    except MalformedInput:
+    except MalformedInputError:
         reject()
     assert layout.posting_text(*member).encode() == sorted_text(member)
 
@@ -214,7 +214,7 @@ def test_a_document_has_any_texts_where_readers_look_for_them():
             "layout": 1,
             "store": "none",
             "revisions": {"r12": True},
-            "marks": {},
+            "leases": {},
             "current": {"revision": "12", "generation": "g", "store": "none", "count": 4},
         },
         "generations": {

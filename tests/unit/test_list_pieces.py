@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from bridge import ListChanged, RuleSet
+from bridge import CursorExpiredError, RuleSet
 from bridge.cursor import Cursor, bound_to
 from bridge.decision import Decision, Reason, Violation
-from bridge.engines.listing import read_piece
-from bridge.engines.piece import MOST_PAGES, Piece, PieceRequest
-from bridge.errors import BadAnswer, Misuse, ResourcesStale
+from bridge.engines.listing import read_pages
+from bridge.engines.pages import MOST_PAGES, PageRequest, PageResponse
+from bridge.errors import InvalidResponseError, StaleResourcesError, UsageError
 from bridge.listing import listing
-from bridge.resources.layout import PAGE
+from bridge.store.layout import PAGE
 
 CLAIMS, TYPE = b"{}", b'"devices"'
 ABOUT = {"revision": "7", "generation": "g1", "store": "s1", "count": 1}
-REQUEST = PieceRequest(CLAIMS, TYPE, 0, 2)
+REQUEST = PageRequest(CLAIMS, TYPE, 0, 2)
 
 
 def pieces(*pages, length=None, revision="7", everything=False):
-    return Piece(None, everything, list(pages), len(pages) if length is None else length, revision)
+    return PageResponse(None, everything, list(pages), len(pages) if length is None else length, revision)
 
 
 def listed(*given, limit=1_000, after=None, at_least=None):
@@ -62,7 +62,7 @@ def test_pieces_are_one_list():
     ids=str,
 )
 def test_ids_that_are_not_in_order_are_refused(given):
-    with pytest.raises(BadAnswer, match="not in order"):
+    with pytest.raises(InvalidResponseError, match="not in order"):
         listed(*given)
 
 
@@ -70,7 +70,7 @@ def test_ids_that_are_not_in_order_are_refused(given):
 def test_ids_that_came_before_the_cursor_do_not_come_again(later):
     found, _ = listed(pieces(["a", "b"], length=2), pieces(["c"], length=2), after=cursor())
     assert found.ids == ("c",)
-    with pytest.raises(BadAnswer, match="not in order"):
+    with pytest.raises(InvalidResponseError, match="not in order"):
         listed(pieces(["a", "b"], length=2), pieces(later, length=2), after=cursor())
 
 
@@ -93,7 +93,7 @@ def test_ids_that_came_before_the_cursor_do_not_come_again(later):
 )
 def test_pieces_that_contradict_each_other_are_refused(given):
     """A list that became shorter within a revision would end early, and call itself complete."""
-    with pytest.raises(BadAnswer, match="does not go with the others"):
+    with pytest.raises(InvalidResponseError, match="does not go with the others"):
         listed(*given)
 
 
@@ -101,13 +101,15 @@ def test_more_pages_than_were_asked_for_are_refused():
     wanted = 3
     found, _ = listed(pieces(*(["a"], ["b"], ["c"])), limit=PAGE)
     assert found.ids == ("a", "b", "c")
-    with pytest.raises(BadAnswer, match="does not go"):
+    with pytest.raises(InvalidResponseError, match="does not go"):
         listed(pieces(*[[f"{number}"] for number in range(wanted + 1)]), limit=PAGE)
 
 
 def test_resources_of_no_revision_are_refused():
     assert listed(pieces(revision=None))[0].complete
-    with pytest.raises(BadAnswer, match="of no revision: ask again; if it stays so, look at what is installed"):
+    with pytest.raises(
+        InvalidResponseError, match="of no revision: ask again; if it stays so, look at what is installed"
+    ):
         listed(pieces(["a"], revision=None))
 
 
@@ -122,31 +124,31 @@ OTHERS = ["matched", "unrestricted", "unknown_resource", "invalid_resource", "in
 
 @pytest.mark.parametrize("reason", ANSWERS)
 def test_a_denial_of_all_resources_is_an_answer_to_a_list(reason):
-    found, _ = listed(Piece(denial(reason)))
+    found, _ = listed(PageResponse(denial(reason)))
     assert (found.ids, found.complete, found.decision.reason, found.cursor) == ((), True, reason, None)
 
 
 @pytest.mark.parametrize("reason", OTHERS)
 def test_a_decision_on_one_resource_is_no_answer_to_a_list(reason):
-    with pytest.raises(BadAnswer, match=f"by the decision `{reason}`"):
-        listed(Piece(denial(reason)))
+    with pytest.raises(InvalidResponseError, match=f"by the decision `{reason}`"):
+        listed(PageResponse(denial(reason)))
 
 
 def test_no_denial_comes_in_the_middle_of_a_list():
-    with pytest.raises(BadAnswer, match="which cannot be"):
-        listed(pieces(["a"], length=2), Piece(denial("type_not_granted")))
+    with pytest.raises(InvalidResponseError, match="which cannot be"):
+        listed(pieces(["a"], length=2), PageResponse(denial("type_not_granted")))
 
 
 def test_no_cursor_was_given_of_a_list_that_is_denied():
-    with pytest.raises(Misuse, match="must be the `cursor`"):
-        listed(Piece(denial("type_not_granted")), after=cursor())
+    with pytest.raises(UsageError, match="must be the `cursor`"):
+        listed(PageResponse(denial("type_not_granted")), after=cursor())
 
 
 @pytest.mark.parametrize("page", [1, 2, 3, 10**30])
 def test_no_cursor_names_a_page_that_there_is_not(page):
-    with pytest.raises(Misuse, match="must be the `cursor`"):
+    with pytest.raises(UsageError, match="must be the `cursor`"):
         listed(pieces(), after=cursor(page=page))
-    with pytest.raises(Misuse, match="must be the `cursor`"):
+    with pytest.raises(UsageError, match="must be the `cursor`"):
         listed(pieces(length=1), after=cursor(page=page))
 
 
@@ -154,19 +156,19 @@ def test_no_cursor_names_a_page_that_there_is_not(page):
 def test_no_cursor_names_an_id_that_is_not_allowed_on_its_page(last):
     page = ["b", "d"]
     assert listed(pieces(page, length=5), after=cursor(page=4))[0].ids == ("d",)
-    with pytest.raises(Misuse, match="must be the `cursor`"):
+    with pytest.raises(UsageError, match="must be the `cursor`"):
         listed(pieces(page, length=5), after=cursor(page=4, last=last))
 
 
 def test_a_list_goes_on_in_its_own_revision_alone():
     for revision in ("8", "6", "07", "0"):
-        with pytest.raises(ListChanged, match="list from the beginning"):
+        with pytest.raises(CursorExpiredError, match="list from the beginning"):
             listed(pieces(["a", "b", "c"]), after=cursor(revision=revision))
-    with pytest.raises(ListChanged, match="list from the beginning"):
+    with pytest.raises(CursorExpiredError, match="list from the beginning"):
         listed(pieces(revision=None), after=cursor())
-    with pytest.raises(ListChanged, match="list from the beginning"):
+    with pytest.raises(CursorExpiredError, match="list from the beginning"):
         listed(pieces(["a", "b"], length=2), pieces(["c"], length=2, revision="8"), after=cursor())
-    with pytest.raises(ResourcesStale):
+    with pytest.raises(StaleResourcesError):
         listed(pieces(["b"]), after=cursor(), at_least="8")
 
 
@@ -175,7 +177,7 @@ def test_a_list_from_the_beginning_is_asked_for_anew_where_the_resources_change(
     found, asked = listed(old, new, new, pieces(["c"], length=2, revision="8"))
     assert (found.ids, found.revision) == (("b", "c"), "8")
     assert asked == [0, 1, 0, 1]
-    with pytest.raises(ListChanged, match="faster than they can be listed"):
+    with pytest.raises(CursorExpiredError, match="faster than they can be listed"):
         listed(*[old, new] * 5)
 
 
@@ -184,21 +186,21 @@ def answer(listed_, **others):
 
 
 def read(given, **settings):
-    return read_piece(given, REQUEST, fingerprint="f", engine="opa", **settings)
+    return read_pages(given, REQUEST, fingerprint="f", engine="opa", **settings)
 
 
 GOOD = {"everything": False, "length": 1, "pages": [["a"]]}
 
 
 def test_a_piece_is_read():
-    assert read(answer(GOOD)) == Piece(None, False, [["a"]], 1, "7")  # noqa: FBT003 - by place
+    assert read(answer(GOOD)) == PageResponse(None, False, [["a"]], 1, "7")  # noqa: FBT003 - by place
     assert read(answer({"decision": {"allow": False, "reason": "unknown_type"}})).decision.reason == "unknown_type"
     assert read(answer({"decision": {"allow": False, "reason": "unknown_type"}})).decision.engine == "opa"
     for current in ({}, {"sessions": ABOUT}, {"devices": {"layout": 2}}):
-        assert read(answer(GOOD, current=current)) == Piece()
+        assert read(answer(GOOD, current=current)) == PageResponse()
     assert read(answer(GOOD, nonce="n"), nonce="n").revision == "7"
-    assert read({"fingerprint": "f", "current": {}}) == Piece(), "a list of what is not there is undefined"
-    assert read(answer(GOOD | {"length": 0, "pages": []})) == Piece(None, False, [], 0, "7")  # noqa: FBT003 - by place
+    assert read({"fingerprint": "f", "current": {}}) == PageResponse(), "a list of what is not there is undefined"
+    assert read(answer(GOOD | {"length": 0, "pages": []})) == PageResponse(None, False, [], 0, "7")  # noqa: FBT003 - by place
 
 
 @pytest.mark.parametrize(
@@ -223,11 +225,11 @@ def test_a_piece_is_read():
     ids=str,
 )
 def test_a_piece_that_is_none_is_refused(wrong):
-    with pytest.raises(BadAnswer, match=r"the opa engine|has as current"):
+    with pytest.raises(InvalidResponseError, match=r"the opa engine|has as current"):
         read(wrong)
 
 
 @pytest.mark.parametrize("nonce", [{}, {"nonce": "m"}, {"nonce": None}])
 def test_a_piece_of_another_question_is_refused(nonce):
-    with pytest.raises(BadAnswer, match="belongs to another question"):
+    with pytest.raises(InvalidResponseError, match="belongs to another question"):
         read(answer(GOOD, **nonce), nonce="n")

@@ -7,10 +7,10 @@ import pytest
 from bridge import RuleSet
 from bridge.cursor import Cursor, bound_to
 from bridge.decision import Decision, Reason
-from bridge.engines.piece import Piece, PieceRequest
-from bridge.errors import ListChanged, Misuse, ResourcesStale
+from bridge.engines.pages import PageRequest, PageResponse
+from bridge.errors import CursorExpiredError, StaleResourcesError, UsageError
 from bridge.listing import LIMIT, listing
-from bridge.resources.layout import PAGE
+from bridge.store.layout import PAGE
 
 CLAIMS, TYPE = b'{"sub":"a"}', b'"sessions"'
 RULES = RuleSet(package_root="acme")
@@ -21,8 +21,8 @@ def steps(limit=LIMIT, after=None, at_least=None):
     return listing(RULES, CLAIMS, TYPE, limit, after, at_least)
 
 
-def piece(*pages, length=None, revision="7", everything=False):
-    return Piece(None, everything, list(pages), len(pages) if length is None else length, revision)
+def page_response(*pages, length=None, revision="7", everything=False):
+    return PageResponse(None, everything, list(pages), len(pages) if length is None else length, revision)
 
 
 def ended(running, *pieces):
@@ -41,12 +41,12 @@ def cursor_of(found):
 
 @pytest.mark.parametrize("limit", [0, -1, True, False, 1.0, "1", None, 0.5])
 def test_a_limit_is_a_number_that_is_at_least_1(limit):
-    with pytest.raises(Misuse, match="the limit must be a number, at least 1"):
+    with pytest.raises(UsageError, match="the limit must be a number, at least 1"):
         next(steps(limit))
 
 
 def test_a_revision_that_is_none_is_misuse_before_anything_is_asked():
-    with pytest.raises(Misuse, match="`at_least`"):
+    with pytest.raises(UsageError, match="`at_least`"):
         next(steps(at_least="x"))
 
 
@@ -65,29 +65,29 @@ def test_a_revision_that_is_none_is_misuse_before_anything_is_asked():
 )
 def test_no_more_pages_are_asked_for_than_the_limit_may_take(limit, pages):
     """Those of the limit, one that is begun, and one that tells whether there are more."""
-    assert next(steps(limit)) == PieceRequest(CLAIMS, TYPE, 0, pages)
+    assert next(steps(limit)) == PageRequest(CLAIMS, TYPE, 0, pages)
 
 
 def test_fewer_pages_are_asked_for_where_fewer_ids_are_wanted():
     running = steps(2 * PAGE)
     assert next(running).pages == 4
-    asked = running.send(piece([f"a{number:03}" for number in range(PAGE)], [], length=9))
+    asked = running.send(page_response([f"a{number:03}" for number in range(PAGE)], [], length=9))
     assert (asked.page, asked.pages) == (2, 3)
-    asked = running.send(piece([f"b{number:03}" for number in range(PAGE - 1)], length=9))
+    asked = running.send(page_response([f"b{number:03}" for number in range(PAGE - 1)], length=9))
     assert (asked.page, asked.pages) == (3, 2)
 
 
 def test_the_text_of_a_request():
-    request = PieceRequest(CLAIMS, TYPE, 3, 5)
+    request = PageRequest(CLAIMS, TYPE, 3, 5)
     assert request.text == b'{"claims":{"sub":"a"},"type":"sessions","page":3,"pages":5,"scanned":5}'
-    assert PieceRequest(CLAIMS, TYPE, 0, 17).text.endswith(b'"page":0,"pages":17,"scanned":16}')
+    assert PageRequest(CLAIMS, TYPE, 0, 17).text.endswith(b'"page":0,"pages":17,"scanned":16}')
 
 
 @pytest.mark.parametrize("everything", [True, False])
 def test_the_limit_cuts_a_page(everything):
     running = steps(2)
     next(running)
-    found = ended(running, piece(["a", "b", "c"], length=1, everything=everything))
+    found = ended(running, page_response(["a", "b", "c"], length=1, everything=everything))
     assert (found.ids, found.complete, found.everything, found.revision) == (("a", "b"), False, everything, "7")
     assert found.decision is None
     assert cursor_of(found) == Cursor("7", 0, "b")
@@ -97,7 +97,7 @@ def test_a_list_that_the_limit_takes_whole_is_complete():
     for pages in (["a", "b"],), (["a"], ["b"]), (["a", "b"], []), ([], ["a", "b"]), (["a"], [], ["b"]):
         running = steps(2)
         next(running)
-        found = ended(running, *(piece(page, length=len(pages)) for page in pages))
+        found = ended(running, *(page_response(page, length=len(pages)) for page in pages))
         assert (found.ids, found.complete, found.everything, found.cursor) == (("a", "b"), True, False, None)
         assert found.revision == "7"
 
@@ -105,7 +105,7 @@ def test_a_list_that_the_limit_takes_whole_is_complete():
 def test_everything_is_told_of_a_complete_list():
     running = steps()
     next(running)
-    assert ended(running, piece(["a"], everything=True)).everything
+    assert ended(running, page_response(["a"], everything=True)).everything
 
 
 @pytest.mark.parametrize(
@@ -121,52 +121,52 @@ def test_everything_is_told_of_a_complete_list():
 def test_a_cursor_names_the_page_of_its_last_id(pages, place):
     running = steps(2)
     next(running)
-    found = ended(running, *(piece(page, length=9) for page in pages))
+    found = ended(running, *(page_response(page, length=9) for page in pages))
     assert found.ids == ("a", "b")
     assert cursor_of(found) == Cursor("7", place, "b")
 
 
 def test_a_list_goes_on_at_the_page_of_its_cursor():
     running = steps(2, Cursor("7", 5, "b").written(ABOUT))
-    assert next(running) == PieceRequest(CLAIMS, TYPE, 5, 2)
-    found = ended(running, piece(["a", "b", "c", "d", "e"], length=9))
+    assert next(running) == PageRequest(CLAIMS, TYPE, 5, 2)
+    found = ended(running, page_response(["a", "b", "c", "d", "e"], length=9))
     assert (found.ids, cursor_of(found)) == (("c", "d"), Cursor("7", 5, "d"))
     # The cursor's page counts once: on later ones nothing is left out.
     running = steps(2, Cursor("7", 5, "b").written(ABOUT))
     next(running)
-    asked = running.send(piece(["a", "b"], length=9))
+    asked = running.send(page_response(["a", "b"], length=9))
     assert asked.page == 6
-    found = ended(running, piece(["c", "d"], ["e"], length=9))
+    found = ended(running, page_response(["c", "d"], ["e"], length=9))
     assert (found.ids, cursor_of(found)) == (("c", "d"), Cursor("7", 6, "d"))
 
 
 def test_a_list_that_goes_on_behind_the_last_id_is_complete():
     running = steps(2, Cursor("7", 0, "b").written(ABOUT))
     next(running)
-    assert ended(running, piece(["b"])).complete
+    assert ended(running, page_response(["b"])).complete
 
 
 def test_a_piece_that_is_too_old_is_refused_whichever_it_is():
     for revision in ("6", None):
         running = steps(at_least="7")
         next(running)
-        with pytest.raises(ResourcesStale):
-            running.send(piece(revision=revision))
+        with pytest.raises(StaleResourcesError):
+            running.send(page_response(revision=revision))
     running = steps(at_least="7")
     next(running)
-    assert ended(running, piece(["a"])).ids == ("a",)
+    assert ended(running, page_response(["a"])).ids == ("a",)
     running = steps(at_least="7")
     next(running)
-    running.send(piece(["a"], length=2))
-    with pytest.raises(ResourcesStale):
-        running.send(piece(["b"], length=2, revision="6"))
+    running.send(page_response(["a"], length=2))
+    with pytest.raises(StaleResourcesError):
+        running.send(page_response(["b"], length=2, revision="6"))
 
 
 def test_what_is_denied_for_every_resource_is_not_too_old():
     running = steps(at_least="7")
     next(running)
     denial = Decision(allow=False, reason=Reason.TYPE_NOT_GRANTED)
-    found = ended(running, Piece(decision=denial))
+    found = ended(running, PageResponse(decision=denial))
     assert (found.decision, found.complete, found.everything, found.revision) == (denial, True, False, None)
 
 
@@ -174,26 +174,26 @@ def test_what_is_denied_for_every_resource_is_not_too_old():
 def test_pieces_of_two_revisions_are_not_one_list(revision):
     running = steps()
     next(running)
-    assert running.send(piece(["a"], length=2)).page == 1
-    assert running.send(piece(["b"], length=2, revision=revision)).page == 0, "begun anew"
+    assert running.send(page_response(["a"], length=2)).page == 1
+    assert running.send(page_response(["b"], length=2, revision=revision)).page == 0, "begun anew"
 
 
 @pytest.mark.parametrize("ids", [["\0"], ["\x01", "A"], [" "], ["0", "X", "XXX"]])
 def test_any_id_may_be_the_first(ids):
     running = steps()
     next(running)
-    assert ended(running, piece(ids)).ids == tuple(ids)
+    assert ended(running, page_response(ids)).ids == tuple(ids)
 
 
 def test_a_list_is_begun_anew_five_times():
     running = steps()
     assert next(running).page == 0
     for _ in range(4):
-        assert running.send(piece(["a"], length=2)).page == 1
-        assert running.send(piece(["a"], length=2, revision="8")).page == 0
-    running.send(piece(["a"], length=2))
-    with pytest.raises(ListChanged, match="faster than they can be listed"):
-        running.send(piece(["a"], length=2, revision="8"))
+        assert running.send(page_response(["a"], length=2)).page == 1
+        assert running.send(page_response(["a"], length=2, revision="8")).page == 0
+    running.send(page_response(["a"], length=2))
+    with pytest.raises(CursorExpiredError, match="faster than they can be listed"):
+        running.send(page_response(["a"], length=2, revision="8"))
 
 
 def test_a_list_has_1000_ids_where_nobody_says():

@@ -9,10 +9,10 @@ from random import Random
 import pytest
 from conformance import tally
 
-from bridge import Misuse
-from bridge.errors import ResourcesLost
-from bridge.resources import MemoryStore, layout
-from bridge.resources.prepared import prepare
+from bridge import UsageError
+from bridge.errors import ResourcesMissingError
+from bridge.store import MemoryStore, layout
+from bridge.store.prepared import prepare
 from bridge.strict_json import encode
 
 TYPES = ("devices", "sessions")
@@ -39,24 +39,24 @@ def test_a_change_counts_what_it_did(store):
         [b'"c"', b'"d"', b'"x"'],  # one that is upserted as well stays
     )
     assert (changed.added, changed.changed, changed.removed, changed.unchanged, changed.absent) == (1, 1, 1, 1, 1)
-    assert list(store.held(b'"devices"').all_ids()) == [b'"a"', b'"b"', b'"d"']
-    assert changed.revision == store.held(b'"devices"').revision
+    assert list(store.stored(b'"devices"').all_ids()) == [b'"a"', b'"b"', b'"d"']
+    assert changed.revision == store.stored(b'"devices"').revision
 
 
 def test_a_change_of_nothing_is_no_new_revision(store):
     revision = store.replace("devices", texts(device("a", n=1)))
     changed = store.change("devices", texts({"custom_data": {"n": 1.0}, "id": "a"}), [b'"x"', b'"x"'])
     assert (changed.unchanged, changed.absent, changed.revision) == (1, 1, revision)
-    assert store.held(b'"devices"').revision == revision
+    assert store.stored(b'"devices"').revision == revision
 
 
 def test_nothing_can_be_changed_before_all_was_pushed(store):
     for upserts, removals in ((texts(device("a")), []), ({}, [b'"a"']), ({}, [])):
-        with pytest.raises(ResourcesLost, match="no pushed resources of `devices`"):
+        with pytest.raises(ResourcesMissingError, match="no pushed resources of `devices`"):
             store.change("devices", upserts, removals)
-    assert store.held(b'"devices"').revision is None
+    assert store.stored(b'"devices"').revision is None
     store.replace("sessions", {})
-    with pytest.raises(ResourcesLost):
+    with pytest.raises(ResourcesMissingError):
         store.change("devices", texts(device("a")), [])
     store.replace("devices", {})
     assert store.change("devices", texts(device("a")), []).added == 1
@@ -75,22 +75,22 @@ def test_types_that_are_not_known(store):
         lambda type_: store.change(type_, {}, []),
         lambda type_: store.difference(type_, texts(), 1),
     ):
-        with pytest.raises(Misuse, match="`users` is not one of the resource types"):
+        with pytest.raises(UsageError, match="`users` is not one of the resource types"):
             call("users")
-        with pytest.raises(Misuse, match=r'`"users\\u001b"` is not one'):
+        with pytest.raises(UsageError, match=r'`"users\\u001b"` is not one'):
             call("users\x1b")
 
 
 def test_what_was_held_before_a_change_is_as_it_was(store):
     store.replace("devices", texts(device("b", n=1), device("a", n=1), device("c", m=1)))
-    before = store.held(b'"devices"')
+    before = store.stored(b'"devices"')
     assert before.posting('["n",1]') == [b'"a"', b'"b"']
     assert before.all_ids() == [b'"a"', b'"b"', b'"c"']
     store.change("devices", texts(device("aa", n=1), device("c", n=1)), [b'"b"'])
     assert before.posting('["n",1]') == [b'"a"', b'"b"']
     assert before.posting('["m",1]') == [b'"c"']
     assert before.all_ids() == [b'"a"', b'"b"', b'"c"']
-    after = store.held(b'"devices"')
+    after = store.stored(b'"devices"')
     assert after.posting('["n",1]') == [b'"a"', b'"aa"', b'"c"']
     assert after.posting('["m",1]') == []
     assert after.all_ids() == [b'"a"', b'"aa"', b'"c"']
@@ -98,7 +98,7 @@ def test_what_was_held_before_a_change_is_as_it_was(store):
 
 def test_ids_are_sorted_once_however_many_pages_ask_for_them(store):
     store.replace("devices", texts(device("b"), device("a")))
-    held = store.held(b'"devices"')
+    held = store.stored(b'"devices"')
     assert held.all_ids() is held.all_ids()
 
 
@@ -109,7 +109,7 @@ def test_what_was_pushed_twice_is_not_shared(store):
     store.replace("devices", given)
     other.replace("devices", given)
     store.change("devices", texts(device("c", n=1)), [b'"a"'])
-    assert other.held(b'"devices"').posting('["n",1]') == [b'"a"', b'"b"']
+    assert other.stored(b'"devices"').posting('["n",1]') == [b'"a"', b'"b"']
     assert given.postings['["n",1]'] == [b'"a"', b'"b"']
     assert set(given) == {b'"a"', b'"b"'}
 
@@ -128,7 +128,7 @@ def test_random_changes_leave_the_index_of_a_push(store, seed):
         removals = random.sample(known, random.randint(0, 12))
         store.change("devices", texts(*upserts.values()), map(encode, removals))
         there = {id_: value for id_, value in there.items() if id_ not in removals} | upserts
-        wanted, found = texts(*there.values()), store.held(b'"devices"')
+        wanted, found = texts(*there.values()), store.stored(b'"devices"')
         assert found.resources == wanted
         assert found._prepared.postings == {text: sorted(ids, key=layout.raw) for text, ids in wanted.postings.items()}
         assert found.all_ids() == sorted(wanted, key=layout.raw)
@@ -149,7 +149,7 @@ def test_changes_from_many_threads_are_all_there(store):
     with ThreadPoolExecutor(4) as pool:
         revisions = [revision for some in pool.map(change, range(4)) for revision in some]
     assert len(set(revisions)) == 200
-    held = store.held(b'"devices"')
+    held = store.stored(b'"devices"')
     assert held.revision == max(revisions, key=int)
     assert len(held.resources) == 160
     assert held.posting('["n",1]') == sorted(held.resources, key=layout.raw) == held.all_ids()
@@ -157,16 +157,16 @@ def test_changes_from_many_threads_are_all_there(store):
 
 def test_postings_of_a_push_are_in_the_order_of_code_points(store):
     store.replace("devices", texts(device("a!", n=1), device("a", n=1), device('a"', n=1)))
-    assert store.held(b'"devices"').posting('["n",1]') == [b'"a"', b'"a!"', b'"a\\""']
+    assert store.stored(b'"devices"').posting('["n",1]') == [b'"a"', b'"a!"', b'"a\\""']
 
 
 def test_a_type_that_is_not_known_holds_nothing(store):
-    assert store.held(b'"users"').revision is None
-    assert store.held(b'"users"').all_ids() == []
+    assert store.stored(b'"users"').revision is None
+    assert store.stored(b'"users"').all_ids() == []
 
 
 def test_a_change_of_what_is_not_ready_is_a_later_revision(store, monkeypatch):
-    monkeypatch.setattr("bridge.resources.store.time.time_ns", lambda: 5_000)
+    monkeypatch.setattr("bridge.store.store.time.time_ns", lambda: 5_000)
     assert store.replace("devices", {}) == "5"
     assert store.change("devices", {b'"a"': b'{"id":"a","custom_data":{"n":1}}'}, []).revision == "6"
-    assert store.held(b'"devices"').resources == {b'"a"': b'{"custom_data":{"n":1},"id":"a"}'}
+    assert store.stored(b'"devices"').resources == {b'"a"': b'{"custom_data":{"n":1},"id":"a"}'}

@@ -18,19 +18,19 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from bridge import (
-    InvalidSetting,
-    InvalidToken,
+    ConfigurationError,
+    InvalidTokenError,
     JwkSet,
     JwksFile,
-    KeysUnavailable,
-    MalformedInput,
+    KeysUnavailableError,
+    MalformedInputError,
     StaticKey,
     TokenVerifier,
 )
 from bridge.cli.options import _secret
 from bridge.strict_json import parse
 from bridge.strict_json.encodings import encoding_fault
-from bridge.tokens.mistaken import instead_of_jwks, instead_of_pem, instead_of_set, instead_of_token
+from bridge.tokens.wrong_format import instead_of_jwks, instead_of_pem, instead_of_set, instead_of_token
 
 BASE64URL = string.ascii_letters + string.digits + "-_"
 BOM = b"\xef\xbb\xbf"
@@ -124,7 +124,7 @@ def verifier(key=PEM, **settings):
     ids=range(43),
 )
 def test_a_text_that_is_no_valid_token(text, code, told):
-    with pytest.raises(InvalidToken) as refused:
+    with pytest.raises(InvalidTokenError) as refused:
         verifier().verify(text)
     assert refused.value.code == code
     assert told in str(refused.value)
@@ -141,7 +141,7 @@ def test_a_header_may_begin_with_white_space():
 
 @pytest.mark.parametrize(("secret", "told"), [(SECRET + b"\n", True), (b" " + SECRET, True), (b"x" + SECRET, False)])
 def test_white_space_around_a_secret_is_told_of_where_the_signature_is_not_right(secret, told):
-    with pytest.raises(InvalidToken, match="another key has signed it") as refused:
+    with pytest.raises(InvalidTokenError, match="another key has signed it") as refused:
         verifier(StaticKey.from_secret(secret), algorithms=["HS256"]).verify(
             jwt.encode({"exp": NOW + 1}, SECRET, "HS256")
         )
@@ -206,7 +206,7 @@ NOTHING_KNOWN = (
     ids=range(26 + len(NOTHING_KNOWN)),
 )
 def test_what_is_no_pem_text_of_a_public_key(text, told):
-    with pytest.raises(InvalidSetting) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         StaticKey.from_pem(text)
     assert told in str(refused.value)
 
@@ -224,7 +224,7 @@ def test_what_is_no_pem_text_of_a_public_key(text, told):
     ],
 )
 def test_a_token_in_place_of_a_key_is_told_by_how_base64url_of_a_json_object_begins(text, is_told):
-    with pytest.raises(InvalidSetting) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         StaticKey.from_pem(text)
     assert ("it is a token, not a key" in str(refused.value)) is is_told
 
@@ -265,10 +265,10 @@ def test_a_token_in_place_of_a_key_is_told_by_how_base64url_of_a_json_object_beg
 def test_what_is_no_set_of_keys(tmp_path, data, told):
     path = tmp_path / "keys.json"
     path.write_bytes(data)
-    with pytest.raises(KeysUnavailable) as refused:
+    with pytest.raises(KeysUnavailableError) as refused:
         JwksFile(path).key_for("a")
     assert told in str(refused.value)
-    with pytest.raises(InvalidSetting) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         JwkSet(data)
     assert told in str(refused.value)
 
@@ -283,7 +283,7 @@ def test_what_is_no_set_of_keys(tmp_path, data, told):
     ids=range(3),
 )
 def test_a_set_that_is_given_as_a_string_is_told_of_like_bytes(text, told):
-    with pytest.raises(InvalidSetting) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         JwkSet(text)
     assert str(refused.value) == f"key set: {told}"
 
@@ -297,7 +297,7 @@ def test_a_set_that_is_given_as_a_string_is_told_of_like_bytes(text, told):
     ],
 )
 def test_a_document_that_is_no_set_says_what_it_is_where_that_is_known(document, told):
-    with pytest.raises(InvalidSetting) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         JwkSet(json.dumps(document))
     assert str(refused.value) == f"key set: no JWK set: there is no array `keys`{told}"
 
@@ -319,7 +319,7 @@ def test_a_document_that_is_no_set_says_what_it_is_where_that_is_known(document,
     ],
 )
 def test_a_set_without_the_key_says_why(document, told):
-    with pytest.raises(InvalidToken) as refused:
+    with pytest.raises(InvalidTokenError) as refused:
         JwkSet(document).key_for("a")
     assert str(refused.value) == f"no key for the `kid` `a`: {told}"
 
@@ -372,7 +372,7 @@ def test_a_secret_in_a_file(data, secret):
     ids=range(16),
 )
 def test_a_file_of_which_nobody_can_tell_what_is_the_secret(data, told):
-    with pytest.raises(InvalidSetting) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         _secret(data)
     assert told in str(refused.value)
     assert SECRET.decode() not in str(refused.value)
@@ -396,7 +396,7 @@ def test_a_file_of_which_nobody_can_tell_what_is_the_secret(data, told):
     ],
 )
 def test_bytes_that_are_no_json(data, told):
-    with pytest.raises(MalformedInput) as refused:
+    with pytest.raises(MalformedInputError) as refused:
         parse(data)
     assert refused.value.rule == "R12.1"
     assert told in str(refused.value)

@@ -12,7 +12,7 @@ import pytest
 
 from bridge import decision, policy, reference, resource
 from bridge.decision import ALLOWING, Decision, Failure, Reason, Request, Violation
-from bridge.errors import InvalidSetting
+from bridge.errors import ConfigurationError
 from bridge.policy import Description, InvalidPolicy, Policy, PolicySettings, parse_policy
 from bridge.resource import InvalidResource, Resource, parse_resource
 
@@ -160,7 +160,7 @@ def test_what_is_no_resource_says_why(value, cause):
     ],
 )
 def test_settings_that_cannot_be_used_say_why(settings, cause):
-    with pytest.raises(InvalidSetting) as refusal:
+    with pytest.raises(ConfigurationError) as refusal:
         PolicySettings(**settings)
     assert str(refusal.value) == cause
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from bridge.errors import MalformedInput
+from bridge.errors import MalformedInputError
 from bridge.strict_json import (
     ABSENT,
     CLAIMS_BYTES,
@@ -33,7 +33,7 @@ def nested(depth, inner="1"):
 
 
 def refusal_of(text, **settings):
-    with pytest.raises(MalformedInput) as refusal:
+    with pytest.raises(MalformedInputError) as refusal:
         parse(text, **settings)
     return refusal.value
 
@@ -234,7 +234,7 @@ def test_the_scanner_reads_the_three_words():
 
 
 def refusal_of_value(value, **settings):
-    with pytest.raises(MalformedInput) as refusal:
+    with pytest.raises(MalformedInputError) as refusal:
         encode(value, **settings)
     return refusal.value
 
@@ -328,7 +328,7 @@ def test_numbers_at_the_limits_have_this_text(text, value):
 
 def test_what_is_no_number_is_none():
     for text in ("", "x", "01", "1.", "+1", "1e", "--1", "1e+-5", "1e5e5", "1.5.5"):
-        with pytest.raises(numbers.NumberRefused, match="not a JSON number"):
+        with pytest.raises(numbers.NumberError, match="not a JSON number"):
             numbers.read(text)
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.errors import MalformedInput
+from bridge.errors import MalformedInputError
 from bridge.strict_json import are_canonical, encode, parse
 
 CANONICAL = [
@@ -66,7 +66,7 @@ CANONICAL = [
 @pytest.mark.parametrize(("text", "canonical"), CANONICAL, ids=[text[:24] for text, _ in CANONICAL])
 def test_a_number_has_one_canonical_text_or_is_refused(text, canonical):
     if canonical is None:
-        with pytest.raises(MalformedInput) as refused:
+        with pytest.raises(MalformedInputError) as refused:
             parse(text)
         assert (refused.value.rule, refused.value.line, refused.value.column) == ("R12.5", 1, 1)
     else:
@@ -128,7 +128,7 @@ def test_python_numbers_are_written_as_what_they_spell(value, text):
     ids=lambda value: type(value).__name__,
 )
 def test_python_numbers_that_break_r12_5_are_refused(value):
-    with pytest.raises(MalformedInput) as refused:
+    with pytest.raises(MalformedInputError) as refused:
         encode({"a": [0, value]})
     assert (refused.value.rule, refused.value.pointer) == ("R12.5", "/a/1")
 
@@ -136,10 +136,10 @@ def test_python_numbers_that_break_r12_5_are_refused(value):
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf"])
 @pytest.mark.parametrize("kind", [float, Decimal])
 def test_what_is_no_number_is_refused(kind, text):
-    with pytest.raises(MalformedInput) as refused:
+    with pytest.raises(MalformedInputError) as refused:
         encode({"a": [0, kind(text)]})
     assert (refused.value.rule, refused.value.pointer) == ("R12.7", "/a/1")
-    with pytest.raises(MalformedInput, match=r"R12\.7"):
+    with pytest.raises(MalformedInputError, match=r"R12\.7"):
         encode(Decimal("sNaN"))
 
 
@@ -164,8 +164,8 @@ def test_spellings_of_one_number_have_one_text(digits, exponent, negative, zeros
     spelt = f"{sign}{digits}{'0' * zeros}e{exponent - zeros}"
     try:
         expected = encode(parse(f"{sign}{digits}e{exponent}"))
-    except MalformedInput:
-        with pytest.raises(MalformedInput):
+    except MalformedInputError:
+        with pytest.raises(MalformedInputError):
             parse(spelt)
         return
     assert encode(parse(spelt)) == expected
@@ -192,7 +192,7 @@ def test_canonical_numbers_are_recognised_in_a_text(text, canonical):
 
 def test_no_limit_of_pythons_own_shows():
     digits = sys.get_int_max_str_digits()
-    with pytest.raises(MalformedInput, match="1,000 characters"):
+    with pytest.raises(MalformedInputError, match="1,000 characters"):
         parse("1" * (digits + 1))
     sys.set_int_max_str_digits(640)
     try:
@@ -200,7 +200,7 @@ def test_no_limit_of_pythons_own_shows():
         assert parse("1e" + "0" * 700 + "1") == 10
         assert parse("1e-" + "0" * 700 + "1") == Decimal("0.1")
         for text in ("1e" + "9" * 700, "1e-" + "9" * 700, "1" * 700):
-            with pytest.raises(MalformedInput, match=r"R12\.5"):
+            with pytest.raises(MalformedInputError, match=r"R12\.5"):
                 parse(text)
     finally:
         sys.set_int_max_str_digits(digits)

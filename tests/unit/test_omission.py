@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bridge import InvalidSetting, Misuse, PolicyBridge, PushRefused, ReferenceEngine
-from bridge.resources import Omission, collect, from_chunks, from_lines, from_objects, with_omission
+from bridge import ConfigurationError, PolicyBridge, PushRejectedError, ReferenceEngine, UsageError
+from bridge.store import Omission, collect, from_chunks, from_lines, from_objects, with_omission
 
 DEVICE = {
     "id": "5f0c",
@@ -75,23 +75,23 @@ def test_several_members():
     ],
 )
 def test_what_cannot_be_left_out(omit, expected):
-    with pytest.raises(InvalidSetting) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         from_objects([], omit=[omit])
     assert expected in str(refused.value)
 
 
 @pytest.mark.parametrize("omit", ["notification_token", b"x"])
 def test_one_name_is_not_several(omit):
-    with pytest.raises(InvalidSetting, match="several names are needed"):
+    with pytest.raises(ConfigurationError, match="several names are needed"):
         Omission.of(omit)
 
 
 def test_an_index_of_an_array_is_refused_with_what_to_do():
     for omit in ("/device/tags/0", "/device/tags/0/k", "/device/tags/-"):
-        (refusal,) = from_objects([DEVICE], omit=[omit]).refusals
+        (refusal,) = from_objects([DEVICE], omit=[omit]).rejected
         assert refusal.cause == f"omit: `{omit}` leads through an array: omit `/device/tags` as a whole"
     collected = from_objects([DEVICE], omit=["/device/tags/0", "device"])
-    assert not collected.refusals, "what is left out as a whole has no array any more"
+    assert not collected.rejected, "what is left out as a whole has no array any more"
 
 
 @pytest.mark.parametrize(
@@ -107,9 +107,9 @@ def test_an_index_of_an_array_is_refused_with_what_to_do():
 )
 def test_what_is_left_out_obeys_r12_first(line, cause):
     for text in (line, f"[{line}]"):
-        (refusal,) = from_chunks([text.encode()], omit=["secret"]).refusals
+        (refusal,) = from_chunks([text.encode()], omit=["secret"]).rejected
         assert cause in refusal.cause
-    (refusal,) = from_objects([{"id": "a", "secret": {1, 2}}], omit=["secret"]).refusals
+    (refusal,) = from_objects([{"id": "a", "secret": {1, 2}}], omit=["secret"]).rejected
     assert "(R12.7)" in refusal.cause
 
 
@@ -120,7 +120,7 @@ def bridges():
 
 
 def stored(bridge):
-    return bridge.engine.store.held(b'"devices"').resources
+    return bridge.engine.store.stored(b'"devices"').resources
 
 
 OMIT = ("secret", "/device/token")
@@ -146,7 +146,7 @@ def test_what_was_read_is_read_with_the_same_omit():
     assert bridge.push("devices", collected, force=True).stored == 1
     assert bridge.push("devices", collected, omit=["/secret"]).changed == 0
     for other in (from_lines(lines), from_lines(lines, omit=["secret", "x"])):
-        with pytest.raises(Misuse, match="read with another `omit`: give it to what reads them"):
+        with pytest.raises(UsageError, match="read with another `omit`: give it to what reads them"):
             bridge.push("devices", other, omit=["secret"])
 
 
@@ -159,13 +159,13 @@ def test_sources_leave_out_likewise(tmp_path):
     assert dict(collect(sources["sessions"]).resources) == {b'"s"': b'{"id":"s"}'}
     assert (sources["robots"], sources["cars"]) == (None, "cars.jsonl"), "they are refused by who is given them"
     assert with_omission(given, []) is given
-    with pytest.raises(InvalidSetting):
+    with pytest.raises(ConfigurationError):
         with_omission(given, ["id"])
 
 
 def test_the_omitted_is_not_pushed_even_where_others_are_refused():
     bridge = bridges()
-    with pytest.raises(PushRefused):
+    with pytest.raises(PushRejectedError):
         bridge.push("devices", [*GIVEN, {"secret": 1}], omit=OMIT, force=True)
     bridge.push("devices", [*GIVEN, {"secret": 1}], omit=OMIT, force=True, skip_invalid=True)
     assert stored(bridge) == KEPT

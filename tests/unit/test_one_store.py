@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.errors import EngineUnreachable, ResourcesLost, SeveralStores
-from bridge.resources.one_store import OneStore, store_of
+from bridge.errors import EngineUnreachableError, MultipleStoresError, ResourcesMissingError
+from bridge.store.single_store import SingleStore, store_of
 
 A, B, C = "a" * 32, "b" * 32, "c" * 32
 
@@ -24,7 +24,7 @@ class Looks:
 
 def operation(*found):
     looks = Looks(*found)
-    return OneStore(looks), looks
+    return SingleStore(looks), looks
 
 
 def test_one_store_is_seen_as_often_as_one_likes():
@@ -52,7 +52,7 @@ def test_one_store_is_seen_as_often_as_one_likes():
 def test_a_store_that_comes_back_is_one_of_several(told, more):
     seen, looks = operation(*more)
     seen.saw("devices", told[0])
-    with pytest.raises(SeveralStores, match="at this address, each with `devices` of its own") as found:
+    with pytest.raises(MultipleStoresError, match="at this address, each with `devices` of its own") as found:
         seen.saw("devices", told[1])
     assert looks.number == len(more)
     # The one that came back, and the last one before it.
@@ -67,7 +67,7 @@ def test_a_store_that_comes_back_is_one_of_several(told, more):
 def test_a_store_that_does_not_come_back_was_lost(told, more):
     seen, looks = operation(*more)
     seen.saw("devices", told[0])
-    with pytest.raises(ResourcesLost, match="lost the resources of `devices`"):
+    with pytest.raises(ResourcesMissingError, match="lost the resources of `devices`"):
         seen.saw("devices", told[1])
     assert looks.number == 8
 
@@ -79,7 +79,7 @@ def test_a_first_document_that_comes_just_then_is_no_second_opa():
     assert seen.has_agreed("devices")
     for more in ((None, A), (None, None, None, A)):
         seen, _ = operation(*more)
-        with pytest.raises(SeveralStores, match=r"stores `aaaaaaaa` and none"):
+        with pytest.raises(MultipleStoresError, match=r"stores `aaaaaaaa` and none"):
             seen.agree("devices", (None, A))
         assert not seen.has_agreed("devices")
     seen, _ = operation(None)
@@ -96,17 +96,17 @@ def test_doubt_looks_often():
     assert looks.number == 8
     seen, _ = operation(A, A, B, A)
     seen.saw("devices", A)
-    with pytest.raises(SeveralStores):
+    with pytest.raises(MultipleStoresError):
         seen.doubt("devices")
 
 
 def test_a_look_that_fails_leaves_what_is_known():
     def fails(_):
-        raise EngineUnreachable("why")
+        raise EngineUnreachableError("why")
 
-    seen = OneStore(fails)
+    seen = SingleStore(fails)
     seen.saw("devices", A)
-    with pytest.raises(ResourcesLost):
+    with pytest.raises(ResourcesMissingError):
         seen.saw("devices", B)
 
 
@@ -121,5 +121,5 @@ def test_all_that_an_answer_names_is_taken_note_of():
     seen.saw_all({"devices": {"layout": 2}})
     seen.saw_all({})
     assert looks.number == 0
-    with pytest.raises(ResourcesLost, match="lost the resources of `devices`"):
+    with pytest.raises(ResourcesMissingError, match="lost the resources of `devices`"):
         seen.saw_all({"devices": {"store": B}})

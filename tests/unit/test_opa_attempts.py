@@ -9,7 +9,7 @@ from http.client import BadStatusLine, HTTPException, IncompleteRead, RemoteDisc
 
 import pytest
 
-from bridge.errors import BadAnswer, DeadlineExceeded, EngineUnreachable
+from bridge.errors import EngineTimeoutError, EngineUnreachableError, InvalidResponseError
 from bridge.opa import attempts
 from bridge.opa.attempts import Attempts
 from bridge.opa.faults import FOREIGN
@@ -66,7 +66,7 @@ def test_a_connection_that_broke_is_made_again_twice_for_a_read(error, words):
     reading = made()
     for pause in (0.0, 0.1, None):
         fault, found = reading.after(error)
-        assert type(fault) is EngineUnreachable
+        assert type(fault) is EngineUnreachableError
         assert str(fault) == f"`GET /v1/data/x` at https://opa.example:443/team: {words}"
         assert found == pause
     assert made(is_read=False).after(error)[1] is None
@@ -76,7 +76,7 @@ def test_a_connection_that_broke_is_made_again_twice_for_a_read(error, words):
 @pytest.mark.parametrize(("error", "words"), REFUSED, ids=lambda value: type(value).__name__)
 def test_two_sides_that_cannot_agree_on_tls_do_not_try_again(error, words):
     fault, pause = made().after(error)
-    assert type(fault) is EngineUnreachable
+    assert type(fault) is EngineUnreachableError
     assert (str(fault), pause) == (f"`GET /v1/data/x` at https://opa.example:443/team: {words}", None)
     assert isinstance(error, FOREIGN)
 
@@ -88,7 +88,7 @@ def test_what_nobody_foresaw_is_told_without_its_words():
 @pytest.mark.parametrize("error", ODD, ids=repr)
 def test_what_is_no_http_is_not_asked_for_again(error):
     fault, pause = made().after(error)
-    assert type(fault) is BadAnswer
+    assert type(fault) is InvalidResponseError
     assert (str(fault), pause) == ("`GET /v1/data/x`: the answer is no http", None)
     assert isinstance(error, FOREIGN)
 
@@ -99,7 +99,7 @@ def test_whatever_failed_at_the_deadline_is_a_missed_deadline(now, error, late):
     reading = made()
     now[0] += late
     fault, pause = reading.after(error)
-    assert type(fault) is DeadlineExceeded
+    assert type(fault) is EngineTimeoutError
     assert str(fault) == "`GET /v1/data/x` at https://opa.example:443/team: no whole answer within 10 s"
     assert pause is None
 
@@ -117,7 +117,7 @@ def test_no_attempt_is_made_when_its_pause_lasts_until_the_deadline(now):
         reading = made(seconds)
         assert reading.after(RemoteDisconnected())[1] == 0.0
         fault, pause = reading.after(RemoteDisconnected())
-        assert (type(fault), pause) == (EngineUnreachable, expected)
+        assert (type(fault), pause) == (EngineUnreachableError, expected)
 
 
 def test_an_answer_that_is_too_large():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.errors import DeadlineExceeded, OpaMissing
+from bridge.errors import EngineTimeoutError, OpaNotFoundError
 from bridge.opa.executable import find_opa, run_opa
 
 VERSION_OR = "#!/bin/sh\n[ \"$1\" = version ] && echo 'Version: 1.20.2' && exit 0\n"
@@ -57,10 +57,10 @@ def test_a_named_one_goes_before_all_others(make, on_path, monkeypatch) -> None:
 
 def test_nothing_else_is_taken_for_one_that_is_named(make, on_path, monkeypatch, tmp_path) -> None:
     on_path(make("a").parent)
-    with pytest.raises(OpaMissing, match=r"nowhere` cannot be used: there is no such file; install opa 1\.20\.1"):
+    with pytest.raises(OpaNotFoundError, match=r"nowhere` cannot be used: there is no such file; install opa 1\.20\.1"):
         find_opa(tmp_path / "nowhere")
     monkeypatch.setenv("JWT_BRIDGE_OPA", str(tmp_path / "nowhere"))
-    with pytest.raises(OpaMissing, match="there is no such file"):
+    with pytest.raises(OpaNotFoundError, match="there is no such file"):
         find_opa()
 
 
@@ -74,7 +74,7 @@ def test_an_empty_variable_names_nothing(make, on_path, monkeypatch) -> None:
 def test_none_on_path(on_path, tmp_path) -> None:
     on_path(tmp_path)
     with pytest.raises(
-        OpaMissing, match=r"^there is no `opa` on PATH; install opa 1\.20\.1 or newer .*JWT_BRIDGE_OPA$"
+        OpaNotFoundError, match=r"^there is no `opa` on PATH; install opa 1\.20\.1 or newer .*JWT_BRIDGE_OPA$"
     ):
         find_opa()
 
@@ -85,7 +85,7 @@ def test_an_old_one_on_path_is_passed_over(make, on_path) -> None:
     assert find_opa() == new
     on_path(old.parent)
     with pytest.raises(
-        OpaMissing, match=r"a/opa` cannot be used: its version is 1\.19\.1, which compares numbers wrong"
+        OpaNotFoundError, match=r"a/opa` cannot be used: its version is 1\.19\.1, which compares numbers wrong"
     ):
         find_opa()
 
@@ -108,7 +108,7 @@ def test_a_relative_one_is_made_absolute(make, monkeypatch, tmp_path) -> None:
     ],
 )
 def test_one_that_is_not_opa(make, script, why) -> None:
-    with pytest.raises(OpaMissing, match=why):
+    with pytest.raises(OpaNotFoundError, match=why):
         find_opa(make("a", script=script))
 
 
@@ -116,7 +116,7 @@ def test_one_that_is_not_opa(make, script, why) -> None:
 def test_one_that_cannot_be_run(make, kind) -> None:
     opa = make("a")
     opa.chmod(0o644)
-    with pytest.raises(OpaMissing, match="no executable file"):
+    with pytest.raises(OpaNotFoundError, match="no executable file"):
         find_opa(opa if kind == "no permission" else opa.parent)
 
 
@@ -128,7 +128,7 @@ def test_one_is_asked_once_until_it_changes(make, tmp_path) -> None:
     find_opa(opa)
     assert asked.read_text() == "x\n"
     opa.write_text(script % "1.19.10")
-    with pytest.raises(OpaMissing, match=r"1\.19\.10"):
+    with pytest.raises(OpaNotFoundError, match=r"1\.19\.10"):
         find_opa(opa)
 
 
@@ -149,6 +149,6 @@ def test_a_run_takes_no_flags_from_the_environment(make, monkeypatch) -> None:
 def test_a_run_that_takes_too_long_is_killed(make) -> None:
     opa = make("a", script=VERSION_OR + "exec sleep 600\n")
     start = time.monotonic()
-    with pytest.raises(DeadlineExceeded, match=r"^`opa fmt` did not end within 0\.5 s$"):
+    with pytest.raises(EngineTimeoutError, match=r"^`opa fmt` did not end within 0\.5 s$"):
         run_opa(["fmt"], executable=opa, seconds=0.5)
     assert time.monotonic() - start < 60

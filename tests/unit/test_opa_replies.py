@@ -7,12 +7,12 @@ import pickle
 
 import pytest
 
-from bridge.errors import BadAnswer, EngineTooOld, Misuse, OpaRefused
+from bridge.errors import InvalidResponseError, OpaStatusError, UnsupportedOpaVersionError, UsageError
 from bridge.opa.answer import Answer
 from bridge.opa.queries import Queries, provenance_of, read, sendable
-from bridge.opa.question import Question
+from bridge.opa.question import RulesQuery
 from bridge.opa.refusal import refusal
-from bridge.opa.replies import CompileReply, Health, Memory, QueryReply, StoredPolicy
+from bridge.opa.replies import CompileReply, Health, MemoryUsage, QueryReply, StoredPolicy
 from bridge.opa.wording import on_one_line, printable
 from bridge.strict_json import ABSENT
 
@@ -28,14 +28,14 @@ def answer(body, status=200, nonce=None):
 
 @pytest.mark.parametrize("status", [100, 199, 201, 204, 206, 301, 304, 399])
 def test_a_status_below_400_that_opa_does_not_promise(status):
-    with pytest.raises(BadAnswer) as caught:
+    with pytest.raises(InvalidResponseError) as caught:
         read(answer({"result": True}, status), "GET /x", TOKEN)
     assert str(caught.value) == f"`GET /x`: status {status}, which opa does not answer here"
 
 
 @pytest.mark.parametrize("status", [400, 401, 499, 500, 999])
 def test_an_error_status(status):
-    with pytest.raises(OpaRefused) as caught:
+    with pytest.raises(OpaStatusError) as caught:
         read(answer({"code": "c", "message": "m"}, status), "GET /x", TOKEN)
     error = caught.value
     assert (error.status, error.opa_code, error.opa_message) == (status, "c", "m")
@@ -112,7 +112,7 @@ def test_text_of_others_on_one_line():
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b'"x"', b"{", b'{"a":1,"a":1}', b'{"a":1}x'])
 def test_what_is_no_json_object(body):
-    with pytest.raises(BadAnswer, match=r"^`GET /x`: the answer is no "):
+    with pytest.raises(InvalidResponseError, match=r"^`GET /x`: the answer is no "):
         Answer(200, body).members("GET /x")
 
 
@@ -123,7 +123,7 @@ def test_how_deep_an_answer_may_nest():
     nested(80).members("GET /x")
     nested(90).members("GET /x", 90)
     for depth, most in ((81, {}), (91, {"max_depth": 90})):
-        with pytest.raises(BadAnswer):
+        with pytest.raises(InvalidResponseError):
             nested(depth).members("GET /x", **most)
 
 
@@ -138,7 +138,7 @@ def test_where_a_question_goes():
     assert queries().target(("a", "b"), provenance=False) == "/v1/data/a/b"
     assert queries().target(("a",), provenance=True) == "/v1/data/a?provenance=true"
     assert queries().target((), provenance=True) == "/v1/data?provenance=true"
-    with pytest.raises(Misuse):
+    with pytest.raises(UsageError):
         queries().target(("a b",), provenance=False)
 
 
@@ -162,7 +162,7 @@ def test_a_reply_with_provenance():
 
 @pytest.mark.parametrize("provenance", [None, [], "1.22.4", {}, {"version": 1}, {"version": None}])
 def test_a_reply_that_does_not_say_whose_it_is(provenance):
-    with pytest.raises(BadAnswer, match=r"^`POST /x`: the answer does not say which opa it is from"):
+    with pytest.raises(InvalidResponseError, match=r"^`POST /x`: the answer does not say which opa it is from"):
         queries().reply(answer({"result": 1, "provenance": provenance}), "/x", provenance=True)
 
 
@@ -174,28 +174,28 @@ def test_the_version_is_looked_at_in_each_answer():
 
     assert [reply("1.20.1"), reply("1.20.1"), reply("1.22.4")] == ["1.20.1", "1.20.1", "1.22.4"]
     for _ in range(2):
-        with pytest.raises(EngineTooOld):
+        with pytest.raises(UnsupportedOpaVersionError):
             reply("1.20.0")
     assert reply("1.22.4") == "1.22.4"
 
 
 @pytest.mark.parametrize("status", [204, 500])
 def test_a_query_with_another_status(status):
-    with pytest.raises((BadAnswer, OpaRefused), match=r"^`POST /x`: .*" + str(status)) as caught:
+    with pytest.raises((InvalidResponseError, OpaStatusError), match=r"^`POST /x`: .*" + str(status)) as caught:
         queries().reply(answer({"result": 1, "message": f"Bearer {TOKEN}"}, status), "/x", provenance=False)
     assert TOKEN not in str(caught.value)
 
 
 def test_a_query_whose_answer_is_no_json():
-    with pytest.raises(BadAnswer, match=r"^`POST /x`: the answer is no well-formed json"):
+    with pytest.raises(InvalidResponseError, match=r"^`POST /x`: the answer is no well-formed json"):
         queries().reply(Answer(200, b"x"), "/x", provenance=False)
 
 
 def test_what_can_be_sent():
-    question = Question(b"{}")
+    question = RulesQuery(b"{}")
     assert [sendable(body) for body in (None, b"", b"x", question)] == [None, b"", b"x", question]
     for body in ("x", bytearray(b"x"), memoryview(b"x"), {}, 1, [b"x"]):
-        with pytest.raises(Misuse, match="a body must be bytes"):
+        with pytest.raises(UsageError, match="a body must be bytes"):
             sendable(body)
 
 
@@ -217,7 +217,14 @@ def test_replies_are_values():
     assert (StoredPolicy("a", "t").package, StoredPolicy("a", "t").rules) == ((), frozenset())
     assert policy != StoredPolicy("a", "package b")
     assert Health(ok=True) == Health(ok=True, message="")
-    values = (reply, policy, Health(ok=False, message="m"), Memory(1, None), CompileReply((), (1,)), Answer(200, b"x"))
+    values = (
+        reply,
+        policy,
+        Health(ok=False, message="m"),
+        MemoryUsage(1, None),
+        CompileReply((), (1,)),
+        Answer(200, b"x"),
+    )
     for value in values:
         assert pickle.loads(pickle.dumps(value)) == value
         with pytest.raises((AttributeError, TypeError)):

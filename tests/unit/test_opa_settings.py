@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from bridge.errors import BadAnswer, EngineTooOld, InvalidSetting, Misuse
+from bridge.errors import ConfigurationError, InvalidResponseError, UnsupportedOpaVersionError, UsageError
 from bridge.opa.address import Address, parse_address
 from bridge.opa.paths import data_path, policy_path, quoted_path
 from bridge.opa.settings import DEADLINE, MAX_ANSWER, OpaSettings, checked_deadline
@@ -71,7 +71,7 @@ def test_an_address(url, parts):
     ],
 )
 def test_what_is_no_address(url, text):
-    with pytest.raises(InvalidSetting, match=text) as caught:
+    with pytest.raises(ConfigurationError, match=text) as caught:
         parse_address(url)
     assert "hunter2" not in str(caught.value)
     assert caught.value.__cause__ is None
@@ -116,13 +116,13 @@ def test_tokens(token):
 
 @pytest.mark.parametrize("token", ["", " ", "a b", "a\n", "\x7f", "\u00e9", "a\r\nX: y", b"a", 1])
 def test_what_is_no_token(token):
-    with pytest.raises(InvalidSetting, match=r"^`token` must be"):
+    with pytest.raises(ConfigurationError, match=r"^`token` must be"):
         made(token=token)
 
 
 @pytest.mark.parametrize("max_answer", [0, -1, 1.0, True, None, "1"])
 def test_what_is_no_size(max_answer):
-    with pytest.raises(InvalidSetting, match=r"^`max_answer` must be"):
+    with pytest.raises(ConfigurationError, match=r"^`max_answer` must be"):
         made(max_answer=max_answer)
 
 
@@ -133,14 +133,14 @@ def test_sizes():
 
 @pytest.mark.parametrize("seconds", [0, 0.0, -0.1, 86_400.1, float("nan"), float("inf"), True, None, "5", 1j])
 def test_what_is_no_deadline(seconds):
-    for error in (Misuse, InvalidSetting):
+    for error in (UsageError, ConfigurationError):
         with pytest.raises(error, match=r"^a deadline must be") as caught:
             checked_deadline(seconds, error)
         assert type(caught.value) is error
-    with pytest.raises(Misuse) as caught:
+    with pytest.raises(UsageError) as caught:
         checked_deadline(seconds)
-    assert type(caught.value) is Misuse
-    with pytest.raises(InvalidSetting):
+    assert type(caught.value) is UsageError
+    with pytest.raises(ConfigurationError):
         made(deadline=seconds)
 
 
@@ -152,9 +152,9 @@ def test_deadlines(seconds):
 
 def test_certificates_need_https(tmp_path):
     for settings in ({"ca": tmp_path}, {"client_certificate": (tmp_path, tmp_path)}):
-        with pytest.raises(InvalidSetting, match="need a url that starts with `https://`"):
+        with pytest.raises(ConfigurationError, match="need a url that starts with `https://`"):
             made(**settings)
-        with pytest.raises(InvalidSetting, match=f"^`{next(iter(settings))}`: "):
+        with pytest.raises(ConfigurationError, match=f"^`{next(iter(settings))}`: "):
             made("https://opa", **settings)
     assert made().tls is None
 
@@ -185,7 +185,7 @@ def test_which_characters_a_build_is_named_by():
     def taken(version):
         kept = set()
         for character in map(chr, range(128)):
-            with suppress(BadAnswer):
+            with suppress(InvalidResponseError):
                 is_new_enough(version + character)
                 kept.add(character)
         return kept
@@ -225,7 +225,9 @@ def test_which_version_is_new_enough(version, is_new):
     if is_new:
         require(version)
     else:
-        with pytest.raises(EngineTooOld, match=f"^opa {version.replace('+', '.')} is too old: .* is {OLDEST} "):
+        with pytest.raises(
+            UnsupportedOpaVersionError, match=f"^opa {version.replace('+', '.')} is too old: .* is {OLDEST} "
+        ):
             require(version)
 
 
@@ -259,15 +261,15 @@ def test_which_version_is_new_enough(version, is_new):
     ],
 )
 def test_what_is_no_version(version):
-    with pytest.raises(BadAnswer, match=r"is no version of opa$"):
+    with pytest.raises(InvalidResponseError, match=r"is no version of opa$"):
         require(version)
 
 
 def test_how_much_of_what_is_no_version_is_shown():
-    with pytest.raises(BadAnswer) as caught:
+    with pytest.raises(InvalidResponseError) as caught:
         is_new_enough("\n" + "x" * 39)
     assert str(caught.value) == r"`\n" + "x" * 39 + "` is no version of opa"
-    with pytest.raises(BadAnswer) as caught:
+    with pytest.raises(InvalidResponseError) as caught:
         is_new_enough("x" * 41)
     assert str(caught.value) == "`" + "x" * 40 + "...` is no version of opa"
 
@@ -288,7 +290,7 @@ def test_simple_names(name):
 )
 def test_names_that_are_not_simple(name):
     for path in ((name,), ("a", name), (name, "a")):
-        with pytest.raises(Misuse, match="is no simple name for a path"):
+        with pytest.raises(UsageError, match="is no simple name for a path"):
             data_path(path)
 
 
@@ -296,7 +298,7 @@ def test_which_ascii_characters_names_are_made_of():
     def taken(path, before):
         kept = set()
         for character in map(chr, range(128)):
-            with suppress(Misuse):
+            with suppress(UsageError):
                 path(before + character)
                 kept.add(character)
         return kept
@@ -310,14 +312,14 @@ def test_which_ascii_characters_names_are_made_of():
 def test_paths_of_data():
     assert data_path((), root=True) == "/v1/data"
     assert data_path(("a",), root=True) == "/v1/data/a"
-    with pytest.raises(Misuse, match="the root of all documents"):
+    with pytest.raises(UsageError, match="the root of all documents"):
         data_path(())
     for root in (False, True):
-        with pytest.raises(Misuse, match="not a string"):
+        with pytest.raises(UsageError, match="not a string"):
             data_path("a", root=root)
-    with pytest.raises(Misuse, match=r"^`" + "1" * 80 + r"\.\.\.` is no simple name"):
+    with pytest.raises(UsageError, match=r"^`" + "1" * 80 + r"\.\.\.` is no simple name"):
         data_path(("1" * 81,))
-    with pytest.raises(Misuse, match=r"^`" + "1" * 80 + "` is no simple name"):
+    with pytest.raises(UsageError, match=r"^`" + "1" * 80 + "` is no simple name"):
         data_path(("1" * 80,))
 
 
@@ -330,16 +332,16 @@ def test_parts_of_a_policy_id(part):
 @pytest.mark.parametrize("part", ["", ".", "..", ".a", "a b", "a\n", "\u00e9", "a\u00e9", "a%2f", "a" * 201])
 def test_what_is_no_policy_id(part):
     for policy_id in (part, f"x/{part}", f"{part}/x"):
-        with pytest.raises(Misuse, match="is no simple policy id"):
+        with pytest.raises(UsageError, match="is no simple policy id"):
             policy_path(policy_id)
 
 
 def test_other_types_are_no_policy_ids():
     for policy_id in (None, 1, ("a",), b"a"):
-        with pytest.raises(Misuse, match="is no simple policy id"):
+        with pytest.raises(UsageError, match="is no simple policy id"):
             policy_path(policy_id)
     for length, shown in ((80, "." * 80), (81, "." * 80 + "...")):
-        with pytest.raises(Misuse) as caught:
+        with pytest.raises(UsageError) as caught:
             policy_path("." * length)
         assert str(caught.value) == f"`{shown}` is no simple policy id"
 
@@ -352,7 +354,7 @@ def test_paths_of_what_others_have_put_there():
     )
     assert quoted_path("data", (".", "...")) == "/v1/data/%2E/..."
     for names in ((), ("",), ("a", "")):
-        with pytest.raises(Misuse, match="an empty name"):
+        with pytest.raises(UsageError, match="an empty name"):
             quoted_path("data", names)
-    with pytest.raises(Misuse, match="unpaired surrogate"):
+    with pytest.raises(UsageError, match="unpaired surrogate"):
         quoted_path("data", ("\ud800",))

@@ -7,20 +7,20 @@ from memory_opa import ROOT, TYPES, MemoryOpa, Once, Several, fails, refused, st
 from stored import whole
 
 from bridge.errors import (
-    BadAnswer,
-    EngineUnreachable,
-    ForeignContent,
-    LayoutDiffers,
-    Misuse,
-    OpaRefused,
-    PushOvertaken,
-    PushRefused,
-    ResourcesLost,
-    SeveralStores,
+    EngineUnreachableError,
+    ForeignContentError,
+    InvalidResponseError,
+    MultipleStoresError,
+    OpaStatusError,
+    PushConflictError,
+    PushRejectedError,
+    ResourcesMissingError,
+    UnsupportedLayoutError,
+    UsageError,
 )
-from bridge.resources import OpaStore, layout, opa_change
-from bridge.resources.prepared import prepare
-from bridge.resources.store import Changed
+from bridge.store import OpaStore, layout, opa_change
+from bridge.store.prepared import prepare
+from bridge.store.store import ChangeReport
 from bridge.strict_json import encode, parse
 
 ELSEWHERE = "what is written to `devices` is not there when it is read again"
@@ -63,7 +63,7 @@ def keys(*ids):
 def test_a_change_is_one_patch_after_two_new_connections(opa, store):
     before = document(opa)["state"]["current"]
     changed = store.change("devices", texts("b", "c", n=2), keys("a", "x", "b", "x"))
-    assert changed == Changed(added=1, changed=1, removed=1, unchanged=0, absent=1, revision=changed.revision)
+    assert changed == ChangeReport(added=1, changed=1, removed=1, unchanged=0, absent=1, revision=changed.revision)
     assert ids(opa) == ["b", "c"]
     assert int(changed.revision) > int(before["revision"])
     now = document(opa)["state"]["current"]
@@ -94,33 +94,33 @@ def test_a_count_goes_up_and_down(opa, store):
 def test_a_change_of_nothing_sends_nothing(opa, store):
     revision = document(opa)["state"]["current"]["revision"]
     changed = store.change("devices", texts("a", n=1), keys("x"))
-    assert changed == Changed(added=0, changed=0, removed=0, unchanged=1, absent=1, revision=revision)
+    assert changed == ChangeReport(added=0, changed=0, removed=0, unchanged=1, absent=1, revision=revision)
     assert "PATCH" not in methods(opa)
 
 
 def test_a_store_without_rules_is_changed_as_a_whole_alone(opa):
     store = OpaStore(opa, ROOT, TYPES)
     store.replace("devices", texts("a"))
-    with pytest.raises(Misuse, match="cannot be changed but as a whole"):
+    with pytest.raises(UsageError, match="cannot be changed but as a whole"):
         store.change("devices", texts("b"), [])
-    with pytest.raises(Misuse, match="`users`"):
+    with pytest.raises(UsageError, match="`users`"):
         store.change("users", texts("b"), [])
 
 
 def test_nothing_is_changed_before_all_was_pushed(opa):
     store = store_on(opa)
-    with pytest.raises(ResourcesLost, match="OPA has no pushed resources of `devices`: push all of them"):
+    with pytest.raises(ResourcesMissingError, match="OPA has no pushed resources of `devices`: push all of them"):
         store.change("devices", texts("a"), [])
     store.replace("sessions", texts("s"))
     opa.requests.clear()
-    with pytest.raises(ResourcesLost):
+    with pytest.raises(ResourcesMissingError):
         store.change("devices", texts("a"), [])
     assert "PUT" not in methods(opa)
 
 
 def test_a_later_layout_is_neither_read_nor_written(opa, store):
     document(opa)["state"]["layout"] = 2
-    with pytest.raises(LayoutDiffers):
+    with pytest.raises(UnsupportedLayoutError):
         store.change("devices", texts("c"), [])
     assert "PATCH" not in methods(opa)
 
@@ -129,14 +129,14 @@ def test_a_later_layout_is_neither_read_nor_written(opa, store):
 def test_a_document_that_no_bridge_wrote_is_named(opa):
     opa.data["root"]["devices"] = {"state": {"layout": 1, "x": 1}}
     held = {"current": {"devices": {"x": 1}}}
-    with pytest.raises(ForeignContent):
+    with pytest.raises(ForeignContentError):
         OpaStore(opa, ROOT, TYPES, saying(held)).change("devices", texts("c"), [])
 
 
 @pytest.mark.parametrize("current", [None, 7, [], "x", {"devices": 7}, {"devices": None}, {"sessions": {}}])
 @pytest.mark.usefixtures("store")
 def test_an_answer_that_names_nothing_current_is_a_loss(opa, current):
-    with pytest.raises(ResourcesLost, match="no pushed resources"):
+    with pytest.raises(ResourcesMissingError, match="no pushed resources"):
         OpaStore(opa, ROOT, TYPES, saying({"current": current})).change("devices", texts("c"), [])
     assert ids(opa) == ["a", "b"]
 
@@ -144,7 +144,7 @@ def test_an_answer_that_names_nothing_current_is_a_loss(opa, current):
 @pytest.mark.usefixtures("store")
 def test_a_current_that_is_not_whole_is_a_bad_answer(opa):
     held = {"current": {"devices": {"revision": "7"}}}
-    with pytest.raises(BadAnswer, match="not written by a bridge"):
+    with pytest.raises(InvalidResponseError, match="not written by a bridge"):
         OpaStore(opa, ROOT, TYPES, saying(held)).change("devices", texts("c"), [])
 
 
@@ -155,7 +155,7 @@ def test_too_much_for_one_patch_is_refused(opa, store, monkeypatch):
     store.change("devices", upserts, [])
     monkeypatch.setattr(opa_change, "_MOST_OPERATIONS", 3)
     opa.requests.clear()
-    with pytest.raises(PushRefused) as raised:
+    with pytest.raises(PushRejectedError) as raised:
         store.change("devices", texts("d"), keys("x"))
     assert str(raised.value) == (
         "nothing was changed: 2 resources at once take 4 operations, more than 3; change fewer at once, or sync"
@@ -174,7 +174,7 @@ def test_a_thousand_operations_are_the_most_of_one_patch(opa, store):
             places |= new
             ids_.append(id_)
     assert len(places) == 991
-    with pytest.raises(PushRefused, match="take 1,001 operations, more than 1,000"):
+    with pytest.raises(PushRejectedError, match="take 1,001 operations, more than 1,000"):
         store.change("devices", prepare({**texts(*ids_[1:]), **texts(ids_[0], m=1, n=2)}), [])
     opa.requests.clear()
     store.change("devices", prepare({**texts(*ids_[1:]), **texts(ids_[0], m=1)}), [])
@@ -214,7 +214,7 @@ def test_a_change_that_others_always_come_before_changes_nothing(opa, store):
             opa.before = overtake
 
     opa.before = overtake
-    with pytest.raises(PushOvertaken, match="others changed `devices` 5 times in between: nothing was changed"):
+    with pytest.raises(PushConflictError, match="others changed `devices` 5 times in between: nothing was changed"):
         store.change("devices", texts("c"), keys("a"))
     assert len(others) == 5
     opa.before = lambda _: None
@@ -231,7 +231,7 @@ def test_a_push_in_between_is_found_out(opa, store):
     assert ids(opa) == ["c", "x"]
 
 
-@pytest.mark.parametrize("error", [refused(403), refused(500), EngineUnreachable("down")])
+@pytest.mark.parametrize("error", [refused(403), refused(500), EngineUnreachableError("down")])
 def test_what_opa_refuses_is_raised_and_nothing_has_changed(opa, store, error):
     opa.before = Once("PATCH", 1, fails(error))
     with pytest.raises(type(error)) as raised:
@@ -242,14 +242,14 @@ def test_what_opa_refuses_is_raised_and_nothing_has_changed(opa, store, error):
 
 
 def test_an_answer_that_is_lost_does_not_hide_what_was_done(opa, store):
-    opa.after = Once("PATCH", 1, fails(EngineUnreachable("lost")))
+    opa.after = Once("PATCH", 1, fails(EngineUnreachableError("lost")))
     changed = store.change("devices", texts("c"), [])
     assert ids(opa) == ["a", "b", "c"]
     assert document(opa)["state"]["current"]["revision"] == changed.revision
 
 
 def test_revisions_never_go_back_whatever_opa_has_lost(opa, store, monkeypatch):
-    monkeypatch.setattr("bridge.resources.store.time.time_ns", lambda: 0)
+    monkeypatch.setattr("bridge.store.store.time.time_ns", lambda: 0)
     first = int(store.change("devices", texts("c"), []).revision)
     assert int(store.change("devices", texts("d"), []).revision) == first + 1
     opa.data.clear()
@@ -257,7 +257,7 @@ def test_revisions_never_go_back_whatever_opa_has_lost(opa, store, monkeypatch):
 
 
 def test_revisions_go_on_from_what_is_there_and_from_what_was_made_here(opa, store, monkeypatch):
-    monkeypatch.setattr("bridge.resources.store.time.time_ns", lambda: 5_000)
+    monkeypatch.setattr("bridge.store.store.time.time_ns", lambda: 5_000)
     last = int(document(opa)["state"]["current"]["revision"])
     assert int(store_on(opa).change("devices", texts("c"), []).revision) == last + 1
     assert int(store.change("devices", texts("d"), []).revision) == last + 2
@@ -273,7 +273,7 @@ def test_resources_that_are_not_ready_are_made_ready(opa, store):
 
 def test_an_opa_that_was_restarted_meanwhile_is_told(opa, store):
     opa.before = Once("HELD", 2, opa.data.clear)
-    with pytest.raises(ResourcesLost):
+    with pytest.raises(ResourcesMissingError):
         store.change("devices", texts("c"), [])
 
 
@@ -302,7 +302,7 @@ def test_what_is_not_whole_is_told_where_patches_fail(opa):
     opa.requests.clear()
     before = encode(opa.data)
     with pytest.raises(
-        BadAnswer, match="what OPA has of `devices` is not whole, and cannot be changed: push all of it"
+        InvalidResponseError, match="what OPA has of `devices` is not whole, and cannot be changed: push all of it"
     ):
         OpaStore(opa, ROOT, TYPES, answer).change("devices", texts("c"), [])
     assert encode(opa.data) == before
@@ -324,7 +324,7 @@ def test_a_refusal_while_that_is_found_out_is_raised(opa, store, status):
     del document(opa)["state"]["revisions"][f"r{name}"]
     document(opa)["state"]["revisions"]["r9"] = True
     opa.before = Once("PATCH", 6, fails(refused(status)))
-    with pytest.raises(OpaRefused) as raised:
+    with pytest.raises(OpaStatusError) as raised:
         store.change("devices", texts("c"), [])
     assert raised.value.status == status
 
@@ -333,7 +333,7 @@ def test_where_the_revision_is_not_there_to_be_written_it_is_written_elsewhere(o
     name = document(opa)["state"]["current"]["revision"]
     del document(opa)["state"]["revisions"][f"r{name}"]
     document(opa)["state"]["revisions"]["r9"] = True
-    with pytest.raises(SeveralStores, match=ELSEWHERE):
+    with pytest.raises(MultipleStoresError, match=ELSEWHERE):
         store.change("devices", texts("c"), [])
     assert methods(opa)[-1] == "GET fresh"
 
@@ -353,7 +353,7 @@ def test_where_it_has_changed_just_then_others_came_in_between(opa, store, meanw
 
     opa.after = lambda _: None
     opa.before = Once("PATCH", 6, change)
-    with pytest.raises(PushOvertaken, match="5 times in between"):
+    with pytest.raises(PushConflictError, match="5 times in between"):
         store.change("devices", texts("c"), [])
 
 
@@ -372,7 +372,7 @@ def test_two_opas_in_turn_are_told_before_anything_is_written():
     for opa in opas:
         store_on(opa).replace("devices", texts("a"))
     turns = iter(range(1_000))
-    with pytest.raises(SeveralStores):
+    with pytest.raises(MultipleStoresError):
         store_on(Several(opas, lambda *_: next(turns) % 2)).change("devices", texts("c"), [])
     for opa in opas:
         assert ids(opa) == ["a"]
@@ -388,7 +388,7 @@ def test_what_the_first_of_two_new_connections_finds_counts_as_well():
         asked.append(True)
         return int(len(asked) > 1)
 
-    with pytest.raises((SeveralStores, ResourcesLost)):
+    with pytest.raises((MultipleStoresError, ResourcesMissingError)):
         store_on(Several(opas, turn)).change("devices", texts("c"), [])
     assert [ids(opa) for opa in opas] == [["a"], ["a"]]
 
@@ -403,7 +403,7 @@ def test_the_stores_of_other_types_count_as_well():
         asked.append(True)
         return int(len(asked) > 1)
 
-    with pytest.raises((SeveralStores, ResourcesLost)):
+    with pytest.raises((MultipleStoresError, ResourcesMissingError)):
         store_on(Several(opas, turn)).change("devices", texts("c"), [])
     assert [ids(opa) for opa in opas] == [["a", "b"], ["a", "b"]]
 
@@ -413,7 +413,7 @@ def test_a_writer_and_a_reader_are_told_apart():
     opas = copies()
     store_on(opas[1]).change("devices", texts("c"), [])
     several = Several(opas, lambda name, _: int(name == "patch_data"))
-    with pytest.raises(SeveralStores, match=ELSEWHERE):
+    with pytest.raises(MultipleStoresError, match=ELSEWHERE):
         store_on(several).change("devices", texts("d"), [])
     assert (ids(opas[0]), ids(opas[1])) == (["a", "b"], ["a", "b", "c"])
 
@@ -421,7 +421,7 @@ def test_a_writer_and_a_reader_are_told_apart():
 def test_a_second_opa_without_resources_is_told():
     opas = [*copies()[:1], MemoryOpa()]
     turns = iter(range(1_000))
-    with pytest.raises((SeveralStores, ResourcesLost)):
+    with pytest.raises((MultipleStoresError, ResourcesMissingError)):
         store_on(Several(opas, lambda *_: next(turns) % 2)).change("devices", texts("c"), [])
     assert ids(opas[0]) == ["a", "b"]
     assert opas[1].data == {}
@@ -463,7 +463,7 @@ def test_first_ids_that_are_none_are_a_bad_answer(opa, firsts):
             current["large"][layout.ALL]["firsts"] = firsts
 
     opa.before = before
-    with pytest.raises(BadAnswer, match="first ids of pages are no arrays of them"):
+    with pytest.raises(InvalidResponseError, match="first ids of pages are no arrays of them"):
         store.change("devices", texts("d11", "d12", "d13", "d14"), [])
     assert methods(opa)[-1] == "GET"
 
@@ -489,7 +489,7 @@ def test_resources_are_read_shard_by_shard(opa, store):
     assert {id_: value for shard in found for id_, value in shard.items()} == whole(document(opa))
     large = [request for request in opa.requests if request.method == "GET" and request.path[-1] != "state"]
     assert {request.deadline for request in large} == {70.0}
-    with pytest.raises(Misuse):
+    with pytest.raises(UsageError):
         list(store.resources("users"))
 
 
@@ -497,10 +497,10 @@ def test_resources_are_read_shard_by_shard(opa, store):
 def test_a_shard_that_is_none_is_a_bad_answer(opa, store, shard):
     current = document(opa)["generations"][document(opa)["state"]["current"]["generation"]]
     current["resources"]["s07"] = shard
-    with pytest.raises(BadAnswer, match="what OPA has as the shard `s07` is no object of objects"):
+    with pytest.raises(InvalidResponseError, match="what OPA has as the shard `s07` is no object of objects"):
         list(store.resources("devices"))
     del current["resources"]["s07"]
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponseError):
         list(store.resources("devices"))
 
 

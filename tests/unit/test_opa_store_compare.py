@@ -6,18 +6,18 @@ import pytest
 from memory_opa import MemoryOpa, Once, Several, fails, store_on, texts
 
 from bridge.errors import (
-    BadAnswer,
-    EngineUnreachable,
-    Misuse,
-    PushOvertaken,
-    ResourcesLost,
-    ResourcesStale,
-    SeveralStores,
+    EngineUnreachableError,
+    InvalidResponseError,
+    MultipleStoresError,
+    PushConflictError,
+    ResourcesMissingError,
+    StaleResourcesError,
+    UsageError,
 )
-from bridge.resources import layout, opa_compare, shard_text
-from bridge.resources.opa_compare import Counted
-from bridge.resources.prepared import prepare
-from bridge.resources.store import Difference
+from bridge.store import layout, opa_compare, shard_text
+from bridge.store.opa_compare import IntegrityReport
+from bridge.store.prepared import prepare
+from bridge.store.store import Difference
 from bridge.strict_json import encode, parse
 
 DEEP = parse("[" * 70 + "1.5" + "]" * 70, max_depth=70)
@@ -110,12 +110,12 @@ def test_an_emptied_shard_differs(store):
 def test_nothing_is_compared_before_all_was_pushed(opa):
     store = store_on(opa)
     assert store.difference("devices", texts("a"), None) is None
-    opa.before = Once("PATCH", 1, fails(EngineUnreachable("gone")))
-    with pytest.raises(EngineUnreachable):
+    opa.before = Once("PATCH", 1, fails(EngineUnreachableError("gone")))
+    with pytest.raises(EngineUnreachableError):
         store.replace("devices", texts("a"))
     assert document(opa)["state"].get("current") is None
     assert store.difference("devices", texts("a"), None) is None
-    with pytest.raises(Misuse):
+    with pytest.raises(UsageError):
         store.difference("users", texts("a"), None)
 
 
@@ -198,7 +198,7 @@ def test_others_that_change_always_are_an_end_after_five_times(opa, store, read)
             opa.after = push
 
     opa.after = push
-    with pytest.raises(PushOvertaken, match="others changed the resources of `devices` 5 times in a row"):
+    with pytest.raises(PushConflictError, match="others changed the resources of `devices` 5 times in a row"):
         store.difference("devices", texts("z"), None)
     assert len(numbers) == (5 if read == "digests" else len(numbers))
 
@@ -218,17 +218,17 @@ def test_a_generation_that_goes_meanwhile_is_no_bad_answer(opa, store):
 
 def test_resources_that_go_meanwhile_are_lost(opa, store):
     opa.before = Once("TEXT", 1, opa.data.clear)
-    with pytest.raises(ResourcesLost):
+    with pytest.raises(ResourcesMissingError):
         store.difference("devices", texts("x"), None)
 
 
 @pytest.mark.parametrize("digests", [7, [], "x"])
 def test_digests_that_are_none_are_a_bad_answer(opa, store, digests):
     current(opa)["digests"] = digests
-    with pytest.raises(BadAnswer, match="what OPA has as the digests of `devices` is no object"):
+    with pytest.raises(InvalidResponseError, match="what OPA has as the digests of `devices` is no object"):
         store.difference("devices", texts("a"), None)
     del current(opa)["digests"]
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponseError):
         store.difference("devices", texts("a"), None)
 
 
@@ -237,10 +237,10 @@ def test_a_shard_that_is_none_is_a_bad_answer(opa, store):
     current(opa)["digests"][shard] = None
     for broken in (7, {bucket: 7}, {bucket: {"a": 1, "b": []}, "x": []}):
         current(opa)["resources"][shard] = broken
-        with pytest.raises(BadAnswer, match="no object of objects"):
+        with pytest.raises(InvalidResponseError, match="no object of objects"):
             store.difference("devices", texts("a", "b", "c", n=1), None)
     del current(opa)["resources"][shard]
-    with pytest.raises(BadAnswer, match=f"OPA has no `{shard}` there"):
+    with pytest.raises(InvalidResponseError, match=f"OPA has no `{shard}` there"):
         store.difference("devices", texts("a", "b", "c", n=1), None)
 
 
@@ -250,11 +250,11 @@ def test_two_opas_are_told_apart():
         store_on(one).replace("devices", texts("a"))
     turns = iter(range(1_000))
     store = store_on(Several(opas, lambda *_: next(turns) % 2))
-    with pytest.raises(SeveralStores):
+    with pytest.raises(MultipleStoresError):
         store.difference("devices", texts("a"), None)
-    with pytest.raises(SeveralStores):
+    with pytest.raises(MultipleStoresError):
         store.recount("devices")
-    with pytest.raises(SeveralStores):
+    with pytest.raises(MultipleStoresError):
         list(store.resources("devices"))
 
 
@@ -263,8 +263,8 @@ def test_two_opas_are_told_apart():
 
 def test_what_is_whole_has_no_findings(opa, store):
     told = []
-    found = store.recount("devices", told=told.append)
-    assert found == Counted((), 3, document(opa)["state"]["current"]["revision"])
+    found = store.recount("devices", on_progress=told.append)
+    assert found == IntegrityReport((), 3, document(opa)["state"]["current"]["revision"])
     assert sum(told) == 3
     assert len(told) == 256
     assert set(told) >= {0, 1}
@@ -274,12 +274,12 @@ def test_what_is_whole_has_no_findings(opa, store):
 
 def test_nothing_is_counted_before_all_was_pushed(opa):
     store = store_on(opa)
-    with pytest.raises(ResourcesLost, match="OPA has no pushed resources of `devices`"):
+    with pytest.raises(ResourcesMissingError, match="OPA has no pushed resources of `devices`"):
         store.recount("devices")
-    opa.before = Once("PATCH", 1, fails(EngineUnreachable("gone")))
-    with pytest.raises(EngineUnreachable):
+    opa.before = Once("PATCH", 1, fails(EngineUnreachableError("gone")))
+    with pytest.raises(EngineUnreachableError):
         store.replace("devices", texts("a"))
-    with pytest.raises(ResourcesLost):
+    with pytest.raises(ResourcesMissingError):
         store.recount("devices")
 
 
@@ -288,7 +288,7 @@ def findings(store):
 
 
 def test_what_a_push_has_left_is_found(opa, store):
-    document(opa)["state"]["marks"]["m1"] = {"generation": "g1", "beats": 0}
+    document(opa)["state"]["leases"]["m1"] = {"generation": "g1", "heartbeats": 0}
     assert findings(store) == ["a push that never ended has left the generation `g1`"]
 
 
@@ -317,8 +317,8 @@ def test_what_has_not_the_form_is_found(opa, store, part, value):
         ("KeyError", lambda found: found["large"][layout.ALL].pop("size")),
         ("KeyError", lambda found: found["large"].update(p00={"size": 0})),
         ("IndexError", lambda found: found["large"][layout.ALL].update(firsts=[[""], []])),
-        ("MalformedInput", lambda found: found["large"][layout.ALL].update(pages=[DEEP])),
-        ("MalformedInput", lambda found: found["resources"]["s00"].update(b00={"a": DEEP})),
+        ("MalformedInputError", lambda found: found["large"][layout.ALL].update(pages=[DEEP])),
+        ("MalformedInputError", lambda found: found["resources"]["s00"].update(b00={"a": DEEP})),
     ],
 )
 def test_what_is_broken_inside_is_found(opa, store, error, break_it):
@@ -329,7 +329,7 @@ def test_what_is_broken_inside_is_found(opa, store, error, break_it):
 
 def test_what_changes_meanwhile_must_be_counted_again(opa, store):
     opa.after = Once("GET", 20, lambda: store_on(opa).change("devices", texts("x"), []))
-    with pytest.raises(ResourcesStale, match="`devices` changed while it was counted: count again"):
+    with pytest.raises(StaleResourcesError, match="`devices` changed while it was counted: count again"):
         store.recount("devices")
 
 
@@ -354,5 +354,5 @@ def test_a_finding_that_several_opas_have_made_is_told_so():
         looks.append(fresh)
         return int(len(looks) > 265 and len(looks) % 2)
 
-    with pytest.raises(SeveralStores):
+    with pytest.raises(MultipleStoresError):
         store_on(Several(opas, turn)).recount("devices")

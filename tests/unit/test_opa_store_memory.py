@@ -8,9 +8,9 @@ import pytest
 from memory_opa import MemoryOpa, Once, fails, store_on
 from stored import whole
 
-from bridge.errors import EngineUnreachable
-from bridge.opa.replies import Memory
-from bridge.resources.prepared import prepare
+from bridge.errors import EngineUnreachableError
+from bridge.opa.replies import MemoryUsage
+from bridge.store.prepared import prepare
 from bridge.strict_json import encode
 
 
@@ -43,7 +43,7 @@ def ids(opa):
     ],
 )
 def test_a_push_that_will_not_fit_is_told(opa, store, caplog, used, limit, size, warned):
-    opa.metrics = Memory(used, limit)
+    opa.metrics = MemoryUsage(used, limit)
     empty = len(encode({"id": "a", "text": ""}))
     resources = prepare({b'"a"': encode({"id": "a", "text": "x" * (size - empty)})})
     with caplog.at_level(logging.WARNING, "bridge"):
@@ -58,7 +58,7 @@ def test_a_push_that_will_not_fit_is_told(opa, store, caplog, used, limit, size,
 
 
 def test_metrics_that_cannot_be_had_are_no_reason_not_to_push(opa, store, caplog):
-    opa.before = Once("METRICS", 1, fails(EngineUnreachable("no metrics")))
+    opa.before = Once("METRICS", 1, fails(EngineUnreachableError("no metrics")))
     store.replace("devices", prepare({b'"a"': encode({"id": "a", "text": "x" * 1_000_000})}))
     assert ids(opa) == ["a"]
     opa.metrics = None

@@ -10,19 +10,19 @@ from memory_opa import ROOT, TYPES, MemoryOpa, Once, Several, fails, refused, st
 from stored import recounted, whole
 
 from bridge.errors import (
-    BadAnswer,
-    EngineUnreachable,
-    ForeignContent,
-    LayoutDiffers,
-    Misuse,
-    OpaRefused,
-    PushOvertaken,
-    ResourcesLost,
-    SeveralStores,
+    EngineUnreachableError,
+    ForeignContentError,
+    InvalidResponseError,
+    MultipleStoresError,
+    OpaStatusError,
+    PushConflictError,
+    ResourcesMissingError,
+    UnsupportedLayoutError,
+    UsageError,
 )
 from bridge.opa.replies import StoredPolicy
-from bridge.resources import OpaStore, generation, opa_push
-from bridge.resources.state import State
+from bridge.store import OpaStore, generation, opa_push
+from bridge.store.state import TypeState
 from bridge.strict_json import ABSENT, encode, parse
 
 DEVICES = ("root", "devices")
@@ -59,7 +59,7 @@ def operations(opa):
 
 def test_a_first_push_asks_of_all_types_twice_makes_the_document_and_fills_it(opa, store):
     told = []
-    revision = store.replace("devices", texts("a", "b", n=1), told=told.append)
+    revision = store.replace("devices", texts("a", "b", n=1), on_progress=told.append)
     assert ids(opa) == ["a", "b"]
     assert document(opa)["state"]["current"]["revision"] == revision
     assert sum(told) == 2
@@ -101,8 +101,8 @@ def test_a_push_of_nothing_counts(opa, store):
 
 
 def test_a_type_that_was_begun_and_not_ended_is_not_pushed(opa, store):
-    opa.before = Once("PATCH", 1, fails(EngineUnreachable("gone")))
-    with pytest.raises(EngineUnreachable):
+    opa.before = Once("PATCH", 1, fails(EngineUnreachableError("gone")))
+    with pytest.raises(EngineUnreachableError):
         store.replace("devices", texts("a"))
     assert store.look("devices") is not None
     assert store.look("devices").revision is None
@@ -113,10 +113,11 @@ def test_each_part_says_that_the_push_is_alive(opa, store, monkeypatch):
     monkeypatch.setattr(generation, "_PART", 1)
     beats = []
     opa.after = lambda request: (
-        request.method == "PATCH" and beats.append([mark["beats"] for mark in document(opa)["state"]["marks"].values()])
+        request.method == "PATCH"
+        and beats.append([mark["heartbeats"] for mark in document(opa)["state"]["leases"].values()])
     )
     told = []
-    store.replace("devices", texts("a", "b", "c"), told=told.append)
+    store.replace("devices", texts("a", "b", "c"), on_progress=told.append)
     assert beats[:4] == [[0], [-1], [-2], [-3]]
     assert beats[-1] == []
     assert len(told) == len(beats) - 2
@@ -126,7 +127,7 @@ def test_each_part_says_that_the_push_is_alive(opa, store, monkeypatch):
 def test_what_pushes_that_never_ended_have_left_is_removed_and_told(opa, store, caplog):
     store.replace("devices", texts("a"))
     for number in range(2):
-        document(opa)["state"]["marks"][f"m{number}"] = {"generation": f"g{number}", "beats": 0}
+        document(opa)["state"]["leases"][f"m{number}"] = {"generation": f"g{number}", "heartbeats": 0}
         document(opa)["generations"][f"g{number}"] = {"resources": {}}
     store.replace("devices", texts("b"))
     assert ids(opa) == ["b"]
@@ -140,9 +141,9 @@ def test_what_pushes_that_never_ended_have_left_is_removed_and_told(opa, store, 
 
 def test_a_type_that_is_not_known(store):
     for call in (lambda type_: store.replace(type_, {}), store.look):
-        with pytest.raises(Misuse, match="`users` is not one of the resource types"):
+        with pytest.raises(UsageError, match="`users` is not one of the resource types"):
             call("users")
-        with pytest.raises(Misuse, match=r'`"users\\u001b"` is not one'):
+        with pytest.raises(UsageError, match=r'`"users\\u001b"` is not one'):
             call("users\x1b")
 
 
@@ -150,14 +151,14 @@ def test_types_are_those_that_a_store_was_made_with(opa):
     types = ["devices"]
     store = OpaStore(opa, ROOT, types)
     types.append("users")
-    with pytest.raises(Misuse, match="`users` is not one of the resource types"):
+    with pytest.raises(UsageError, match="`users` is not one of the resource types"):
         store.look("users")
 
 
 def test_the_resources_of_a_type_are_read_shard_by_shard(opa, store):
     assert list(store.resources("devices")) == []
-    opa.before = Once("PATCH", 1, fails(EngineUnreachable("gone")))
-    with pytest.raises(EngineUnreachable):
+    opa.before = Once("PATCH", 1, fails(EngineUnreachableError("gone")))
+    with pytest.raises(EngineUnreachableError):
         store.replace("devices", texts("a"))
     assert list(store.resources("devices")) == []
     wanted = [f"i{number}" for number in range(600)]  # more than there are shards
@@ -173,10 +174,10 @@ def test_a_shard_that_is_none_is_a_bad_answer(opa, store, shard):
     store.replace("devices", texts("a"))
     generation_ = document(opa)["generations"][document(opa)["state"]["current"]["generation"]]
     generation_["resources"]["s07"] = shard
-    with pytest.raises(BadAnswer, match="what OPA has as the shard `s07` is no object of objects"):
+    with pytest.raises(InvalidResponseError, match="what OPA has as the shard `s07` is no object of objects"):
         list(store.resources("devices"))
     del generation_["resources"]["s07"]
-    with pytest.raises(BadAnswer, match="`s07`"):
+    with pytest.raises(InvalidResponseError, match="`s07`"):
         list(store.resources("devices"))
 
 
@@ -184,7 +185,7 @@ def test_a_shard_that_is_none_is_a_bad_answer(opa, store, shard):
 
 
 @pytest.mark.parametrize(
-    "error", [EngineUnreachable("gone"), refused(400), refused(403), refused(500), KeyboardInterrupt()]
+    "error", [EngineUnreachableError("gone"), refused(400), refused(403), refused(500), KeyboardInterrupt()]
 )
 @pytest.mark.parametrize("number", [2, 3])
 def test_a_push_that_fails_takes_its_generation_away_and_leaves_what_was_there(opa, store, error, number):
@@ -202,14 +203,14 @@ def test_a_push_that_cannot_even_take_away_what_it_has_left_raises_what_came_fir
 
     def before(request):
         if request.method == "PATCH" and (down or Once.__call__(second, request) or down):
-            raise EngineUnreachable("down")
+            raise EngineUnreachableError("down")
 
     second = Once("PATCH", 2, lambda: down.append(True))
     opa.before = before
-    with pytest.raises(EngineUnreachable, match="down"):
+    with pytest.raises(EngineUnreachableError, match="down"):
         store.replace("devices", texts("b"))
     found = document(opa)
-    assert len(found["state"]["marks"]) == 1
+    assert len(found["state"]["leases"]) == 1
     assert sorted(recounted(found["generations"][found["state"]["current"]["generation"]])) == ["a"]
     opa.before = lambda _: None
     store.replace("devices", texts("c"))
@@ -221,7 +222,7 @@ def test_a_refusal_to_begin_is_raised_at_once(opa, store, status):
     store.replace("devices", texts("a"))
     opa.requests.clear()
     opa.before = lambda request: request.method == "PATCH" and fails(refused(status))()
-    with pytest.raises(OpaRefused) as raised:
+    with pytest.raises(OpaStatusError) as raised:
         store.replace("devices", texts("b"))
     assert raised.value.status == status
     assert lines(opa).count("PATCH devices") == 1
@@ -233,30 +234,30 @@ def test_a_refusal_to_begin_is_raised_at_once(opa, store, status):
 def test_the_answer_to_the_last_request_may_be_lost(opa, store, when, first):
     if not first:
         store.replace("devices", texts("a"))
-    setattr(opa, when, Once("PATCH", 3, fails(EngineUnreachable("lost"))))
+    setattr(opa, when, Once("PATCH", 3, fails(EngineUnreachableError("lost"))))
     if when == "after":
         revision = store.replace("devices", texts("b"))
         assert ids(opa) == ["b"]
         assert document(opa)["state"]["current"]["revision"] == revision
         return
-    with pytest.raises(EngineUnreachable):
+    with pytest.raises(EngineUnreachableError):
         store.replace("devices", texts("b"))
-    assert document(opa)["state"]["marks"] == {}
+    assert document(opa)["state"]["leases"] == {}
     assert store.is_pushed("devices") is not first
 
 
 def test_a_lost_answer_is_no_success_where_another_push_made_the_same_revision(opa, store, monkeypatch):
     store.replace("devices", texts("a"))
     revision = "9" * 20
-    monkeypatch.setattr("bridge.resources.opa_documents.next_revision", lambda _: revision)
+    monkeypatch.setattr("bridge.store.opa_documents.next_revision", lambda _: revision)
 
     def overtake():
         opa.before = opa.after = lambda _: None
         store_on(opa).replace("devices", texts("other"))
-        raise EngineUnreachable("lost")
+        raise EngineUnreachableError("lost")
 
     opa.before = Once("PATCH", 3, overtake)
-    with pytest.raises(EngineUnreachable):
+    with pytest.raises(EngineUnreachableError):
         store.replace("devices", texts("b"))
     assert ids(opa) == ["other"]
 
@@ -264,17 +265,17 @@ def test_a_lost_answer_is_no_success_where_another_push_made_the_same_revision(o
 def test_a_lost_answer_is_none_where_opa_cannot_be_read_either(opa, store):
     def down():
         opa.before = fails_at("GET")
-        raise EngineUnreachable("lost")
+        raise EngineUnreachableError("lost")
 
     def fails_at(method):
         def before(request):
             if request.method == method:
-                raise EngineUnreachable("also down")
+                raise EngineUnreachableError("also down")
 
         return before
 
     opa.after = Once("PATCH", 3, down)
-    with pytest.raises(EngineUnreachable, match="lost"):
+    with pytest.raises(EngineUnreachableError, match="lost"):
         store.replace("devices", texts("b"))
 
 
@@ -290,7 +291,9 @@ def test_of_two_pushes_the_one_that_ended_first_is_the_one_that_counts(opa, stor
         store_on(opa).replace("devices", texts("other"))
 
     opa.before = Once("PATCH", number, overtake)
-    with pytest.raises(PushOvertaken, match="another push of `devices` came in between: nothing of this one was kept"):
+    with pytest.raises(
+        PushConflictError, match="another push of `devices` came in between: nothing of this one was kept"
+    ):
         store.replace("devices", texts("b"))
     assert ids(opa) == ["other"]
 
@@ -303,7 +306,7 @@ def test_a_change_in_the_middle_of_a_push_is_not_lost(opa, store):
         store_on(opa).change("devices", texts("other"), [])
 
     opa.before = Once("PATCH", 3, change)
-    with pytest.raises(PushOvertaken, match="another push of `devices` came in between"):
+    with pytest.raises(PushConflictError, match="another push of `devices` came in between"):
         store.replace("devices", texts("b"))
     assert ids(opa) == ["a", "other"]
 
@@ -316,10 +319,10 @@ def test_a_push_that_only_began_takes_the_place_of_an_earlier_one(opa, store):
         opa_push.Pushes(store_on(opa)._documents.operation())._begin("devices")
 
     opa.before = Once("PATCH", 2, begin)
-    with pytest.raises(PushOvertaken):
+    with pytest.raises(PushConflictError):
         store.replace("devices", texts("b"))
-    assert len(document(opa)["state"]["marks"]) == 1
-    assert document(opa)["state"]["marks"].keys() == {
+    assert len(document(opa)["state"]["leases"]) == 1
+    assert document(opa)["state"]["leases"].keys() == {
         f"m{name.removeprefix('g')}"
         for name in document(opa)["generations"].keys() - {document(opa)["state"]["current"]["generation"]}
     }
@@ -333,7 +336,7 @@ def test_a_push_whose_mark_was_removed_before_it_was_read_is_overtaken(opa, stor
         store_on(opa).replace("devices", texts("other"))
 
     opa.after = Once("PATCH", 1, overtake)
-    with pytest.raises(PushOvertaken, match="another push of `devices` came in between"):
+    with pytest.raises(PushConflictError, match="another push of `devices` came in between"):
         store.replace("devices", texts("b"))
     assert ids(opa) == ["other"]
     assert lines(opa)[-2:] == ["GET devices/state fresh", "PATCH devices"]  # it only takes away what it may have left
@@ -344,7 +347,7 @@ def test_a_push_whose_mark_another_push_has_just_replaced_is_overtaken(opa, stor
     """That one has not ended, so the revision is as it was."""
     store.replace("devices", texts("a"))
     for number in range(left):
-        document(opa)["state"]["marks"][f"m{number}"] = {"generation": f"g{number}", "beats": 0}
+        document(opa)["state"]["leases"][f"m{number}"] = {"generation": f"g{number}", "heartbeats": 0}
         document(opa)["generations"][f"g{number}"] = {}
 
     def begin():
@@ -354,9 +357,9 @@ def test_a_push_whose_mark_another_push_has_just_replaced_is_overtaken(opa, stor
             opa_push.Pushes(store_on(opa)._documents.operation())._abandon(DEVICES, mark)
 
     opa.after = Once("PATCH", 1, begin)
-    with pytest.raises(PushOvertaken, match="another push of `devices` came in between"):
+    with pytest.raises(PushConflictError, match="another push of `devices` came in between"):
         store.replace("devices", texts("b"))
-    assert len(document(opa)["state"]["marks"]) == 1 - left
+    assert len(document(opa)["state"]["leases"]) == 1 - left
 
 
 def test_others_that_come_first_are_tried_again_five_times(opa, store):
@@ -369,46 +372,46 @@ def test_others_that_come_first_are_tried_again_five_times(opa, store):
             return
         mark = f"m{len(others)}"
         others.append(mark)
-        marks = document(opa)["state"]["marks"]
+        marks = document(opa)["state"]["leases"]
         left = dict(marks)
         marks.clear()
-        marks[mark] = {"generation": mark, "beats": 0}
+        marks[mark] = {"generation": mark, "heartbeats": 0}
         for one in left.values():
             document(opa)["generations"].pop(one["generation"], None)
         document(opa)["generations"][mark] = {}
 
     opa.before = before
-    marks = document(opa)["state"]["marks"]
-    marks["m"] = {"generation": "gm", "beats": 0}
+    marks = document(opa)["state"]["leases"]
+    marks["m"] = {"generation": "gm", "heartbeats": 0}
     document(opa)["generations"]["gm"] = {}
     wanted = 4
     store.replace("devices", texts("b"))
     assert ids(opa) == ["b"]
     others.clear()
     wanted = 99
-    marks = document(opa)["state"]["marks"]
-    marks["m"] = {"generation": "gm", "beats": 0}
+    marks = document(opa)["state"]["leases"]
+    marks["m"] = {"generation": "gm", "heartbeats": 0}
     document(opa)["generations"]["gm"] = {}
-    with pytest.raises(PushOvertaken, match="other pushes of `devices` came first, 5 times in a row"):
+    with pytest.raises(PushConflictError, match="other pushes of `devices` came first, 5 times in a row"):
         store.replace("devices", texts("c"))
     assert len(others) == 5
 
 
 def test_what_is_another_revision_each_time_does_not_stand_still(opa, store):
     store.replace("devices", texts("a"))
-    marks = document(opa)["state"]["marks"]
+    marks = document(opa)["state"]["leases"]
     revisions = []
 
     def before(request):
         if request.method == "GET":
-            marks["m"] = {"generation": "g", "beats": 0}
+            marks["m"] = {"generation": "g", "heartbeats": 0}
         elif request.method == "PATCH":
             marks.clear()
             revisions.append(f"r{len(revisions)}")
             document(opa)["state"]["revisions"] = {revisions[-1]: True}
 
     opa.before = before
-    with pytest.raises(PushOvertaken, match="other pushes of `devices` came first, 5 times in a row"):
+    with pytest.raises(PushConflictError, match="other pushes of `devices` came first, 5 times in a row"):
         store.replace("devices", texts("b"))
     assert len(revisions) == 5
 
@@ -449,7 +452,7 @@ def test_a_document_that_comes_and_goes_is_tried_again(opa, store):
 
 def test_what_stands_in_the_way_is_looked_at_twice_on_new_connections(opa, store):
     opa.data["root"] = {"devices": {"a": 1}}
-    with pytest.raises(ForeignContent):
+    with pytest.raises(ForeignContentError):
         store.replace("devices", texts("a"))
     assert lines(opa)[4:] == ["POLICIES ", "PUT devices", *["GET devices/state fresh", "TEXT devices"] * 2]
 
@@ -465,7 +468,7 @@ def test_what_stands_in_the_way_and_goes_then_is_none_of_anybody(opa, store):
 def test_what_no_bridge_wrote_is_not_overwritten(opa, store, foreign):
     opa.data["root"] = {"devices": foreign}
     for _ in range(2):
-        with pytest.raises(ForeignContent, match=r"`data.root.devices` holds data that no bridge wrote") as raised:
+        with pytest.raises(ForeignContentError, match=r"`data.root.devices` holds data that no bridge wrote") as raised:
             store.replace("devices", texts("a"))
         assert raised.value.ids == ("data.root.devices",)
     assert opa.data["root"] == {"devices": foreign}
@@ -482,7 +485,7 @@ def test_what_no_bridge_wrote_is_not_overwritten(opa, store, foreign):
 def test_a_data_root_that_is_no_object_is_named(opa, data, id_):
     opa.data = data
     before = encode(data)
-    with pytest.raises(ForeignContent) as raised:
+    with pytest.raises(ForeignContentError) as raised:
         store_below(opa).replace("devices", texts("a"))
     assert raised.value.ids == (id_,)
     assert encode(opa.data) == before
@@ -497,7 +500,7 @@ def store_below(opa):
 def test_other_refusals_of_a_document_are_told_as_they_are(opa, code):
     opa.data = {"above": {}}
     opa.before = Once("PUT", 1, fails(refused(404, code)))
-    with pytest.raises(OpaRefused) as raised:
+    with pytest.raises(OpaStatusError) as raised:
         store_below(opa).replace("devices", texts("a"))
     assert raised.value.opa_code == code
     assert not [request for request in opa.requests if request.method == "KIND"]
@@ -506,7 +509,7 @@ def test_other_refusals_of_a_document_are_told_as_they_are(opa, code):
 def test_a_conflict_below_objects_is_told_as_it_is(opa):
     opa.data = {"above": {}}
     opa.before = Once("PUT", 1, fails(refused(404, "resource_conflict")))
-    with pytest.raises(OpaRefused) as raised:
+    with pytest.raises(OpaStatusError) as raised:
         store_below(opa).replace("devices", texts("a"))
     assert raised.value.opa_code == "resource_conflict"
     asked = [request.path for request in opa.requests if request.method == "KIND"]
@@ -516,7 +519,7 @@ def test_a_conflict_below_objects_is_told_as_it_is(opa):
 def test_resources_are_not_pushed_into_a_package_of_rules(opa, store):
     others = [StoredPolicy(name, "", (name,)) for name in ("a", "roo", "roots", "z")] + [StoredPolicy("", "", ())]
     opa.policies = (*others, StoredPolicy("x\n", "", ("root", "devices")), StoredPolicy("y", "", ("root",)))
-    with pytest.raises(ForeignContent) as raised:
+    with pytest.raises(ForeignContentError) as raised:
         store.replace("devices", texts("a"))
     assert raised.value.ids == ("x\n", "y")
     told = (
@@ -533,7 +536,7 @@ def test_rules_beside_a_data_root_are_none_in_it(opa):
     opa.policies = (StoredPolicy("x", "", ("above",)), StoredPolicy("y", "", ("above", "other")))
     store_below(opa).replace("devices", texts("a"))
     opa.policies = (*opa.policies, StoredPolicy("z", "", ("above", "below")))
-    with pytest.raises(ForeignContent, match=r"^`data\.above\.below` is a package of rules \(`z`\)"):
+    with pytest.raises(ForeignContentError, match=r"^`data\.above\.below` is a package of rules \(`z`\)"):
         store_below(opa).replace("sessions", texts("a"))
 
 
@@ -548,7 +551,7 @@ def test_who_may_not_list_the_policies_may_push(opa, store):
 @pytest.mark.parametrize("state", [{}, {"layout": 1}, "x", {"store": "s"}])
 def test_a_state_that_no_bridge_wrote_is_not_overwritten(opa, store, state):
     opa.data["root"] = {"devices": {"state": state, "generations": {}}}
-    with pytest.raises(ForeignContent, match=r"`data.root.devices` holds data that no bridge wrote") as raised:
+    with pytest.raises(ForeignContentError, match=r"`data.root.devices` holds data that no bridge wrote") as raised:
         store.replace("devices", texts("a"))
     assert raised.value.ids == ("data.root.devices",)
     assert opa.data["root"]["devices"]["state"] == state
@@ -558,7 +561,7 @@ def test_a_later_layout_is_not_written(opa, store):
     store.replace("devices", texts("a"))
     document(opa)["state"]["layout"] = 2
     before = json.dumps(opa.data)
-    with pytest.raises(LayoutDiffers, match="the resources of `devices` lie in OPA in layout 2"):
+    with pytest.raises(UnsupportedLayoutError, match="the resources of `devices` lie in OPA in layout 2"):
         store.replace("devices", texts("b"))
     assert json.dumps(opa.data) == before
 
@@ -572,12 +575,12 @@ def test_an_opa_restarted_in_the_middle_has_nothing_or_all(opa, store, number, w
     store.replace("devices", texts("a"))
     setattr(opa, when, Once("PATCH", number, opa.data.clear))
     if (number, when) == (1, "before"):
-        with pytest.raises(ResourcesLost, match="lost the resources of `devices`"):
+        with pytest.raises(ResourcesMissingError, match="lost the resources of `devices`"):
             store.replace("devices", texts("b"))
     elif (number, when) == (3, "after"):
         store.replace("devices", texts("b"))
     else:
-        with pytest.raises(ResourcesLost):
+        with pytest.raises(ResourcesMissingError):
             store.replace("devices", texts("b"))
     assert opa.get_data(DEVICES) is ABSENT
     store.replace("devices", texts("c"))
@@ -585,7 +588,7 @@ def test_an_opa_restarted_in_the_middle_has_nothing_or_all(opa, store, number, w
 
 
 def test_revisions_never_go_back_whatever_opa_has_lost(opa, store, monkeypatch):
-    monkeypatch.setattr("bridge.resources.store.time.time_ns", lambda: 5_000_000)
+    monkeypatch.setattr("bridge.store.store.time.time_ns", lambda: 5_000_000)
     assert store.replace("devices", texts("a")) == "5000"
     assert store.replace("devices", texts("a")) == "5001"
     opa.data.clear()
@@ -629,12 +632,12 @@ def test_one_opa_is_required_whatever_is_stored_there(opa, store):
         store_on(one).replace("devices", texts("a"))
     turns = iter(range(1_000))
     several = store_on(Several(opas, lambda *_: next(turns) % 2))
-    with pytest.raises(SeveralStores):
+    with pytest.raises(MultipleStoresError):
         several.require_one()
     for one in opas:  # a type that may not be read is no reason not to look at those behind it
         store_on(one).replace("sessions", texts("s"))
         one.before = lambda request: request.path[1] == "devices" and fails(refused(403))()
-    with pytest.raises(SeveralStores, match="each with `sessions` of its own"):
+    with pytest.raises(MultipleStoresError, match="each with `sessions` of its own"):
         several.require_one()
 
 
@@ -646,8 +649,8 @@ def test_a_type_that_may_not_be_read_is_no_reason_not_to_write_another(opa, stor
     opa.before = before
     store.replace("devices", texts("a"))
     assert ids(opa) == ["a"]
-    opa.before = lambda request: request.path[1] == "sessions" and fails(EngineUnreachable("down"))()
-    with pytest.raises(EngineUnreachable):
+    opa.before = lambda request: request.path[1] == "sessions" and fails(EngineUnreachableError("down"))()
+    with pytest.raises(EngineUnreachableError):
         store.replace("devices", texts("b"))
 
 
@@ -661,7 +664,7 @@ def test_pushes_from_threads_leave_one_state_whole(opa):
     def push(number):
         try:
             store_on(Locked(opa, lock)).replace("devices", texts(*(f"{number}-{n}" for n in range(5)), n=number))
-        except PushOvertaken:
+        except PushConflictError:
             return
         ended.append(number)
 
@@ -695,4 +698,4 @@ def test_the_deadline_of_a_patch_grows_with_its_size(opa, store):
     store.replace("devices", texts("a"))
     patches = [request for request in opa.requests if request.method == "PATCH"]
     assert [request.deadline for request in patches] == [10 + len(request.body) / 2_000_000 for request in patches]
-    assert State.read("devices", document(opa)["state"]).marks == {}
+    assert TypeState.read("devices", document(opa)["state"]).leases == {}

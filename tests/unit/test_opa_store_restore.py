@@ -10,16 +10,16 @@ from memory_opa import MemoryOpa, Once, Several, Waits, fails, refused, store_on
 from stored import whole
 
 from bridge.errors import (
-    DeadlineExceeded,
-    EngineFault,
-    EngineUnreachable,
-    ForeignContent,
-    OpaRefused,
-    PushOvertaken,
-    ResourcesLost,
-    SeveralStores,
+    EngineError,
+    EngineTimeoutError,
+    EngineUnreachableError,
+    ForeignContentError,
+    MultipleStoresError,
+    OpaStatusError,
+    PushConflictError,
+    ResourcesMissingError,
 )
-from bridge.resources import opa_push
+from bridge.store import opa_push
 from bridge.strict_json import encode, parse
 
 ELSEWHERE = "what is written to `devices` is not there when it is read again"
@@ -71,7 +71,7 @@ def test_nothing_is_made_on_an_empty_one_of_several():
     store_on(opas[0]).replace("devices", texts("a"))
     turns = iter(range(10_000))
     several = Several(opas, lambda _, fresh: next(turns) % 2 if fresh else 1)
-    with pytest.raises(SeveralStores, match="each with `devices` of its own"):
+    with pytest.raises(MultipleStoresError, match="each with `devices` of its own"):
         restore(store_on(several), collect=fails(AssertionError("asked")))
     assert opas[1].data == {}
     assert not [request for request in opas[1].requests if request.method != "GET"]
@@ -142,9 +142,9 @@ def test_a_push_that_is_alive_is_waited_for_until_it_has_ended(opa, store):
     limits = Waits()
 
     def goes_on():
-        marks = document(opa)["state"]["marks"]
+        marks = document(opa)["state"]["leases"]
         if limits.now < 100:
-            marks[mark.name]["beats"] += 1
+            marks[mark.name]["heartbeats"] += 1
         elif mark.name in marks:
             store_on(opa).replace("devices", texts("other"))
 
@@ -159,8 +159,8 @@ def test_a_push_that_stops_is_waited_for_from_its_last_sign_of_life(opa, store):
     limits = Waits()
 
     def goes_on():
-        if limits.now < 10 and mark.name in document(opa)["state"]["marks"]:
-            document(opa)["state"]["marks"][mark.name]["beats"] += 1
+        if limits.now < 10 and mark.name in document(opa)["state"]["leases"]:
+            document(opa)["state"]["leases"][mark.name]["heartbeats"] += 1
 
     limits.while_paused = goes_on
     restore(store, patience=3.0, limits=limits)
@@ -182,20 +182,20 @@ def test_what_is_there_is_enough_while_another_pushes_anew(opa, store):
     limits = Waits()
     restore(store, limits=limits, collect=fails(AssertionError("asked")))
     assert limits.paused == [0.0]
-    assert list(document(opa)["state"]["marks"]) == [mark.name]
+    assert list(document(opa)["state"]["leases"]) == [mark.name]
 
 
 def test_waiting_ends_with_its_limits(opa, store):
     mark = begun(opa)
     limits = Waits(5.0)
-    limits.while_paused = lambda: document(opa)["state"]["marks"][mark.name].update(beats=int(limits.now * 100))
-    with pytest.raises(DeadlineExceeded, match="it did not end within 5 s: raise `patience`"):
+    limits.while_paused = lambda: document(opa)["state"]["leases"][mark.name].update(heartbeats=int(limits.now * 100))
+    with pytest.raises(EngineTimeoutError, match="it did not end within 5 s: raise `patience`"):
         restore(store, limits=limits)
     assert limits.now < 5.6
-    assert mark.name in document(opa)["state"]["marks"]
+    assert mark.name in document(opa)["state"]["leases"]
     limits = Waits()
     limits.stop()
-    with pytest.raises(EngineFault, match="it was stopped"):
+    with pytest.raises(EngineError, match="it was stopped"):
         restore(store, limits=limits)
 
 
@@ -203,7 +203,7 @@ def test_a_source_that_fails_leaves_nothing_behind(opa, store):
     with pytest.raises(KeyError, match="no source"):
         restore(store, collect=fails(KeyError("no source")))
     found = document(opa)
-    assert found["state"]["marks"] == {}
+    assert found["state"]["leases"] == {}
     assert found["generations"] == {}
     restore(store)
     assert ids(opa) == ["restored"]
@@ -233,9 +233,9 @@ def test_others_that_always_come_first_are_an_end_after_five_times(opa, store):
         return texts("restored")
 
     # What is read differs each time, for each push renames nothing but its mark: revisions stay.
-    with pytest.raises(EngineFault) as raised:
+    with pytest.raises(EngineError) as raised:
         restore(store, collect=collect, limits=limits)
-    assert isinstance(raised.value, PushOvertaken)
+    assert isinstance(raised.value, PushConflictError)
     assert len(asked) == 5
     assert limits.paused == [0.0, 0.1, 0.2, 0.4, 0.8]
 
@@ -276,7 +276,7 @@ def test_no_source_is_asked_for_a_push_whose_mark_another_has_removed(opa, store
 
 def test_a_refusal_is_raised_at_once(opa, store):
     opa.before = lambda request: request.method == "PUT" and fails(refused(403))()
-    with pytest.raises(OpaRefused):
+    with pytest.raises(OpaStatusError):
         restore(store)
     assert sum(request.method == "PUT" for request in opa.requests) == 1
 
@@ -284,10 +284,10 @@ def test_a_refusal_is_raised_at_once(opa, store):
 def test_a_last_answer_that_is_lost_with_all_that_was_stored_is_no_success(opa, store):
     def lose():
         opa.data.clear()
-        raise EngineUnreachable("lost")
+        raise EngineUnreachableError("lost")
 
     opa.after = Once("PATCH", 2, lose)
-    with pytest.raises(EngineUnreachable, match="lost"):
+    with pytest.raises(EngineUnreachableError, match="lost"):
         restore(store)
     assert opa.data == {}
 
@@ -295,7 +295,7 @@ def test_a_last_answer_that_is_lost_with_all_that_was_stored_is_no_success(opa, 
 @pytest.mark.parametrize("foreign", [{}, 7, {"generations": {}}])
 def test_what_no_bridge_wrote_is_not_overwritten(opa, store, foreign):
     opa.data["root"] = {"devices": foreign}
-    with pytest.raises(ForeignContent):
+    with pytest.raises(ForeignContentError):
         restore(store)
     assert opa.data["root"]["devices"] == foreign
 
@@ -317,7 +317,7 @@ def test_an_opa_that_forgets_once_is_restored_all_the_same(opa, store):
         opa.before = before
         try:
             restore(store)
-        except ResourcesLost:
+        except ResourcesMissingError:
             lost += 1
             opa.before = lambda _: None
             restore(store)
@@ -335,7 +335,7 @@ def test_an_opa_that_forgets_once_is_restored_all_the_same(opa, store):
 def test_an_opa_that_forgets_at_once_is_told_after_five_times(opa, store):
     opa.after = lambda request: request.method == "PUT" and opa.data.clear()
     limits = Waits()
-    with pytest.raises(ResourcesLost, match="OPA loses what is written to `devices` at once, 5 times in a row"):
+    with pytest.raises(ResourcesMissingError, match="OPA loses what is written to `devices` at once, 5 times in a row"):
         restore(store, limits=limits)
     assert sum(request.method == "PUT" for request in opa.requests) == 6
     assert limits.paused == [0.0, 0.1, 0.2, 0.4, 0.8]
@@ -353,7 +353,7 @@ def test_the_document_of_another_there_just_then_is_lost_too(opa, store):
 
     opa.before = before
     opa.after = lambda request: request.method == "PUT" and len(puts) < 6 and opa.data.clear()
-    with pytest.raises(ResourcesLost):
+    with pytest.raises(ResourcesMissingError):
         restore(store)
 
 
@@ -364,7 +364,7 @@ def test_a_writer_and_a_reader_are_told_apart():
     opas = [MemoryOpa(), MemoryOpa()]
     several = Several(opas, lambda name, _: int(name in ("patch_data", "create_data")))
     asked = []
-    with pytest.raises(SeveralStores, match=ELSEWHERE):
+    with pytest.raises(MultipleStoresError, match=ELSEWHERE):
         restore(store_on(several), collect=lambda: asked.append(True) or texts("restored"))
     assert not asked
     assert opas[0].data == {}
@@ -377,9 +377,9 @@ def test_a_writer_and_a_reader_with_an_empty_document_are_told_apart():
     opa_push.Pushes(store_on(opas[0])._documents.operation())._abandon(("root", "devices"), mark)
     opas[1].data = parse(encode(opas[0].data))
     several = Several(opas, lambda name, _: int(name in ("patch_data", "create_data")))
-    with pytest.raises(SeveralStores, match=ELSEWHERE):
+    with pytest.raises(MultipleStoresError, match=ELSEWHERE):
         restore(store_on(several))
-    assert document(opas[1])["state"]["marks"] == {}
+    assert document(opas[1])["state"]["leases"] == {}
 
 
 def test_a_reader_with_the_push_of_another_is_told_apart_from_a_writer_without():
@@ -389,7 +389,7 @@ def test_a_reader_with_the_push_of_another_is_told_apart_from_a_writer_without()
     begun(opas[1])  # removes the first one's mark there
     several = Several(opas, lambda name, _: int(name in ("patch_data", "create_data")))
     limits = Waits()
-    with pytest.raises(SeveralStores, match=ELSEWHERE):
+    with pytest.raises(MultipleStoresError, match=ELSEWHERE):
         restore(store_on(several), limits=limits, patience=1.0)
     assert sum(request.method == "PATCH" for request in opas[1].requests) >= 5
 
@@ -399,7 +399,7 @@ def test_two_that_take_turns_are_told_before_the_source_is_asked():
     for opa in opas:
         begun(opa)
     turns = iter(range(10_000))
-    with pytest.raises(SeveralStores):
+    with pytest.raises(MultipleStoresError):
         restore(store_on(Several(opas, lambda *_: next(turns) % 2)), collect=fails(AssertionError("asked")))
 
 
@@ -407,7 +407,7 @@ def test_what_one_of_several_has_is_not_back():
     opas = [MemoryOpa(), MemoryOpa()]
     store_on(opas[0]).replace("devices", texts("a"))
     turns = iter(range(10_000))
-    with pytest.raises(SeveralStores):
+    with pytest.raises(MultipleStoresError):
         restore(store_on(Several(opas, lambda _, fresh: next(turns) % 2 if fresh else 0)))
 
 
@@ -443,13 +443,13 @@ class Events:
     """Stands for `threading`, with events that end their waits as told, and threads that are run at once."""
 
     def __init__(self, beats):
-        self.waits, self.beats, self.threads = [], beats, []
+        self.waits, self.heartbeats, self.threads = [], beats, []
         self.Event, self.Thread = self._event, self._thread
 
     def _event(self):
         def wait(seconds):
             self.waits.append(seconds)
-            return len(self.waits) > self.beats
+            return len(self.waits) > self.heartbeats
 
         return SimpleNamespace(wait=wait, set=lambda: self.waits.append("set"))
 
@@ -464,7 +464,7 @@ def beats_of(opa):
         for request in opa.requests
         if request.method == "PATCH"
         for operation in parse(request.body)
-        if operation["path"].endswith("/beats")
+        if operation["path"].endswith("/heartbeats")
     ]
 
 
@@ -473,7 +473,7 @@ def test_a_push_says_that_it_is_alive_while_its_source_is_asked(opa, store, monk
     monkeypatch.setattr(opa_push, "threading", events)
     restore(store)
     assert events.waits == [1.0, 1.0, 1.0, 1.0, "set", "joined"]
-    assert events.threads == [(True, "push-beat")]
+    assert events.threads == [(True, "push-heartbeat")]
     assert beats_of(opa)[:3] == [1, 2, 3]
     assert ids(opa) == ["restored"]
 
@@ -490,7 +490,7 @@ def test_signs_of_life_end_with_the_limits(opa, store, monkeypatch):
 
 def test_a_sign_of_life_that_cannot_be_given_is_no_end(opa, store, monkeypatch):
     monkeypatch.setattr(opa_push, "threading", Events(3))
-    opa.before = Once("PATCH", 2, fails(EngineUnreachable("lost")))
+    opa.before = Once("PATCH", 2, fails(EngineUnreachableError("lost")))
     restore(store)
     assert beats_of(opa)[:3] == [1, 2, 3]
     assert ids(opa) == ["restored"]
@@ -503,12 +503,12 @@ def test_signs_of_life_end_where_the_source_fails(opa, store, monkeypatch, error
     with pytest.raises(type(error)):
         restore(store, collect=fails(error))
     assert events.waits[-2:] == ["set", "joined"]
-    assert document(opa)["state"]["marks"] == {}
+    assert document(opa)["state"]["leases"] == {}
 
 
 def test_no_thread_is_left(store):
     before = threading.active_count()
     seen = []
     restore(store, collect=lambda: seen.extend(threading.enumerate()) or texts("restored"))
-    assert "push-beat" in [thread.name for thread in seen]
+    assert "push-heartbeat" in [thread.name for thread in seen]
     assert threading.active_count() == before

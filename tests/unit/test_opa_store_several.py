@@ -6,7 +6,7 @@ import pytest
 from memory_opa import MemoryOpa, Several, store_on, texts
 from stored import recounted, whole
 
-from bridge.errors import ResourcesLost, SeveralStores
+from bridge.errors import MultipleStoresError, ResourcesMissingError
 from bridge.strict_json import encode, parse
 
 
@@ -33,7 +33,7 @@ def test_two_opas_that_take_turns_are_told_before_anything_is_written():
     opas = filled()
     turns = iter(range(10_000))
     several = Several(opas, lambda *_: next(turns) % 2)
-    with pytest.raises(SeveralStores, match="each with `devices` of its own"):
+    with pytest.raises(MultipleStoresError, match="each with `devices` of its own"):
         store_on(several).replace("devices", texts("b"))
     unchanged(opas)
 
@@ -46,7 +46,9 @@ def test_what_is_written_elsewhere_than_it_is_read_is_told_and_left_behind_nowhe
             store_on(opas[0]).replace("devices", texts("a"))
             opas[1].data = parse(encode(opas[0].data))
         several = Several(opas, lambda name, _: int(name in ("patch_data", "create_data")))
-        with pytest.raises(SeveralStores, match="what is written to `devices` is not there when it is read again"):
+        with pytest.raises(
+            MultipleStoresError, match="what is written to `devices` is not there when it is read again"
+        ):
             store_on(several).replace("devices", texts("b"))
         if wanted:
             unchanged(opas)
@@ -62,13 +64,15 @@ def test_a_writer_that_changes_in_the_middle_is_told(number):
     opas[1].data = parse(encode(opas[0].data))
     patches = iter(range(1, 1_000))
     several = Several(opas, lambda name, _: int(name == "patch_data" and next(patches) == number))
-    with pytest.raises(SeveralStores, match="what is written to `devices` is not there when it is read again"):
+    with pytest.raises(MultipleStoresError, match="what is written to `devices` is not there when it is read again"):
         store_on(several).replace("devices", texts("b"))
     unchanged(opas)
 
 
 @pytest.mark.parametrize(
-    ("later", "error"), [(lambda _: 1, ResourcesLost), (lambda number: number % 2, SeveralStores)], ids=["one", "both"]
+    ("later", "error"),
+    [(lambda _: 1, ResourcesMissingError), (lambda number: number % 2, MultipleStoresError)],
+    ids=["one", "both"],
 )
 def test_another_opa_in_the_middle_of_a_push_is_told(later, error):
     opas = filled()

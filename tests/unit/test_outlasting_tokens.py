@@ -7,7 +7,7 @@ from decimal import Decimal
 import jwt
 import pytest
 
-from bridge import AudienceRefused, StaticKey, TokenExpired, TokenVerifier
+from bridge import ExpiredTokenError, InvalidAudienceError, StaticKey, TokenVerifier
 
 NOW = 1_700_000_000
 SECRET = bytes(range(64))
@@ -77,10 +77,10 @@ def test_another_verifier_has_the_clock_and_the_leeway_and_demands_of_its_own():
     assert other._kept.most == verifier._kept.most == 7
     token = made(aud="b", iss="i", sub="s")
     other.verify(token)
-    with pytest.raises(AudienceRefused):
+    with pytest.raises(InvalidAudienceError):
         verifier.verify(token)
-    with pytest.raises(AudienceRefused):
+    with pytest.raises(InvalidAudienceError):
         verifier.alike(verifier.source, algorithms=("HS256",), audience=(), issuer=None, required=()).verify(token)
     clock[0] += 2_000
-    with pytest.raises(TokenExpired):
+    with pytest.raises(ExpiredTokenError):
         other.verify(token)

@@ -11,13 +11,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bridge.errors import MalformedInput
-from bridge.strict_json import encode, encode_repeated, parse, parse_canonical
+from bridge.errors import MalformedInputError
+from bridge.strict_json import encode, encode_memoized, parse, parse_canonical
 
 # The package has functions of these names.
-encoding, plain, repeated = (
-    importlib.import_module(f"bridge.strict_json.{name}") for name in ("encode", "plain", "repeated")
-)
+encoding, plain, memo = (importlib.import_module(f"bridge.strict_json.{name}") for name in ("encode", "plain", "memo"))
 plain_text = plain.plain_text
 
 
@@ -101,7 +99,7 @@ def proper(value, max_bytes=1_048_576):
 def said(encoder, value, **settings):
     try:
         return encoder(value, **settings)
-    except MalformedInput as error:
+    except MalformedInputError as error:
         return str(error)
 
 
@@ -211,7 +209,7 @@ def test_a_plain_value_needs_no_encoder_proper(monkeypatch, value):
 def test_a_plain_text_may_be_as_long_as_any(value):
     text = encode(value)
     assert encode(value, max_bytes=len(text)) == text
-    with pytest.raises(MalformedInput, match=r"R12\.6"):
+    with pytest.raises(MalformedInputError, match=r"R12\.6"):
         encode(value, max_bytes=len(text) - 1)
 
 
@@ -221,7 +219,7 @@ def test_a_plain_text_may_be_as_long_as_any(value):
 @given(VALUES)
 def test_a_repeated_value_is_encoded_as_by_encode(value):
     for _ in range(3):
-        assert said(encode_repeated, value, what="claims") == said(encode, value, what="claims")
+        assert said(encode_memoized, value, what="claims") == said(encode, value, what="claims")
 
 
 @pytest.mark.parametrize(
@@ -231,70 +229,70 @@ def test_what_python_takes_for_equal_is_not_the_same_claims(values):
     for _ in range(4):
         for value in values:
             claims = {"policy": [value]}
-            assert said(encode_repeated, claims) == said(encode, claims)
+            assert said(encode_memoized, claims) == said(encode, claims)
 
 
 def test_claims_that_were_changed_are_other_claims():
     claims = {"policy": {"version": 2, "devices": {"custom_data": {"a": 1}}}}
     for value in (1, True, 2, 1.5, "1", None, [1], {"a": 1}) * 3:
         claims["policy"]["devices"]["custom_data"]["a"] = value
-        assert encode_repeated(claims) == encode(claims)
+        assert encode_memoized(claims) == encode(claims)
 
 
 def test_a_value_that_changes_while_it_is_looked_up_poisons_nothing(monkeypatch):
     claims = {"policy": {"version": 2, "sessions": {}, "changed": 1}}
-    wanted, dumps = encode(claims), repeated.marshal.dumps
+    wanted, dumps = encode(claims), memo.marshal.dumps
 
     def dumps_and_changes(value):
         key = dumps(value)
         claims["policy"]["version"] = 3
         return key
 
-    encode_repeated(claims)
+    encode_memoized(claims)
     with monkeypatch.context() as patched:
-        patched.setattr(repeated.marshal, "dumps", dumps_and_changes)
-        assert encode_repeated(claims) == wanted
+        patched.setattr(memo.marshal, "dumps", dumps_and_changes)
+        assert encode_memoized(claims) == wanted
     claims["policy"]["version"] = 2
-    assert encode_repeated(claims) == wanted
+    assert encode_memoized(claims) == wanted
 
 
 @pytest.fixture
 def encoded(monkeypatch):
     """What is encoded of repeated values, which nothing is remembered of."""
     values = []
-    monkeypatch.setattr(repeated, "encode", lambda value, **settings: values.append(value) or encode(value, **settings))
-    monkeypatch.setattr(repeated, "_texts", repeated.Repeated(repeated._text))
+    monkeypatch.setattr(memo, "encode", lambda value, **settings: values.append(value) or encode(value, **settings))
+    monkeypatch.setattr(memo, "_texts", memo.Memo(memo._text))
     return values
 
 
 def test_values_that_come_again_are_remembered_from_the_second_time_on(encoded):
     small, large = {"a": "x" * 4_000}, {"a": "x" * 4_096}
     for _ in range(4):
-        encode_repeated(small)
+        encode_memoized(small)
     assert encoded == [small] * 2
     for _ in range(4):
-        encode_repeated(large)
+        encode_memoized(large)
     assert encoded == [small] * 2 + [large] * 4
 
 
 def test_repeated_values_are_remembered_for_all():
     claims = {"sub": "comes again"}
-    assert encode_repeated(claims) == encode_repeated(claims) == encode_repeated(claims)
-    assert repeated._texts(repeated.marshal.dumps(claims)) is encode_repeated(claims)
+    assert encode_memoized(claims) == encode_memoized(claims) == encode_memoized(claims)
+    assert memo._texts(memo.marshal.dumps(claims)) is encode_memoized(claims)
 
 
 def test_nothing_is_remembered_where_marshal_is_another_one(encoded, monkeypatch):
-    monkeypatch.setattr(repeated, "_IS_EXACT", False)
-    monkeypatch.setattr(repeated.marshal, "dumps", None)
+    monkeypatch.setattr(memo, "_IS_EXACT", False)
+    monkeypatch.setattr(memo.marshal, "dumps", None)
     for _ in range(4):
-        assert encode_repeated({"a": 1}) == b'{"a":1}'
+        assert encode_memoized({"a": 1}) == b'{"a":1}'
     assert encoded == [{"a": 1}] * 4
 
 
 def test_what_is_refused_is_refused_each_time(encoded):
     for _ in range(4):
-        with pytest.raises(MalformedInput) as refused:
-            encode_repeated({"a": [0, {1}]}, what="claims")
+        with pytest.raises(MalformedInputError) as refused:
+            encode_memoized({"a": [0, {1}]}, what="claims")
         assert (refused.value.pointer, refused.value.what) == ("/a/1", "claims")
     assert encoded
 
@@ -306,12 +304,12 @@ def asked():
 
 @pytest.fixture
 def function(asked):
-    return repeated.Repeated(lambda key: asked.append(key) or key.upper())
+    return memo.Memo(lambda key: asked.append(key) or key.upper())
 
 
 def test_a_function_is_asked_once_for_what_comes_again(function, asked):
     # Hashes differ from run to run, and of two texts of one place each pushes out that the other has come.
-    places = {hash(key) % repeated._MOST_KEPT: key for key in (b"a", b"b", b"c", b"d", b"e", b"f")}
+    places = {hash(key) % memo._MOST_KEPT: key for key in (b"a", b"b", b"c", b"d", b"e", b"f")}
     one, other, *_ = places.values()
     assert [function(one), function(other)] == [None, None]
     assert [function(one), function(one), function(other), function(one)] == [
@@ -328,7 +326,7 @@ def test_the_longest_that_is_remembered(function, asked):
 
 
 def test_a_function_that_raises_is_asked_again():
-    function = repeated.Repeated(int)
+    function = memo.Memo(int)
     assert function(b"x") is None
     for _ in range(2):
         with pytest.raises(ValueError, match="invalid"):
@@ -355,12 +353,12 @@ def test_what_comes_between_may_push_out_that_it_has_come(function):
 
 
 def test_what_is_remembered_is_still_bounded_in_bytes(encoded):
-    text = [encode_repeated({"a": "b"}) for _ in range(3)][2]
+    text = [encode_memoized({"a": "b"}) for _ in range(3)][2]
     assert len(encoded) == 2
-    assert encode_repeated({"a": "b"}, max_bytes=len(text)) == text
+    assert encode_memoized({"a": "b"}, max_bytes=len(text)) == text
     assert len(encoded) == 2
-    with pytest.raises(MalformedInput, match=r"R12\.6"):
-        encode_repeated({"a": "b"}, max_bytes=len(text) - 1)
+    with pytest.raises(MalformedInputError, match=r"R12\.6"):
+        encode_memoized({"a": "b"}, max_bytes=len(text) - 1)
 
 
 # Canonical texts
@@ -373,7 +371,7 @@ def test_what_is_remembered_is_still_bounded_in_bytes(encoded):
 def test_a_canonical_text_is_read_as_by_parse(value):
     try:
         text = encode(value)
-    except MalformedInput:
+    except MalformedInputError:
         return
     assert typed(parse_canonical(text)) == typed(parse(text))
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from bridge.decision import Decision, Failure, Reason, Violation
-from bridge.errors import InvalidSetting
+from bridge.errors import ConfigurationError
 from bridge.policy import InvalidPolicy, Policy, PolicySettings, parse_policy
 from bridge.reference import decide, equal
 from bridge.resource import InvalidResource, Resource, parse_resource
@@ -370,5 +370,5 @@ def test_a_decision_is_true_exactly_when_it_allows():
     ids=str,
 )
 def test_settings_that_make_no_sense_are_refused(settings):
-    with pytest.raises(InvalidSetting):
+    with pytest.raises(ConfigurationError):
         PolicySettings(**settings)

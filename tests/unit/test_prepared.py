@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.resources.prepared import Prepared, custom_data_of, prepare
+from bridge.store.prepared import PreparedResources, custom_data_of, prepare
 
 A = b'{"id":"a","custom_data":{"n":1,"m":{"z":1,"y":[]}}}'
 SORTED_A = b'{"custom_data":{"m":{"y":[],"z":1},"n":1},"id":"a"}'
@@ -29,8 +29,8 @@ def test_without_some():
     assert fewer == {b'"b"': B}
     assert fewer.postings == {'["n",1]': [b'"b"']}
     assert prepared.postings['["n",1]'] == [b'"a"', b'"b"']
-    assert prepared.without(prepared.keys()) == Prepared()
-    assert prepared.without(iter((b'"b"', b'"a"'))) == Prepared()
+    assert prepared.without(prepared.keys()) == PreparedResources()
+    assert prepared.without(iter((b'"b"', b'"a"'))) == PreparedResources()
 
 
 @pytest.mark.parametrize("value", [{}, {"custom_data": []}, {"custom_data": None}, {"custom_data": "x"}, [], None, "x"])

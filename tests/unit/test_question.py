@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from bridge.opa.question import Question, may_answer
+from bridge.opa.question import RulesQuery, may_answer
 
 
 @pytest.mark.parametrize("input_", [b"{}", b'{"claims":{}}', b'{"type":"\xc3\xa9","ids":["}",{}]}'])
 def test_the_input_goes_out_with_a_nonce_beside_its_members(input_):
-    body, nonce = Question(input_).fresh()
+    body, nonce = RulesQuery(input_).fresh()
     assert body == b'{"input":{"nonce":"%b"%b}' % (
         nonce.encode(),
         b"}" if input_ == b"{}" else b"," + input_[1:],
@@ -20,7 +20,7 @@ def test_the_input_goes_out_with_a_nonce_beside_its_members(input_):
 
 
 def test_each_attempt_has_another_nonce_of_128_bits():
-    question = Question(b'{"claims":{}}')
+    question = RulesQuery(b'{"claims":{}}')
     attempts = [question.fresh() for _ in range(1_000)]
     nonces = [nonce for _, nonce in attempts]
     assert len(set(nonces)) == 1_000

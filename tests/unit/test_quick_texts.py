@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.errors import MalformedInput
-from bridge.resources import layout
+from bridge.errors import MalformedInputError
+from bridge.store import layout
 from bridge.strict_json import RESOURCE_BYTES, encode, parse, sorted_text, string_text
 
 STRINGS = st.text(st.characters(exclude_categories=["Cs"])) | st.text('"\\ !#\x00\x1f\x7fa\u2028é\U0001f600')
@@ -46,7 +46,7 @@ def test_sorted_text_has_no_limit_of_its_own(number):
 
 
 def test_sorted_text_is_for_what_parse_gives_alone():
-    with pytest.raises(MalformedInput, match=r"R12\.7"):
+    with pytest.raises(MalformedInputError, match=r"R12\.7"):
         sorted_text({"a": {1, 2}})
 
 

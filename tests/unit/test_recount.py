@@ -8,10 +8,10 @@ import json
 import pytest
 from stored import patched, recounted
 
-from bridge.resources import layout
-from bridge.resources.generation import parts
-from bridge.resources.prepared import prepare
-from bridge.resources.recount import Recount
+from bridge.store import layout
+from bridge.store.generation import parts
+from bridge.store.integrity import IntegrityCheck
+from bridge.store.prepared import prepare
 from bridge.strict_json import encode, parse, sorted_text
 
 ALL = layout.ALL
@@ -45,7 +45,7 @@ def pushed(given):
 
 
 def findings(document):
-    count = Recount()
+    count = IntegrityCheck()
     found = []
     for shard in layout.SHARDS:
         found += count.shard(shard, document["digests"].get(shard), document["resources"][shard])

@@ -6,7 +6,7 @@ import pytest
 
 from bridge import PolicyBridge, ReferenceEngine, RuleSet, reference
 from bridge.decision import Failure, Request
-from bridge.engines import reference as engine_module
+from bridge.engines import reference_engine
 from bridge.policy import PolicySettings
 from bridge.strict_json import encode, parse, parse_canonical
 
@@ -70,7 +70,7 @@ def test_a_decision_by_id_has_the_revision_of_the_time(opened):
 
 def test_claims_and_types_that_come_again_are_not_read_again(monkeypatch):
     read = []
-    monkeypatch.setattr(engine_module, "parse_canonical", lambda text: read.append(text) or parse_canonical(text))
+    monkeypatch.setattr(reference_engine, "parse_canonical", lambda text: read.append(text) or parse_canonical(text))
     engine = ReferenceEngine()
     request = Request(b'{"a":1}', b'"devices"', b'{"id":"a"}')
     for _ in range(2):

@@ -12,8 +12,8 @@ import zipfile
 
 import pytest
 
-from bridge import InvalidSetting, MalformedInput, Misuse, PolicyBridge, PushRefused, ReferenceEngine
-from bridge.resources import Form, Omission, from_chunks, from_file, from_lines, from_objects, stream
+from bridge import ConfigurationError, MalformedInputError, PolicyBridge, PushRejectedError, ReferenceEngine, UsageError
+from bridge.store import Omission, TextFormat, from_chunks, from_file, from_lines, from_objects, stream
 
 RESOURCES = [{"id": "a", "custom_data": {"n": 1}}, {"id": "b"}, {"id": "c", "custom_data": {"x": ["[{", '"}]']}}]
 STORED = {
@@ -29,14 +29,14 @@ def read(text: str | bytes, size: int = 1 << 20):
 
 
 def refused(text: str | bytes, size: int = 1 << 20) -> str:
-    with pytest.raises(MalformedInput) as error:
+    with pytest.raises(MalformedInputError) as error:
         read(text, size)
     assert error.value.rule == "R12.1"
     return str(error.value)
 
 
 def told(collected):
-    return [str(refusal) for refusal in collected.refusals]
+    return [str(refusal) for refusal in collected.rejected]
 
 
 LINES = "".join(json.dumps(resource) + "\n" for resource in RESOURCES)
@@ -57,27 +57,27 @@ LAYOUTS = {
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_an_array_is_read_however_it_is_laid_out(layout, size):
     collected = read(LAYOUTS[layout], size)
-    assert (collected.resources, collected.refusals, collected.read) == (STORED, (), 3)
-    assert (collected.form, collected.what) == (Form.ARRAY, "it")
+    assert (collected.resources, collected.rejected, collected.read) == (STORED, (), 3)
+    assert (collected.form, collected.what) == (TextFormat.ARRAY, "it")
 
 
 @pytest.mark.parametrize("size", [1, 7, 1 << 20])
 @pytest.mark.parametrize("text", [LINES, LINES.replace("\n", "\r\n"), "\n \r\n" + LINES, LINES.rstrip("\n")])
 def test_lines_are_read_as_they_were(text, size):
     collected = read(text, size)
-    assert (collected.resources, collected.refusals, collected.read) == (STORED, (), 3)
-    assert collected.form is Form.LINES
+    assert (collected.resources, collected.rejected, collected.read) == (STORED, (), 3)
+    assert collected.form is TextFormat.LINES
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\r\n\t "])
 def test_a_blank_text_is_empty(text):
     collected = read(text)
-    assert (collected.form, collected.read, collected.resources) == (Form.EMPTY, 0, {})
+    assert (collected.form, collected.read, collected.resources) == (TextFormat.EMPTY, 0, {})
     assert collected.what == "it"
 
 
 def test_an_empty_array_is_no_empty_text():
-    assert (read("[]").form, read(" [ ] ").read) == (Form.ARRAY, 0)
+    assert (read("[]").form, read(" [ ] ").read) == (TextFormat.ARRAY, 0)
 
 
 @pytest.mark.parametrize("size", [1, 1 << 20])
@@ -102,13 +102,13 @@ def test_r12_holds_inside_each_item_as_in_a_line(size):
     text = '[{"id":"a"},\n' + "".join(f"  {item},\n" for item, _, _ in bad) + deepest + "]"
     collected = read(text, size)
     assert list(collected.resources) == [b'"a"', b'"deep"']
-    assert [refusal.place for refusal in collected.refusals] == [
+    assert [refusal.place for refusal in collected.rejected] == [
         f"item {number}, line {number}, column {column + 2}" for number, (_, column, _) in enumerate(bad, 2)
     ]
-    for refusal, (_, _, cause) in zip(collected.refusals, bad, strict=True):
+    for refusal, (_, _, cause) in zip(collected.rejected, bad, strict=True):
         assert refusal.cause.endswith(cause)
-    alone = [from_lines([item.encode() + b"\n"]).refusals[0].cause for item, _, _ in bad]
-    for refusal, line in zip(collected.refusals, alone, strict=True):
+    alone = [from_lines([item.encode() + b"\n"]).rejected[0].cause for item, _, _ in bad]
+    for refusal, line in zip(collected.rejected, alone, strict=True):
         assert line.removesuffix(refusal.cause) in ("", *(f"column {n}: " for n in range(100)))
 
 
@@ -196,11 +196,11 @@ def test_an_object_over_several_lines_is_named_and_no_part_of_it_is_taken(text, 
 def test_a_line_that_was_cut_off_in_the_middle_of_a_file_is_a_bad_line():
     collected = read('{"id":"a","x":1\n{"id":"b"}\n{"id":"c","custom_da\n{"id":"d"}\n')
     assert list(collected.resources) == [b'"b"', b'"d"']
-    assert [refusal.place for refusal in collected.refusals] == ["line 1", "line 3"]
+    assert [refusal.place for refusal in collected.rejected] == ["line 1", "line 3"]
 
 
 def no_object_over_several_lines(text):
-    with pytest.raises(MalformedInput, match="no JSON by itself, and it seems to go on in line") as found:
+    with pytest.raises(MalformedInputError, match="no JSON by itself, and it seems to go on in line") as found:
         read(text)
     assert (found.value.rule, found.value.what, found.value.column) == ("R12.1", "it", 1)
     return found.value.line, int(found.value.cause.partition("go on in line ")[2].partition(":")[0])
@@ -225,7 +225,7 @@ def test_a_line_that_begins_within_an_object_or_an_array_is_a_part_of_the_last_t
 )
 def test_a_line_that_is_json_does_not_go_on(line):
     collected = read(f'{line}\n"a text"\n{{"id":"b"}}\n')
-    assert [refusal.place for refusal in collected.refusals] == ["line 1", "line 2"]
+    assert [refusal.place for refusal in collected.rejected] == ["line 1", "line 2"]
     assert list(collected.resources) == [b'"b"']
 
 
@@ -303,15 +303,15 @@ def test_what_is_neither_is_recognised_and_named(kind, size):
 )
 def test_what_is_no_table_and_in_no_other_encoding_is_read_line_by_line(text):
     collected = read(text)
-    assert collected.form is Form.LINES
-    assert collected.refusals[0].place == "line 1"
+    assert collected.form is TextFormat.LINES
+    assert collected.rejected[0].place == "line 1"
 
 
 def test_spaces_without_an_end_are_given_up(monkeypatch):
     monkeypatch.setattr(stream, "LONGEST", 1_000)
-    with pytest.raises(Misuse, match="it: more than 1,000 bytes of white space"):
+    with pytest.raises(UsageError, match="it: more than 1,000 bytes of white space"):
         read(" " * 1_001, 100)
-    assert read(" " * 1_000, 100).form is Form.EMPTY
+    assert read(" " * 1_000, 100).form is TextFormat.EMPTY
 
 
 def test_a_line_without_an_end_is_given_up(monkeypatch):
@@ -319,7 +319,7 @@ def test_a_line_without_an_end_is_given_up(monkeypatch):
     assert read('{"id":"a"}\n{"id":"' + "x" * 91 + '"}\n{"id":"c"}', 7).read == 3
     for text in ('{"id":"a"}\n{"id":"' + "x" * 92 + '"}\n', '{"id":"a"}\n' + "x" * 101):
         for size in (7, 1_000):
-            with pytest.raises(Misuse, match="it: line 2 is longer than 100 bytes: is it a file of JSON Lines"):
+            with pytest.raises(UsageError, match="it: line 2 is longer than 100 bytes: is it a file of JSON Lines"):
                 read(text, size)
 
 
@@ -329,7 +329,7 @@ def test_a_file_is_named(tmp_path):
     collected = from_file(file)
     assert (collected.resources, collected.what) == (STORED, f"`{file}`")
     file.write_bytes(gzip.compress(b"", mtime=0))
-    with pytest.raises(MalformedInput, match=r"devices\.json.*gzip"):
+    with pytest.raises(MalformedInputError, match=r"devices\.json.*gzip"):
         from_file(str(file))
 
 
@@ -342,7 +342,7 @@ def test_a_file_is_read_without_what_is_omitted(tmp_path):
             assert collected.resources == {b'"a"': b'{"id":"a"}'}
             assert collected.omitted == Omission.of(["x"])
         assert from_file(file).resources == {b'"a"': b'{"id":"a","x":1}'}
-    with pytest.raises(InvalidSetting):
+    with pytest.raises(ConfigurationError):
         from_file(tmp_path / "none", omit="x")
 
 
@@ -350,8 +350,8 @@ def test_a_file_is_read_without_what_is_omitted(tmp_path):
 def test_what_is_no_white_space_in_json_begins_no_array_and_is_no_blank_line(space):
     for text in (space + '[{"id":"a"}]', space, space + "\n", " " + space + ' \n{"id":"a"}'):
         collected = read(text)
-        assert collected.form is Form.LINES
-        assert [refusal.place for refusal in collected.refusals] == ["line 1"]
+        assert collected.form is TextFormat.LINES
+        assert [refusal.place for refusal in collected.rejected] == ["line 1"]
 
 
 @pytest.mark.parametrize(
@@ -393,12 +393,12 @@ def test_a_line_is_as_long_as_it_may_be_whatever_chunks_it_comes_in(monkeypatch)
     for chunks in ((x * 10,), (x * 5, x * 5), (x * 5, x * 5 + b"\n"), (x * 10 + b"\n", x * 10 + b"\n", x * 4, x * 6)):
         assert b"".join(lines_of(*chunks)) == b"".join(chunks)
     for chunks in ((x * 11,), (x * 4, x * 4, x * 3), (x * 5, x * 6 + b"\n"), (x * 11 + b"\n",)):
-        with pytest.raises(Misuse, match="it: line 2 is longer than 10 bytes"):
+        with pytest.raises(UsageError, match="it: line 2 is longer than 10 bytes"):
             lines_of(b"a\n", *chunks)
 
 
 def test_a_file_without_an_end_is_not_read_to_its_end():
-    with pytest.raises(MalformedInput, match="zero bytes, no text"):
+    with pytest.raises(MalformedInputError, match="zero bytes, no text"):
         from_file("/dev/zero")
 
 
@@ -415,15 +415,15 @@ def test_chunks_are_read_once():
 def test_errors_of_python_objects_speak_of_objects():
     with PolicyBridge(ReferenceEngine()) as bridge:
         bad = [{"id": "a"}, {"id": "b", "custom_data": {"t": [1, codecs]}}, {"id": "c", "n": float("nan")}]
-        with pytest.raises(PushRefused) as error:
+        with pytest.raises(PushRejectedError) as error:
             bridge.push("devices", bad)
         assert str(error.value) == (
             "nothing was pushed: 2 of 3 resources are refused, first item 2: at `/custom_data/t/1`: "
             "a Python builtins.module is no JSON value (R12.7); correct them, or push the others with "
             "`skip_invalid` (--skip-invalid)"
         )
-        assert [refusal.place for refusal in error.value.refusals] == ["item 2", "item 3"]
-        with pytest.raises(PushRefused) as error:
+        assert [refusal.place for refusal in error.value.rejected] == ["item 2", "item 3"]
+        with pytest.raises(PushRejectedError) as error:
             bridge.push("devices", bad[1:], skip_invalid=True)
         assert str(error.value).startswith("nothing was pushed: all 2 resources are refused, first item 1: at `/custom")
         assert "line" not in str(error.value)
@@ -431,5 +431,5 @@ def test_errors_of_python_objects_speak_of_objects():
 
 @pytest.mark.parametrize("given", ["devices.jsonl", b"[]", {"id": "a"}])
 def test_one_object_or_a_text_is_not_several_resources(given):
-    with pytest.raises(Misuse, match="several resources are needed"):
+    with pytest.raises(UsageError, match="several resources are needed"):
         from_objects(given)

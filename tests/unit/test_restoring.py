@@ -10,28 +10,28 @@ import pytest
 
 from bridge import OpaClient
 from bridge.engines.installation import InterferenceError
-from bridge.engines.restoring import Restoration
-from bridge.engines.restoring_run import Run, State
-from bridge.engines.restoring_sources import SourceFailed
-from bridge.engines.restoring_wait import Wait
+from bridge.engines.recovery import Recovery
+from bridge.engines.recovery_run import RecoveryRun, RecoveryState
+from bridge.engines.recovery_sources import SourceError
+from bridge.engines.recovery_wait import RecoveryWait
 from bridge.errors import (
-    BadAnswer,
-    DeadlineExceeded,
-    EngineFault,
-    EngineTooOld,
-    EngineUnreachable,
-    LayoutDiffers,
-    OpaRefused,
-    PushOvertaken,
-    ResourcesLost,
-    RulesDiffer,
-    RulesNotInstalled,
-    SeveralStores,
+    EngineError,
+    EngineTimeoutError,
+    EngineUnreachableError,
+    InvalidResponseError,
+    MultipleStoresError,
+    OpaStatusError,
+    PushConflictError,
+    ResourcesMissingError,
+    RulesMismatchError,
+    RulesNotInstalledError,
+    UnsupportedLayoutError,
+    UnsupportedOpaVersionError,
 )
 from bridge.opa.limited import LimitedClient, Limits
 
 SAFETY = 60
-MISSING = RulesNotInstalled("no rules")
+MISSING = RulesNotInstalledError("no rules")
 
 
 class Clock:
@@ -66,7 +66,7 @@ class Engine:
         self._script = iter(script)
         self._on_bring = chain(on_bring, repeat(None))
         self._devices_missing = False
-        self.run = Run(limits())
+        self.run = RecoveryRun(limits())
         self.seen = []
         self.is_being_installed = lambda: False
         self.store = SimpleNamespace(look=self._look, restore=self._restore, require_one=lambda: None)
@@ -107,7 +107,7 @@ class Engine:
         return self.seen
 
 
-L, I, P, C = State.LOOKING, State.INSTALLING, State.PUSHING, State.COLLECTING  # noqa: E741
+L, I, P, C = RecoveryState.LOOKING, RecoveryState.INSTALLING, RecoveryState.PUSHING, RecoveryState.COLLECTING  # noqa: E741
 WELL, RULES, DEVICES, BOTH = (False, False), (True, False), (False, True), (True, True)
 
 
@@ -130,10 +130,10 @@ def test_what_is_back_on_one_of_several_opas_is_not_back():
     engine = Engine(WELL)
 
     def refuse():
-        raise SeveralStores("two")
+        raise MultipleStoresError("two")
 
     engine.store.require_one = refuse
-    with pytest.raises(SeveralStores):
+    with pytest.raises(MultipleStoresError):
         engine.bring_back()
 
 
@@ -157,7 +157,9 @@ def test_it_brings_what_is_missing_until_nothing_is(no_pauses, script, states):
 @pytest.mark.parametrize("tries", [1, 2, 5])
 def test_what_is_lost_again_and_again_ends_it(no_pauses, tries):
     engine = Engine(*repeat(BOTH, 20))
-    with pytest.raises(RulesNotInstalled, match=f"lost the rules and the resources of `devices` again, {tries} times"):
+    with pytest.raises(
+        RulesNotInstalledError, match=f"lost the rules and the resources of `devices` again, {tries} times"
+    ):
         engine.bring_back(tries=tries)
     assert engine.seen.count(L) == tries + 1
     assert engine.seen.count(I) == tries
@@ -167,27 +169,27 @@ def test_what_is_lost_again_and_again_ends_it(no_pauses, tries):
 
 
 def test_resources_that_are_lost_again_and_again(no_pauses):
-    with pytest.raises(ResourcesLost, match="lost the resources of `devices` again, 2 times"):
+    with pytest.raises(ResourcesMissingError, match="lost the resources of `devices` again, 2 times"):
         Engine(*repeat(DEVICES, 20)).bring_back(tries=2)
     assert len(no_pauses) == 1
 
 
 PASSING = [
-    EngineUnreachable("down"),
-    DeadlineExceeded("slow"),
-    BadAnswer("odd"),
-    PushOvertaken("overtaken"),
-    ResourcesLost("lost in the middle"),
-    OpaRefused("compile error", status=400),
-    OpaRefused("broken", status=500),
+    EngineUnreachableError("down"),
+    EngineTimeoutError("slow"),
+    InvalidResponseError("odd"),
+    PushConflictError("overtaken"),
+    ResourcesMissingError("lost in the middle"),
+    OpaStatusError("compile error", status=400),
+    OpaStatusError("broken", status=500),
 ]
 LASTING = [
-    EngineTooOld("old"),
-    LayoutDiffers("layout"),
-    RulesDiffer("other rules"),
-    SeveralStores("two"),
-    OpaRefused("who are you", status=401),
-    OpaRefused("you may not", status=403),
+    UnsupportedOpaVersionError("old"),
+    UnsupportedLayoutError("layout"),
+    RulesMismatchError("other rules"),
+    MultipleStoresError("two"),
+    OpaStatusError("who are you", status=401),
+    OpaStatusError("you may not", status=403),
 ]
 
 
@@ -197,7 +199,7 @@ def test_a_fault_that_may_pass_is_tried_again(no_pauses, fault):
     assert Engine(fault, RULES, WELL).bring_back() == [L, L, I, L]
     assert len(no_pauses) == 2
     engine = Engine(*repeat(RULES, 20), on_bring=repeat(fault, 20))
-    with pytest.raises(EngineFault, match=f"last fault was: {fault}"):
+    with pytest.raises(EngineError, match=f"last fault was: {fault}"):
         engine.bring_back(tries=3)
     assert engine.seen.count(I) == 3
 
@@ -213,24 +215,24 @@ def test_a_fault_that_lasts_ends_it(no_pauses, fault):
 
 def test_rules_that_cannot_be_read_do_not_hide_what_the_resources_tell(no_pauses):
     for unread in (MISSING, InterferenceError("others removed them")):
-        engine = Engine(BOTH, on_bring=[unread, SeveralStores("two")])
-        with pytest.raises(SeveralStores):
+        engine = Engine(BOTH, on_bring=[unread, MultipleStoresError("two")])
+        with pytest.raises(MultipleStoresError):
             engine.bring_back()
-    unseen = RulesNotInstalled("it has none, or several OPAs answer at this address")
+    unseen = RulesNotInstalledError("it has none, or several OPAs answer at this address")
     engine = Engine(*repeat(RULES, 20), on_bring=repeat(unseen, 20))
-    with pytest.raises(RulesNotInstalled, match="or several OPAs answer at this address"):
+    with pytest.raises(RulesNotInstalledError, match="or several OPAs answer at this address"):
         engine.bring_back(tries=2)
     assert len(no_pauses) == 1
 
 
 def test_a_source_that_fails_ends_it(no_pauses):
-    with pytest.raises(SourceFailed, match="lost the resources of `devices`, and their source failed: no"):
+    with pytest.raises(SourceError, match="lost the resources of `devices`, and their source failed: no"):
         Engine(DEVICES).bring_back(source=lambda: (_ for _ in ()).throw(OSError("no")))
     assert no_pauses == []
 
 
 def test_a_run_whose_time_is_over_tells_what_went_wrong_before():
-    engine = Engine(RULES, RULES, on_bring=[EngineUnreachable("down"), EngineUnreachable("later")])
+    engine = Engine(RULES, RULES, on_bring=[EngineUnreachableError("down"), EngineUnreachableError("later")])
     engine.run.limits.clock.now += 299.99  # the pause is no longer than what is left
 
     def install(install=engine.install):
@@ -239,7 +241,7 @@ def test_a_run_whose_time_is_over_tells_what_went_wrong_before():
         install()
 
     engine.install = install
-    with pytest.raises(DeadlineExceeded, match=r"did not end within 300 s: raise `run_timeout`; .* was: down$"):
+    with pytest.raises(EngineTimeoutError, match=r"did not end within 300 s: raise `run_timeout`; .* was: down$"):
         engine.bring_back()
 
 
@@ -254,11 +256,11 @@ def test_requests_within_limits():
     assert bounds.within(5.0) == 2.0
     clock.now += 2
     assert bounds.is_over
-    with pytest.raises(DeadlineExceeded, match="the run did not end within 10 s: raise `run_timeout`"):
+    with pytest.raises(EngineTimeoutError, match="the run did not end within 10 s: raise `run_timeout`"):
         bounds.within(5.0)
     assert [bounds.within(seconds) for seconds in (5.0, 5.0, 0.5)] == [1.0, 1.0, 0.5], "to take away what is half done"
     for _ in range(3):
-        with pytest.raises(DeadlineExceeded):
+        with pytest.raises(EngineTimeoutError):
             bounds.within(5.0)
 
 
@@ -270,7 +272,7 @@ def test_limits_that_are_stopped():
     paused.join(SAFETY)
     assert not paused.is_alive()
     assert bounds.is_over
-    with pytest.raises(EngineFault, match="was stopped, for the engine was closed"):
+    with pytest.raises(EngineError, match="was stopped, for the engine was closed"):
         bounds.within(1.0)
 
 
@@ -296,7 +298,7 @@ def test_a_limited_client_asks_by_the_other_one():
     limited.put_data(("a",), b"1")
     assert asked == [5.0, 6.0, 1.0]
     clock.now += 2
-    with pytest.raises(DeadlineExceeded):
+    with pytest.raises(EngineTimeoutError):
         limited.put_data(("a",), b"1")
     assert len(asked) == 3
 
@@ -304,14 +306,14 @@ def test_a_limited_client_asks_by_the_other_one():
 # --- questions
 
 
-class Idle(Restoration):
+class Idle(Recovery):
     """One whose runs do nothing by themselves."""
 
     def __init__(self, clock):
         super().__init__(lambda _: None, OpaClient("http://127.0.0.1:1"), {}, (), clock=clock)
 
     def _begin(self, process):
-        process.run = Run(limits(300.0, self.clock))
+        process.run = RecoveryRun(limits(300.0, self.clock))
         return process.run
 
     def end(self, failure=None):
@@ -319,96 +321,98 @@ class Idle(Restoration):
             self._ended(self._process, self._process.run, failure)
 
 
-LOST = ResourcesLost("nothing there")
+LOST = ResourcesMissingError("nothing there")
 
 
 def test_a_question_waits_for_what_is_left_of_its_deadline():
     clock = Clock()
-    restoration = Idle(clock)
-    question = Wait(restoration, 5.0)
+    recovery = Idle(clock)
+    question = RecoveryWait(recovery, 5.0)
     clock.now += 2
     run, seconds = question.waits_for(LOST)
     assert seconds == 3.0
     clock.now += 1
-    restoration.end()
+    recovery.end()
     assert run.has_ended
     assert question.again(LOST) == 2.0, "its repetition gets what is left"
 
 
 def test_a_question_whose_deadline_has_passed():
     clock = Clock()
-    restoration = Idle(clock)
-    question = Wait(restoration, 5.0)
+    recovery = Idle(clock)
+    question = RecoveryWait(recovery, 5.0)
     question.waits_for(LOST)
     clock.now += 5
-    with pytest.raises(ResourcesLost, match=r"nothing there; it is being brought back for 5\.0 s now: it looks"):
+    with pytest.raises(
+        ResourcesMissingError, match=r"nothing there; it is being brought back for 5\.0 s now: it looks"
+    ):
         question.again(LOST)
-    restoration.end()
-    with pytest.raises(ResourcesLost):
+    recovery.end()
+    with pytest.raises(ResourcesMissingError):
         question.again(LOST)
-    late = Wait(restoration, 5.0)
+    late = RecoveryWait(recovery, 5.0)
     clock.now += 6
     assert late.waits_for(LOST)[1] == 0.0, "it begins a run, and does not wait"
 
 
 def test_a_question_waits_no_longer_than_the_run_may_last():
     clock = Clock()
-    restoration = Idle(clock)
-    restoration.wanted(None)
+    recovery = Idle(clock)
+    recovery.wanted(None)
     clock.now += 298
-    assert Wait(restoration, 5.0).waits_for(LOST)[1] == 2.0
+    assert RecoveryWait(recovery, 5.0).waits_for(LOST)[1] == 2.0
     clock.now += 3
-    assert Wait(restoration, 5.0).waits_for(LOST)[1] == 0.0, "nobody waits for one that hangs"
+    assert RecoveryWait(recovery, 5.0).waits_for(LOST)[1] == 0.0, "nobody waits for one that hangs"
 
 
 def test_a_run_that_ended_since_the_question_began_is_no_reason_for_another():
     clock = Clock()
-    restoration = Idle(clock)
-    first, second = Wait(restoration, 5.0), Wait(restoration, 5.0)
+    recovery = Idle(clock)
+    first, second = RecoveryWait(recovery, 5.0), RecoveryWait(recovery, 5.0)
     run, _ = first.waits_for(LOST)
-    restoration.end()
+    recovery.end()
     assert second.waits_for(LOST)[0] is run
-    assert Wait(restoration, 5.0).waits_for(LOST)[0] is not run
+    assert RecoveryWait(recovery, 5.0).waits_for(LOST)[0] is not run
 
 
 @pytest.mark.parametrize(
     ("failure", "kind"),
     [
-        (SeveralStores("two OPAs"), SeveralStores),
-        (EngineUnreachable("down"), ResourcesLost),
-        (RulesNotInstalled("gone"), ResourcesLost),
+        (MultipleStoresError("two OPAs"), MultipleStoresError),
+        (EngineUnreachableError("down"), ResourcesMissingError),
+        (RulesNotInstalledError("gone"), ResourcesMissingError),
     ],
 )
 def test_what_a_question_says_after_a_failure(failure, kind):
-    restoration = Idle(Clock())
-    question = Wait(restoration, 5.0)
+    recovery = Idle(Clock())
+    question = RecoveryWait(recovery, 5.0)
     question.waits_for(LOST)
-    restoration.end(failure)
+    recovery.end(failure)
     assert question.again(LOST) == 5.0, "something may be back"
     again = f"nothing there; it could not be brought back: {failure}; a question 0.1 s from now begins another try"
     still = question.still(LOST)
     assert type(still) is kind
     assert str(still) == again
     with pytest.raises(kind) as at_once:
-        Wait(restoration, 5.0).waits_for(LOST)
+        RecoveryWait(recovery, 5.0).waits_for(LOST)
     assert str(at_once.value) == again
 
 
 def test_an_answer_ends_the_row_of_failures():
     clock = Clock()
-    restoration = Idle(clock)
+    recovery = Idle(clock)
     for _ in range(4):
-        restoration.wanted(None)
-        restoration.end(EngineUnreachable("down"))
-    assert restoration.rests_for == pytest.approx(0.8)
-    restoration.helped()
-    restoration.wanted(None)
-    restoration.end(EngineUnreachable("down"))
-    assert restoration.rests_for == pytest.approx(0.1)
+        recovery.wanted(None)
+        recovery.end(EngineUnreachableError("down"))
+    assert recovery.rests_for == pytest.approx(0.8)
+    recovery.helped()
+    recovery.wanted(None)
+    recovery.end(EngineUnreachableError("down"))
+    assert recovery.rests_for == pytest.approx(0.1)
 
 
 def test_who_is_told_of_the_end():
-    run = Run(limits())
+    run = RecoveryRun(limits())
     told = []
 
     def closed():

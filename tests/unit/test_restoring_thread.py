@@ -11,38 +11,38 @@ import weakref
 from pathlib import Path
 
 import pytest
-from restorations import SAFETY, Blocking, Clock, Engine, ended, failing, restoration
+from restorations import SAFETY, Blocking, Clock, Engine, ended, failing, new_recovery
 
 from bridge import OpaClient
-from bridge.engines import restoring
-from bridge.engines.restoring import Restoration
-from bridge.engines.restoring_run import Run, State, failure_of
-from bridge.engines.restoring_sources import SourceFailed, checked_sources, collected
+from bridge.engines import recovery
+from bridge.engines.recovery import Recovery
+from bridge.engines.recovery_run import RecoveryRun, RecoveryState, failure_of
+from bridge.engines.recovery_sources import SourceError, checked_sources, collected
 from bridge.errors import (
-    DeadlineExceeded,
-    EngineFault,
-    EngineUnreachable,
-    InvalidSetting,
-    Misuse,
-    OpaRefused,
-    ResourcesLost,
+    ConfigurationError,
+    EngineError,
+    EngineTimeoutError,
+    EngineUnreachableError,
+    OpaStatusError,
+    ResourcesMissingError,
+    UsageError,
 )
 from bridge.opa.limited import LimitedClient, Limits
-from bridge.resources import collect
+from bridge.store import collect
 
 # --- settings
 
 
 @pytest.mark.parametrize("tries", [0, -1, 101, 1.0, True, "1", None])
 def test_tries_that_are_none(tries):
-    with pytest.raises(InvalidSetting, match="`restore_tries` must be a number from 1 to 100"):
-        restoration(tries=tries)
+    with pytest.raises(ConfigurationError, match="`recovery_attempts` must be a number from 1 to 100"):
+        new_recovery(tries=tries)
 
 
 @pytest.mark.parametrize("timeout", [0, -1, 86_401, float("nan"), True, "1", None])
 def test_a_timeout_that_is_none(timeout):
-    with pytest.raises(InvalidSetting, match="`restore_timeout` must be seconds"):
-        restoration(timeout=timeout)
+    with pytest.raises(ConfigurationError, match="`recovery_timeout` must be seconds"):
+        new_recovery(timeout=timeout)
 
 
 def test_what_a_run_is_given():
@@ -52,16 +52,16 @@ def test_what_a_run_is_given():
         ({"tries": 100}, 100, 30.0, 300.0),
     ):
         engine = Engine()
-        made = restoration(engine=engine, **settings)
+        made = new_recovery(engine=engine, **settings)
         seen = []
-        original = Run.bring_back
+        original = RecoveryRun.bring_back
 
         def bring_back(run, *args, seen=seen, original=original, **settings):
             seen.append(settings["tries"])
             original(run, *args, **settings)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Run, "bring_back", bring_back)
+            patch.setattr(RecoveryRun, "bring_back", bring_back)
             made.run()
         [(type_, resources, given, limits)] = engine.brought
         assert list(resources) == [b'"d1"']
@@ -71,7 +71,7 @@ def test_what_a_run_is_given():
         assert client.url == "http://127.0.0.1:1"
         assert limits.clock is made.clock
         made.clock.now += 86_401
-        with pytest.raises(EngineFault, match=r"^the restoration did not end within .*: raise `restore_timeout`$"):
+        with pytest.raises(EngineError, match=r"^the recovery did not end within .*: raise `recovery_timeout`$"):
             client.get_data(("x",))
 
 
@@ -85,10 +85,10 @@ def test_what_a_run_is_given():
     ],
 )
 def test_what_is_no_source(sources, text):
-    with pytest.raises(InvalidSetting, match=text):
+    with pytest.raises(ConfigurationError, match=text):
         checked_sources(sources, ("devices", "users"))
-    with pytest.raises(InvalidSetting, match=text):
-        Restoration(Engine(), OpaClient("http://127.0.0.1:1"), sources, ("devices", "users"))
+    with pytest.raises(ConfigurationError, match=text):
+        Recovery(Engine(), OpaClient("http://127.0.0.1:1"), sources, ("devices", "users"))
 
 
 def test_sources_are_kept_as_they_were():
@@ -105,20 +105,18 @@ def test_sources_are_kept_as_they_were():
 def test_what_a_source_gives():
     assert list(collected("devices", lambda: [{"id": "d1"}, {"id": "d2"}])) == [b'"d1"', b'"d2"']
     given = [{"id": ""}, {"id": "d1"}, {"id": 7}]
-    with pytest.raises(SourceFailed) as caught:
+    with pytest.raises(SourceError) as caught:
         collected("devices", lambda: given)
     assert str(caught.value) == (
         "OPA lost the resources of `devices`, and 2 of 3 in their source are refused: "
-        f"{collect(lambda: given).refusals[0]}"
+        f"{collect(lambda: given).rejected[0]}"
     )
     assert caught.value.__cause__ is None
 
 
 @pytest.mark.parametrize("error", [OSError("no"), ValueError("no"), SystemExit("no"), StopIteration("no")], ids=repr)
 def test_a_source_that_raises(error):
-    with pytest.raises(
-        SourceFailed, match=r"^OPA lost the resources of `devices`, and their source failed: "
-    ) as caught:
+    with pytest.raises(SourceError, match=r"^OPA lost the resources of `devices`, and their source failed: ") as caught:
         collected("devices", failing(error))
     assert caught.value.__cause__ is not None
 
@@ -129,43 +127,43 @@ def test_a_source_that_raises(error):
 def test_a_run_and_what_is_known_of_it():
     source = Blocking()
     engine = Engine()
-    made = restoration(source, engine=engine)
-    assert (made.state, made.ended, made.last, made.is_inside) == (State.IDLE, 0, None, False)
+    made = new_recovery(source, engine=engine)
+    assert (made.state, made.ended, made.last, made.is_inside) == (RecoveryState.IDLE, 0, None, False)
     run = made.begun()
     assert source.begun.wait(SAFETY)
-    assert (made.state, made.last, made.ended, made.is_inside) == (State.COLLECTING, run, 0, False)
+    assert (made.state, made.last, made.ended, made.is_inside) == (RecoveryState.COLLECTING, run, 0, False)
     assert made.begun() is run
     assert made.wanted(0) is run
     assert (run.thread.daemon, run.thread.name) == (True, "jwt-bridge-restoring")
     source.may.set()
     ended(run)
-    assert (made.state, made.ended, made.last, run.failure) == (State.IDLE, 1, run, None)
+    assert (made.state, made.ended, made.last, run.failure) == (RecoveryState.IDLE, 1, run, None)
     assert len(engine.brought) == 1
     made.run()
     assert (made.ended, len(engine.brought)) == (2, 1), "all is there"
 
 
 def test_restoring_raises_what_ended_it_each_time_anew():
-    made = restoration(failing())
-    with pytest.raises(ResourcesLost, match="their source failed: no") as first:
+    made = new_recovery(failing())
+    with pytest.raises(ResourcesMissingError, match="their source failed: no") as first:
         made.run()
     failure = made.last.failure
     assert first.value is not failure
     assert str(first.value) == str(failure)
-    with pytest.raises(ResourcesLost):
+    with pytest.raises(ResourcesMissingError):
         made.run()
     assert made.ended == 2, "whatever failed before"
-    run = Run(Limits(3.0, name="the run", setting="s", clock=Clock()))
-    with pytest.raises(DeadlineExceeded, match="the run did not end within 3 s: raise `s`"):
-        Restoration.raise_failure(run)
+    run = RecoveryRun(Limits(3.0, name="the run", setting="s", clock=Clock()))
+    with pytest.raises(EngineTimeoutError, match="the run did not end within 3 s: raise `s`"):
+        Recovery.raise_failure(run)
     run.end(None)
-    Restoration.raise_failure(run)
+    Recovery.raise_failure(run)
 
 
 def test_restoring_ends_by_its_timeout_whatever_the_source_does():
     source = Blocking()
-    made = Restoration(Engine(), OpaClient("http://127.0.0.1:1"), {"devices": source}, ("devices",), timeout=0.05)
-    with pytest.raises(DeadlineExceeded, match=r"did not end within 0\.05 s"):
+    made = Recovery(Engine(), OpaClient("http://127.0.0.1:1"), {"devices": source}, ("devices",), timeout=0.05)
+    with pytest.raises(EngineTimeoutError, match=r"did not end within 0\.05 s"):
         made.run()
     source.may.set()
     ended(made.last)
@@ -176,16 +174,16 @@ def test_restoring_ends_by_its_timeout_whatever_the_source_does():
 
 def test_failed_runs_are_followed_by_longer_and_longer_rests():
     clock = Clock()
-    made = restoration(failing(), clock=clock)
+    made = new_recovery(failing(), clock=clock)
     rests = []
     for number in range(12):
         run = ended(made.wanted(made.ended))
-        assert type(run.failure) is ResourcesLost
-        assert (made.ended, made.state) == (number + 1, State.RESTING)
+        assert type(run.failure) is ResourcesMissingError
+        assert (made.ended, made.state) == (number + 1, RecoveryState.RESTING)
         assert made.wanted(made.ended) is None
         rests.append(made.rests_for)
         clock.now += made.rests_for
-        assert (made.state, made.rests_for) == (State.IDLE, 0.0)
+        assert (made.state, made.rests_for) == (RecoveryState.IDLE, 0.0)
     assert rests == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 60.0, 60.0])
     clock.now += 60
     ended(made.wanted(made.ended))
@@ -196,15 +194,15 @@ def test_failed_runs_are_followed_by_longer_and_longer_rests():
 
 
 def test_the_first_run_and_its_rest_whatever_the_clock_says():
-    made = restoration(failing())
+    made = new_recovery(failing())
     made.clock.now = 0.0
-    assert (made.state, made.rests_for) == (State.IDLE, 0.0)
+    assert (made.state, made.rests_for) == (RecoveryState.IDLE, 0.0)
     ended(made.wanted(0))
     assert made.rests_for == pytest.approx(0.1)
 
 
 def test_a_rest_does_not_hold_up_who_asks_to_restore():
-    made = restoration(failing())
+    made = new_recovery(failing())
     first = ended(made.wanted(0))
     assert made.wanted(None) is not first
     ended(made.last)
@@ -212,7 +210,7 @@ def test_a_rest_does_not_hold_up_who_asks_to_restore():
 
 
 def test_a_run_that_ended_after_the_question_began_is_the_one_to_look_at():
-    made = restoration(failing())
+    made = new_recovery(failing())
     run = ended(made.wanted(0))
     assert made.wanted(0) is run, "its question began before"
     assert made.wanted(1) is None, "that one began after it"
@@ -220,9 +218,9 @@ def test_a_run_that_ended_after_the_question_began_is_the_one_to_look_at():
 
 def test_a_run_that_did_not_help_is_followed_by_a_rest():
     clock = Clock()
-    made = restoration(clock=clock)
+    made = new_recovery(clock=clock)
     first = ended(made.begun())
-    made.unhelped(Run(Limits(1.0, name="another", setting="s")))
+    made.unhelped(RecoveryRun(Limits(1.0, name="another", setting="s")))
     assert made.rests_for == 0.0
     made.unhelped(first)
     assert made.rests_for == pytest.approx(0.1)
@@ -242,7 +240,7 @@ def test_a_run_that_did_not_help_is_followed_by_a_rest():
 
 def test_a_source_that_asks():
     source = Blocking()
-    made = restoration(source)
+    made = new_recovery(source)
     seen = []
 
     def ask():
@@ -255,7 +253,7 @@ def test_a_source_that_asks():
     source.may.set()
     ended(run)
     assert seen == [(True, None, None)]
-    assert type(source.outcome) is Misuse
+    assert type(source.outcome) is UsageError
     assert "one of its own sources" in str(source.outcome)
 
 
@@ -266,7 +264,7 @@ def test_what_a_source_leaves_behind_asks_as_others_do():
         contexts.append(contextvars.copy_context())
         return [{"id": "d1"}]
 
-    made = restoration(source)
+    made = new_recovery(source)
     ended(made.begun())
     assert contexts[0].run(lambda: made.is_inside) is False
     other = contexts[0].run(made.begun)
@@ -276,9 +274,9 @@ def test_what_a_source_leaves_behind_asks_as_others_do():
 
 def test_a_run_that_is_begun_in_a_source_of_another_belongs_to_both():
     inner_source = Blocking()
-    inner = restoration(inner_source)
+    inner = new_recovery(inner_source)
     outer_source = Blocking(inner.begun)
-    outer = restoration(outer_source)
+    outer = new_recovery(outer_source)
     seen = []
     inner_source.then = lambda: seen.append((inner.is_inside, outer.is_inside))
     outer_source.may.set()
@@ -293,7 +291,7 @@ def test_a_run_that_is_begun_in_a_source_of_another_belongs_to_both():
 
 def test_a_source_that_asks_by_way_of_another_bridge():
     outer_source, inner_source = Blocking(), Blocking()
-    outer, inner = restoration(outer_source), restoration(inner_source)
+    outer, inner = new_recovery(outer_source), new_recovery(inner_source)
     seen = []
     inner_source.then = lambda: seen.append((inner.is_inside, outer.is_inside))
     outer_source.then = lambda: ended(inner.begun())
@@ -308,26 +306,26 @@ def test_a_source_that_asks_by_way_of_another_bridge():
 
 def test_closing_ends_what_is_under_way_and_begins_nothing():
     source = Blocking()
-    made = restoration(source, engine=Engine(), deadline=SAFETY)
+    made = new_recovery(source, engine=Engine(), deadline=SAFETY)
     run = made.begun()
     assert source.begun.wait(SAFETY)
     assert made.stop() is run
-    assert (made.state, run.limits.is_stopped, run.has_ended) == (State.CLOSED, True, False)
+    assert (made.state, run.limits.is_stopped, run.has_ended) == (RecoveryState.CLOSED, True, False)
     assert made.wanted(None) is None
-    with pytest.raises(Misuse, match="the engine is closed"):
+    with pytest.raises(UsageError, match="the engine is closed"):
         made.begun()
     source.may.set()
     ended(run)
     assert made.stop() is None
-    with pytest.raises(Misuse):
+    with pytest.raises(UsageError):
         made.run()
 
 
 def test_closing_waits_for_the_end_but_not_for_long():
-    assert restoration(deadline=60.0).closing == 5.0
-    assert restoration(deadline=2.0).closing == 2.0
+    assert new_recovery(deadline=60.0).closing == 5.0
+    assert new_recovery(deadline=2.0).closing == 2.0
     source = Blocking()
-    made = restoration(source, deadline=0.05)
+    made = new_recovery(source, deadline=0.05)
     run = made.begun()
     assert source.begun.wait(SAFETY)
     made.close()
@@ -335,14 +333,14 @@ def test_closing_waits_for_the_end_but_not_for_long():
     source.may.set()
     ended(run)
     made.close()
-    idle = restoration()
+    idle = new_recovery()
     idle.close()
-    assert idle.state is State.CLOSED
+    assert idle.state is RecoveryState.CLOSED
 
 
 def test_closing_waits_until_the_run_has_ended():
     source = Blocking()
-    made = restoration(source, deadline=SAFETY)
+    made = new_recovery(source, deadline=SAFETY)
     waited = []
     run = made.begun()
     assert source.begun.wait(SAFETY)
@@ -369,7 +367,7 @@ def test_a_thread_that_cannot_be_started(monkeypatch, error):
     def refuse(_):
         raise error
 
-    made = restoration()
+    made = new_recovery()
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
         if isinstance(error, RuntimeError):
@@ -381,7 +379,7 @@ def test_a_thread_that_cannot_be_started(monkeypatch, error):
     assert run.has_ended
     assert run.limits.is_stopped
     assert str(run.failure) == f"no thread can be started to bring it back: {error}"
-    assert (made.ended, made.state) == (1, State.RESTING)
+    assert (made.ended, made.state) == (1, RecoveryState.RESTING)
     made.clock.now += 1
     assert ended(made.wanted(1)).failure is None
 
@@ -393,17 +391,17 @@ class OwnError(BaseException):
 @pytest.mark.parametrize(
     ("error", "kind", "text", "has_traceback"),
     [
-        (EngineUnreachable("down"), EngineUnreachable, "down", False),
-        (OpaRefused("no", status=403, opa_code="c"), OpaRefused, "no", False),
-        (ValueError("odd"), EngineFault, "bringing back what OPA lost ended by ValueError: odd", True),
-        (OwnError("own"), EngineFault, "bringing back what OPA lost ended by OwnError: own", True),
+        (EngineUnreachableError("down"), EngineUnreachableError, "down", False),
+        (OpaStatusError("no", status=403, opa_code="c"), OpaStatusError, "no", False),
+        (ValueError("odd"), EngineError, "bringing back what OPA lost ended by ValueError: odd", True),
+        (OwnError("own"), EngineError, "bringing back what OPA lost ended by OwnError: own", True),
     ],
 )
 def test_what_ends_a_thread_is_told_and_logged(caplog, error, kind, text, has_traceback):
     def engine(_):
         raise error
 
-    made = restoration(engine=engine)
+    made = new_recovery(engine=engine)
     with caplog.at_level(logging.WARNING, "bridge"):
         run = ended(made.begun())
     assert type(run.failure) is kind
@@ -419,15 +417,15 @@ def test_what_ends_a_thread_is_told_and_logged(caplog, error, kind, text, has_tr
 def test_a_source_that_failed_is_logged_with_its_own_traceback(caplog):
     cause = OSError("no")
     with caplog.at_level(logging.WARNING, "bridge"):
-        run = ended(restoration(failing(cause)).begun())
-    assert type(run.failure) is ResourcesLost
+        run = ended(new_recovery(failing(cause)).begun())
+    assert type(run.failure) is ResourcesMissingError
     [record] = caplog.records
     assert record.exc_info[1] is cause
-    assert failure_of(SourceFailed("x")).args == ("x",)
+    assert failure_of(SourceError("x")).args == ("x",)
 
 
 def test_nothing_is_logged_when_all_is_back(caplog):
-    ended(restoration().begun())
+    ended(new_recovery().begun())
     assert caplog.records == []
 
 
@@ -437,20 +435,20 @@ def test_a_thread_that_ends_by_no_exception_at_all(monkeypatch):
     def fail(*_, **__):
         raise OwnError
 
-    monkeypatch.setattr(restoring._LOG, "warning", fail)
+    monkeypatch.setattr(recovery._LOG, "warning", fail)
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
-    run = ended(restoration(failing()).begun())
-    assert type(run.failure) is ResourcesLost
+    run = ended(new_recovery(failing()).begun())
+    assert type(run.failure) is ResourcesMissingError
 
 
 def test_a_thread_that_ends_before_it_knows_why(monkeypatch):
     def fail(_):
         raise OwnError
 
-    monkeypatch.setattr(restoring, "failure_of", fail)
+    monkeypatch.setattr(recovery, "failure_of", fail)
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
-    run = ended(restoration(failing()).begun())
-    assert (type(run.failure), str(run.failure)) == (EngineFault, "the thread that brings it back was ended")
+    run = ended(new_recovery(failing()).begun())
+    assert (type(run.failure), str(run.failure)) == (EngineError, "the thread that brings it back was ended")
 
 
 # --- after a fork
@@ -460,7 +458,7 @@ def test_a_thread_that_ends_before_it_knows_why(monkeypatch):
 @pytest.mark.parametrize("is_closed", [False, True])
 def test_a_forked_child_begins_anew(is_closed):
     source = Blocking()
-    made = restoration(source, deadline=SAFETY)
+    made = new_recovery(source, deadline=SAFETY)
     run = made.begun()
     assert source.begun.wait(SAFETY)
     if is_closed:
@@ -472,10 +470,10 @@ def test_a_forked_child_begins_anew(is_closed):
             try:
                 assert (made.last, made.ended) == (None, 0)
                 if is_closed:
-                    assert made.state is State.CLOSED
+                    assert made.state is RecoveryState.CLOSED
                     assert made.wanted(None) is None
                 else:
-                    assert made.state is State.IDLE
+                    assert made.state is RecoveryState.IDLE
                     source.may.set()
                     assert ended(made.begun()).failure is None
                 code = 0
@@ -489,18 +487,18 @@ def test_a_forked_child_begins_anew(is_closed):
 
 def test_what_a_fork_renews():
     """In the process itself, for what a child calls is not seen from here."""
-    made, closed = restoration(failing()), restoration()
+    made, closed = new_recovery(failing()), new_recovery()
     run = ended(made.begun())
     closed.close()
-    restoring._renew()
-    assert (made.last, made.ended, made.state, made.rests_for) == (None, 0, State.IDLE, 0.0)
-    assert (closed.state, closed.wanted(None)) == (State.CLOSED, None)
+    recovery._renew()
+    assert (made.last, made.ended, made.state, made.rests_for) == (None, 0, RecoveryState.IDLE, 0.0)
+    assert (closed.state, closed.wanted(None)) == (RecoveryState.CLOSED, None)
     assert ended(made.begun()) is not run
 
 
 def test_a_restoration_that_nobody_has_is_forgotten():
-    made = restoration()
-    assert made in restoring._ALL
+    made = new_recovery()
+    assert made in recovery._ALL
     known = weakref.ref(made)
     del made
     gc.collect()

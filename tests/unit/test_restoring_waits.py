@@ -7,20 +7,20 @@ import threading
 from types import SimpleNamespace
 
 import pytest
-from restorations import LOST, SAFETY, Blocking, Clock, Engine, ended, failing, restoration
+from restorations import LOST, SAFETY, Blocking, Clock, Engine, ended, failing, new_recovery
 
 from bridge import OpaClient
-from bridge.engines import restoring_run
-from bridge.engines.restoring_run import Run, State
-from bridge.engines.restoring_wait import Wait
+from bridge.engines import recovery_run
+from bridge.engines.recovery_run import RecoveryRun, RecoveryState
+from bridge.engines.recovery_wait import RecoveryWait
 from bridge.errors import (
-    DeadlineExceeded,
-    EngineFault,
-    EngineUnreachable,
-    ForeignContent,
-    OwnedByBundle,
-    ResourcesLost,
-    RulesNotInstalled,
+    EngineError,
+    EngineTimeoutError,
+    EngineUnreachableError,
+    ForeignContentError,
+    OwnedByBundleError,
+    ResourcesMissingError,
+    RulesNotInstalledError,
 )
 from bridge.opa.limited import LimitedClient, Limits
 
@@ -56,7 +56,7 @@ def test_what_a_limited_client_asks_is_what_the_other_one_is_asked():
 
 
 def test_waiting_for_an_end():
-    run = Run(Limits(5.0, name="r", setting="s", clock=Clock()))
+    run = RecoveryRun(Limits(5.0, name="r", setting="s", clock=Clock()))
     run.wait(-1.0)
     run.wait(0.01)
     assert not run.has_ended
@@ -69,7 +69,7 @@ def test_waiting_for_an_end():
 
 def test_tasks_are_told_of_the_end():
     source = Blocking()
-    made = restoration(source)
+    made = new_recovery(source)
 
     async def wait():
         loop, told = asyncio.get_running_loop(), asyncio.Event()
@@ -83,12 +83,12 @@ def test_tasks_are_told_of_the_end():
 
 
 def test_each_who_waits_is_told_once():
-    run = Run(Limits(5.0, name="r", setting="s", clock=Clock()))
+    run = RecoveryRun(Limits(5.0, name="r", setting="s", clock=Clock()))
     told = []
     run.call_at_end(lambda: told.append(1))
     run.forget(told.append)  # which never waited
-    run.end(EngineUnreachable("first"))
-    run.end(EngineUnreachable("again"))
+    run.end(EngineUnreachableError("first"))
+    run.end(EngineUnreachableError("again"))
     assert told == [1]
     assert run.call_at_end(told.clear) is False
 
@@ -96,16 +96,16 @@ def test_each_who_waits_is_told_once():
 def test_what_a_question_says_of_a_run():
     clock = Clock()
     source = Blocking()
-    made = restoration(source, clock=clock)
-    run, seconds = Wait(made, 5.0).waits_for(LOST)
+    made = new_recovery(source, clock=clock)
+    run, seconds = RecoveryWait(made, 5.0).waits_for(LOST)
     assert seconds == 5.0
     assert source.begun.wait(SAFETY)
     clock.now += 1.25
-    question = Wait(made, 5.0)
+    question = RecoveryWait(made, 5.0)
     question.waits_for(LOST)
     begun = "nothing there; it is being brought back for 1.2 s now: it asks a source for resources"
     assert str(question.still(LOST)) == f"{begun}; ask again later"
-    run.failure = EngineUnreachable("down")
+    run.failure = EngineUnreachableError("down")
     assert str(question.still(LOST)) == f"{begun}; the last try failed: down; ask again later"
     run.failure = None
     source.may.set()
@@ -114,8 +114,8 @@ def test_what_a_question_says_of_a_run():
     clock.now += 4.5
     assert question.again(LOST) == 0.5
     question.answered()
-    still = question.still(RulesNotInstalled("no rules"))
-    assert type(still) is RulesNotInstalled
+    still = question.still(RulesNotInstalledError("no rules"))
+    assert type(still) is RulesNotInstalledError
     assert str(still) == (
         "no rules; all that has a source was brought back before: see who removes it; "
         "a question 0.1 s from now begins another try"
@@ -126,31 +126,33 @@ def test_what_a_question_says_of_a_run():
     made.unhelped(run)
     assert made.rests_for == pytest.approx(0.1)
     made.close()
-    for late in (Wait(made, 5.0), question):
-        with pytest.raises(ResourcesLost, match="nothing there; nothing brings it back, for the engine is closed"):
+    for late in (RecoveryWait(made, 5.0), question):
+        with pytest.raises(
+            ResourcesMissingError, match="nothing there; nothing brings it back, for the engine is closed"
+        ):
             late.waits_for(LOST)
 
 
 def test_a_question_is_asked_again_only_after_the_run_and_before_its_deadline():
     clock = Clock()
     source = Blocking()
-    made = restoration(source, clock=clock)
-    question = Wait(made, 5.0)
+    made = new_recovery(source, clock=clock)
+    question = RecoveryWait(made, 5.0)
     run, _ = question.waits_for(LOST)
-    with pytest.raises(ResourcesLost, match="it is being brought back"):
+    with pytest.raises(ResourcesMissingError, match="it is being brought back"):
         question.again(LOST)
     source.may.set()
     ended(run)
     assert question.again(LOST) == 5.0
     for late in (5.0, 0.5):
         clock.now += late
-        with pytest.raises(ResourcesLost, match=r"; a question 0\.1 s from now begins another try$"):
+        with pytest.raises(ResourcesMissingError, match=r"; a question 0\.1 s from now begins another try$"):
             question.again(LOST)
 
 
 def test_a_question_after_a_failed_run_begins_no_rest_of_its_own():
-    made = restoration(failing())
-    question = Wait(made, 5.0)
+    made = new_recovery(failing())
+    question = RecoveryWait(made, 5.0)
     ended(question.waits_for(LOST)[0])
     made.clock.now += 1
     question.still(LOST)
@@ -160,43 +162,45 @@ def test_a_question_after_a_failed_run_begins_no_rest_of_its_own():
 def test_a_question_tells_of_the_run_that_it_waited_for():
     clock = Clock()
     errors = [OSError("first"), OSError("second")]
-    made = restoration(lambda: (_ for _ in ()).throw(errors.pop(0)), clock=clock)
-    question = Wait(made, 5.0)
+    made = new_recovery(lambda: (_ for _ in ()).throw(errors.pop(0)), clock=clock)
+    question = RecoveryWait(made, 5.0)
     ended(question.waits_for(LOST)[0])
     clock.now += 1
     ended(made.begun())
     clock.now += 1
     assert "source failed: first; " in str(question.still(LOST))
     assert made.rests_for == 0.0, "that it did not help is known"
-    with pytest.raises(ResourcesLost, match="source failed: second; "):
-        Wait(made, 5.0).again(LOST)
+    with pytest.raises(ResourcesMissingError, match="source failed: second; "):
+        RecoveryWait(made, 5.0).again(LOST)
 
 
 def test_what_a_source_is_told_that_asks():
     source = Blocking()
-    made = restoration(source)
-    source.then = lambda: Wait(made, 5.0).waits_for(LOST)
+    made = new_recovery(source)
+    source.then = lambda: RecoveryWait(made, 5.0).waits_for(LOST)
     source.may.set()
     ended(made.begun())
-    assert type(source.outcome) is ResourcesLost
+    assert type(source.outcome) is ResourcesMissingError
     assert str(source.outcome) == "nothing there; a source must not ask the bridge that it is a source of"
 
 
 def test_a_question_that_never_waited_is_not_asked_again():
-    made = restoration()
-    with pytest.raises(ResourcesLost, match="nothing brings it back"):
-        Wait(made, 5.0).again(LOST)
+    made = new_recovery()
+    with pytest.raises(ResourcesMissingError, match="nothing brings it back"):
+        RecoveryWait(made, 5.0).again(LOST)
 
 
 def test_a_question_after_a_longer_rest():
-    made = restoration(failing())
+    made = new_recovery(failing())
     for _ in range(4):
         ended(made.begun())
-    with pytest.raises(ResourcesLost, match=r"could not be brought back: .* no; a question 0\.8 s from now begins"):
-        Wait(made, 5.0).waits_for(LOST)
+    with pytest.raises(
+        ResourcesMissingError, match=r"could not be brought back: .* no; a question 0\.8 s from now begins"
+    ):
+        RecoveryWait(made, 5.0).waits_for(LOST)
 
 
-@pytest.mark.parametrize("fault", [ForeignContent("foreign"), OwnedByBundle("a bundle's")], ids=str)
+@pytest.mark.parametrize("fault", [ForeignContentError("foreign"), OwnedByBundleError("a bundle's")], ids=str)
 def test_what_nobody_may_replace_ends_a_run_at_once(fault):
     looks = []
 
@@ -205,7 +209,7 @@ def test_what_nobody_may_replace_ends_a_run_at_once(fault):
             looks.append(1)
             raise fault
 
-    run = Run(Limits(300.0, name="r", setting="s", clock=Clock()))
+    run = RecoveryRun(Limits(300.0, name="r", setting="s", clock=Clock()))
     with pytest.raises(type(fault)):
         run.bring_back(Foreign(), {}, tries=5, patience=30.0)
     assert looks == [1]
@@ -213,23 +217,23 @@ def test_what_nobody_may_replace_ends_a_run_at_once(fault):
 
 def test_a_fault_in_each_look_ends_a_run_after_its_tries(monkeypatch):
     monkeypatch.setattr(Limits, "pause", lambda *_: None)
-    fault, looks = EngineUnreachable("down"), []
+    fault, looks = EngineUnreachableError("down"), []
 
     class Down(Engine):
         def decide(self, _):
             looks.append(1)
             raise fault
 
-    run = Run(Limits(300.0, name="r", setting="s", clock=Clock()))
-    with pytest.raises(EngineUnreachable) as caught:
+    run = RecoveryRun(Limits(300.0, name="r", setting="s", clock=Clock()))
+    with pytest.raises(EngineUnreachableError) as caught:
         run.bring_back(Down(), {}, tries=2, patience=30.0)
     assert caught.value is fault
     assert len(looks) == 3
     assert run.failure is not fault, "whose traceback holds the resources"
-    assert (type(run.failure), str(run.failure), run.failure.__traceback__) == (EngineUnreachable, "down", None)
+    assert (type(run.failure), str(run.failure), run.failure.__traceback__) == (EngineUnreachableError, "down", None)
 
 
-@pytest.mark.parametrize("fault", [None, EngineUnreachable("down")])
+@pytest.mark.parametrize("fault", [None, EngineUnreachableError("down")])
 def test_what_is_said_of_what_is_lost_again_and_again(monkeypatch, fault):
     monkeypatch.setattr(Limits, "pause", lambda *_: None)
 
@@ -238,10 +242,10 @@ def test_what_is_said_of_what_is_lost_again_and_again(monkeypatch, fault):
             if fault is not None:
                 raise fault
 
-    run = Run(Limits(300.0, name="r", setting="s", clock=Clock()))
-    with pytest.raises(EngineFault) as caught:
+    run = RecoveryRun(Limits(300.0, name="r", setting="s", clock=Clock()))
+    with pytest.raises(EngineError) as caught:
         run.bring_back(Forgetful(), {"devices": list}, tries=2, patience=30.0)
-    assert type(caught.value) is ResourcesLost
+    assert type(caught.value) is ResourcesMissingError
     text = "OPA has lost the resources of `devices` again, 2 times in a row: see why it restarts, or who removes them"
     assert str(caught.value) == text + ("" if fault is None else "; the last fault was: down")
 
@@ -252,21 +256,21 @@ def test_a_run_whose_time_is_over_before_anything_went_wrong():
     class Slow(Engine):
         def decide(self, _):
             clock.now += 301
-            raise EngineUnreachable("down")
+            raise EngineUnreachableError("down")
 
-    run = Run(Limits(300.0, name="r", setting="s", clock=clock))
-    with pytest.raises(DeadlineExceeded, match=r"^r did not end within 300 s: raise `s`$"):
+    run = RecoveryRun(Limits(300.0, name="r", setting="s", clock=clock))
+    with pytest.raises(EngineTimeoutError, match=r"^r did not end within 300 s: raise `s`$"):
         run.bring_back(Slow(), {}, tries=2, patience=30.0)
 
 
 def test_the_pauses_of_a_run_grow_and_differ(monkeypatch):
     seen, bounds = [], []
     monkeypatch.setattr(Limits, "pause", lambda _, seconds: seen.append(seconds))
-    monkeypatch.setattr(restoring_run.random, "uniform", lambda least, most: bounds.append((least, most)) or most)
-    run = Run(Limits(300.0, name="r", setting="s", clock=Clock()))
+    monkeypatch.setattr(recovery_run.random, "uniform", lambda least, most: bounds.append((least, most)) or most)
+    run = RecoveryRun(Limits(300.0, name="r", setting="s", clock=Clock()))
     for tried in range(9):
         run._pause(tried)
-        assert run.state is (State.PAUSING if tried else State.LOOKING)
+        assert run.state is (RecoveryState.PAUSING if tried else RecoveryState.LOOKING)
     expected = [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0]
     assert seen == pytest.approx(expected)
     assert bounds == [(most / 2, most) for _, most in bounds]

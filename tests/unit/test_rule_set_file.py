@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from bridge import InvalidSetting, PolicySettings, RuleSet, TokenChecks
+from bridge import ConfigurationError, PolicySettings, RuleSet, TokenChecks
 from bridge.rendering import fingerprint
 from bridge.rendering.rule_set_file import MEMBERS, MOST_BYTES, is_rule_set
 
@@ -182,7 +182,7 @@ def test_no_setting_can_be_forgotten():
     ],
 )
 def test_what_is_no_rule_set_is_refused_with_place_and_cause(loaded, data, cause):
-    with pytest.raises(InvalidSetting) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         loaded(data)
     text = str(refused.value)
     assert cause in text
@@ -195,7 +195,7 @@ def test_what_is_no_rule_set_is_refused_with_place_and_cause(loaded, data, cause
     ("name", "data"), [("rules.json", "[policy]"), ("rules.json", "[1]"), ("rules.json", "1"), ("rules.toml", "{}")]
 )
 def test_the_ending_of_a_name_says_what_it_is(loaded, name, data):
-    with pytest.raises(InvalidSetting):
+    with pytest.raises(ConfigurationError):
         loaded(data, name)
 
 
@@ -209,7 +209,7 @@ def test_the_ending_of_a_name_says_what_it_is(loaded, name, data):
     ],
 )
 def test_a_file_that_cannot_be_read_is_told(path, cause):
-    with pytest.raises(InvalidSetting) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         RuleSet.load(path)
     assert cause in str(refused.value)
     assert "--write-rule-set" in str(refused.value)
@@ -237,14 +237,14 @@ def test_what_looks_like_a_rule_set_is_told_from_other_files():
 def test_a_private_key_among_public_ones_is_neither_written_nor_read(loaded, secret):
     keys = json.dumps({"keys": [JWK, secret]})
     checks = TokenChecks(keys)  # it is left out of the rules, whose text does not have it
-    with pytest.raises(InvalidSetting, match="holds nothing secret"):
+    with pytest.raises(ConfigurationError, match="holds nothing secret"):
         RuleSet(token=checks).to_json()
-    with pytest.raises(InvalidSetting, match="holds nothing secret") as refused:
+    with pytest.raises(ConfigurationError, match="holds nothing secret") as refused:
         loaded(json.dumps({"token": {"keys": keys}}))
     assert secret.get("d", secret.get("k")) not in str(refused.value).split("`")
 
 
 def test_what_could_not_be_read_again_is_not_written():
     keys = json.dumps({"keys": [{**JWK, "kid": f"{number:0900}"} for number in range(1_000)]})
-    with pytest.raises(InvalidSetting, match="more than 1,048,576 bytes: give fewer keys"):
+    with pytest.raises(ConfigurationError, match="more than 1,048,576 bytes: give fewer keys"):
         RuleSet(token=TokenChecks(keys)).to_json()

@@ -9,7 +9,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from bridge import AudienceRefused, InvalidSignature, MissingClaim, RuleSet, StaticKey, TokenVerifier
+from bridge import (
+    InvalidAudienceError,
+    InvalidSignatureError,
+    MissingRequiredClaimError,
+    RuleSet,
+    StaticKey,
+    TokenVerifier,
+)
 from bridge.raw_tokens import RawTokens
 from bridge.rendering import TokenChecks
 
@@ -44,7 +51,7 @@ def test_the_deadline_is_the_engines():
         assert raw.may_go(verified(by), by) is may
     assert RawTokens.of(rule_set, object()).may_go(verified(by), by) is False
     raw = RawTokens.of(rule_set, SimpleNamespace(deadline=1))
-    with pytest.raises(InvalidSignature):
+    with pytest.raises(InvalidSignatureError):
         raw.refuse(verified(verifier(OTHER), OTHER), by)
 
 
@@ -58,13 +65,13 @@ def test_what_the_rules_refuse_is_refused_by_its_own_name():
     by = verifier()
     RawTokens(checks(), 1).refuse(verified(by), by)
     with pytest.raises(
-        MissingClaim, match=r"^the rules on OPA verify tokens too, and refuse this one: .*`sub`.*"
+        MissingRequiredClaimError, match=r"^the rules on OPA verify tokens too, and refuse this one: .*`sub`.*"
     ) as one:
         RawTokens(checks(required=("sub",)), 1).refuse(verified(by), by)
-    assert type(one.value) is MissingClaim
+    assert type(one.value) is MissingRequiredClaimError
     assert one.value.__suppress_context__
     wider = verifier(audience=("a", "b"))
-    with pytest.raises(AudienceRefused, match="the rules on OPA"):
+    with pytest.raises(InvalidAudienceError, match="the rules on OPA"):
         RawTokens(checks(audience=("a",)), 1).refuse(verified(wider, aud="b"), wider)
 
 

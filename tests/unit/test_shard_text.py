@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge import BadAnswer
-from bridge.resources.shard_text import differing
+from bridge import InvalidResponseError
+from bridge.store.shard_text import differing
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=4) | st.text('{}[],:"\\', max_size=6)
 BUCKETS = st.dictionaries(st.sampled_from(["b00", "b01", "b7f", "bff"]), st.dictionaries(WORDS, WORDS, max_size=3))
@@ -39,7 +39,7 @@ def test_what_has_the_text_is_not_read():
 def test_a_resource_may_nest_as_deep_as_it_may_and_no_deeper():
     deep = "[" * 63 + "]" * 63
     assert differing(f'{{"b00":{{"a":{{"x":{deep}}}}}}}', {})["b00"].keys() == {"a"}
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponseError):
         differing(f'{{"b00":{{"a":{{"x":[{deep}]}}}}}}', {})
 
 
@@ -53,10 +53,10 @@ def test_a_resource_may_nest_as_deep_as_it_may_and_no_deeper():
     ],
 )
 def test_what_is_no_object_of_objects_is_refused(broken):
-    with pytest.raises(BadAnswer, match="no object of objects"):
+    with pytest.raises(InvalidResponseError, match="no object of objects"):
         differing(broken, {"b7f": "{}"})
 
 
 def test_a_bucket_that_goes_on_behind_its_text_is_refused():
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponseError):
         differing('{"b00":{}x}', {"b00": "{}"})

@@ -8,69 +8,69 @@ import re
 
 import pytest
 
-from bridge import BadAnswer
-from bridge.errors import EngineFault, ForeignContent, LayoutDiffers
-from bridge.resources.layout import empty_generation
-from bridge.resources.state import Current, Mark, State, current, first_state, foreign, reference
+from bridge import InvalidResponseError
+from bridge.errors import EngineError, ForeignContentError, UnsupportedLayoutError
+from bridge.store.layout import empty_generation
+from bridge.store.state import CurrentGeneration, Lease, TypeState, current, first_state, foreign, reference
 
 CURRENT = {"revision": "7", "generation": "g1", "store": "abc", "count": 2}
 STATE = {
     "layout": 1,
     "store": "abc",
     "revisions": {"r7": True},
-    "marks": {"m2": {"generation": "g2", "beats": 3}},
+    "leases": {"m2": {"generation": "g2", "heartbeats": 3}},
     "current": CURRENT,
 }
 
 
 def test_a_state_is_read():
-    state = State.read("devices", STATE)
-    assert state == State("abc", Current("7", "g1", "abc", 2), "r7", {"m2": "g2"}, {"m2": 3})
+    state = TypeState.read("devices", STATE)
+    assert state == TypeState("abc", CurrentGeneration("7", "g1", "abc", 2), "r7", {"m2": "g2"}, {"m2": 3})
     assert state.revision == "7"
 
 
 def test_the_first_state_is_one_without_anything_current():
     document = json.loads(first_state())
     assert document["generations"] == {}
-    state = State.read("devices", document["state"])
-    assert state == State(state.store, None, "r0", {}, {})
+    state = TypeState.read("devices", document["state"])
+    assert state == TypeState(state.store, None, "r0", {}, {})
     assert state.revision is None
     assert len(state.store) == 32
-    assert State.read("devices", json.loads(first_state())["state"]).store != state.store
+    assert TypeState.read("devices", json.loads(first_state())["state"]).store != state.store
 
 
 def test_the_first_state_may_hold_the_mark_of_the_push_that_made_it():
-    mark = Mark.new()
+    mark = Lease.new()
     document = json.loads(first_state(mark))
-    state = State.read("devices", document["state"])
-    assert (state.current, state.marks, state.beats) == (None, {mark.name: mark.generation}, {mark.name: 0})
+    state = TypeState.read("devices", document["state"])
+    assert (state.current, state.leases, state.heartbeats) == (None, {mark.name: mark.generation}, {mark.name: 0})
     assert document["generations"] == {mark.generation: json.loads(empty_generation())}
-    assert Mark.new() != mark
+    assert Lease.new() != mark
 
 
 def test_what_is_current_is_read_as_it_was_written():
     written = json.loads(current("1234567890123456", "g1", "abc", 0))
-    assert Current.read(written) == Current("1234567890123456", "g1", "abc", 0)
+    assert CurrentGeneration.read(written) == CurrentGeneration("1234567890123456", "g1", "abc", 0)
 
 
 def test_a_revision_has_up_to_40_digits():
-    assert Current.read({**CURRENT, "revision": "9" * 40}).revision == "9" * 40
+    assert CurrentGeneration.read({**CURRENT, "revision": "9" * 40}).revision == "9" * 40
 
 
 @pytest.mark.parametrize(
     "value", [7, None, [], "x", {}, {**CURRENT, "count": "2"}, {**CURRENT, "revision": 7}, {"store": "s"}]
 )
 def test_what_no_bridge_has_written_is_not_current(value):
-    with pytest.raises(BadAnswer, match="what OPA has as current was not written by a bridge"):
-        Current.read(value)
+    with pytest.raises(InvalidResponseError, match="what OPA has as current was not written by a bridge"):
+        CurrentGeneration.read(value)
 
 
 @pytest.mark.parametrize("layout", [2, 3, 10**30])
 @pytest.mark.parametrize("rest", [{}, STATE])
 def test_a_later_layout_is_not_read_whatever_it_holds(layout, rest):
-    with pytest.raises(LayoutDiffers, match=f"layout {layout}, which a newer bridge has written") as error:
-        State.read("devices", {**rest, "layout": layout})
-    assert isinstance(error.value, EngineFault)
+    with pytest.raises(UnsupportedLayoutError, match=f"layout {layout}, which a newer bridge has written") as error:
+        TypeState.read("devices", {**rest, "layout": layout})
+    assert isinstance(error.value, EngineError)
     assert "`devices`" in str(error.value)
 
 
@@ -83,18 +83,18 @@ BROKEN = [
     *((("layout",), value) for value in (0, -1, True, "1", None, MISSING)),
     *((("revisions",), value) for value in ({}, {"r7": True, "r8": True}, {"": True}, [1], None, 7, MISSING)),
     *(
-        (("marks",), value)
+        (("leases",), value)
         for value in (
             [],
             None,
             {"m": {}},
-            {"m": {"generation": "", "beats": 0}},
+            {"m": {"generation": "", "heartbeats": 0}},
             {"m": {"generation": "g"}},
-            {"m": {"generation": "g", "beats": True}},
-            {"m": {"generation": "g", "beats": "3"}},
-            {"m": {"generation": 7, "beats": 0}},
+            {"m": {"generation": "g", "heartbeats": True}},
+            {"m": {"generation": "g", "heartbeats": "3"}},
+            {"m": {"generation": 7, "heartbeats": 0}},
             {"m": "g"},
-            {"": {"generation": "g", "beats": 0}},
+            {"": {"generation": "g", "heartbeats": 0}},
             MISSING,
         )
     ),
@@ -115,21 +115,21 @@ def test_what_no_bridge_has_written_is_no_state(path, value):
         del parent[name]
     else:
         parent[name] = value
-    with pytest.raises(BadAnswer, match="not written by a bridge"):
-        State.read("devices", document)
+    with pytest.raises(InvalidResponseError, match="not written by a bridge"):
+        TypeState.read("devices", document)
 
 
 @pytest.mark.parametrize("document", [None, [], "state", 7, {}, {"layout": 1}, {"layout": True}, {"layout": "2"}])
 def test_what_is_no_state_at_all(document):
-    with pytest.raises(BadAnswer, match="not written by a bridge"):
-        State.read("devices", document)
+    with pytest.raises(InvalidResponseError, match="not written by a bridge"):
+        TypeState.read("devices", document)
 
 
 def test_a_mark_and_its_generation_have_one_random_name():
-    mark = Mark.new()
+    mark = Lease.new()
     assert re.fullmatch("m[0-9a-f]{16}", mark.name)
     assert mark.generation == "g" + mark.name[1:]
-    assert json.loads(mark.document()) == {"generation": mark.generation, "beats": 0}
+    assert json.loads(mark.document()) == {"generation": mark.generation, "heartbeats": 0}
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_mark_and_its_generation_have_one_random_name():
 def test_a_document_is_named_as_in_rego(path, name):
     assert reference(path) == name
     found = foreign(path)
-    assert isinstance(found, ForeignContent)
+    assert isinstance(found, ForeignContentError)
     assert found.ids == (name,)
     assert str(found).startswith(f"`{name}` holds data that no bridge wrote, and is left as it is: choose another")
     assert f"--replace '{name}'" in str(found)

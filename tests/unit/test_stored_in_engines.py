@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from bridge import ListChanged, MalformedInput, PolicyBridge, ReferenceEngine, ResourcesLost, WasmEngine
+from bridge import (
+    CursorExpiredError,
+    MalformedInputError,
+    PolicyBridge,
+    ReferenceEngine,
+    ResourcesMissingError,
+    WasmEngine,
+)
 
 CLAIMS = {"policy": {"version": 2, "devices": {"custom_data": {"n": 1}}}}
 
@@ -33,7 +40,7 @@ def test_a_list_goes_on_over_a_change_of_nothing_and_no_other(policy_bridge):
     policy_bridge.upsert("devices", [device("a", n=1)])
     assert policy_bridge.list_allowed(CLAIMS, "devices", after=first.cursor).ids == ("c", "d")
     policy_bridge.delete("devices", ["a"])
-    with pytest.raises(ListChanged):
+    with pytest.raises(CursorExpiredError):
         policy_bridge.list_allowed(CLAIMS, "devices", after=first.cursor)
 
 
@@ -41,7 +48,7 @@ def test_a_list_goes_on_over_a_change_of_nothing_and_no_other(policy_bridge):
 def test_what_is_pushed_is_what_is_asked(engine):
     bridge = PolicyBridge(engine())
     claims = {"policy": {"version": 2, "devices": {"custom_data": {"n": 1}}}}
-    with pytest.raises(ResourcesLost):
+    with pytest.raises(ResourcesMissingError):
         bridge.check(claims, "devices", "a")
     report = bridge.push("devices", [{"id": "a", "custom_data": {"n": 1.0}}, {"id": "b"}])
     decisions = bridge.check_many(claims, "devices", ["a", "b", "c", "", {"id": "x", "custom_data": {"n": 1}}])
@@ -53,5 +60,5 @@ def test_what_is_pushed_is_what_is_asked(engine):
         "matched",
     ]
     assert [decision.revision for decision in decisions] == [report.revision] * 4 + [None]
-    with pytest.raises(MalformedInput):
+    with pytest.raises(MalformedInputError):
         bridge.check(claims, "devices", "\ud800")

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bridge.errors import MalformedInput
+from bridge.errors import MalformedInputError
 from bridge.strict_json import ABSENT, MAX_DEPTH, encode, parse, pointer, resolve, scan_leniently
 from bridge.strict_json.scanner import scan
 
@@ -77,7 +77,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("text", "rule", "line", "column"), REFUSED, ids=[ascii(row[0])[:30] for row in REFUSED])
 def test_a_text_is_refused_with_its_place(text, rule, line, column):
-    with pytest.raises(MalformedInput) as refused:
+    with pytest.raises(MalformedInputError) as refused:
         parse(text, what="claims")
     error = refused.value
     assert (error.rule, error.line, error.column, error.what) == (rule, line, column, "claims")
@@ -115,7 +115,7 @@ def test_a_text_is_read(text, value):
     [(b'"\xff"', 1, 2), (b'["\xc3\xa9",\n "\xed\xa0\x80"]', 2, 3), (b'"\xc0\x80"', 1, 2), (b"\xfe\xff\x001", 1, 1)],
 )
 def test_invalid_utf8_is_refused_with_its_place(data, line, column):
-    with pytest.raises(MalformedInput) as refused:
+    with pytest.raises(MalformedInputError) as refused:
         parse(data)
     assert (refused.value.rule, refused.value.line, refused.value.column) == ("R12.1", line, column)
 
@@ -139,7 +139,7 @@ def test_invalid_utf8_is_refused_with_its_place(data, line, column):
 )
 def test_a_huge_text_is_an_ordinary_refusal(text):
     for given_text in (text, text.encode()):
-        with pytest.raises(MalformedInput):
+        with pytest.raises(MalformedInputError):
             parse(given_text)
 
 
@@ -153,7 +153,7 @@ def test_the_fast_way_and_the_scanner_agree(text):
     for reader in (parse, scan):
         try:
             outcomes.append(repr(reader(text, max_depth=3)))
-        except MalformedInput as error:
+        except MalformedInputError as error:
             outcomes.append(str(error))
     assert outcomes[0] == outcomes[1]
 
@@ -222,7 +222,7 @@ class _Dict(dict):
     ids=lambda value: ascii(value).split(" at 0x")[0][:30],
 )
 def test_a_python_value_is_refused_with_its_pointer(value, rule, place):
-    with pytest.raises(MalformedInput) as refused:
+    with pytest.raises(MalformedInputError) as refused:
         encode(value, what="resource")
     assert (refused.value.rule, refused.value.pointer, refused.value.what) == (rule, place, "resource")
 
@@ -232,7 +232,7 @@ def test_depth_counts_containers_and_not_scalars():
     for _ in range(MAX_DEPTH):
         value = [value]
     assert encode(value) == nested(64).encode()
-    with pytest.raises(MalformedInput, match=r"R12\.4"):
+    with pytest.raises(MalformedInputError, match=r"R12\.4"):
         encode({"a": value})
 
 
@@ -240,22 +240,22 @@ def test_cycles_and_shared_values_are_counted_as_written_out():
     cycle = [0, {"a": []}]
     cycle[1]["a"].append(cycle)
     for value in (cycle, {"b": cycle}, cycle[1]):
-        with pytest.raises(MalformedInput, match=r"contains itself \(R12\.7\)"):
+        with pytest.raises(MalformedInputError, match=r"contains itself \(R12\.7\)"):
             encode(value)
     shared = []
     for _ in range(70):
         shared = [shared]
-    with pytest.raises(MalformedInput, match=r"R12\.4"):
+    with pytest.raises(MalformedInputError, match=r"R12\.4"):
         encode([shared, shared])
     many = [0]
     for _ in range(40):
         many = [many, many]
-    with pytest.raises(MalformedInput, match=r"R12\.7"):
+    with pytest.raises(MalformedInputError, match=r"R12\.7"):
         encode(many)
-    with pytest.raises(MalformedInput, match=r"R12\.6"):
+    with pytest.raises(MalformedInputError, match=r"R12\.6"):
         encode([["a" * 1000] * 1000] * 1000)
     assert len(encode([0] * 999_999, max_bytes=1 << 30)) == 2 * 999_999 + 1
-    with pytest.raises(MalformedInput, match=r"R12\.7"):
+    with pytest.raises(MalformedInputError, match=r"R12\.7"):
         encode([0] * 1_000_000, max_bytes=1 << 30)
 
 
@@ -265,7 +265,7 @@ def test_size_is_counted_in_bytes_of_canonical_text(character):
     text = character * ((100 - 2) // size)
     exact = len(text.encode()) + 2
     assert len(encode(text, max_bytes=exact)) == exact
-    with pytest.raises(MalformedInput, match=r"R12\.6"):
+    with pytest.raises(MalformedInputError, match=r"R12\.6"):
         encode(text, max_bytes=exact - 1)
 
 

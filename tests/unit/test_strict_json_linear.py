@@ -12,7 +12,7 @@ from json import JSONDecodeError
 import pytest
 from json_shapes import SHAPES
 
-from bridge.errors import MalformedInput
+from bridge.errors import MalformedInputError
 from bridge.strict_json import decode, numbers, parse, scanner
 
 SMALL = 24_000
@@ -117,7 +117,7 @@ def work_of_reading(text, work):
     sys.settrace(work.trace)
     try:
         parse(text)
-    except MalformedInput:
+    except MalformedInputError:
         pass
     finally:
         sys.settrace(trace)

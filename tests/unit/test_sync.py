@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from bridge.errors import BadAnswer, EngineUnreachable, PushOvertaken, PushRefused
-from bridge.resources import MemoryStore, PushReport, SyncReport, from_chunks, from_lines, from_objects, push, sync
-from bridge.resources.store import Changed, Difference, next_revision
+from bridge.errors import EngineUnreachableError, InvalidResponseError, PushConflictError, PushRejectedError
+from bridge.store import MemoryStore, PushReport, SyncReport, from_chunks, from_lines, from_objects, push, sync
+from bridge.store.store import ChangeReport, Difference, next_revision
 from bridge.strict_json import encode
 
 
@@ -40,21 +40,21 @@ class Told:
             raise self.unreadable
         return self.inner.difference(type_, prepared, most)
 
-    def replace(self, type_, resources, *, told=lambda _: None):
+    def replace(self, type_, resources, *, on_progress=lambda _: None):
         assert self.is_operation
         self.calls.append(("replace", type_, sorted(resources)))
-        return self.inner.replace(type_, resources, told=told)
+        return self.inner.replace(type_, resources, on_progress=on_progress)
 
     def change(self, type_, upserts, removals):
         assert self.is_operation
         removals = list(removals)
         self.calls.append(("change", len(upserts), len(removals)))
         if len(upserts) + len(removals) > self.most:
-            raise PushRefused("too many")
+            raise PushRejectedError("too many")
         return self.inner.change(type_, upserts, removals)
 
     def ids(self):
-        return sorted(id_.decode().strip('"') for id_ in self.inner.held(b'"devices"').all_ids())
+        return sorted(id_.decode().strip('"') for id_ in self.inner.stored(b'"devices"').all_ids())
 
 
 def objects(*ids, **more):
@@ -71,7 +71,7 @@ def numbered(count, **more):
 def test_what_differs_is_sent_as_one_change():
     store, told = Told("a", "b", "c"), []
     wanted = from_objects([{"id": "a", "x": 1}, {"id": "b", "x": 1}, {"id": "d"}])
-    report = sync(store, "devices", wanted, told=told.append)
+    report = sync(store, "devices", wanted, on_progress=told.append)
     assert store.calls == [("difference", "devices", 20_000), ("change", 3, 1)]
     assert store.ids() == ["a", "b", "d"]
     assert report == SyncReport(
@@ -82,9 +82,9 @@ def test_what_differs_is_sent_as_one_change():
         removed=1,
         revisions=1,
         generation=False,
-        refusals=(),
-        revision=store.inner.held(b'"devices"').revision,
-        removed_as_refused=(),
+        rejected=(),
+        revision=store.inner.stored(b'"devices"').revision,
+        removed_as_rejected=(),
     )
     assert told == [4]
 
@@ -98,17 +98,17 @@ def test_nothing_that_differs_is_no_revision():
 
 def test_a_large_difference_is_sent_bit_by_bit():
     store, told = Told("a"), []
-    report = sync(store, "devices", numbered(400), force=True, told=told.append)
+    report = sync(store, "devices", numbered(400), force=True, on_progress=told.append)
     assert store.calls[1:] == [("change", 150, 0), ("change", 150, 0), ("change", 100, 1)]
     assert (report.revisions, report.added, report.removed) == (3, 400, 1)
     assert told == [150, 150, 101]
     assert len(store.ids()) == 400
-    assert report.revision == store.inner.held(b'"devices"').revision
+    assert report.revision == store.inner.stored(b'"devices"').revision
 
 
 def test_a_change_of_too_much_is_halved_until_it_goes():
     store, told = Told("a", most=40), []
-    report = sync(store, "devices", objects("a", *(f"d{number}" for number in range(100))), told=told.append)
+    report = sync(store, "devices", objects("a", *(f"d{number}" for number in range(100))), on_progress=told.append)
     assert [len_ for _, len_, _ in store.calls[1:]] == [100, 75, 37, 37, 26]
     assert (report.generation, report.revisions, told) == (False, 3, [37, 37, 26])
     assert len(store.ids()) == 101
@@ -116,7 +116,7 @@ def test_a_change_of_too_much_is_halved_until_it_goes():
 
 def test_where_not_even_one_can_be_changed_all_is_sent_anew():
     store, told = Told("a", "b", most=0), []
-    report = sync(store, "devices", objects("a", "c", "d"), told=told.append)
+    report = sync(store, "devices", objects("a", "c", "d"), on_progress=told.append)
     assert [call[0] for call in store.calls] == ["difference", *["change"] * 8, "difference", "replace"]
     assert [sum(call[1:]) for call in store.calls[1:9]] == [3, 3, 3, 3, 3, 3, 2, 1]
     assert (report.generation, report.revisions, report.added, report.removed) == (True, 1, 2, 1)
@@ -137,9 +137,9 @@ def test_the_first_sync_and_one_that_differs_in_too_much_send_all_anew():
         removed=0,
         revisions=1,
         generation=True,
-        refusals=(),
-        revision=store.inner.held(b'"devices"').revision,
-        removed_as_refused=(),
+        rejected=(),
+        revision=store.inner.stored(b'"devices"').revision,
+        removed_as_rejected=(),
     )
 
 
@@ -147,12 +147,12 @@ def test_all_sent_anew_counts_what_it_does(monkeypatch):
     monkeypatch.setattr(sys.modules[sync.__module__], "MOST_CHANGES", 1)
     store = Told("a", "b", "c", "e")
     collected = from_lines([b'{"id":"a","x":1}\n', b'{"id":"b"}\n', b'{"id":"d"}\n', b'{"id":"c","n":1e999}\n'])
-    with pytest.raises(PushRefused, match="skip_invalid"):
+    with pytest.raises(PushRejectedError, match="skip_invalid"):
         sync(store, "devices", collected)
     assert store.calls == []
     report = sync(store, "devices", collected, skip_invalid=True)
     assert (report.stored, report.added, report.changed, report.removed) == (3, 1, 1, 2)
-    assert (report.generation, report.refusals, report.removed_as_refused) == (True, collected.refusals, ("c",))
+    assert (report.generation, report.rejected, report.removed_as_rejected) == (True, collected.rejected, ("c",))
     assert store.ids() == ["a", "b", "d"]
 
 
@@ -160,7 +160,7 @@ def test_what_a_refusal_removes_is_told():
     store = Told("a", "b", "c")
     collected = from_lines([b'{"id":"a"}\n', b'{"id":"b"}\n', b'{"id":"c","n":1e999}\n'])
     report = sync(store, "devices", collected, skip_invalid=True)
-    assert (report.generation, report.refusals, report.removed_as_refused) == (False, collected.refusals, ("c",))
+    assert (report.generation, report.rejected, report.removed_as_rejected) == (False, collected.rejected, ("c",))
     assert report.removed == 1
 
 
@@ -168,13 +168,15 @@ def test_what_a_refusal_removes_is_told():
 def test_more_than_half_is_removed_by_force_alone(way):
     store = Told("a", "b", "c", "d", "e")
     collected = from_lines([b'{"id":"a"}\n', b'{"id":"b"}\n', b'{"id":"x","n":1e999}\n'])
-    with pytest.raises(PushRefused, match="3 of the 5 `devices` there are would be removed, more than half") as raised:
+    with pytest.raises(
+        PushRejectedError, match="3 of the 5 `devices` there are would be removed, more than half"
+    ) as raised:
         way(store, "devices", collected, skip_invalid=True)
-    assert raised.value.refusals == collected.refusals
+    assert raised.value.rejected == collected.rejected
     assert [call[0] for call in store.calls] == ["difference"]
     assert way(store, "devices", objects("a", "b", "c", "x")).removed == 2
     assert way(store, "devices", objects("y"), force=True).removed == 4
-    with pytest.raises(PushRefused, match="empty push would remove all"):
+    with pytest.raises(PushRejectedError, match="empty push would remove all"):
         way(store, "devices", from_objects([]))
     assert way(store, "devices", from_objects([]), force=True).stored == 0
 
@@ -182,12 +184,12 @@ def test_more_than_half_is_removed_by_force_alone(way):
 def test_more_than_half_is_removed_by_force_alone_where_all_is_sent_anew(monkeypatch):
     monkeypatch.setattr(sys.modules[sync.__module__], "MOST_CHANGES", 0)
     store = Told("a", "b", "c")
-    with pytest.raises(PushRefused, match="more than half"):
+    with pytest.raises(PushRejectedError, match="more than half"):
         sync(store, "devices", objects("a"))
     assert store.ids() == ["a", "b", "c"]
     assert sync(store, "devices", objects("a"), force=True).removed == 2
     half = from_objects([{"id": "a", "x": 1}, {}, {}])
-    with pytest.raises(PushRefused, match="more than half"):
+    with pytest.raises(PushRejectedError, match="more than half"):
         sync(store, "devices", half, skip_invalid=True)
     assert sync(store, "devices", half, skip_invalid=True, force=True).changed == 1
 
@@ -196,10 +198,10 @@ def test_what_others_do_ends_a_sync():
     store = Told("a", "b")
 
     def overtaken(*_):
-        raise PushOvertaken("others")
+        raise PushConflictError("others")
 
     store.change = overtaken
-    with pytest.raises(PushOvertaken):
+    with pytest.raises(PushConflictError):
         sync(store, "devices", objects("a", "c"))
     assert store.ids() == ["a", "b"]
 
@@ -210,7 +212,7 @@ def test_what_others_do_ends_a_sync():
 def test_a_push_tells_what_it_did():
     store, told = Told("a", "b", "c"), []
     wanted = from_objects([{"id": "a", "x": 1}, {"id": "b", "x": 1}, {"id": "d"}])
-    report = push(store, "devices", wanted, told=told.append)
+    report = push(store, "devices", wanted, on_progress=told.append)
     assert store.calls == [("difference", "devices", None), ("replace", "devices", [b'"a"', b'"b"', b'"d"'])]
     assert report == PushReport(
         type="devices",
@@ -219,16 +221,16 @@ def test_a_push_tells_what_it_did():
         added=1,
         changed=2,
         removed=1,
-        refusals=(),
-        revision=store.inner.held(b'"devices"').revision,
+        rejected=(),
+        revision=store.inner.stored(b'"devices"').revision,
     )
     assert told == [3]
 
 
 def test_what_cannot_be_read_is_replaced_by_force_alone(caplog):
     store = Told("a", "b")
-    store.unreadable = BadAnswer("broken")
-    with pytest.raises(BadAnswer, match="broken"):
+    store.unreadable = InvalidResponseError("broken")
+    with pytest.raises(InvalidResponseError, match="broken"):
         push(store, "devices", objects("c"))
     assert store.ids() == ["a", "b"]
     report = push(store, "devices", objects("c", "d"), force=True)
@@ -237,28 +239,28 @@ def test_what_cannot_be_read_is_replaced_by_force_alone(caplog):
     assert [(record.name, record.getMessage()) for record in caplog.records] == [
         ("bridge", "the resources of `devices` that are there cannot be read, and are replaced: broken")
     ]
-    store.unreadable = EngineUnreachable("down")
-    with pytest.raises(EngineUnreachable):
+    store.unreadable = EngineUnreachableError("down")
+    with pytest.raises(EngineUnreachableError):
         push(store, "devices", objects("c"), force=True)
 
 
 def test_texts_of_refusals():
     collected = from_lines([b"nonsense\n", b'{"id":"a"}\n'], what="`d.jsonl`")
-    with pytest.raises(PushRefused) as raised:
+    with pytest.raises(PushRejectedError) as raised:
         push(Told(), "devices", collected)
     assert str(raised.value).startswith("nothing was pushed: 1 of 2 resources in `d.jsonl` are refused, first line 1: ")
     for empty, told in (
         (from_chunks([b""], what="`d.jsonl`"), "`d.jsonl` is empty"),
         (from_objects([]), "no resource"),
     ):
-        with pytest.raises(PushRefused) as raised:
+        with pytest.raises(PushRejectedError) as raised:
             push(Told("a"), "devices", empty)
         assert told in str(raised.value)
         assert ("is empty" in str(raised.value)) == ("is empty" in told)
     many = from_objects([*({"id": f"d{number}"} for number in range(1_000)), *[{}] * 1_000])
-    with pytest.raises(PushRefused, match=r"1,000 of 2,000 resources are refused"):
+    with pytest.raises(PushRejectedError, match=r"1,000 of 2,000 resources are refused"):
         push(Told(), "devices", many)
-    with pytest.raises(PushRefused, match=r"all 1,000 resources are refused"):
+    with pytest.raises(PushRejectedError, match=r"all 1,000 resources are refused"):
         push(Told(), "devices", from_objects([{}] * 1_000))
 
 
@@ -280,12 +282,12 @@ def test_texts_of_refusals():
     ],
 )
 def test_counts_of_a_change(before, upserts, removals, counts):
-    changed = Changed.of(before, upserts, iter(removals), "7")
-    assert changed == Changed(*counts, "7")
+    changed = ChangeReport.of(before, upserts, iter(removals), "7")
+    assert changed == ChangeReport(*counts, "7")
 
 
 def test_revisions_count_microseconds(monkeypatch):
-    monkeypatch.setattr("bridge.resources.store.time.time_ns", lambda: 1_234_567)
+    monkeypatch.setattr("bridge.store.store.time.time_ns", lambda: 1_234_567)
     assert next_revision(None) == "1234"
     assert next_revision("1233") == "1234"
     assert next_revision("7") == "1234"

@@ -6,37 +6,37 @@ from dataclasses import FrozenInstanceError, fields
 
 import pytest
 
-from bridge.asking import Subject
+from bridge.checks import Bearer
 from bridge.cursor import Cursor
 from bridge.decision import Decision, Failure, Reason
-from bridge.engines.piece import Piece, PieceRequest
-from bridge.explaining import Demand, Explanation
+from bridge.engines.pages import PageRequest, PageResponse
+from bridge.explanation import ExplainedFailure, Explanation
 from bridge.listing import Listing
-from bridge.resources.opa_compare import Counted
-from bridge.resources.push import PushReport
-from bridge.resources.state import Current, Mark, State
-from bridge.resources.store import Changed, Difference
-from bridge.resources.sync import SyncReport
+from bridge.store.full_push import PushReport
+from bridge.store.incremental_sync import SyncReport
+from bridge.store.opa_compare import IntegrityReport
+from bridge.store.state import CurrentGeneration, Lease, TypeState
+from bridge.store.store import ChangeReport, Difference
 from bridge.strict_json import ABSENT
 
 VALUES = [
-    lambda: Subject(b"{}"),
+    lambda: Bearer(b"{}"),
     lambda: Cursor("7", 0, "a"),
-    Piece,
-    lambda: PieceRequest(b"{}", b'"devices"', 0, 1),
-    lambda: Demand(Failure("/id", "missing"), "a", ABSENT),
+    PageResponse,
+    lambda: PageRequest(b"{}", b'"devices"', 0, 1),
+    lambda: ExplainedFailure(Failure("/id", "missing"), "a", ABSENT),
     lambda: Explanation(Decision(allow=True, reason=Reason.MATCHED), (), ABSENT),
     lambda: Listing(("a",), complete=True),
-    lambda: Counted((), 1, "7"),
-    lambda: Changed(1, 0, 0, 0, 0, "7"),
+    lambda: IntegrityReport((), 1, "7"),
+    lambda: ChangeReport(1, 0, 0, 0, 0, "7"),
     lambda: PushReport("devices", 1, 0, 1, 0, 0, (), "7"),
     lambda: SyncReport("devices", 1, 1, 0, 0, 1, False, (), "7"),  # noqa: FBT003 - by place
-    lambda: Current("7", "g", "s", 1),
-    lambda: Mark("m", "g"),
+    lambda: CurrentGeneration("7", "g", "s", 1),
+    lambda: Lease("m", "g"),
 ]
 OF_MAPPINGS = [
     lambda: Difference({b'"a"': b"{}"}, [], 1, 0),
-    lambda: State("s", None, "r0", {}, {}),
+    lambda: TypeState("s", None, "r0", {}, {}),
 ]
 
 
@@ -56,9 +56,9 @@ def test_values_that_are_equal_have_one_hash(make):
 
 
 def test_what_a_value_is_where_nobody_says():
-    assert Piece() == Piece(None, False, (), 0, None)  # noqa: FBT003 - by place
+    assert PageResponse() == PageResponse(None, False, (), 0, None)  # noqa: FBT003 - by place
     assert Listing((), complete=True) == Listing((), True, False, None, None, None)  # noqa: FBT003 - by place
-    assert not Subject(b"{}").is_still_raw()
-    assert Subject(b"{}") == Subject(b"{}", None, bool)
-    assert PushReport("devices", 1, 0, 1, 0, 0, (), "7").removed_as_refused == ()
-    assert SyncReport("devices", 1, 1, 0, 0, 1, False, (), "7").removed_as_refused == ()  # noqa: FBT003 - by place
+    assert not Bearer(b"{}").is_still_raw()
+    assert Bearer(b"{}") == Bearer(b"{}", None, bool)
+    assert PushReport("devices", 1, 0, 1, 0, 0, (), "7").removed_as_rejected == ()
+    assert SyncReport("devices", 1, 1, 0, 0, 1, False, (), "7").removed_as_rejected == ()  # noqa: FBT003 - by place

@@ -8,11 +8,11 @@ import pytest
 from colliding import plain
 from hostile import demanding, device
 
-from bridge import DeadlineExceeded, EngineFault, PartialAnswer, PolicyBridge, WasmEngine
+from bridge import EngineError, EngineTimeoutError, PartialResultError, PolicyBridge, WasmEngine
 from bridge.decision import Request
 from bridge.engines import wasm_batch
 from bridge.engines.wasm_batch import FEW_DETAILS, MOST_TOGETHER, ask, most_together
-from bridge.errors import BadAnswer, ResourcesStale, RulesDiffer
+from bridge.errors import InvalidResponseError, RulesMismatchError, StaleResourcesError
 from bridge.reference import allow
 from bridge.strict_json import encode
 
@@ -45,7 +45,7 @@ class Deciding:
             self.now += self.each
             return [allow("matched")] * len(numbers)
         self.now += min(self.takes, seconds)
-        raise DeadlineExceeded(f"{numbers[0]} to {numbers[-1]}")
+        raise EngineTimeoutError(f"{numbers[0]} to {numbers[-1]}")
 
     def ask(self, count, most):
         requests = [Request(b"{}", b'"devices"', None, b"%d" % number) for number in range(count)]
@@ -67,7 +67,7 @@ def test_all_but_the_bad_ones_are_answered(bad, most):
     deciding = Deciding(bad, takes=0.01)
     left, fault = deciding.ask(300, most)
     assert set(left) == bad
-    assert isinstance(fault, DeadlineExceeded)
+    assert isinstance(fault, EngineTimeoutError)
     assert len(deciding.asked) <= 300 // most + 1 + len(bad) * 2 * 10
     assert all(deciding.asked.count([number]) <= 1 for number in range(300)), "none is asked alone twice"
 
@@ -115,9 +115,9 @@ def test_rules_of_other_settings_are_no_fault_of_one_question():
 
     def decide(requests, _seconds):
         asked.append(len(requests))
-        raise RulesDiffer("other rules")
+        raise RulesMismatchError("other rules")
 
-    with pytest.raises(RulesDiffer):
+    with pytest.raises(RulesMismatchError):
         ask([Request(b"{}", b'"devices"')] * 10, 5, decide, SECONDS)
     assert asked == [5]
 
@@ -166,9 +166,9 @@ class Evaluations:
 
 
 FAULTS = [
-    DeadlineExceeded("the Wasm evaluation took longer than 10 s"),
-    EngineFault("the Wasm evaluation failed: unreachable"),
-    BadAnswer("the Wasm evaluation gave no result"),
+    EngineTimeoutError("the Wasm evaluation took longer than 10 s"),
+    EngineError("the Wasm evaluation failed: unreachable"),
+    InvalidResponseError("the Wasm evaluation gave no result"),
 ]
 
 
@@ -184,7 +184,7 @@ def engine():
 
 def test_a_fault_leaves_one_question_open_and_not_300(monkeypatch, engine, fault):
     evaluations = Evaluations(monkeypatch, engine, fault)
-    with pytest.raises(PartialAnswer) as partial:
+    with pytest.raises(PartialResultError) as partial:
         PolicyBridge(engine).check_many(CLAIMS, "devices", ALL)
     assert partial.value.fault is fault
     assert partial.value.decisions[200] is None
@@ -205,7 +205,7 @@ def test_where_faults_deny_one_is_denied(monkeypatch, engine, fault):
 def test_the_batches_behind_the_one_with_a_fault_are_asked_too(monkeypatch, engine, fault):
     Evaluations(monkeypatch, engine, fault)
     many = [BAD, *GOOD * 4, BAD, {"id": 1.5j}]
-    with pytest.raises(PartialAnswer) as partial:
+    with pytest.raises(PartialResultError) as partial:
         PolicyBridge(engine).check_many(CLAIMS, "devices", many)
     decisions = partial.value.decisions
     assert [place for place, decision in enumerate(decisions) if decision is None] == [0, 1201]
@@ -233,11 +233,11 @@ def test_what_was_answered_beside_a_fault_is_not_older_than_was_asked_for(monkey
     report = bridge.push("devices", ALL)
     ids = [resource["id"] for resource in ALL]
     later = str(int(report.revision) + 1)
-    with pytest.raises(ResourcesStale):
+    with pytest.raises(StaleResourcesError):
         bridge.check_many(CLAIMS, "devices", ids, at_least=later)
     denied = PolicyBridge(engine, on_error="deny").check_many(CLAIMS, "devices", ids, at_least=later)
     assert {decision.reason for decision in denied} == {"engine_unavailable"}
-    with pytest.raises(PartialAnswer) as partial:
+    with pytest.raises(PartialResultError) as partial:
         bridge.check_many(CLAIMS, "devices", ids, at_least=report.revision)
     assert {one.revision for one in partial.value.decisions if one} == {report.revision}
 

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wasmtime import _bindings
 
-from bridge import BadAnswer, EngineFault, PolicyBridge, WasmEngine
+from bridge import EngineError, InvalidResponseError, PolicyBridge, WasmEngine
 from bridge.decision import Request
-from bridge.engines import wasm, wasm_call, wasm_pool
+from bridge.engines import wasm_call, wasm_engine, wasm_pool
 from bridge.engines.wasm_pool import result_of
 from bridge.strict_json import encode
 
@@ -210,7 +210,7 @@ def test_idle_instances_are_bounded_in_number_and_in_bytes(monkeypatch):
 def test_a_text_that_does_not_end_is_a_fault():
     instance = WasmEngine()._policy._compiled.idle[0]
     instance._view[-5000:] = b"x" * 5000
-    with pytest.raises(EngineFault, match="without an end"):
+    with pytest.raises(EngineError, match="without an end"):
         instance._text(instance.bytes - 5000)
     instance._view[-1:] = b"\0"
     assert instance._text(instance.bytes - 5000) == b"x" * 4999
@@ -232,7 +232,7 @@ def test_a_reply_that_comes_again_is_not_read_again(monkeypatch):
     opened = PolicyBridge(WasmEngine())
     first, again = (opened.check(CLAIMS, "devices", DEVICE) for _ in range(2))
     assert first == again
-    monkeypatch.setattr(wasm, "read_answer", None)
+    monkeypatch.setattr(wasm_engine, "read_answer", None)
     assert opened.check(CLAIMS, "devices", {**DEVICE, "more": 1}) is again
     with pytest.raises(TypeError):
         opened.check(CLAIMS, "devices", {"id": "d2"})
@@ -244,7 +244,7 @@ def test_a_reply_that_comes_again_is_not_read_again(monkeypatch):
 def test_a_reply_that_is_no_answer_is_a_fault_each_time(monkeypatch, reply):
     engine = engine_replying(monkeypatch, reply)
     for _ in range(3):
-        with pytest.raises(BadAnswer):
+        with pytest.raises(InvalidResponseError):
             engine.decide(ASKED)
 
 

@@ -12,9 +12,8 @@ from metered import Meter
 
 from bridge import PolicyBridge, ReferenceEngine, WasmEngine, reference
 from bridge.decision import Request
-from bridge.engines import wasm as wasm_engine
-from bridge.engines import wasm_trimming
-from bridge.engines.answer import input_for
+from bridge.engines import wasm_engine, wasm_trimming
+from bridge.engines.codec import input_for
 from bridge.engines.wasm_trimming import LIGHT_BYTES, LIGHT_NAMES, TINY_BYTES, Trimming, is_light
 from bridge.policy import PolicySettings
 from bridge.strict_json import encode, parse
@@ -418,14 +417,14 @@ def test_an_explanation_shows_the_whole_resource(spy):
     resource = {"id": "d1", "custom_data": {"user_id": "u2", "more": LONG}, "beside": MANY}
     found = spy.bridge.explain(CLAIMS, "devices", resource)
     assert found.resource == resource
-    assert [(demand.wanted, demand.found) for demand in found.demands] == [("u1", "u2")]
+    assert [(demand.expected, demand.actual) for demand in found.failures] == [("u1", "u2")]
     spy.bridge.push("devices", [resource])
     assert spy.bridge.explain(CLAIMS, "devices", "d1").resource == resource
     assert all(len(text) <= MOST_SENT for text in spy.sent)
     large = device({"user_id": LONG})
     found = spy.bridge.explain(CLAIMS, "devices", large)
     assert (found.decision.engine, found.resource) == ("reference", large)
-    assert [(demand.wanted, demand.found) for demand in found.demands] == [("u1", LONG)]
+    assert [(demand.expected, demand.actual) for demand in found.failures] == [("u1", LONG)]
 
 
 def test_a_stored_resource_is_decided_with_its_revision(spy):

@@ -1,0 +1,156 @@
+"""The lines of `decide`: one question each, and its answer."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from bridge.cli.lines import LONGEST
+from bridge.decision import Decision, Request
+from bridge.errors import MalformedInputError
+from bridge.escapes import escaped_json
+from bridge.strict_json import CLAIMS_BYTES, MAX_DEPTH, RESOURCE_BYTES, encode, parse, scan_leniently
+from bridge.strict_json.encodings import encoding_fault
+
+if TYPE_CHECKING:
+    from bridge.strict_json import Value
+
+_DEPTH: Final = 4 * MAX_DEPTH
+_MEMBERS: Final = frozenset(("claims", "type", "resource"))
+
+
+@dataclass(frozen=True, slots=True)
+class DecideLine:
+    """What one line asks.
+
+    Attributes:
+        line: The number of the line, from 1.
+        case: The text to copy to the answer, or None.
+        request: The question.
+        resource: The resource, as a value.
+    """
+
+    line: int
+    case: str | None
+    request: Request
+    resource: Value
+
+
+@dataclass(frozen=True, slots=True)
+class MalformedLine:
+    """A line that asks nothing that could be decided.
+
+    Attributes:
+        line: The number of the line, from 1.
+        case: The text to copy to the answer, or None.
+        error: What is wrong.
+        is_object: Whether the line is an object at least, as far as its encoding lets that be seen.
+    """
+
+    line: int
+    case: str | None
+    error: str
+    is_object: bool
+
+
+def read_case(number: int, line: bytes | None) -> DecideLine | MalformedLine:
+    """The question in one line, which is not blank; None is a line that was too long to keep."""
+    if line is None:
+        return MalformedLine(number, None, f"line {number}: longer than {LONGEST:,} bytes", is_object=False)
+    value: Value = None
+    try:
+        # How deep claims and resource may be nested is counted inside them, by `encode`.
+        value = parse(line, max_depth=_DEPTH)
+        case, claims, type_, resource = _members(value)
+        request = Request(
+            claims=encode(claims, max_bytes=CLAIMS_BYTES, what="claims"),
+            type=encode(type_, max_bytes=sys.maxsize),
+            resource=encode(resource, max_bytes=RESOURCE_BYTES, what="resource"),
+        )
+    except MalformedInputError as error:
+        # In a file of lines the line is the file's.
+        place = f"line {number}" if error.line is None else f"line {number}, column {error.column}"
+        inner = MalformedInputError(error.cause, rule=error.rule, what=error.what, pointer=error.pointer)
+        return _malformed(number, value, line, f"{place}: {inner}")
+    except _WrongShapeError as error:
+        return _malformed(number, value, line, f"line {number}: {error}")
+    return DecideLine(number, case, request, resource)
+
+
+def answer(case: DecideLine | MalformedLine, decision: Decision | None) -> bytes:
+    """The answer to a line, as one line of JSON."""
+    if isinstance(case, MalformedLine):
+        members: dict[str, object] = {"allow": False, "reason": "malformed_input", "error": case.error}
+        text = encode(members, max_bytes=sys.maxsize)
+    else:
+        assert decision is not None
+        text = _plain(decision.allow, decision.reason) if _is_plain(decision) else _encoded(decision)
+    if case.case is not None:
+        text = b'{"case":' + encode(case.case, max_bytes=sys.maxsize) + b"," + text[1:]
+    return escaped_json(text) + b"\n"
+
+
+class _WrongShapeError(Exception):
+    """The line is well-formed, but no question."""
+
+
+def _members(value: Value) -> tuple[str | None, dict[str, Value], str, Value]:
+    if not isinstance(value, dict):
+        raise _WrongShapeError("not an object")
+    for name in ("claims", "type", "resource"):
+        if name not in value:
+            raise _WrongShapeError(f"the member `{name}` is missing")
+    for name in value:
+        if name not in _MEMBERS and name != "case":
+            raise _WrongShapeError(f"an unknown member {encode(name[:80]).decode('utf-8')}")
+    claims, type_, case = value["claims"], value["type"], value.get("case")
+    if not isinstance(claims, dict):
+        raise _WrongShapeError("`claims` is not an object")
+    if not isinstance(type_, str):
+        raise _WrongShapeError("`type` is not a string")
+    if "case" in value and not isinstance(case, str):
+        raise _WrongShapeError("`case` is not a string")
+    return case if isinstance(case, str) else None, claims, type_, value["resource"]
+
+
+def _malformed(number: int, value: Value, line: bytes, error: str) -> MalformedLine:
+    members = _members_at_least(value, line)
+    return MalformedLine(number, _case_of(members), error, is_object=members is not None or bool(encoding_fault(line)))
+
+
+def _members_at_least(value: Value, line: bytes) -> dict[str, Value] | None:
+    """The object that a malformed line is, though it may break R12."""
+    if value is None:
+        try:
+            found = scan_leniently(line.decode("utf-8"))
+        except UnicodeDecodeError:
+            return None
+        return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None
+
+
+def _case_of(members: dict[str, Value] | None) -> str | None:
+    """The `case` of a malformed line, where it has one that can be written."""
+    case = members.get("case") if members is not None else None
+    if not isinstance(case, str):
+        return None
+    try:
+        encode(case, max_bytes=sys.maxsize)
+    except MalformedInputError:
+        return None
+    return case
+
+
+def _is_plain(decision: Decision) -> bool:
+    return not decision.violations and not decision.failures
+
+
+@lru_cache
+def _plain(allow: bool, reason: str) -> bytes:  # noqa: FBT001 - a value, not a switch
+    return encode({"allow": allow, "reason": str(reason)})
+
+
+def _encoded(decision: Decision) -> bytes:
+    return encode(decision.as_dict(), max_bytes=sys.maxsize)

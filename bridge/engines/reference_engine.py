@@ -1,0 +1,99 @@
+"""The reference evaluator as an engine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from bridge import reference
+from bridge.engines.local_listing import local_pages, refuse_never_pushed
+from bridge.process_bound import ProcessBound
+from bridge.rendering import RuleSet
+from bridge.store import MemoryStore
+from bridge.strict_json import Memo, parse_canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bridge.decision import Decision, Request
+    from bridge.engines.pages import PageRequest, PageResponse
+    from bridge.policy import Policy
+    from bridge.strict_json import Value
+
+
+class ReferenceEngine(ProcessBound):
+    """Decides in plain Python, by the definition itself: for tests, and to compare with.
+
+    Args:
+        rule_set: The settings to decide by.
+
+    Raises:
+        ConfigurationError: The rule set verifies raw tokens, which runs on an OPA server only.
+    """
+
+    name = reference.NAME
+    batch_bytes = 16 * 1024 * 1024
+
+    def __init__(self, rule_set: RuleSet | None = None) -> None:
+        self.rule_set = rule_set or RuleSet()
+        self.rule_set.refuse_token_checks(self.name)
+        self._store = MemoryStore(self.rule_set.policy.types)
+        # Claims and types come again and again, and nothing changes what was parsed.
+        self._claims = Memo(self._claims_in)
+        self._types = Memo(parse_canonical)
+
+    @property
+    def store(self) -> MemoryStore:
+        """The pushed resources."""
+        return self._store
+
+    def decide(self, requests: Sequence[Request]) -> list[Decision]:
+        """Exactly one decision for each request, in the same order.
+
+        Raises:
+            ResourcesMissingError: One of them is by id, and nothing was ever pushed for its type.
+        """
+        return [self._decided(request)[0] for request in requests]
+
+    def explain(self, request: Request) -> tuple[Decision, bytes | None]:
+        """The decision, and the stored resource it is about, in canonical text, where it was asked by id and known.
+
+        Raises:
+            ResourcesMissingError: It is asked by id, and nothing was ever pushed for its type.
+        """
+        return self._decided(request)
+
+    def list_pages(self, request: PageRequest) -> PageResponse:
+        """A pages of a list.
+
+        Raises:
+            ResourcesMissingError: Nothing was ever pushed for the type.
+        """
+        return local_pages(request, self.decide, self._store, self.rule_set.policy)
+
+    def install(self) -> None:
+        """Nothing to do: the rules are in this process."""
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+    def _decided(self, request: Request) -> tuple[Decision, bytes | None]:
+        value: dict[str, Value] = {}
+        policy = None
+        if request.claims is not None:
+            value["claims"], policy = self._claims(request.claims) or self._claims_in(request.claims)
+        if request.type is not None:
+            value["type"] = self._types(request.type) or parse_canonical(request.type)
+        if request.resource is not None:
+            value["resource"] = parse_canonical(request.resource)
+        if request.id is not None:
+            value["id"] = parse_canonical(request.id)
+        found, revision = self._store.find(request)
+        stored = {} if found is None else {str(value["type"]): {str(value["id"]): parse_canonical(found)}}
+        decision = reference.decide(value, self.rule_set.policy, stored, policy)
+        refuse_never_pushed(request, decision, revision)
+        return decision if revision is None else replace(decision, revision=revision), found
+
+    def _claims_in(self, text: bytes) -> tuple[Value, Policy | Decision | None]:
+        claims = parse_canonical(text)
+        return claims, reference.policy_in(claims, self.rule_set.policy) if isinstance(claims, dict) else None

@@ -1,0 +1,163 @@
+"""Resources in this process's memory, for the engines that run in it."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left, insort
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Self
+
+from bridge.errors import ResourcesMissingError, UsageError
+from bridge.escapes import shown
+from bridge.process_bound import ProcessBound
+from bridge.store import layout
+from bridge.store.prepared import PreparedResources, custom_data_of, prepare
+from bridge.store.store import ChangeReport, Difference, next_revision
+from bridge.strict_json import encode, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from bridge.decision import Request
+
+
+class StoredType:
+    """The resources of one type at one revision; it never changes.
+
+    Attributes:
+        revision: The revision; None where nothing was pushed.
+        resources: Resources by id, both in canonical JSON text.
+    """
+
+    def __init__(self, revision: str | None, prepared: PreparedResources) -> None:
+        self.revision = revision
+        self.resources: Mapping[bytes, bytes] = prepared
+        self._prepared = prepared
+        self._all: list[bytes] | None = None
+
+    def all_ids(self) -> Sequence[bytes]:
+        """All ids, in the order of code points."""
+        if self._all is None:
+            self._all = sorted(self._prepared, key=layout.order_of(self._prepared))
+        return self._all
+
+    def posting(self, text: str) -> Sequence[bytes]:
+        """The ids in a posting (`layout.posting_text`), in the order of code points."""
+        return self._prepared.postings.get(text, [])
+
+    def changed(self, revision: str, upserts: PreparedResources, removals: Iterable[bytes]) -> StoredType:
+        """The resources after a change."""
+        prepared = PreparedResources()
+        prepared.update(self._prepared)
+        prepared.postings = dict(self._prepared.postings)
+        left: dict[str, list[bytes]] = {}  # the ids that leave each posting
+        for id_ in (*upserts, *removals):
+            if (text := prepared.pop(id_, None)) is not None:
+                for posting in layout.posting_texts(custom_data_of(parse(text))):
+                    left.setdefault(posting, []).append(id_)
+        prepared.update(upserts)
+        for posting in {**left, **upserts.postings}:
+            ids = list(self.posting(posting))  # this revision keeps its own
+            for id_ in left.get(posting, ()):
+                del ids[bisect_left(ids, layout.raw(id_), key=layout.raw)]
+            for id_ in upserts.postings.get(posting, ()):
+                insort(ids, id_, key=layout.raw)
+            if ids:
+                prepared.postings[posting] = ids
+            else:
+                del prepared.postings[posting]
+        return StoredType(revision, prepared)
+
+
+_NOTHING: Final = StoredType(None, PreparedResources())
+
+
+class MemoryStore(ProcessBound):
+    """Keeps resources in canonical text by type and id; threads may share it.
+
+    Types and ids are looked up by their canonical JSON text, which is the same for equal strings and for no others.
+    """
+
+    def __init__(self, types: Sequence[str]) -> None:
+        self._lock = threading.Lock()
+        self._types = {encode(type_): _NOTHING for type_ in types}
+
+    def operation(self) -> Self:
+        """Itself: it is always the same one."""
+        return self
+
+    def find(self, request: Request) -> tuple[bytes | None, str | None]:
+        """The stored resource that a request by id is about, in canonical text, and the revision it is of.
+
+        The first is None where the resource is not known, both are where the request is not by id.
+        """
+        if not request.is_by_id or request.type is None:
+            return None, None
+        assert request.id is not None  # or it is not by id
+        stored = self.stored(request.type)
+        return stored.resources.get(request.id), stored.revision
+
+    def stored(self, type_: bytes) -> StoredType:
+        """What is stored for a type, given as canonical JSON text."""
+        return self._types.get(type_, _NOTHING)
+
+    def replace(
+        self, type_: str, resources: Mapping[bytes, bytes], *, on_progress: Callable[[int], None] = lambda _: None
+    ) -> str:
+        """Store these, resources by id in canonical text, in place of all of a type, at once; gives the revision."""
+        prepared = prepare(resources)
+        order = layout.order_of(prepared)
+        for ids in prepared.postings.values():
+            ids.sort(key=order)
+        with self._lock:
+            revision = next_revision(self._of(type_).revision)
+            self._types[encode(type_)] = StoredType(revision, prepared)
+        on_progress(len(prepared))
+        return revision
+
+    def difference(self, type_: str, prepared: PreparedResources, most: int | None) -> Difference | None:
+        """What differs between what is stored and what should be.
+
+        None where nothing was pushed yet, or where it is more than `most`, if that is told.
+        """
+        stored = self._of(type_)
+        if stored.revision is None:
+            return None
+        there = stored.resources
+        upserts = {id_: text for id_, text in prepared.items() if there.get(id_) != text}
+        removals = [id_ for id_ in there if id_ not in prepared]
+        if most is not None and len(upserts) + len(removals) > most:
+            return None
+        return Difference(upserts, removals, sum(id_ not in there for id_ in upserts), len(there))
+
+    def change(self, type_: str, upserts: Mapping[bytes, bytes], removals: Iterable[bytes]) -> ChangeReport:
+        """Store some resources, and remove others, at once.
+
+        Args:
+            type_: The resource type.
+            upserts: Resources by id, both in canonical JSON text.
+            removals: Ids in canonical JSON text.
+
+        Raises:
+            ResourcesMissingError: Nothing was ever pushed.
+        """
+        prepared = prepare(upserts)
+        with self._lock:
+            before = self._of(type_)
+            if before.revision is None:
+                raise ResourcesMissingError(
+                    f"there are no pushed resources of `{type_}`: push all of them, before some can change"
+                )
+            gone = [id_ for id_ in removals if id_ not in prepared]
+            changed = ChangeReport.of(before.resources, prepared, gone, before.revision)
+            if not changed.added and not changed.changed and not changed.removed:
+                return changed
+            revision = next_revision(before.revision)
+            self._types[encode(type_)] = before.changed(revision, prepared, gone)
+        return replace(changed, revision=revision)
+
+    def _of(self, type_: str) -> StoredType:
+        try:
+            return self._types[encode(type_)]
+        except KeyError:
+            raise UsageError(f"`{shown(type_)}` is not one of the resource types") from None
