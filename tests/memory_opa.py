@@ -89,7 +89,7 @@ class MemoryOpa:
         return self._asked(Request("METRICS"), lambda _: self.metrics)  # type: ignore[no-any-return]
 
     def held(self, types: Sequence[str], root: tuple[str, ...]) -> Callable[..., dict[str, Any]]:
-        """What the installed rules tell by `held`, from what is there."""
+        """What the installed rules tell by `stored_view`, from what is there."""
 
         def answer(question: bytes, *, fresh: bool) -> dict[str, Any]:
             return self._asked(Request("HELD", root, fresh, body=question), look)  # type: ignore[no-any-return]

@@ -7,7 +7,7 @@ PATH where it is set.
 
 It imports the standard library only: the Makefile runs it before anything is installed.
 
-    python tests/opa_source.py [--from path|docker|go] [--pinned]
+    python tests/opa_source.py [--from path|docker|go] [--pinned | --oldest]
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPOSE_FILE = ROOT / "docker-compose.yml"
-MINIMUM = (1, 20, 1)
+OLDEST = "1.20.1"
+MINIMUM = tuple(map(int, OLDEST.split(".")))
 EXECUTABLE_SOURCES = ("path", "docker", "go")
 _NAMES = {"url": "OPA_URL", "path": "PATH", "docker": "Docker", "go": "Go"}
 SERVER_SOURCES = tuple(_NAMES)
@@ -87,10 +88,19 @@ IMAGE, PINNED = pinned_image()
 
 
 class OpaSource:
-    """Looks for an OPA, in the environment that it is given."""
+    """Looks for an OPA, in the environment that it is given.
 
-    def __init__(self, environ: Mapping[str, str], tell: Callable[[str], None] = lambda _: None) -> None:
+    Args:
+        environ: The environment.
+        tell: Takes lines about what takes long.
+        version: The version to build, and to keep to where `pinned` is asked for.
+    """
+
+    def __init__(
+        self, environ: Mapping[str, str], tell: Callable[[str], None] = lambda _: None, version: str = PINNED
+    ) -> None:
         self.environ = dict(environ)
+        self.version = version
         self._tell = tell
         self._known: dict[str, object] = {}
 
@@ -111,7 +121,7 @@ class OpaSource:
         return self._first(looks, only)
 
     def executable(self, only: str | None = None, *, pinned: bool = False) -> Executable:
-        """Choose the `opa` to run; `pinned` admits no version but the one that docker-compose.yml names."""
+        """Choose the `opa` to run; `pinned` admits no version but that of this source."""
         looks = {
             "path": lambda: self._on_path(pinned=pinned),
             "docker": self._from_image,
@@ -128,8 +138,7 @@ class OpaSource:
         """Name the Docker engine that answers, with compose at hand; or raise Unusable."""
         return self._once("docker", self._look_for_docker)
 
-    @staticmethod
-    def _first(looks: Mapping[str, Callable[[], _T]], only: str | None) -> _T:
+    def _first(self, looks: Mapping[str, Callable[[], _T]], only: str | None) -> _T:
         reasons = []
         for name, look in looks.items():
             if only in (None, name):
@@ -139,7 +148,7 @@ class OpaSource:
                     reasons.append(f"  - {why}")
         wanted = "" if only is None else f" from `{only}`"
         raise NoOpa(
-            f"found no OPA{wanted}:\n" + "\n".join(reasons) + f"\nInstall one of: opa {PINNED} on PATH "
+            f"found no OPA{wanted}:\n" + "\n".join(reasons) + f"\nInstall one of: opa {self.version} on PATH "
             "(https://www.openpolicyagent.org/docs/#1-download-opa); Docker with compose; Go (https://go.dev/dl/). "
             "Or set OPA_URL, and JWT_BRIDGE_OPA to the path of an `opa`."
         )
@@ -232,16 +241,18 @@ class OpaSource:
             raise Unusable("no `opa` on PATH")
         source = "JWT_BRIDGE_OPA" if named else "PATH"
         executable = self._inspected(source, Path(found).absolute())
-        if pinned and ".".join(map(str, executable.version)) != PINNED:
-            raise Unusable(f"`{executable.path}` is not the pinned version, {PINNED}")
+        if pinned and ".".join(map(str, executable.version)) != self.version:
+            raise Unusable(f"`{executable.path}` is not the pinned version, {self.version}")
         return executable
 
     @property
     def _cached(self) -> Path:
         cache = self.environ.get("XDG_CACHE_HOME") or str(Path(self.environ.get("HOME", "~")).expanduser() / ".cache")
-        return Path(cache) / "jwt-policy-bridge" / "opa" / PINNED / "opa"
+        return Path(cache) / "jwt-policy-bridge" / "opa" / self.version / "opa"
 
     def _from_image(self) -> Executable:
+        if self.version != PINNED:
+            raise Unusable(f"the image is that of opa {PINNED}")
         self.docker()
         if sys.platform != "linux":
             raise Unusable("the image's `opa` is for Linux")
@@ -273,9 +284,9 @@ class OpaSource:
 
     def _build(self, folder: Path) -> None:
         self._program("go")
-        self._tell(f"building opa {PINNED} with Go: a minute or two, this once")
+        self._tell(f"building opa {self.version} with Go: a minute or two, this once")
         built = OpaSource({**self.environ, "GOBIN": str(folder), "CGO_ENABLED": "0"})
-        built._run("go", "install", f"github.com/open-policy-agent/opa@v{PINNED}", seconds=FETCH_SECONDS)
+        built._run("go", "install", f"github.com/open-policy-agent/opa@v{self.version}", seconds=FETCH_SECONDS)
 
 
 def main() -> int:
@@ -283,15 +294,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Print the path of an `opa` to run, getting one if there is none.")
     parser.add_argument("--executable", action="store_true", help="what it does anyway")
     parser.add_argument("--from", dest="source", choices=EXECUTABLE_SOURCES, help="this source and no other")
-    parser.add_argument("--pinned", action="store_true", help=f"version {PINNED} and no other")
+    versions = parser.add_mutually_exclusive_group()
+    versions.add_argument("--pinned", action="store_true", help=f"version {PINNED} and no other")
+    versions.add_argument("--oldest", action="store_true", help=f"the oldest supported version, {OLDEST}, and no other")
     parser.add_argument("--image", action="store_true", help="print the name of the pinned image instead")
     arguments = parser.parse_args()
     if arguments.image:
         sys.stdout.write(f"{IMAGE}\n")
         return 0
-    source = OpaSource(os.environ, tell=lambda text: print(text, file=sys.stderr, flush=True))  # noqa: T201
+    version = OLDEST if arguments.oldest else PINNED
+    source = OpaSource(os.environ, lambda text: print(text, file=sys.stderr, flush=True), version)  # noqa: T201
     try:
-        executable = source.executable(arguments.source, pinned=arguments.pinned)
+        executable = source.executable(arguments.source, pinned=arguments.pinned or arguments.oldest)
     except NoOpa as why:
         sys.stderr.write(f"{why}\n")
         return 1

@@ -21,6 +21,7 @@ from bridge.errors import (
     UsageError,
 )
 from bridge.escapes import shown
+from bridge.opa.version import known_defect
 from bridge.store import OpaStore
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def doctor(
 
     It reads, and changes nothing. Rules that are missing, half-installed or of another release, and modules and data of
     others in their place, are found; `jwt-bridge install` mends those. `jwt-bridge push` mends what is found of
-    resources. An OPA that is too old is an error.
+    resources. An OPA that is too old is an error; one with a known defect (1.21.0 to 1.22.0) gives a warning.
 
     A type that nothing was ever pushed for has "none pushed"; that is no fault while OPA has resources of another one.
 
@@ -68,7 +69,8 @@ def doctor(
         worst = Exit.OK
         with opa.client() as client:
             root = tuple(rule_set.data_root.split("."))
-            client.require_version((*root, chosen[0], "state"))
+            if defect := known_defect(client.require_version((*root, chosen[0], "state"))):
+                complain(defect)
             store = OpaStore(client, root, rule_set.policy.types)
             store.require_one()
             pushed, foreign = _pushed(store, rule_set.policy.types)

@@ -8,10 +8,11 @@ from bridge.cli.exit import reported_errors
 from bridge.cli.options import OpaOptions, TokenOptions
 from bridge.cli.output_files import is_earlier_rule_set, write_files
 from bridge.cli.rule_set_options import RuleSetOptions, WriteOption, refuse_other_file
-from bridge.cli.terminal import say
+from bridge.cli.terminal import complain, say
 from bridge.client import PolicyBridge
 from bridge.engines import OpaEngine
 from bridge.escapes import shown
+from bridge.opa.version import known_defect
 from bridge.rendering import entrypoints, fingerprint, render
 
 
@@ -59,6 +60,8 @@ def install(
             refuse_other_file(write_rule_set, rule_set)
         with opa.client() as client:
             PolicyBridge(OpaEngine(client, rule_set)).install(replace=replace or ())
+            if defect := known_defect(client.require_version((*rule_set.package_root.split("."), "answer"))):
+                complain(defect)
             say(f"installed on {client.url}, and they answer: {len(render(rule_set))} modules")
         if write_rule_set is not None:
             write_files({write_rule_set: rule_set.to_json().encode()}, is_earlier_rule_set)

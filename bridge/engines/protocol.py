@@ -50,7 +50,7 @@ class RulesProtocol:
         self._memory = StoreIdentity()
         self.path = (*rule_set.package_root.split("."), "answer")
         self.list_path = (*self.path[:-1], "list")
-        self.stored_view_path = (*self.path[:-1], "held")
+        self.stored_view_path = (*self.path[:-1], "stored_view")
 
     def question(self, requests: Sequence[Request]) -> RulesQuery:
         """The question for all these requests, one or more."""

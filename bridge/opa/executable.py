@@ -22,7 +22,7 @@ VARIABLE: Final = "JWT_BRIDGE_OPA"
 
 _INSTALL: Final = (
     f"install opa {OLDEST} or newer (https://www.openpolicyagent.org/docs#running-opa, or "
-    f"`go install github.com/open-policy-agent/opa@v1.20.2`) and put it on PATH, or name it in {VARIABLE}"
+    f"`go install github.com/open-policy-agent/opa@v1.22.4`) and put it on PATH, or name it in {VARIABLE}"
 )
 _VERSION: Final = re.compile(r"^Version: (\S+)$", re.MULTILINE)
 _VERSION_SECONDS: Final = 20.0

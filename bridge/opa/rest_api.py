@@ -359,17 +359,22 @@ class OpaClient(ProcessBound):
         answer = self._read("POST", target, _NO_INPUT, deadline)
         return provenance_of(answer.members(f"POST {target}"), f"POST {target}")[0]
 
-    def require_version(self, path: Sequence[str] = ("system", "version"), *, deadline: float | None = None) -> None:
+    def require_version(self, path: Sequence[str] = ("system", "version"), *, deadline: float | None = None) -> str:
         """Refuse an OPA that is too old; `query` with provenance does so by itself, at each answer.
 
         Args:
             path: A document that this client may ask for; it need not be there.
             deadline: Seconds.
 
+        Returns:
+            Its version, such as `1.20.2`.
+
         Raises:
             UnsupportedOpaVersionError: It is older than 1.20.1.
         """
-        require(self.version(path, deadline=deadline))
+        version = self.version(path, deadline=deadline)
+        require(version)
+        return version
 
     def _found(self, query: str, deadline: float | None) -> Value:
         """What a query binds to `found`; None where it does not hold."""

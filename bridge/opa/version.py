@@ -1,4 +1,4 @@
-"""Which OPA is new enough."""
+"""Which OPA is new enough, and which one has a known defect."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ OLDEST: Final = "1.20.1"
 _VERSION: Final = re.compile(r"v?(\d{1,9})\.(\d{1,9})\.(\d{1,9})(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?", re.ASCII)
 
 
+_FIRST_WITH_DEFECT: Final = (1, 21, 0)
+_LAST_WITH_DEFECT: Final = (1, 22, 0)
+
+
 def is_new_enough(version: str) -> bool:
     """Whether an OPA that calls itself `version` compares numbers as R11 demands.
 
@@ -23,9 +27,7 @@ def is_new_enough(version: str) -> bool:
     Raises:
         InvalidResponseError: It is no version.
     """
-    match = _VERSION.fullmatch(version)
-    if match is None:
-        raise InvalidResponseError(f"`{printable(version, 40)}` is no version of opa")
+    match = _parsed(version)
     # A build that comes before 1.20.1 need not have all that makes 1.20.1 right.
     release = (*map(int, match.group(1, 2, 3)), match[4] is None)
     return release >= (1, 20, 1, True)
@@ -43,3 +45,32 @@ def require(version: str) -> None:
             f"opa {version} is too old: the oldest that compares numbers exactly is {OLDEST} (up to 1.19.1 `1` "
             "equals `100.0`, and 1.20.0 panics comparing `0.0` with a fraction)"
         )
+
+
+def known_defect(version: str) -> str | None:
+    """Say which defect of this OPA concerns other rules than ours, and what to do; None where none is known.
+
+    OPA 1.21.0 to 1.22.0 skip a rule with `x in {"a", input.y}`. No rule of ours has such an expression, and all vectors
+    pass there.
+
+    Args:
+        version: As OPA writes it, such as `1.20.2` or `1.21.0-dev`.
+
+    Raises:
+        InvalidResponseError: It is no version.
+    """
+    release = tuple(map(int, _parsed(version).group(1, 2, 3)))
+    if not _FIRST_WITH_DEFECT <= release <= _LAST_WITH_DEFECT:
+        return None
+    return (
+        f"opa {printable(version, 40)} has a defect of its rule indexer: it skips rules with an expression such as "
+        '`x in {"a", input.y}`. The rules of the bridge have none, but other rules on this OPA can give wrong results: '
+        "upgrade it to 1.22.1 or newer"
+    )
+
+
+def _parsed(version: str) -> re.Match[str]:
+    match = _VERSION.fullmatch(version)
+    if match is None:
+        raise InvalidResponseError(f"`{printable(version, 40)}` is no version of opa")
+    return match

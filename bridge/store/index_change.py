@@ -43,7 +43,7 @@ class IndexChange(NamedTuple):
     removals: Sequence[bytes]
 
     def question(self, type_: str) -> bytes:
-        """The input of the rules' `held` that asks for what `patch` must know."""
+        """The input of the rules' `stored_view` that asks for what `patch` must know."""
         changes = [self._asked(id_, _places(parse(text))) for id_, text in self.upserts.items()]
         changes += [self._asked(id_, []) for id_ in self.removals]
         return layout.named({"type": encode(type_), "changes": layout.array(changes)})
@@ -62,7 +62,7 @@ class IndexChange(NamedTuple):
         """The operations within the generation, what they do, and how many resources more there are then.
 
         Args:
-            view: What `held` gave for the question.
+            view: What `stored_view` gave for the question.
             firsts: The first ids of the pages of postings that `FirstsMissingError` has named.
 
         Raises:

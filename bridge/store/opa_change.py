@@ -37,7 +37,7 @@ _MOST_OPERATIONS: Final = 1_000
 
 
 class ReadView(Protocol):
-    """Asks the installed rules what they are told by `held`."""
+    """Asks the installed rules for their `stored_view`."""
 
     def __call__(self, question: bytes, *, fresh: bool) -> dict[str, Value]:
         """Their answer to a question, on a new connection or on any."""

@@ -30,8 +30,8 @@ class OpaStore(ProcessBound):
         opa: The server.
         root: The data root, as names.
         types: The resource types.
-        read_view: Asks the installed rules what they are told by `held`, for `change`, on a new connection where it is
-            told so; without it, nothing can be changed but as a whole.
+        read_view: Asks the installed rules for their `stored_view`, for `change`, on a new connection where it is told
+            so; without it, nothing can be changed but as a whole.
         note: Told each store that an answer names, as `Documents` is.
     """
 

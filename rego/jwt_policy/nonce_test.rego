@@ -1,4 +1,4 @@
-# The nonce by which whoever asked tells the answer to this question from all others.
+# The nonce, by which a client recognizes the answer to its request.
 package jwt_policy_test
 
 import data.jwt_policy
@@ -40,20 +40,20 @@ test_a_nonce_within_a_request_is_none if {
 test_list_has_the_nonce_of_the_input if {
 	every question in [{"claims": _claims, "type": "devices"}, {"claims": {}, "type": "users"}, {}] {
 		every nonce in _nonces {
-			asked := object.union(_asked, question)
-			_list(_with_nonce(asked, nonce)) == object.union(_list(asked), {"nonce": nonce})
-			not "nonce" in object.keys(_list(asked))
+			request := object.union(_list_request, question)
+			_list(_with_nonce(request, nonce)) == object.union(_list(request), {"nonce": nonce})
+			not "nonce" in object.keys(_list(request))
 		}
 	}
 }
 
-test_held_has_the_nonce_of_the_input if {
+test_stored_view_has_the_nonce_of_the_input if {
 	every question in [{"type": "devices", "changes": []}, {}] {
 		every nonce in _nonces {
-			asked := _with_nonce(question, nonce)
-			held := jwt_policy.held with input as asked with data.jwt_policy_data as _stored
-			without := jwt_policy.held with input as question with data.jwt_policy_data as _stored
-			held == object.union(without, {"nonce": nonce})
+			request := _with_nonce(question, nonce)
+			view := jwt_policy.stored_view with input as request with data.jwt_policy_data as _stored
+			without := jwt_policy.stored_view with input as question with data.jwt_policy_data as _stored
+			view == object.union(without, {"nonce": nonce})
 			not "nonce" in object.keys(without)
 		}
 	}

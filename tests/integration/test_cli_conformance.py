@@ -216,7 +216,7 @@ def test_with_write_the_rules_that_are_there_do_not_count(opa: ManagedOpa, clien
 def test_a_rule_that_fails_is_a_difference(opa: ManagedOpa, client: OpaClient, installed: OpaEngine, few: Path) -> None:
     """OPA answers with an error to the questions that it fails at, and one of these does not hide the others."""
     (policy,) = (each for each in client.list_policies() if each.id.endswith("/resource.rego"))
-    client.put_policy(policy.id, policy.text + '\nare_proper(values) := false if values[_].id == "12345"\n')
+    client.put_policy(policy.id, policy.text + '\nare_valid(values) := false if values[_].id == "12345"\n')
     failing = [case for case in cases(few / "seed.json") if b'"id":"12345"' in (case.request().resource or b"")]
     assert 0 < len(failing) < SEED
     for case in failing:

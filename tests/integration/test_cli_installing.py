@@ -263,12 +263,32 @@ def test_doctor_tells_of_foreign_data_and_goes_on(opa):
     assert "nothing was pushed" not in done.stderr
 
 
-def test_doctor_of_an_opa_that_is_too_old(opa):
-    def old(exchange, body):
-        return ("200 OK", body.replace(b'"1.20.2"', b'"1.19.0"')) if "provenance" in exchange.line else None
+def calling_itself(version):
+    """What stands between, for an OPA to give another version in its answers."""
 
-    with between(opa.url, old) as server:
+    def change(exchange, body):
+        if "provenance" not in exchange.line:
+            return None
+        changed, count = re.subn(rb'"version":"[0-9.]+"', b'"version":"%s"' % version.encode(), body)
+        assert count == 1
+        return "200 OK", changed
+
+    return change
+
+
+def test_doctor_of_an_opa_that_is_too_old(opa):
+    with between(opa.url, calling_itself("1.19.0")) as server:
         assert "1.19.0" in run_here("doctor", "--opa-url", server.url, status=3).stderr
+
+
+@pytest.mark.parametrize(
+    ("version", "warns"), [("1.20.2", False), ("1.21.0", True), ("1.22.0", True), ("1.22.1", False)]
+)
+def test_install_and_doctor_warn_of_the_defect_of_the_indexer(opa, version, warns):
+    with between(opa.url, calling_itself(version)) as server:
+        for command, status in (("install", 0), ("doctor", 3)):
+            text = run_here(command, "--opa-url", server.url, status=status).stderr
+            assert (f"opa {version} has a defect of its rule indexer" in text) is warns
 
 
 def test_two_installers_at_the_same_time_leave_no_mixture(opa):

@@ -185,23 +185,23 @@ def test_rendered_modules_read_like_documentation(folder, opa_executable, reques
         "constraint.failures",
         "constraint.failures_of_each",
         "constraint.hold",
-        "grant.of",
-        "pointer.of",
+        "grant.for_claims",
+        "pointer.from_names",
         "policy.violations",
     ]
     public += [
         "resource.all_stored",
-        "resource.are_proper",
-        "resource.given",
+        "resource.are_valid",
         "resource.stored",
+        "resource.validated",
         "settings.claim",
         "settings.fingerprint",
     ]
     public += ["settings.require_policy", "settings.types", "settings.versions"]
-    public += ["allow", "answer", "decision", "decisions", "held", "list"]
+    public += ["allow", "answer", "decision", "decisions", "list", "stored_view"]
     public += [f"index.{name}" for name in ("all_ids", "length", "page", "page_of", "posting", "size", "small")]
-    public += ["listing.of", "resource.current", "resource.state", "store.view"]
-    public += ["token.of"] if rule_set.token is not None else []
+    public += ["listing.result", "resource.current", "resource.state", "store.view"]
+    public += ["token.grant_of"] if rule_set.token is not None else []
     assert sorted(rules) == sorted(f"{root}.{name}" for name in public)
     assert all(found["title"] for found in rules.values())
     found = {path for path, found in rules.items() if found.get("entrypoint")}

@@ -62,9 +62,10 @@ def rule_name(rule: dict[str, Any]) -> str:
 
 
 def _head(head: dict[str, Any]) -> str:
-    if len(head["ref"]) != 1 or "key" in head:
+    keys = [head["key"]] if "key" in head else []
+    if head["ref"][1:] != keys:
         raise NotImplementedError(f"a rule head that no rule set has: {head}")
-    text: str = head["ref"][0]["value"]
+    text: str = head["ref"][0]["value"] + "".join(f"[{term_text(key)}]" for key in keys)
     if "args" in head:
         text += "(" + ", ".join(map(term_text, head["args"])) + ")"
     return f"{text} := {term_text(head['value'])}" if head.get("assign") else text

@@ -12,7 +12,7 @@ from bridge.errors import ConfigurationError, InvalidResponseError, UnsupportedO
 from bridge.opa.address import Address, parse_address
 from bridge.opa.paths import data_path, policy_path, quoted_path
 from bridge.opa.settings import DEADLINE, MAX_ANSWER, OpaSettings, checked_deadline
-from bridge.opa.version import OLDEST, is_new_enough, require
+from bridge.opa.version import OLDEST, is_new_enough, known_defect, require
 
 PLAIN = string.ascii_letters + string.digits
 
@@ -232,6 +232,29 @@ def test_which_version_is_new_enough(version, is_new):
 
 
 @pytest.mark.parametrize(
+    ("version", "has_defect"),
+    [
+        ("1.20.2", False),
+        ("1.20.999", False),
+        ("1.21.0", True),
+        ("v1.21.0-rc.1+b", True),
+        ("1.21.4", True),
+        ("1.21.999", True),
+        ("1.22.0", True),
+        ("1.22.0-dev", True),
+        ("1.22.1", False),
+        ("1.22.4", False),
+        ("2.21.0", False),
+    ],
+)
+def test_which_version_has_a_known_defect(version, has_defect):
+    text = known_defect(version)
+    assert (text is not None) is has_defect
+    if text is not None:
+        assert text.endswith("upgrade it to 1.22.1 or newer")
+
+
+@pytest.mark.parametrize(
     "version",
     [
         *(
@@ -261,6 +284,8 @@ def test_which_version_is_new_enough(version, is_new):
     ],
 )
 def test_what_is_no_version(version):
+    with pytest.raises(InvalidResponseError, match=r"is no version of opa$"):
+        known_defect(version)
     with pytest.raises(InvalidResponseError, match=r"is no version of opa$"):
         require(version)
 

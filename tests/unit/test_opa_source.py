@@ -7,7 +7,20 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from opa_source import COMPOSE_FILE, IMAGE, PINNED, NoOpa, OpaSource, Unusable, pinned_image
+from opa_source import (
+    COMPOSE_FILE,
+    IMAGE,
+    MINIMUM,
+    OLDEST,
+    PINNED,
+    Executable,
+    NoOpa,
+    OpaSource,
+    Unusable,
+    pinned_image,
+)
+
+from bridge.opa import version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -259,6 +272,26 @@ def test_pinned_admits_no_other_version(machine: Machine) -> None:
     assert machine.source.executable(pinned=True).source == "Go"
     machine.put("opa", OPA)
     assert machine.source.executable(pinned=True).source == "PATH"
+
+
+def test_oldest_version_is_that_of_the_bridge() -> None:
+    assert OLDEST == version.OLDEST
+    assert MINIMUM == (1, 20, 1)
+
+
+def test_source_of_another_version_takes_that_version_from_path_or_go(machine: Machine) -> None:
+    def oldest() -> Executable:
+        return OpaSource(machine.environ, version=OLDEST).executable(pinned=True)
+
+    machine.put("opa", OPA)
+    machine.put("docker", DOCKER)
+    with pytest.raises(NoOpa, match=f"is not the pinned version, {OLDEST}(.|\n)*the image is that of opa {PINNED}"):
+        oldest()
+    machine.put("go", GO, version=OLDEST)
+    assert oldest().path == machine.cached.parents[1] / OLDEST / "opa"
+    assert machine.log.read_text().splitlines() == [f"install github.com/open-policy-agent/opa@v{OLDEST}"]
+    machine.put("opa", OPA, version=OLDEST)
+    assert oldest().source == "PATH"
 
 
 def test_image_is_read_from_the_compose_file(tmp_path: Path) -> None:

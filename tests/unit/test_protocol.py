@@ -56,7 +56,7 @@ def test_an_opa_is_asked_16_mib_at_once():
 def test_the_entrypoints_stand_below_the_package_root(protocol):
     assert protocol.path == ("acme", "rules", "answer")
     assert protocol.list_path == ("acme", "rules", "list")
-    assert protocol.stored_view_path == ("acme", "rules", "held")
+    assert protocol.stored_view_path == ("acme", "rules", "stored_view")
 
 
 def test_a_question_has_a_nonce_and_the_requests(protocol):

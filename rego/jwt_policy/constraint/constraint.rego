@@ -1,6 +1,7 @@
 # METADATA
 # title: Constraints
-# description: Whether a resource meets what the description of its type demands.
+# scope: package
+# description: Decide whether a resource meets the constraints that the policy sets for its type.
 # custom:
 #   rules: [R6, R9, R10, R11]
 package jwt_policy.constraint
@@ -13,13 +14,13 @@ import data.jwt_policy.pointer
 #   rules: [R9, R10]
 hold(description, resource) if {
 	object.get(description, "id", resource.id) == resource.id
-	demanded := object.get(description, "custom_data", {})
-	object.filter(object.get(resource, "custom_data", {}), demanded) == demanded
+	expected := object.get(description, "custom_data", {})
+	object.filter(object.get(resource, "custom_data", {}), expected) == expected
 }
 
 # METADATA
 # title: The constraints that fail
-# description: Objects with `pointer` and `code`, sorted by both.
+# description: An array of objects with `pointer` and `code`, sorted by both.
 # custom:
 #   rules: [R6, R9, R10]
 failures(description, resource) := failures_of_each(description, [resource])[0]
@@ -27,32 +28,32 @@ failures(description, resource) := failures_of_each(description, [resource])[0]
 # METADATA
 # title: The constraints that fail for each of these resources
 # description: >-
-#   Arrays of objects with `pointer` and `code`, sorted by both. Without a call for each resource, and what is the same
-#   for all is made once: this costs a fifth of one after the other.
+#   An array for each resource, with objects that have `pointer` and `code`, sorted by both. One call takes all
+#   resources, and what is equal for all of them is made once: this takes a fifth of the time of single calls.
 # custom:
 #   rules: [R6, R9, R10]
 failures_of_each(description, resources) := [failed |
 	some resource in resources
 
-	# No JSON value is a set, so what is missing is equal to nothing that can be demanded.
-	failed := [{"pointer": at, "code": _codes[found == set()]} |
-		some [at, path, demanded] in constraints
-		found := object.get(resource, path, set())
-		found != demanded
+	# No JSON value is a set. So the empty set stands for a missing member: it differs from every expected value.
+	failed := [{"pointer": at, "code": _codes[actual == set()]} |
+		some [at, path, expected] in constraints
+		actual := object.get(resource, path, set())
+		actual != expected
 	]
 ] if {
-	# Pointers come first, to be sorted by.
+	# The pointer comes first, because the failures are sorted by it.
 	constraints := sort(_id(description) | _custom_data(description))
 }
 
-# By whether the member is missing.
+# The code of a failure, by whether the member is missing.
 _codes := {true: "missing", false: "different"}
 
 # R9
-_id(description) := {["/id", ["id"], demanded] | demanded := description.id}
+_id(description) := {["/id", ["id"], expected] | expected := description.id}
 
 # R10
-_custom_data(description) := {[pointer.of(path), path, demanded] |
-	some name, demanded in description.custom_data
+_custom_data(description) := {[pointer.from_names(path), path, expected] |
+	some name, expected in description.custom_data
 	path := ["custom_data", name]
 }

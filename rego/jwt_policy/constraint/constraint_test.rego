@@ -68,8 +68,8 @@ test_the_id_demanded_holds if {
 test_another_id_fails if {
 	ids := ["device2", "Device1", "device1 ", "device", "*", "1"]
 	[_holds({"id": "device1"}, {"id": id}) | some id in ids] == [false | some _ in ids]
-	found := [constraint.failures({"id": "device1"}, {"id": id}) | some id in ids]
-	found == [[{"pointer": "/id", "code": "different"}] | some _ in ids]
+	result := [constraint.failures({"id": "device1"}, {"id": id}) | some id in ids]
+	result == [[{"pointer": "/id", "code": "different"}] | some _ in ids]
 }
 
 test_an_empty_id_is_a_demand if {
@@ -132,30 +132,34 @@ test_the_name_of_a_member_is_exact if {
 # R11
 
 test_equal_values_hold if {
-	held := [_holds({"custom_data": {"a": pair[0]}}, {"id": "x", "custom_data": {"a": pair[1]}}) | some pair in _equal]
-	held == [true | some _ in _equal]
+	results := [_holds({"custom_data": {"a": expected}}, {"id": "x", "custom_data": {"a": actual}}) |
+		some [expected, actual] in _equal
+	]
+	results == [true | some _ in _equal]
 }
 
 test_equal_values_are_no_failure if {
-	found := [constraint.failures({"custom_data": {"a": pair[0]}}, {"id": "x", "custom_data": {"a": pair[1]}}) |
-		some pair in _equal
+	result := [constraint.failures({"custom_data": {"a": expected}}, {"id": "x", "custom_data": {"a": actual}}) |
+		some [expected, actual] in _equal
 	]
-	found == [[] | some _ in _equal]
+	result == [[] | some _ in _equal]
 }
 
 test_unequal_values_fail if {
-	held := [_holds({"custom_data": {"a": pair[0]}}, {"id": "x", "custom_data": {"a": pair[1]}}) | some pair in _unequal]
-	held == [false | some _ in _unequal]
+	results := [_holds({"custom_data": {"a": expected}}, {"id": "x", "custom_data": {"a": actual}}) |
+		some [expected, actual] in _unequal
+	]
+	results == [false | some _ in _unequal]
 }
 
 test_unequal_values_are_different_both_ways if {
-	found := [constraint.failures({"custom_data": demanded}, {"id": "x", "custom_data": found}) |
-		some pair in _unequal
-		demanded := {"back": pair[1], "there": pair[0]}
-		found := {"back": pair[0], "there": pair[1]}
+	result := [constraint.failures({"custom_data": expected}, {"id": "x", "custom_data": actual}) |
+		some [one, other] in _unequal
+		expected := {"back": other, "there": one}
+		actual := {"back": one, "there": other}
 	]
 	both := [{"pointer": "/custom_data/back", "code": "different"}, {"pointer": "/custom_data/there", "code": "different"}]
-	found == [both | some _ in _unequal]
+	result == [both | some _ in _unequal]
 }
 
 # R6
@@ -184,11 +188,11 @@ test_failures_of_each_are_those_of_each_alone if {
 		{"id": "A", "custom_data": {"z": false, "a/b": [1, 2], "a~b": {"c": 1, "d": 1}, "": ""}},
 		{"id": "a", "custom_data": {"": "x", "z": "null", "id": "a"}},
 	]
-	found := constraint.failures_of_each(description, resources)
-	found == [constraint.failures(description, resource) | some resource in resources]
-	[count(failed) | some failed in found] == [4, 5, 0, 5, 3]
-	held := {place | some place, resource in resources; constraint.hold(description, resource)}
-	held == {place | some place, failed in found; failed == []}
+	result := constraint.failures_of_each(description, resources)
+	result == [constraint.failures(description, resource) | some resource in resources]
+	[count(failed) | some failed in result] == [4, 5, 0, 5, 3]
+	results := {place | some place, resource in resources; constraint.hold(description, resource)}
+	results == {place | some place, failed in result; failed == []}
 	constraint.failures_of_each({}, resources) == [[] | some _ in resources]
 	constraint.failures_of_each(description, []) == []
 }

@@ -40,20 +40,20 @@ _postings(name, value, ids) := {posting.shard: {posting.name: ids}} if posting :
 
 _chars := split("ABCDEabcdefghijklmnopqrstuvwxyz", "")
 
-_size(type, posting) := found if {
-	found := index.size(type, posting) with data.jwt_policy_data as _stored
+_size(type, posting) := result if {
+	result := index.size(type, posting) with data.jwt_policy_data as _stored
 }
 
-_length(type, posting) := found if {
-	found := index.length(type, posting) with data.jwt_policy_data as _stored
+_length(type, posting) := result if {
+	result := index.length(type, posting) with data.jwt_policy_data as _stored
 }
 
-_page(type, posting, number) := found if {
-	found := index.page(type, posting, number) with data.jwt_policy_data as _stored
+_page(type, posting, number) := result if {
+	result := index.page(type, posting, number) with data.jwt_policy_data as _stored
 }
 
-_page_of(id) := found if {
-	found := index.page_of("sessions", "long", id) with data.jwt_policy_data as _stored
+_page_of(id) := result if {
+	result := index.page_of("sessions", "long", id) with data.jwt_policy_data as _stored
 }
 
 _long := {"shard": "", "name": "long"}
@@ -70,7 +70,9 @@ test_posting_is_another_for_another_name_or_value if {
 }
 
 test_posting_is_the_same_for_equal_values if {
-	index.posting("a", {"b": [1, {"c": null, "d": "e"}], "f": 0}) == index.posting("a", {"f": 0, "b": [1, {"d": "e", "c": null}]})
+	one := {"b": [1, {"c": null, "d": "e"}], "f": 0}
+	other := {"f": 0, "b": [1, {"d": "e", "c": null}]}
+	index.posting("a", one) == index.posting("a", other)
 }
 
 test_posting_does_not_depend_on_what_is_escaped if {

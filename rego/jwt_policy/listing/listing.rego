@@ -1,6 +1,7 @@
 # METADATA
 # title: Lists
-# description: The ids of the stored resources of a type that a decision would allow, in pages.
+# scope: package
+# description: List the ids of the stored resources of a type that a decision would allow, in pages.
 # custom:
 #   rules: [R3, R4, R5, R9, R10, R11]
 package jwt_policy.listing
@@ -10,65 +11,71 @@ import data.jwt_policy.index
 import data.jwt_policy.resource
 
 # METADATA
-# title: A piece of a list
+# title: Some pages of a list
 # description: >-
-#   An object with `decision` where the answer is no for every resource. Otherwise with `pages`, arrays of ids in the
-#   order of code points that begin with the page `asked.page` of `length` ones; `everything` tells that nothing is
-#   demanded. At most `asked.pages` are given where pages are the answer, and `asked.scanned` where each id on them has
-#   to be looked at.
-of(granted, asked) := {"decision": decision} if {
-	decision := granted.first
+#   An object with `decision` where every resource is denied. Otherwise one with `pages`: arrays of ids in the order of
+#   code points, from the page `request.page` on. `length` is the number of all pages. `everything` is true where the
+#   policy sets no constraint. There are at most `request.pages` pages where the index has the result, and at most
+#   `request.scanned` where the resource of each id must be read.
+result(granted, request) := {"decision": decision} if {
+	decision := granted.denial
 } else := {"decision": decision} if {
-	decision := granted.then
+	decision := granted.decision
 	not decision.allow
-} else := _by_index(index.all_ids, asked.pages, asked, true) if {
-	_demands_nothing(granted)
-} else := {"everything": false, "length": 1, "pages": [_only(granted.description, asked)]} if {
+} else := _from_index(index.all_ids, request.pages, request, true) if {
+	_has_no_constraint(granted)
+} else := {"everything": false, "length": 1, "pages": [_by_id(granted.description, request)]} if {
 	granted.description.id
-} else := _by_index(posting, asked.pages, asked, false) if {
+} else := _from_index(posting, request.pages, request, false) if {
 	[posting] := [index.posting(name, value) | some name, value in granted.description.custom_data]
-} else := object.union(found, {"pages": pages}) if {
-	found := _by_index(_rarest(granted.description, asked.type), asked.scanned, asked, false)
-	pages := [_holding(granted.description, asked.type, page) | some page in found.pages]
+} else := object.union(candidates, {"pages": pages}) if {
+	candidates := _from_index(
+		_smallest_posting(granted.description, request.type),
+		request.scanned,
+		request,
+		false,
+	)
+	pages := [_matching(granted.description, request.type, page) | some page in candidates.pages]
 }
 
-_demands_nothing(granted) if granted.then
+_has_no_constraint(granted) if granted.decision
 
-_demands_nothing(granted) if {
+_has_no_constraint(granted) if {
 	not "id" in object.keys(granted.description)
 	object.get(granted.description, "custom_data", {}) == {}
 }
 
-_only(description, asked) := [description.id] if {
-	asked.page == 0
-	constraint.hold(description, resource.stored(asked.type, description.id).resource)
+_by_id(description, request) := [description.id] if {
+	request.page == 0
+	constraint.hold(description, resource.stored(request.type, description.id).resource)
 } else := []
 
-_rarest(description, type) := min([[size, posting] |
+_smallest_posting(description, type) := min([[size, posting] |
 	some name, value in description.custom_data
 	posting := index.posting(name, value)
 	size := index.size(type, posting)
 ])[1]
 
-# What `constraint.hold` of `resource.stored` says where `custom_data` alone is demanded. Written out, because the calls
-# and the copies of whole resources would be most of a list's time.
-_holding(description, type, page) := [id |
+# The ids on a page whose resources match. This is `constraint.hold` of `resource.stored`, for a description that has
+# `custom_data` alone. It is written out, because the calls and the copies of whole resources would take most of the
+# time of a list.
+_matching(description, type, page) := [id |
 	some id in page
 	hash := crypto.md5(id)
 	shard := concat("", ["s", substring(hash, 0, 2)])
 	bucket := concat("", ["b", substring(hash, 2, 2)])
 	data.jwt_policy_data[type].generations[generation].resources[shard][bucket][id].id == id
-	found := data.jwt_policy_data[type].generations[generation].resources[shard][bucket][id].custom_data
-	object.filter(found, description.custom_data) == description.custom_data
+	actual := data.jwt_policy_data[type].generations[generation].resources[shard][bucket][id].custom_data
+	object.filter(actual, description.custom_data) == description.custom_data
 ] if {
 	generation := resource.current(type).generation
 }
 
-_by_index(posting, most, asked, everything) := {"everything": everything, "length": length, "pages": pages} if {
-	length := index.length(asked.type, posting)
-	first := min([asked.page, length]) # whoever asks may name any page: a range to it would be as long as they please
-	pages := [index.page(asked.type, posting, number) |
-		some number in numbers.range(first, min([first + most, length]) - 1)
-		number >= first # a range counts downwards too
+_from_index(posting, limit, request, everything) := {"everything": everything, "length": length, "pages": pages} if {
+	length := index.length(request.type, posting)
+	first := min([request.page, length]) # a request may name any page: a range to a high number would take too long
+	pages := [index.page(request.type, posting, number) |
+		some number in numbers.range(first, min([first + limit, length]) - 1)
+		number >= first # a range also counts downwards
 	]
 }

@@ -27,51 +27,51 @@ _others := stored_test.indexed("7", {id: {"id": id, "custom_data": {"user": "u",
 
 _all := {"type": "devices", "page": 0, "pages": 2, "scanned": 2}
 
-_of(granted, asked) := found if {
-	found := listing.of(granted, asked) with data.jwt_policy_data as _stored
+_result(granted, request) := result if {
+	result := listing.result(granted, request) with data.jwt_policy_data as _stored
 }
 
-_ids(description) := [id | some page in _of({"description": description}, _all).pages; some id in page]
+_ids(description) := [id | some page in _result({"description": description}, _all).pages; some id in page]
 
 test_what_is_decided_first_is_told if {
 	denied := {"allow": false, "reason": "unknown_type"}
-	_of({"first": denied}, _all) == {"decision": denied}
+	_result({"denial": denied}, _all) == {"decision": denied}
 }
 
 test_what_is_denied_for_every_resource_is_told if {
 	denied := {"allow": false, "reason": "type_not_granted"}
-	_of({"then": denied}, _all) == {"decision": denied}
+	_result({"decision": denied}, _all) == {"decision": denied}
 }
 
 # R3
 
 test_without_a_policy_everything_is_listed if {
-	listed := _of({"then": {"allow": true, "reason": "unrestricted"}}, _all)
+	listed := _result({"decision": {"allow": true, "reason": "unrestricted"}}, _all)
 	listed == {"everything": true, "length": 1, "pages": [["a", "b", "c", "d", "e"]]}
 }
 
 # R7
 
 test_description_that_demands_nothing_lists_everything if {
-	listed := [_of({"description": description}, _all) | some description in [{}, {"custom_data": {}}]]
+	listed := [_result({"description": description}, _all) | some description in [{}, {"custom_data": {}}]]
 	listed == [{"everything": true, "length": 1, "pages": [["a", "b", "c", "d", "e"]]} | some _ in [1, 2]]
 }
 
 # A range that counts so far would not end.
 
 test_page_behind_the_last_one_is_not_there_however_far if {
-	asked := object.union(_all, {"page": 9007199254740993})
-	_of({"description": {}}, asked) == {"everything": true, "length": 1, "pages": []}
-	_of({"description": {"custom_data": {"user": "u"}}}, asked).pages == []
-	_of({"description": {"custom_data": {"user": "u", "site": 1}}}, asked).pages == []
-	_of({"description": {"custom_data": {"user": "nobody"}}}, asked).pages == []
-	_of({"description": {}}, object.union(_all, {"page": 1})).pages == []
+	request := object.union(_all, {"page": 9007199254740993})
+	_result({"description": {}}, request) == {"everything": true, "length": 1, "pages": []}
+	_result({"description": {"custom_data": {"user": "u"}}}, request).pages == []
+	_result({"description": {"custom_data": {"user": "u", "site": 1}}}, request).pages == []
+	_result({"description": {"custom_data": {"user": "nobody"}}}, request).pages == []
+	_result({"description": {}}, object.union(_all, {"page": 1})).pages == []
 }
 
 # R9
 
 test_by_id if {
-	_of({"description": {"id": "b"}}, _all) == {"everything": false, "length": 1, "pages": [["b"]]}
+	_result({"description": {"id": "b"}}, _all) == {"everything": false, "length": 1, "pages": [["b"]]}
 	_ids({"id": "b", "custom_data": {"user": "u"}}) == ["b"]
 	_ids({"id": "b", "custom_data": {}}) == ["b"]
 	_ids({"id": "b", "custom_data": {"user": "v"}}) == []
@@ -80,14 +80,14 @@ test_by_id if {
 }
 
 test_by_id_has_one_page if {
-	_of({"description": {"id": "b"}}, object.union(_all, {"page": 1})).pages == [[]]
-	_of({"description": {"id": "b"}}, object.union(_all, {"page": -1})).pages == [[]]
+	_result({"description": {"id": "b"}}, object.union(_all, {"page": 1})).pages == [[]]
+	_result({"description": {"id": "b"}}, object.union(_all, {"page": -1})).pages == [[]]
 }
 
 # R10
 
 test_by_one_member if {
-	_of({"description": {"custom_data": {"user": "u"}}}, _all) == {
+	_result({"description": {"custom_data": {"user": "u"}}}, _all) == {
 		"everything": false, "length": 1, "pages": [["a", "b", "d"]],
 	}
 	_ids({"custom_data": {"site": 1}}) == ["a", "c", "d"]
@@ -99,12 +99,12 @@ test_by_one_member if {
 }
 
 test_by_several_members if {
-	_of({"description": {"custom_data": {"user": "u", "site": 1}}}, _all) == {
+	_result({"description": {"custom_data": {"user": "u", "site": 1}}}, _all) == {
 		"everything": false, "length": 1, "pages": [["a", "d"]],
 	}
 	_ids({"custom_data": {"user": "u", "site": 1, "on": true}}) == ["a"]
 	_ids({"custom_data": {"user": "v", "site": 2}}) == []
-	_of({"description": {"custom_data": {"user": "u", "no": 1}}}, _all) == {
+	_result({"description": {"custom_data": {"user": "u", "no": 1}}}, _all) == {
 		"everything": false, "length": 0, "pages": [],
 	}
 }
@@ -127,9 +127,9 @@ test_what_is_no_resource_of_its_id_is_not_listed if {
 		{"op": "add", "path": "/generations/g/resources/sff", "value": {"bf5": {"g": {"id": "g", "custom_data": sound}}}},
 		{"op": "add", "path": "/generations/g/resources/s25", "value": {"bff": {"h": {"id": "h", "custom_data": sound}}}},
 	])}
-	asked := {"description": {"custom_data": sound}}
-	found := listing.of(asked, _all) with data.jwt_policy_data as stored
-	found.pages == [["d"]]
+	request := {"description": {"custom_data": sound}}
+	result := listing.result(request, _all) with data.jwt_policy_data as stored
+	result.pages == [["d"]]
 }
 
 # Pages
@@ -140,9 +140,9 @@ _paged := {"devices": json.patch(stored_test.indexed("7", _devices), [{
 	"value": {"size": 5, "length": 3, "tops": [""], "firsts": [["", "c", "e"]], "pages": [["a", "b"], ["c", "d"], ["e"]]},
 }])}
 
-_pages(page, pages) := found.pages if {
-	asked := {"type": "devices", "page": page, "pages": pages, "scanned": 1}
-	found := listing.of({"description": {}}, asked) with data.jwt_policy_data as _paged
+_pages(page, pages) := result.pages if {
+	request := {"type": "devices", "page": page, "pages": pages, "scanned": 1}
+	result := listing.result({"description": {}}, request) with data.jwt_policy_data as _paged
 }
 
 test_pages_that_are_asked_for if {
@@ -156,24 +156,25 @@ test_pages_that_are_asked_for if {
 	_pages(9, 9) == []
 }
 
-# However many are asked for: what is looked at ends where the pages end.
+# However many pages the request wants, none after the last one is read.
 
 _range_to_the_last_page(1, 2) := [1, 2]
 
 test_pages_are_looked_for_up_to_the_last_one if {
-	found := _pages(1, 9) with numbers.range as _range_to_the_last_page
-	found == [["c", "d"], ["e"]]
+	result := _pages(1, 9) with numbers.range as _range_to_the_last_page
+	result == [["c", "d"], ["e"]]
 }
 
 test_scanned_pages_are_as_many_as_asked_for if {
-	asked := {"type": "devices", "page": 0, "pages": 9, "scanned": 1}
+	request := {"type": "devices", "page": 0, "pages": 9, "scanned": 1}
 	paged := {"devices": json.patch(_stored.devices, [
 		{"op": "replace", "path": "/generations/g/postings", "value": {}},
 		{"op": "add", "path": concat("/", ["/generations/g/large", _name("user", "u")]), "value": _two},
 		{"op": "add", "path": concat("/", ["/generations/g/large", _name("site", 1)]), "value": _two},
 	])}
-	found := listing.of({"description": {"custom_data": {"user": "u", "site": 1}}}, asked) with data.jwt_policy_data as paged
-	found == {"everything": false, "length": 2, "pages": [["a"]]}
+	granted := {"description": {"custom_data": {"user": "u", "site": 1}}}
+	result := listing.result(granted, request) with data.jwt_policy_data as paged
+	result == {"everything": false, "length": 2, "pages": [["a"]]}
 }
 
 # Three ids stand in the short posting. How many pages there are does not count.
@@ -185,29 +186,33 @@ test_what_the_fewest_have_is_looked_through if {
 	}
 }
 
-# What is found by two members if the posting of this one is in pages.
-_looked_through(name, value, size) := found if {
+# The list for two members where the posting of this member is in pages.
+_looked_through(name, value, size) := result if {
 	posting := index.posting(name, value)
 	stored := {"devices": json.patch(_stored.devices, [
 		{"op": "remove", "path": concat("/", ["/generations/g/postings", posting.shard, posting.name])},
-		{"op": "add", "path": concat("/", ["/generations/g/large", posting.name]), "value": object.union(_two, {"size": size})},
+		{
+			"op": "add",
+			"path": concat("/", ["/generations/g/large", posting.name]),
+			"value": object.union(_two, {"size": size}),
+		},
 	])}
-	asked := {"description": {"custom_data": {"user": "u", "site": 1}}}
-	found := listing.of(asked, _all) with data.jwt_policy_data as stored
+	request := {"description": {"custom_data": {"user": "u", "site": 1}}}
+	result := listing.result(request, _all) with data.jwt_policy_data as stored
 }
 
 _two := {"size": 4, "length": 2, "tops": [""], "firsts": [["", "c"]], "pages": [["a", "b"], ["c", "d"]]}
 
-_name(name, value) := data.jwt_policy.index.posting(name, value).name
+_name(name, value) := index.posting(name, value).name
 
 test_nothing_is_listed_where_nothing_was_pushed if {
-	not listing.of({"description": {}}, _all) with data.jwt_policy_data as {}
-	not listing.of({"description": {"custom_data": {"a": 1}}}, _all) with data.jwt_policy_data as {}
+	not listing.result({"description": {}}, _all) with data.jwt_policy_data as {}
+	not listing.result({"description": {"custom_data": {"a": 1}}}, _all) with data.jwt_policy_data as {}
 }
 
 test_nothing_is_listed_of_another_layout if {
-	asked := object.union(_all, {"type": "zones"})
-	not _of({"description": {}}, asked)
-	not _of({"description": {"custom_data": {"user": "u"}}}, asked)
-	not _of({"description": {"custom_data": {"user": "u", "site": 1}}}, asked)
+	request := object.union(_all, {"type": "zones"})
+	not _result({"description": {}}, request)
+	not _result({"description": {"custom_data": {"user": "u"}}}, request)
+	not _result({"description": {"custom_data": {"user": "u", "site": 1}}}, request)
 }

@@ -1,14 +1,15 @@
 # METADATA
 # title: JSON Pointers
-# description: RFC 6901.
+# scope: package
+# description: Write JSON Pointers (RFC 6901).
 package jwt_policy.pointer
 
 # METADATA
-# title: The pointer through members of these names
+# title: The pointer to the member that has these names on its path
 # description: >-
-#   By `split` and `concat`, which take time in proportion to the name. `replace` in OPA's Wasm copies the whole name at
-#   each character that it replaces.
-of(names) := concat("", [concat("", ["/", escaped]) |
+#   It uses `split` and `concat`, whose time is proportional to the length of the name. In OPA's Wasm, `replace` copies
+#   the whole name for each character that it replaces.
+from_names(names) := concat("", [concat("", ["/", escaped]) |
 	some name in names
 	escaped := concat("~1", split(concat("~0", split(name, "~")), "/"))
 ])

@@ -11,8 +11,8 @@ _version_unsupported := [{"pointer": "/version", "code": "version_unsupported"}]
 
 test_a_claim_that_is_no_object_is_the_only_violation if {
 	claims := [null, false, true, 0, 2, "", "version", [], ["version"], [{"version": 2}]]
-	found := [policy.violations(claim) | some claim in claims]
-	found == [[{"pointer": "", "code": "not_an_object"}] | some _ in claims]
+	result := [policy.violations(claim) | some claim in claims]
+	result == [[{"pointer": "", "code": "not_an_object"}] | some _ in claims]
 }
 
 test_an_empty_policy_is_valid if policy.violations({"version": 2}) == []
@@ -38,14 +38,14 @@ test_two_with_an_exponent_is_two if policy.violations({"version": 20e-1}) == []
 
 test_no_other_number_is_supported if {
 	versions := [0, 1, 3, -2, 2.5, 1.9999999999999999, 22, 2e1]
-	found := [policy.violations({"version": version}) | some version in versions]
-	found == [_version_unsupported | some _ in versions]
+	result := [policy.violations({"version": version}) | some version in versions]
+	result == [_version_unsupported | some _ in versions]
 }
 
 test_what_is_no_number_is_not_supported if {
 	versions := [null, false, true, "", "2", "2.0", [], [2], {}, {"version": 2}]
-	found := [policy.violations({"version": version}) | some version in versions]
-	found == [_version_unsupported | some _ in versions]
+	result := [policy.violations({"version": version}) | some version in versions]
+	result == [_version_unsupported | some _ in versions]
 }
 
 # R8.4
@@ -54,14 +54,14 @@ test_every_known_type_may_be_there if policy.violations({"version": 2, "devices"
 
 test_an_unknown_type_is_a_violation_whatever_it_holds if {
 	values := [null, false, {}, {"id": "a"}, {"id": 1}, []]
-	found := [policy.violations({"version": 2, "users": value}) | some value in values]
-	found == [[{"pointer": "/users", "code": "unknown_resource_type"}] | some _ in values]
+	result := [policy.violations({"version": 2, "users": value}) | some value in values]
+	result == [[{"pointer": "/users", "code": "unknown_resource_type"}] | some _ in values]
 }
 
 test_what_an_unknown_type_holds_is_no_violation_of_its_own if {
 	values := [{"custom_data": 1}, {"custom_data": null, "id": 1}, {"user_id": "a"}, 1]
-	found := [policy.violations({"version": 2, "users": value}) | some value in values]
-	found == [[{"pointer": "/users", "code": "unknown_resource_type"}] | some _ in values]
+	result := [policy.violations({"version": 2, "users": value}) | some value in values]
+	result == [[{"pointer": "/users", "code": "unknown_resource_type"}] | some _ in values]
 }
 
 test_a_type_has_one_spelling if {
@@ -119,19 +119,19 @@ test_push_and_features_are_unknown_without_a_version if {
 
 test_push_and_features_must_be_objects if {
 	values := [null, false, true, 0, "", "{}", [], [{}]]
-	found := [broken |
+	result := [broken |
 		some value in values
 		broken := policy.violations({"version": 3, "push": value, "features": value}) with settings.versions as {2, 3}
 	]
-	found == [[{"pointer": "/features", "code": "not_an_object"}, {"pointer": "/push", "code": "not_an_object"}] |
+	result == [[{"pointer": "/features", "code": "not_an_object"}, {"pointer": "/push", "code": "not_an_object"}] |
 		some _ in values
 	]
 }
 
 test_a_configured_type_of_that_name_is_one if {
-	found := policy.violations({"version": 3, "push": {"a": 1}, "features": {"a": 1}}) with settings.versions as {2, 3}
+	result := policy.violations({"version": 3, "push": {"a": 1}, "features": {"a": 1}}) with settings.versions as {2, 3}
 		with settings.types as {"push"}
-	found == [{"pointer": "/push/a", "code": "unknown_field"}]
+	result == [{"pointer": "/push/a", "code": "unknown_field"}]
 }
 
 test_nothing_else_may_stand_in_version_three if {
@@ -148,8 +148,8 @@ test_nothing_else_may_stand_in_version_three if {
 
 test_a_description_must_be_an_object if {
 	values := [null, false, true, 0, "", "id", [], [{}], ["id"]]
-	found := [policy.violations({"version": 2, "devices": value}) | some value in values]
-	found == [[{"pointer": "/devices", "code": "not_an_object"}] | some _ in values]
+	result := [policy.violations({"version": 2, "devices": value}) | some value in values]
+	result == [[{"pointer": "/devices", "code": "not_an_object"}] | some _ in values]
 }
 
 test_the_description_of_each_type_is_looked_at if {
@@ -183,8 +183,8 @@ test_an_id_may_be_any_string if {
 
 test_an_id_must_be_a_string if {
 	ids := [null, false, true, 0, 1.5, [], ["a"], {}]
-	found := [policy.violations({"version": 2, "devices": {"id": id}}) | some id in ids]
-	found == [[{"pointer": "/devices/id", "code": "not_a_string"}] | some _ in ids]
+	result := [policy.violations({"version": 2, "devices": {"id": id}}) | some id in ids]
+	result == [[{"pointer": "/devices/id", "code": "not_a_string"}] | some _ in ids]
 }
 
 # R8.8
@@ -193,8 +193,8 @@ test_custom_data_may_be_empty if policy.violations({"version": 2, "devices": {"c
 
 test_custom_data_must_be_an_object if {
 	values := [null, false, true, 0, "", "{}", [], [{}]]
-	found := [policy.violations({"version": 2, "sessions": {"custom_data": value}}) | some value in values]
-	found == [[{"pointer": "/sessions/custom_data", "code": "not_an_object"}] | some _ in values]
+	result := [policy.violations({"version": 2, "sessions": {"custom_data": value}}) | some value in values]
+	result == [[{"pointer": "/sessions/custom_data", "code": "not_an_object"}] | some _ in values]
 }
 
 # All of them
@@ -218,6 +218,6 @@ test_every_violation_is_reported_in_order if {
 test_pointers_are_sorted_by_the_code_points_they_are_written_with if {
 	names := ["é", "a", "a~b", "Z", "a/b", "😀", "a1", "a0", "｡"]
 	claim := object.union({"version": 2}, {name: {} | some name in names})
-	found := [violation.pointer | some violation in policy.violations(claim)]
-	found == ["/Z", "/a", "/a0", "/a1", "/a~0b", "/a~1b", "/é", "/｡", "/😀"]
+	result := [violation.pointer | some violation in policy.violations(claim)]
+	result == ["/Z", "/a", "/a0", "/a1", "/a~0b", "/a~1b", "/é", "/｡", "/😀"]
 }

@@ -1,54 +1,58 @@
 # METADATA
 # title: Resources
-# description: The resource that is asked about, or the reason why there is none.
+# scope: package
+# description: Read and validate the resource of a request.
 # custom:
 #   rules: [R2, R12.8]
 package jwt_policy.resource
 
 # METADATA
-# title: A resource that came with the question
-# description: An object with `resource`, or with `reason`.
+# title: A value that should be a resource
+# description: An object with `resource`, or with `reason` where the value is not valid.
 # custom:
 #   rules: [R2, R12.8]
-given(value) := {"resource": value} if {
-	are_proper([value])
+validated(value) := {"resource": value} if {
+	are_valid([value])
 } else := {"reason": "invalid_resource"}
 
 # METADATA
-# title: Whether all of these values are resources
+# title: Whether all of these values are valid resources
 # custom:
 #   rules: [R12.8]
-are_proper(values) if {
-	proper := [value |
+are_valid(values) if {
+	valid := [value |
 		some value in values
 		is_string(value.id)
 		value.id != ""
 		is_object(object.get(value, "custom_data", {}))
 	]
-	count(proper) == count(values)
+	count(valid) == count(values)
 }
 
 # METADATA
-# title: A resource that is asked by id
+# title: The stored resource of an id
 # description: An object with `resource`, or with `reason`.
 # custom:
 #   rules: [R2]
-stored(type, id) := given(value) if {
+stored(type, id) := validated(value) if {
 	is_string(id)
 	id != ""
-	value := _at(type, id)
+	value := _stored_value(type, id)
 	value.id == id
 } else := {"reason": "invalid_resource"} if {
 	is_string(id)
 	id != ""
-	type_name(_at(type, id)) # a stored false is something that is stored
+
+	# True for every stored value, false and null included, because no JSON value is a set.
+	_stored_value(type, id) != set()
 } else := {"reason": "unknown_resource"}
 
 # METADATA
-# title: The state of a type's stored resources
+# title: The state of the stored resources of a type
+# scope: document
 # description: >-
-#   What is current, or `layout` where that is one that these rules do not know; undefined where nothing was ever
-#   pushed.
+#   The current state, or an object with `layout` where these rules do not know the layout. Undefined where no resources
+#   were pushed.
 state(type) := current(type)
 
 state(type) := {"layout": data.jwt_policy_data[type].state.layout} if {
@@ -56,30 +60,31 @@ state(type) := {"layout": data.jwt_policy_data[type].state.layout} if {
 }
 
 # METADATA
-# title: What is current of a type's stored resources
-# description: An object with `revision`, `generation`, `store` and `count`; undefined where nothing was ever pushed.
+# title: The current state of the stored resources of a type
+# description: An object with `revision`, `generation`, `store` and `count`. Undefined where no resources were pushed.
 current(type) := data.jwt_policy_data[type].state.current if data.jwt_policy_data[type].state.layout == 1
 
-# Where a push puts it.
-_at(type, id) := data.jwt_policy_data[type].generations[generation].resources[shard][bucket][id] if {
+# A push writes each resource to this path.
+_stored_value(type, id) := value if {
 	generation := current(type).generation
 	hash := crypto.md5(id)
 	shard := concat("", ["s", substring(hash, 0, 2)])
 	bucket := concat("", ["b", substring(hash, 2, 2)])
+	value := data.jwt_policy_data[type].generations[generation].resources[shard][bucket][id]
 }
 
 # METADATA
 # title: The stored resources of these ids
-# description: In the same order; undefined unless each id is that of a resource.
+# description: An array in the same order. Undefined unless every id has a valid resource.
 # custom:
 #   rules: [R2]
 all_stored(type, ids) := values if {
 	values := [value |
 		some id in ids
 		is_string(id)
-		value := _at(type, id)
+		value := _stored_value(type, id)
 		value.id == id
 	]
 	count(values) == count(ids)
-	are_proper(values)
+	are_valid(values)
 }

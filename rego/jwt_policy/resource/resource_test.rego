@@ -22,128 +22,129 @@ _unknown := {"reason": "unknown_resource"}
 
 # R12.8
 
-test_given_object_with_an_id_is_a_resource if resource.given({"id": "a"}) == {"resource": {"id": "a"}}
+test_object_with_an_id_is_valid if resource.validated({"id": "a"}) == {"resource": {"id": "a"}}
 
-test_given_resource_keeps_all_its_members if {
+test_valid_resource_keeps_all_its_members if {
 	value := {"id": "a", "custom_data": {"b": [1]}, "other": null}
-	resource.given(value) == {"resource": value}
+	resource.validated(value) == {"resource": value}
 }
 
-test_given_resource_may_have_empty_custom_data if {
-	resource.given({"id": "a", "custom_data": {}}) == {"resource": {"id": "a", "custom_data": {}}}
+test_valid_resource_may_have_empty_custom_data if {
+	resource.validated({"id": "a", "custom_data": {}}) == {"resource": {"id": "a", "custom_data": {}}}
 }
 
-test_given_resource_may_have_an_id_of_a_space if resource.given({"id": " "}) == {"resource": {"id": " "}}
+test_valid_resource_may_have_an_id_of_a_space if resource.validated({"id": " "}) == {"resource": {"id": " "}}
 
-test_given_value_that_is_no_object_is_no_resource if {
-	found := [resource.given(value) | some value in [null, false, true, 0, 1, "", "id", [], ["id"], [{"id": "a"}]]]
-	found == [_invalid | some _ in numbers.range(1, 10)]
+test_value_that_is_no_object_is_invalid if {
+	result := [resource.validated(value) | some value in [null, false, true, 0, 1, "", "id", [], ["id"], [{"id": "a"}]]]
+	result == [_invalid | some _ in numbers.range(1, 10)]
 }
 
-test_given_object_without_an_id_is_no_resource if {
-	resource.given({}) == _invalid
-	resource.given({"custom_data": {}}) == _invalid
-	resource.given({"ID": "a"}) == _invalid
+test_object_without_an_id_is_invalid if {
+	resource.validated({}) == _invalid
+	resource.validated({"custom_data": {}}) == _invalid
+	resource.validated({"ID": "a"}) == _invalid
 }
 
-test_given_id_must_be_a_string if {
-	found := [resource.given({"id": id}) | some id in [null, false, true, 0, 1, [], ["a"], {}, {"id": "a"}]]
-	found == [_invalid | some _ in numbers.range(1, 9)]
+test_id_must_be_a_string if {
+	result := [resource.validated({"id": id}) | some id in [null, false, true, 0, 1, [], ["a"], {}, {"id": "a"}]]
+	result == [_invalid | some _ in numbers.range(1, 9)]
 }
 
-test_given_id_must_not_be_empty if resource.given({"id": "", "custom_data": {}}) == _invalid
+test_id_must_not_be_empty if resource.validated({"id": "", "custom_data": {}}) == _invalid
 
-test_given_custom_data_must_be_an_object if {
-	found := [resource.given({"id": "a", "custom_data": data_}) | some data_ in [null, false, true, 0, "", "{}", [], [{}]]]
-	found == [_invalid | some _ in numbers.range(1, 8)]
+test_custom_data_must_be_an_object if {
+	values := [null, false, true, 0, "", "{}", [], [{}]]
+	result := [resource.validated({"id": "a", "custom_data": value}) | some value in values]
+	result == [_invalid | some _ in numbers.range(1, 8)]
 }
 
-test_all_are_proper if {
-	resource.are_proper([])
-	resource.are_proper([{"id": "a"}, {"id": " ", "custom_data": {}, "other": null}])
+test_all_are_valid if {
+	resource.are_valid([])
+	resource.are_valid([{"id": "a"}, {"id": " ", "custom_data": {}, "other": null}])
 }
 
-test_one_that_is_none_is_enough_not_to_be_proper if {
+test_one_invalid_value_is_enough if {
 	wrong := [
 		null, "a", [], {}, {"id": null}, {"id": 1}, {"id": ["a"]}, {"id": ""},
 		{"id": "a", "custom_data": null}, {"id": "a", "custom_data": []}, {"id": "a", "custom_data": false},
 	]
 	lists := [[{"id": "a"}, value, {"id": "b"}] | some value in wrong]
-	[values | some values in lists; resource.are_proper(values)] == []
+	[values | some values in lists; resource.are_valid(values)] == []
 	count(lists) == 11
 }
 
 # R2, by id
 
 test_stored_resource_is_found_by_id if {
-	found := resource.stored("devices", "device1") with data.jwt_policy_data as _stored
-	found == {"resource": {"id": "device1", "custom_data": {"user_id": "user1"}}}
+	result := resource.stored("devices", "device1") with data.jwt_policy_data as _stored
+	result == {"resource": {"id": "device1", "custom_data": {"user_id": "user1"}}}
 }
 
 test_stored_resource_needs_no_custom_data if {
-	found := resource.stored("devices", "bare") with data.jwt_policy_data as _stored
-	found == {"resource": {"id": "bare"}}
+	result := resource.stored("devices", "bare") with data.jwt_policy_data as _stored
+	result == {"resource": {"id": "bare"}}
 }
 
 test_stored_value_of_another_id_is_no_resource if {
-	found := resource.stored("devices", "other") with data.jwt_policy_data as _stored
-	found == _invalid
+	result := resource.stored("devices", "other") with data.jwt_policy_data as _stored
+	result == _invalid
 }
 
 test_stored_value_that_is_no_resource_is_known if {
 	ids := ["no_id", "bad_data", "array", "text"]
-	found := [resource.stored("devices", id) | some id in ids] with data.jwt_policy_data as _stored
-	found == [_invalid, _invalid, _invalid, _invalid]
+	result := [resource.stored("devices", id) | some id in ids] with data.jwt_policy_data as _stored
+	result == [_invalid, _invalid, _invalid, _invalid]
 }
 
 test_stored_false_is_known if {
-	found := resource.stored("devices", "false") with data.jwt_policy_data as _stored
-	found == _invalid
+	result := resource.stored("devices", "false") with data.jwt_policy_data as _stored
+	result == _invalid
 }
 
 test_stored_null_is_known if {
-	found := resource.stored("devices", "null") with data.jwt_policy_data as _stored
-	found == _invalid
+	result := resource.stored("devices", "null") with data.jwt_policy_data as _stored
+	result == _invalid
 }
 
 test_id_that_is_not_stored_is_unknown if {
 	ids := ["device2", "Device1", "device1 ", "devic", "resources"]
-	found := [resource.stored("devices", id) | some id in ids] with data.jwt_policy_data as _stored
-	found == [_unknown, _unknown, _unknown, _unknown, _unknown]
+	result := [resource.stored("devices", id) | some id in ids] with data.jwt_policy_data as _stored
+	result == [_unknown, _unknown, _unknown, _unknown, _unknown]
 }
 
 test_empty_id_is_unknown_even_where_it_is_stored if {
-	found := resource.stored("devices", "") with data.jwt_policy_data as _stored
-	found == _unknown
+	result := resource.stored("devices", "") with data.jwt_policy_data as _stored
+	result == _unknown
 }
 
 test_id_that_is_no_string_is_unknown if {
 	ids := [null, false, true, 0, 1, [], ["device1"], {}, {"id": "device1"}]
-	found := [resource.stored("devices", id) | some id in ids] with data.jwt_policy_data as _stored
-	found == [_unknown | some _ in ids]
+	result := [resource.stored("devices", id) | some id in ids] with data.jwt_policy_data as _stored
+	result == [_unknown | some _ in ids]
 }
 
 test_number_is_no_index_into_a_stored_array if {
-	found := resource.stored("devices", 0) with data.jwt_policy_data as {"devices": [{"id": 0}]}
-	found == _unknown
+	result := resource.stored("devices", 0) with data.jwt_policy_data as {"devices": [{"id": 0}]}
+	result == _unknown
 }
 
 test_id_of_another_type_is_unknown if {
-	found := resource.stored("sessions", "device1") with data.jwt_policy_data as _stored
-	found == _unknown
+	result := resource.stored("sessions", "device1") with data.jwt_policy_data as _stored
+	result == _unknown
 }
 
 test_every_id_is_unknown_where_nothing_is_stored if {
-	found := resource.stored("devices", "device1") with data.jwt_policy_data as {}
-	found == _unknown
+	result := resource.stored("devices", "device1") with data.jwt_policy_data as {}
+	result == _unknown
 }
 
 _in_layout(layout) := json.patch(_stored, [{"op": "replace", "path": "/devices/state/layout", "value": layout}])
 
 test_resources_in_another_layout_are_not_seen if {
 	every layout in [2, 0, "1", false] {
-		found := resource.stored("devices", "device1") with data.jwt_policy_data as _in_layout(layout)
-		found == _unknown
+		result := resource.stored("devices", "device1") with data.jwt_policy_data as _in_layout(layout)
+		result == _unknown
 		state := resource.state("devices") with data.jwt_policy_data as _in_layout(layout)
 		state == {"layout": layout}
 		not resource.current("devices") with data.jwt_policy_data as _in_layout(layout)
@@ -164,15 +165,15 @@ test_resources_in_another_place_are_not_seen if {
 		[shard, bucket] := split(place, "/")
 		resources := {shard: {bucket: {"device1": {"id": "device1"}}}}
 		data_ := json.patch(_stored, [{"op": "replace", "path": "/devices/generations/g/resources", "value": resources}])
-		found := resource.stored("devices", "device1") with data.jwt_policy_data as data_
-		found != _unknown
+		result := resource.stored("devices", "device1") with data.jwt_policy_data as data_
+		result != _unknown
 	]
 	seen == ["sb9/b77"]
 }
 
 test_all_stored_are_found_in_order if {
-	found := resource.all_stored("devices", ["bare", "device1", "bare"]) with data.jwt_policy_data as _stored
-	found == [{"id": "bare"}, {"id": "device1", "custom_data": {"user_id": "user1"}}, {"id": "bare"}]
+	result := resource.all_stored("devices", ["bare", "device1", "bare"]) with data.jwt_policy_data as _stored
+	result == [{"id": "bare"}, {"id": "device1", "custom_data": {"user_id": "user1"}}, {"id": "bare"}]
 }
 
 test_no_ids_are_all_stored if resource.all_stored("devices", []) == []
@@ -182,11 +183,11 @@ test_not_all_are_stored_where_one_is_not if {
 		"device2", "other", "no_id", "bad_data", "array", "text", "false", "null", "",
 		null, false, true, 0, [], ["device1"], {},
 	]
-	found := [other |
+	result := [other |
 		some other in others
 		resource.all_stored("devices", ["device1", other, "bare"])
 	] with data.jwt_policy_data as _stored
-	found == []
+	result == []
 	count(others) == 16
 }
 
@@ -200,6 +201,6 @@ test_all_stored_are_of_the_type if {
 
 test_numbers_are_no_indices_into_a_stored_array if {
 	data_ := {"devices": [{"id": 0}, {"id": 1}]}
-	found := [1 | resource.all_stored("devices", [0, 1])] with data.jwt_policy_data as data_
-	found == []
+	result := [1 | resource.all_stored("devices", [0, 1])] with data.jwt_policy_data as data_
+	result == []
 }

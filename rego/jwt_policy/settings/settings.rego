@@ -1,6 +1,7 @@
 # METADATA
 # title: Settings
-# description: What this rule set was rendered for. To change it, render it again.
+# scope: package
+# description: The settings that this rule set was rendered for. To change one, render the rule set again.
 package jwt_policy.settings
 
 # METADATA
@@ -14,7 +15,7 @@ claim := "policy"
 types := {"devices", "sessions"}
 
 # METADATA
-# title: Whether a token without a policy is denied
+# title: Whether claims without a policy are denied
 # custom:
 #   rules: [R3]
 require_policy := false
@@ -27,5 +28,5 @@ versions := {2}
 
 # METADATA
 # title: The fingerprint of these settings and of the rules
-# description: A bridge whose own fingerprint is another one refuses to decide with these rules.
-fingerprint := "527620a6cd2902a2739cab4d40c0a5e04aaad16d4fe9246784ae2d6f6d483b18"
+# description: A bridge that has another fingerprint refuses the decisions of these rules.
+fingerprint := "d8302d85851b48e85940db389730a6daca97b2890a6046a4d8345eed4b4f08ba"

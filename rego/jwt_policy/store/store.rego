@@ -1,51 +1,57 @@
 # METADATA
 # title: Store
-# description: What is stored that a change of some resources has to do with.
+# scope: package
+# description: Read the part of the store that a change of resources needs.
 package jwt_policy.store
 
 import data.jwt_policy.index
 import data.jwt_policy.resource
 
 # METADATA
-# title: What a change must know
+# title: The part of the store that a change needs
 # description: >-
-#   Each of the changes has an `id`, its `shard` and `bucket`, and the `postings` that the resource is to be in, none
-#   where it is to be removed. An object with the buckets, the digests of their shards, and, of the postings that an id
-#   comes to or goes from, the short ones whole, and of the long ones the size, and the page that each id belongs on.
+#   Each change has an `id`, its `shard` and `bucket`, and the `postings` that the resource will be in: none where it is
+#   removed. The result is an object with the buckets, the digests of their shards, and the postings that an id is added
+#   to or removed from: short postings as a whole; of a long one its size, the page of each id, and these pages.
 view(type, changes) := {
 	"buckets": {concat("/", [change.shard, change.bucket]): _bucket(type, change.shard, change.bucket) |
 		some change in changes
 	},
-	"digests": {change.shard: data.jwt_policy_data[type].generations[generation].digests[change.shard] |
-		some change in changes
-	},
+	"digests": digests,
 	"small": {posting.name: index.small(type, posting) | some posting in postings},
-	"large": {posting.name: {"size": index.size(type, posting), "places": places, "pages": pages} |
+	"large": {posting.name: _large(type, posting, changed) |
 		some posting in postings
 		not index.small(type, posting)
 		index.length(type, posting) > 0
-		places := {id: format_int(index.page_of(type, posting.name, id), 10) |
-			some id, others in touched
-			posting in others
-		}
-		pages := {number: index.page(type, posting, to_number(number)) | some _, number in places}
 	},
 } if {
 	generation := resource.current(type).generation
-	touched := {change.id: _touched(type, change) | some change in changes}
-	postings := union({others | some others in touched})
+	digests := {change.shard: data.jwt_policy_data[type].generations[generation].digests[change.shard] |
+		some change in changes
+	}
+	changed := {change.id: _changed_postings(type, change) | some change in changes}
+	postings := union({changed_postings | some changed_postings in changed})
 }
 
-_bucket(type, shard, bucket) := data.jwt_policy_data[type].generations[generation].resources[shard][bucket] if {
+_large(type, posting, changed) := {"size": index.size(type, posting), "places": places, "pages": pages} if {
+	places := {id: format_int(index.page_of(type, posting.name, id), 10) |
+		some id, postings in changed
+		posting in postings
+	}
+	pages := {number: index.page(type, posting, to_number(number)) | some number in places}
+}
+
+_bucket(type, shard, bucket) := resources if {
 	generation := resource.current(type).generation
+	resources := data.jwt_policy_data[type].generations[generation].resources[shard][bucket]
 } else := {}
 
-_touched(type, change) := (before | after) - (before & after) if {
-	before := _before(type, change.id)
+_changed_postings(type, change) := (before | after) - (before & after) if {
+	before := _postings_before(type, change.id)
 	after := {posting | some posting in change.postings}
 }
 
-_before(type, id) := {index.all_ids} | postings if {
+_postings_before(type, id) := {index.all_ids} | postings if {
 	stored := resource.stored(type, id).resource
 	postings := {index.posting(name, value) | some name, value in object.get(stored, "custom_data", {})}
 } else := set()

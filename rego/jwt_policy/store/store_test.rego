@@ -24,8 +24,8 @@ _other := {
 	"digests": {"s0c": "3", "s4a": "3", "s92": "3"},
 }
 
-_view(changes) := found if {
-	found := store.view("devices", changes) with data.jwt_policy_data as _stored
+_view(changes) := result if {
+	result := store.view("devices", changes) with data.jwt_policy_data as _stored
 }
 
 _change(id, postings) := {"id": id, "shard": shard, "bucket": bucket, "postings": postings} if {
@@ -73,34 +73,34 @@ test_view_of_what_comes_to_pages_of_a_long_posting if {
 	}])}
 	come := [_change(id, [index.all_ids, posting]) | some id in ["c", "bb", "d"]]
 	changes := array.concat(come, [_change("a", [])])
-	found := store.view("devices", changes) with data.jwt_policy_data as stored
-	found.large[posting.name] == {"size": 0, "places": {"bb": "0", "c": "1", "d": "1"}, "pages": {"0": [], "1": []}}
+	result := store.view("devices", changes) with data.jwt_policy_data as stored
+	result.large[posting.name] == {"size": 0, "places": {"bb": "0", "c": "1", "d": "1"}, "pages": {"0": [], "1": []}}
 }
 
 # What a push names it.
 
 test_all_ids_are_in_the_posting_that_a_change_says if {
-	found := _view([_change("b", [{"shard": "", "name": "all"}, index.posting("user", "u")])])
-	[found.small, found.large] == [{}, {}]
+	result := _view([_change("b", [{"shard": "", "name": "all"}, index.posting("user", "u")])])
+	[result.small, result.large] == [{}, {}]
 }
 
 test_view_of_changes_in_one_bucket if {
-	found := _view([_change("a", []), object.union(_change("c", []), {"shard": "s0c", "bucket": "bc1"})])
-	found.buckets == {"s0c/bc1": {"a": _devices.a}}
-	found.digests == {"s0c": "1"}
+	result := _view([_change("a", []), object.union(_change("c", []), {"shard": "s0c", "bucket": "bc1"})])
+	result.buckets == {"s0c/bc1": {"a": _devices.a}}
+	result.digests == {"s0c": "1"}
 }
 
 test_view_of_several_changes if {
-	found := _view([_change("a", []), _change("b", [index.all_ids])])
-	found.buckets == {"s0c/bc1": {"a": _devices.a}, "s92/beb": {"b": _devices.b}}
-	found.digests == {"s0c": "1", "s92": "2"}
-	object.keys(found.small) == {index.posting("site", 1).name, index.posting("user", "u").name}
+	result := _view([_change("a", []), _change("b", [index.all_ids])])
+	result.buckets == {"s0c/bc1": {"a": _devices.a}, "s92/beb": {"b": _devices.b}}
+	result.digests == {"s0c": "1", "s92": "2"}
+	object.keys(result.small) == {index.posting("site", 1).name, index.posting("user", "u").name}
 }
 
 test_view_of_what_is_as_it_was if {
 	after := [index.all_ids, index.posting("user", "u")]
-	found := _view([_change("b", after)])
-	[found.small, found.large] == [{}, {}]
+	result := _view([_change("b", after)])
+	[result.small, result.large] == [{}, {}]
 }
 
 test_there_is_no_view_where_nothing_was_pushed if {

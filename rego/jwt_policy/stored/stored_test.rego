@@ -1,9 +1,9 @@
-# The data of tests: resources as a push puts them.
+# The data of tests: stored resources in the form that a push writes.
 package jwt_policy.stored_test
 
 import data.jwt_policy.index
 
-# A type's document with these resources, by id, and no index.
+# The document of a type with these resources, by id, without an index.
 document(revision, resources) := {
 	"state": {"layout": 1, "current": {
 		"revision": revision, "generation": "g", "store": "tests", "count": count(resources),
@@ -16,7 +16,7 @@ document(revision, resources) := {
 	])}},
 }
 
-# The same with an index.
+# The same document with an index.
 indexed(revision, resources) := object.union(document(revision, resources), {"generations": {"g": {
 	"postings": object.union_n([{posting.shard: {posting.name: ids}} |
 		some posting in {posting | some [posting, _] in pairs}
