@@ -34,11 +34,11 @@ TOKEN = jwt.encode({**CLAIMS, "exp": int(time.time()) + 36_000}, KEY, algorithm=
 
 def sent_by(bridge: PolicyBridge) -> tuple[str, bytes]:
     """The target and the body of the one request that a check sends."""
-    transport = bridge.engine.opa._transport  # noqa: SLF001
-    seen, call = [], transport.call
-    transport.call = lambda *args, **settings: (seen.append(args), call(*args, **settings))[1]
+    http = bridge.engine.opa._http  # noqa: SLF001
+    seen, query = [], http.query
+    http.query = lambda *args, **settings: (seen.append(args), query(*args, **settings))[1]
     bridge.check(CLAIMS, "devices", DEVICE)
-    del transport.call
+    del http.query
     target, question = seen[0][1:]
     return target, question.fresh()[0]
 

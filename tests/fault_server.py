@@ -113,9 +113,9 @@ class FaultServer:
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._open: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = self.listen()
         self.port = self._listener.getsockname()[1]
-        self.url = f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
+        self.url = self.address
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
         return self
@@ -129,6 +129,13 @@ class FaultServer:
         for thread in self._threads:
             thread.join()
         self._listener.close()
+
+    def listen(self) -> socket.socket:
+        return socket.create_server(("127.0.0.1", 0))
+
+    @property
+    def address(self) -> str:
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def lines(self) -> list[str]:

@@ -58,6 +58,7 @@ class MemoryOpa:
     """
 
     deadline = 10.0
+    max_body = 16 * 1024 * 1024
 
     def __init__(self) -> None:
         self.data: Any = {}
@@ -176,6 +177,7 @@ class Several:
     def __init__(self, opas: Sequence[MemoryOpa], turn: Callable[[str, bool], int]) -> None:
         self.opas = opas
         self.deadline = MemoryOpa.deadline
+        self.max_body = MemoryOpa.max_body
         self._turn = turn
 
     def held(self, types: Sequence[str], root: tuple[str, ...]) -> Callable[..., dict[str, Any]]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from bridge.aio.transport import AsyncTransport
+from bridge.http import HttpSettings
+from bridge.http.settings import DEADLINE, MAX_ANSWER, MAX_BODY, MAX_IDLE, checked_deadline
 from bridge.opa import OpaClient
 from bridge.opa.queries import Queries, sendable
-from bridge.opa.settings import DEADLINE, MAX_ANSWER, OpaSettings, checked_deadline
 from bridge.process_bound import ProcessBound
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from os import PathLike
 
+    from bridge.http.credentials import Token
+    from bridge.http.tls import ClientCertificate, Path
     from bridge.opa import QueryReply
     from bridge.opa.question import RulesQuery
 
@@ -23,11 +25,13 @@ class AsyncOpaClient(ProcessBound):
 
     Args:
         url: Where OPA is.
-        token: Sent as bearer token.
+        token: The bearer token: a text, a file or a function, which is called in a thread.
         ca: PEM file of the only certificate authorities to trust.
         client_certificate: PEM files of a certificate and its key.
         deadline: Seconds for a call that is not given a deadline of its own.
         max_answer: The size of the largest answer to accept, in bytes.
+        max_idle: Seconds for which a connection that nobody uses is kept.
+        max_body: The size of a batch, in bytes, as for `OpaClient`.
 
     Raises:
         ConfigurationError: One of these cannot be used.
@@ -37,24 +41,29 @@ class AsyncOpaClient(ProcessBound):
         self,
         url: str,
         *,
-        token: str | None = None,
-        ca: str | PathLike[str] | None = None,
-        client_certificate: tuple[str | PathLike[str], str | PathLike[str]] | None = None,
+        token: Token | None = None,
+        ca: Path | None = None,
+        client_certificate: ClientCertificate | None = None,
         deadline: float = DEADLINE,
         max_answer: int = MAX_ANSWER,
+        max_idle: float = MAX_IDLE,
+        max_body: int = MAX_BODY,
     ) -> None:
-        settings = OpaSettings.checked(
+        settings = HttpSettings.checked(
             url,
             token=token,
             ca=ca,
             client_certificate=client_certificate,
             deadline=deadline,
             max_answer=max_answer,
+            max_idle=max_idle,
+            max_body=max_body,
         )
         self._settings = settings
         self.url = str(settings.address)
         self.deadline = settings.deadline
-        self._queries = Queries(token)
+        self.max_body = settings.max_body
+        self._queries = Queries(settings)
         self._transport = AsyncTransport(settings)
 
     def __repr__(self) -> str:

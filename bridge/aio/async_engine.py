@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bridge.aio.async_client import AsyncOpaClient
 from bridge.engines.opa_engine import LOST, OpaEngine
-from bridge.engines.protocol import OPA_BATCH_BYTES, OPA_NAME
+from bridge.engines.protocol import OPA_BATCH_BYTES, OPA_NAME, halves_after
 from bridge.engines.recovery import PATIENCE, RECOVERY_ATTEMPTS, RECOVERY_TIMEOUT
 from bridge.engines.recovery_wait import RecoveryWait
+from bridge.errors import OpaStatusError
 from bridge.opa.question import RulesQuery
 from bridge.process_bound import ProcessBound
 from bridge.rendering import RuleSet
@@ -49,7 +50,6 @@ class AsyncOpaEngine(ProcessBound):
     """
 
     name = OPA_NAME
-    batch_bytes = OPA_BATCH_BYTES
 
     def __init__(
         self,
@@ -64,6 +64,7 @@ class AsyncOpaEngine(ProcessBound):
     ) -> None:
         self.rule_set = rule_set or RuleSet()
         self.opa = AsyncOpaClient(opa) if isinstance(opa, str) else opa
+        self.batch_bytes = min(OPA_BATCH_BYTES, self.opa.max_body)
         self.waiting = OpaEngine(
             self.opa.waiting(),
             self.rule_set,
@@ -89,7 +90,14 @@ class AsyncOpaEngine(ProcessBound):
         if not requests:
             return []
         path, question = self._protocol.path, self._protocol.question(requests)
-        return await self._asked(path, question, lambda reply: self._protocol.decisions(reply, requests))
+        try:
+            return await self._asked(path, question, lambda reply: self._protocol.decisions(reply, requests))
+        except OpaStatusError as refused:
+            halves = halves_after(refused, requests)
+            if halves is None:
+                raise
+        self.batch_bytes = max(1, sum(request.size for request in requests) // 2)
+        return [decision for half in halves for decision in await self.decide(half)]
 
     async def explain(self, request: Request) -> tuple[Decision, bytes | None]:
         """The decision, and the stored resource it is about, in canonical text, where it was asked by id and known.

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import socket
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
+
+from bridge.http.connect import keep_alive
+from bridge.http.framing import MAX_FIELDS, MAX_HEAD
 
 if TYPE_CHECKING:
     import asyncio
 
-    from bridge.opa.settings import OpaSettings
-
-_IDLE_SECONDS: Final = 3_600
+    from bridge.http import HttpSettings
 
 
 class Carrier:
@@ -30,25 +33,32 @@ class Carrier:
         response: The last answer.
         protocol: What the last answer came by; only there once a request was made.
         transport: What that stands on.
+        idle_since: When the last answer was read.
     """
 
-    def __init__(self, settings: OpaSettings) -> None:
+    def __init__(self, settings: HttpSettings) -> None:
         self.protocol: Any
         self.transport: asyncio.Transport | None = None
         self.response: aiohttp.ClientResponse | None = None
+        self.idle_since = 0.0
+        self._max_idle = settings.max_idle
         self.session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=settings.tls or True, keepalive_timeout=_IDLE_SECONDS),
+            connector=_connector(settings),
             headers=settings.fields,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(),  # the call's deadline bounds it all
             auto_decompress=False,
+            max_line_size=MAX_HEAD,
+            max_field_size=MAX_HEAD,
+            max_headers=MAX_FIELDS,
             response_class=partial(_Response, self),  # type: ignore[arg-type] # it is only called
         )
 
     @property
     def is_usable(self) -> bool:
         """Whether the connection of the last answer is still one, and nothing came on it that was not asked for."""
-        return self.protocol.is_connected() and not self.protocol.should_close
+        is_young = monotonic() - self.idle_since <= self._max_idle
+        return is_young and self.protocol.is_connected() and not self.protocol.should_close
 
     def abort(self) -> None:
         """End the connection at once, without a word to the peer, which may not be listening."""
@@ -78,3 +88,19 @@ class _Response(aiohttp.ClientResponse):
         carrier = self._carrier
         carrier.response, carrier.protocol, carrier.transport = self, connection.protocol, connection.transport
         return await super().start(connection)
+
+
+def _connector(settings: HttpSettings) -> aiohttp.BaseConnector:
+    # aiohttp drops what was idle by a clock of its own; whether a connection is young enough is asked here.
+    idle = settings.max_idle + 1
+    if settings.address.is_unix:
+        return aiohttp.UnixConnector(settings.address.socket, keepalive_timeout=idle)
+    context = True if settings.tls is None else settings.tls.context()
+    return aiohttp.TCPConnector(ssl=context, keepalive_timeout=idle, socket_factory=_socket)
+
+
+def _socket(info: Any) -> socket.socket:
+    family, kind, protocol, *_ = info
+    sock = socket.socket(family, kind, protocol)
+    keep_alive(sock)
+    return sock

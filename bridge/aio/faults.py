@@ -9,7 +9,9 @@ from typing import Final
 
 import aiohttp
 
-FOREIGN: Final = (aiohttp.ClientError, HTTPException, OSError, ValueError)
+from bridge.http.failures import FOREIGN as OF_HTTP
+
+FOREIGN: Final = (aiohttp.ClientError, *OF_HTTP)
 """All that an exchange can raise by way of aiohttp and what it stands on."""
 
 
@@ -26,6 +28,8 @@ def plain(error: Exception) -> Exception:
             return error
         case aiohttp.ClientOSError() if isinstance(error.__cause__, ssl.SSLError):
             return error.__cause__  # with TLS 1.3 a server refuses a client when that reads already
+        case aiohttp.ServerDisconnectedError() if not isinstance(error.message, str):
+            return IncompleteRead(b"")  # it is what there is of the head
         case aiohttp.ServerDisconnectedError():
             return RemoteDisconnected("nothing came")
         case aiohttp.ClientPayloadError():

@@ -44,14 +44,17 @@ class OpaOptions:
             "--opa-url",
             envvar="OPA_URL",
             metavar="URL",
-            help="Where OPA is, such as http://127.0.0.1:8181.",
+            help="Where OPA is, such as http://127.0.0.1:8181 or unix:///run/opa.sock.",
             rich_help_panel=_OPA,
         ),
     ] = None
     token_file: Annotated[
         Path | None,
         typer.Option(
-            "--opa-token-file", metavar="FILE", help="A file with the bearer token for OPA.", rich_help_panel=_OPA
+            "--opa-token-file",
+            metavar="FILE",
+            help="A file with the bearer token for OPA; read again when it changes.",
+            rich_help_panel=_OPA,
         ),
     ] = None
     ca: Annotated[
@@ -86,7 +89,6 @@ class OpaOptions:
 
         Raises:
             UsageError: An option is missing, or cannot be used.
-            OSError: The token's file cannot be read.
         """
         if self.url is None:
             raise UsageError("where is OPA? Give --opa-url, or set OPA_URL")
@@ -94,7 +96,7 @@ class OpaOptions:
             raise UsageError("--opa-certificate and --opa-key go together")
         return OpaClient(
             self.url,
-            token=None if self.token_file is None else read_text(self.token_file, "a bearer token").strip(),
+            token=self.token_file,
             ca=self.ca,
             client_certificate=None if self.certificate is None or self.key is None else (self.certificate, self.key),
             deadline=self.deadline,

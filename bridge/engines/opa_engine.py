@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from bridge.decision import Request
 from bridge.engines.installation import Installation
 from bridge.engines.inventory import modules_of
-from bridge.engines.protocol import OPA_BATCH_BYTES, OPA_NAME, RulesProtocol
+from bridge.engines.protocol import OPA_BATCH_BYTES, OPA_NAME, RulesProtocol, halves_after
 from bridge.engines.recovery import PATIENCE, RECOVERY_ATTEMPTS, RECOVERY_TIMEOUT, Recovery
 from bridge.engines.recovery_wait import RecoveryWait
-from bridge.errors import ResourcesMissingError, RulesNotInstalledError, UsageError
+from bridge.errors import OpaStatusError, ResourcesMissingError, RulesNotInstalledError, UsageError
 from bridge.opa import OpaClient
 from bridge.opa.question import RulesQuery
 from bridge.process_bound import ProcessBound
@@ -55,7 +55,6 @@ class OpaEngine(ProcessBound):
     """
 
     name = OPA_NAME
-    batch_bytes = OPA_BATCH_BYTES
 
     def __init__(
         self,
@@ -70,6 +69,7 @@ class OpaEngine(ProcessBound):
     ) -> None:
         self.rule_set = rule_set or RuleSet()
         self.opa = OpaClient(opa) if isinstance(opa, str) else opa
+        self.batch_bytes = min(OPA_BATCH_BYTES, self.opa.max_body)
         self._protocol = RulesProtocol(self.rule_set)
         self._path = self._protocol.path
         root = tuple(self.rule_set.data_root.split("."))
@@ -111,7 +111,14 @@ class OpaEngine(ProcessBound):
         if not requests:
             return []
         question = self._protocol.question(requests)
-        return self._asked(self._path, question, lambda reply: self._protocol.decisions(reply, requests))
+        try:
+            return self._asked(self._path, question, lambda reply: self._protocol.decisions(reply, requests))
+        except OpaStatusError as refused:
+            halves = halves_after(refused, requests)
+            if halves is None:
+                raise
+        self.batch_bytes = max(1, sum(request.size for request in requests) // 2)
+        return [decision for half in halves for decision in self.decide(half)]
 
     def explain(self, request: Request) -> tuple[Decision, bytes | None]:
         """The decision, and the stored resource it is about, in canonical text, where it was asked by id and known.

@@ -9,6 +9,7 @@ from bridge.engines.listing import read_pages
 from bridge.engines.store_identity import StoreIdentity
 from bridge.engines.stored_resources import explained_resource
 from bridge.errors import RulesNotInstalledError
+from bridge.opa import is_too_large
 from bridge.opa.question import RulesQuery
 from bridge.rendering import fingerprint
 from bridge.strict_json import ABSENT
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from bridge.decision import Decision, Request
     from bridge.engines.pages import PageRequest, PageResponse
+    from bridge.errors import OpaStatusError
     from bridge.opa import QueryReply
     from bridge.rendering import RuleSet
     from bridge.strict_json import Absent, Value
@@ -27,6 +29,16 @@ OPA_BATCH_BYTES = 16 * 1024 * 1024
 
 
 _STORED_VIEW: Final = frozenset(("view",))
+
+
+def halves_after(
+    refused: OpaStatusError, requests: Sequence[Request]
+) -> tuple[Sequence[Request], Sequence[Request]] | None:
+    """Return the halves to ask in the place of a batch that OPA, or a proxy before it, finds too large; else None."""
+    if len(requests) < 2 or not is_too_large(refused):  # noqa: PLR2004 - there are no halves
+        return None
+    middle = len(requests) // 2
+    return requests[:middle], requests[middle:]
 
 
 class RulesProtocol:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 from bridge.engines.recovery_run import RecoveryRun, RecoveryState, failure_of
 from bridge.engines.recovery_sources import SourceError, checked_sources
 from bridge.errors import ConfigurationError, EngineError, UsageError
+from bridge.http.settings import checked_deadline
 from bridge.opa.limited import LimitedClient, Limits
-from bridge.opa.settings import checked_deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

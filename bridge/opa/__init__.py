@@ -2,6 +2,7 @@
 
 from bridge.opa.executable import OpaRun, find_opa, run_opa
 from bridge.opa.process import ManagedOpa
+from bridge.opa.refusal import is_too_large
 from bridge.opa.replies import CompileReply, Health, QueryReply, StoredPolicy
 from bridge.opa.rest_api import OpaClient
 from bridge.opa.version import OLDEST
@@ -16,5 +17,6 @@ __all__ = [
     "QueryReply",
     "StoredPolicy",
     "find_opa",
+    "is_too_large",
     "run_opa",
 ]

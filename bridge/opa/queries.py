@@ -16,6 +16,7 @@ from bridge.strict_json import ABSENT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bridge.http import HttpSettings
     from bridge.opa.answer import Answer
     from bridge.strict_json import Value
 
@@ -24,11 +25,11 @@ class Queries:
     """Queries to one OPA.
 
     Args:
-        token: Must not show in an error, even if an answer repeats it.
+        settings: Of the client, for its errors.
     """
 
-    def __init__(self, token: str | None) -> None:
-        self._token = token
+    def __init__(self, settings: HttpSettings) -> None:
+        self._settings = settings
 
     def target(self, path: Sequence[str], *, provenance: bool) -> str:
         """Path and query of a question, which goes by POST.
@@ -47,7 +48,7 @@ class Queries:
             InvalidResponseError: It is not what OPA's API promises.
         """
         what = f"POST {target}"
-        members = read(answer, what, self._token).members(what)
+        members = read(answer, what, self._settings).members(what)
         decision_id = members.get("decision_id")
         version, bundles = _accepted_provenance(members, what) if provenance else (None, {})
         return QueryReply(
@@ -59,7 +60,7 @@ class Queries:
         )
 
 
-def read(answer: Answer, what: str, token: str | None) -> Answer:
+def read(answer: Answer, what: str, settings: HttpSettings) -> Answer:
     """The answer to a read, if its status is the one that OPA promises.
 
     Raises:
@@ -67,7 +68,7 @@ def read(answer: Answer, what: str, token: str | None) -> Answer:
         InvalidResponseError: It has another one.
     """
     if answer.status != HTTPStatus.OK:
-        raise refusal(answer, what, token)
+        raise refusal(answer, what, settings)
     return answer
 
 

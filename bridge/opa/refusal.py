@@ -1,43 +1,117 @@
-"""An answer whose status says no, as an error of ours."""
+"""Calls that failed, and answers whose status says no, as errors of ours."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bridge.errors import InvalidResponseError, MalformedInputError, OpaStatusError
+from bridge.errors import (
+    EngineError,
+    EngineTimeoutError,
+    EngineUnreachableError,
+    InvalidResponseError,
+    MalformedInputError,
+    OpaStatusError,
+)
+from bridge.http import Cause
+from bridge.http.retries import GATEWAY
 from bridge.opa.wording import printable
 from bridge.strict_json import parse
 
 if TYPE_CHECKING:
+    from bridge.http import Address, HttpFailure, HttpSettings
     from bridge.opa.answer import Answer
     from bridge.strict_json import Value
 
 _LONGEST: Final = 300
 _MOST: Final = 3
+_LIMIT: Final = "request body too large"
+"""What OPA says, with status 400, of a body beyond its own limit."""
+
+_REMEDIES: Final = {
+    Cause.REFUSED: "is opa running there? Check its url",
+    Cause.TLS: "name the authority that issued the server's certificate by `ca` (`--opa-ca`), and what it asks for by"
+    " `client_certificate` (`--opa-certificate`, `--opa-key`)",
+    Cause.TIMEOUT: "raise the deadline, or see what keeps opa busy",
+    Cause.TOO_LARGE: "raise `max_answer`",
+    Cause.INVALID: "is this the url of opa?",
+}
 
 
-def refusal(answer: Answer, what: str, secret: str | None) -> InvalidResponseError | OpaStatusError:
-    """The error for an answer with a status that is not the one promised.
+def fault(failure: HttpFailure, what: str, address: Address) -> EngineError:
+    """Return the error for a call that brought no response.
+
+    Args:
+        failure: Why not.
+        what: Method and path.
+        address: Where it went.
+    """
+    text = f"`{what}` at {address}: {failure}"
+    if remedy := _REMEDIES.get(failure.cause):
+        text += f": {remedy}"
+    match failure.cause:
+        case Cause.TIMEOUT:
+            return EngineTimeoutError(text)
+        case Cause.INVALID | Cause.TOO_LARGE:
+            return InvalidResponseError(text)
+        case _:
+            return EngineUnreachableError(text)
+
+
+def refusal(
+    answer: Answer, what: str, settings: HttpSettings
+) -> InvalidResponseError | EngineUnreachableError | OpaStatusError:
+    """Return the error for an answer with a status that is not the one promised.
 
     Args:
         answer: The answer.
         what: Method and path.
-        secret: Must not show, even if the answer repeats it.
+        settings: Where it came from; its tokens must not show, even if the answer repeats them.
     """
     if answer.status < 400:  # noqa: PLR2004 - an error status starts here
         return InvalidResponseError(f"`{what}`: status {answer.status}, which opa does not answer here")
     members = _members(answer.body)
-    code = _line(members.get("code"), secret)
+    code = _line(members.get("code"), settings)
     # /health names it `error`
-    message = _line(members.get("message", members.get("error")), secret)
+    message = _line(members.get("message", members.get("error")), settings)
+    if answer.status in GATEWAY and not code:
+        return EngineUnreachableError(
+            f"`{what}` at {settings.address}: a gateway answered {answer.status} in the place of opa: is opa running"
+            " behind it?"
+        )
     text = f"`{what}`: opa answered {answer.status}"
     if code:
         text += f" `{code}`"
     if message:
         text += f": {message}"
-    for detail in _details(members.get("errors"), secret):
+    for detail in _details(members.get("errors"), settings):
         text += f"; {detail}"
-    return OpaStatusError(text, status=answer.status, opa_code=code, opa_message=message)
+    return OpaStatusError(
+        text + _remedy(answer, settings, code=code), status=answer.status, opa_code=code, opa_message=message
+    )
+
+
+def is_too_large(error: Exception) -> bool:
+    """Return whether an error says that the body that was sent is larger than OPA, or what stands before it, takes."""
+    if not isinstance(error, OpaStatusError):
+        return False
+    return error.status == 413 or (error.status == 400 and _LIMIT in error.opa_message)  # noqa: PLR2004
+
+
+def _remedy(answer: Answer, settings: HttpSettings, *, code: str) -> str:
+    """Return what to do next, where that can be told."""
+    match answer.status:
+        case 401 if settings.token is None:
+            return ": give the token that opa asks for by `token` (`--opa-token-file`)"
+        case 401:
+            return ": is the token right? It is given by `token` (`--opa-token-file`)"
+        case 400 if settings.address.scheme == "http" and b"HTTPS" in answer.body:
+            return f": {settings.address} speaks TLS: use a url that starts with `https://`"
+        case 413:
+            return ": send less at once, or raise the limit of what stands before opa"
+        case 404 if not code:
+            return f": no opa answers at {settings.address}: check the path in its url"
+        case _:
+            return ""
 
 
 def _members(body: bytes) -> dict[str, Value]:
@@ -48,25 +122,21 @@ def _members(body: bytes) -> dict[str, Value]:
     return value if isinstance(value, dict) else {}
 
 
-def _details(errors: Value, secret: str | None) -> list[str]:
-    """Where and what, of the first few: `a/b.rego:2:6: var y is unsafe`."""
+def _details(errors: Value, settings: HttpSettings) -> list[str]:
+    """Return where and what, of the first few: `a/b.rego:2:6: var y is unsafe`."""
     if not isinstance(errors, list):
         return []
-    found = []
+    details = []
     for error in errors[:_MOST]:
         if isinstance(error, dict):
             place = error.get("location")
             parts = [place.get(name) for name in ("file", "row", "col")] if isinstance(place, dict) else []
             where = ":".join(str(part) for part in parts if isinstance(part, (str, int)) and part != "")
-            found.append(_line(f"{where}: {error.get('message')}" if where else error.get("message"), secret))
+            details.append(_line(f"{where}: {error.get('message')}" if where else error.get("message"), settings))
     more = len(errors) - _MOST
-    return [*found, f"and {more} more"] if more > 0 else found
+    return [*details, f"and {more} more"] if more > 0 else details
 
 
-def _line(value: Value, secret: str | None) -> str:
-    """What the other side says, on one line, not too long, fit for a terminal."""
-    if not isinstance(value, str):
-        return ""
-    if secret:
-        value = value.replace(secret, "[token]")
-    return printable(value, _LONGEST)
+def _line(value: Value, settings: HttpSettings) -> str:
+    """Return what the other side says, on one line, not too long, fit for a terminal."""
+    return printable(settings.redacted(value), _LONGEST) if isinstance(value, str) else ""

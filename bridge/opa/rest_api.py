@@ -9,23 +9,24 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Self
 
 from bridge.errors import InvalidResponseError, OpaStatusError, UsageError
+from bridge.http import HttpClient, HttpFailure, HttpSettings
+from bridge.http.settings import DEADLINE, MAX_ANSWER, MAX_BODY, MAX_IDLE, checked_deadline
+from bridge.opa.answer import Answer
 from bridge.opa.parsed import stored_policy
 from bridge.opa.paths import data_path, policy_path, quoted_path
 from bridge.opa.queries import Queries, provenance_of, read, sendable
-from bridge.opa.refusal import refusal
+from bridge.opa.question import RulesQuery
+from bridge.opa.refusal import fault, refusal
 from bridge.opa.replies import CompileReply, Health, MemoryUsage, QueryReply, StoredPolicy
-from bridge.opa.settings import DEADLINE, MAX_ANSWER, OpaSettings, checked_deadline
-from bridge.opa.transport import Transport
 from bridge.opa.version import require
 from bridge.process_bound import ProcessBound
 from bridge.strict_json import ABSENT, Absent, scan_leniently, sorted_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from os import PathLike
 
-    from bridge.opa.answer import Answer
-    from bridge.opa.question import RulesQuery
+    from bridge.http.credentials import Token
+    from bridge.http.tls import ClientCertificate, Path
     from bridge.strict_json import Value
 
 _TREE_DEPTH: Final = 10_000
@@ -60,12 +61,18 @@ class OpaClient(ProcessBound):
     No text of an error holds the token, or a body that was sent.
 
     Args:
-        url: Where OPA is, such as `http://127.0.0.1:8181` or, behind a gateway, `https://gateway.example/opa`.
-        token: Sent as bearer token.
+        url: Where OPA is: such as `http://127.0.0.1:8181`, `https://gateway.example/opa` behind a gateway, or
+            `unix:///run/opa.sock`.
+        token: The bearer token: a text; a file (`pathlib.Path`), read again when it changes; or a function that returns
+            it, called for each request. Both are asked again, once, when OPA answers 401.
         ca: PEM file of the only certificate authorities to trust; without one, those that `requests` brings.
-        client_certificate: PEM files of a certificate and its key, for an OPA that asks who is there.
+        client_certificate: PEM files of a certificate and its key, for an OPA that asks who is there. These files and
+            `ca` are read again for new connections when they change.
         deadline: Seconds for a call that is not given a deadline of its own.
         max_answer: The size of the largest answer to accept, in bytes.
+        max_idle: Seconds for which a connection that nobody uses is kept; less than what stands in between keeps it.
+        max_body: The size of a part of a push and of a batch, in bytes, as far as it can be chosen. Parts and batches
+            that are still too large for OPA, or for a proxy before it, are halved.
 
     Raises:
         ConfigurationError: One of these cannot be used.
@@ -75,35 +82,40 @@ class OpaClient(ProcessBound):
         self,
         url: str,
         *,
-        token: str | None = None,
-        ca: str | PathLike[str] | None = None,
-        client_certificate: tuple[str | PathLike[str], str | PathLike[str]] | None = None,
+        token: Token | None = None,
+        ca: Path | None = None,
+        client_certificate: ClientCertificate | None = None,
         deadline: float = DEADLINE,
         max_answer: int = MAX_ANSWER,
+        max_idle: float = MAX_IDLE,
+        max_body: int = MAX_BODY,
     ) -> None:
-        settings = OpaSettings.checked(
+        settings = HttpSettings.checked(
             url,
             token=token,
             ca=ca,
             client_certificate=client_certificate,
             deadline=deadline,
             max_answer=max_answer,
+            max_idle=max_idle,
+            max_body=max_body,
         )
         self._begin(settings)
 
     @classmethod
-    def of(cls, settings: OpaSettings) -> Self:
+    def of(cls, settings: HttpSettings) -> Self:
         """A client with settings that were found usable."""
         client = cls.__new__(cls)
         client._begin(settings)  # noqa: SLF001 - its own
         return client
 
-    def _begin(self, settings: OpaSettings) -> None:
+    def _begin(self, settings: HttpSettings) -> None:
         self.url = str(settings.address)
         self.deadline = settings.deadline
-        self._token = settings.token
-        self._queries = Queries(settings.token)
-        self._transport = Transport(settings)
+        self.max_body = settings.max_body
+        self._settings = settings
+        self._queries = Queries(settings)
+        self._http = HttpClient(settings)
 
     def __repr__(self) -> str:
         return f"OpaClient({self.url!r})"
@@ -116,7 +128,7 @@ class OpaClient(ProcessBound):
 
     def close(self) -> None:
         """Close the connections."""
-        self._transport.close()
+        self._http.close()
 
     def query(
         self,
@@ -140,7 +152,7 @@ class OpaClient(ProcessBound):
             UnsupportedOpaVersionError: Provenance was asked for, and OPA is older than 1.20.1.
         """
         target = self._queries.target(path, provenance=provenance)
-        answer = self._call("POST", target, body, deadline, is_read=True, fresh=fresh)
+        answer = self._call("POST", target, body, deadline, is_read=True, is_query=True, fresh=fresh)
         return self._queries.reply(answer, target, provenance=provenance)
 
     def get_data(self, path: Sequence[str], *, deadline: float | None = None, fresh: bool = False) -> Value | Absent:
@@ -196,7 +208,7 @@ class OpaClient(ProcessBound):
         if answer.status == HTTPStatus.NOT_MODIFIED:
             return False
         if answer.status not in (HTTPStatus.OK, HTTPStatus.NO_CONTENT):
-            raise refusal(answer, f"PUT {target}", self._token)
+            raise refusal(answer, f"PUT {target}", self._settings)
         return True
 
     def patch_data(self, path: Sequence[str], body: bytes, *, deadline: float | None = None) -> None:
@@ -324,9 +336,9 @@ class OpaClient(ProcessBound):
         target = "/health" + ("?" + "&".join(wanted) if wanted else "")
         answer = self._call("GET", target, None, deadline, is_read=True)
         if answer.status == 500:  # noqa: PLR2004 - how OPA says that it is not ready
-            return Health(ok=False, message=str(refusal(answer, f"GET {target}", self._token)))
+            return Health(ok=False, message=str(refusal(answer, f"GET {target}", self._settings)))
         if answer.status != 200:  # noqa: PLR2004 - and so that it is
-            raise refusal(answer, f"GET {target}", self._token)
+            raise refusal(answer, f"GET {target}", self._settings)
         answer.members(f"GET {target}")
         return Health(ok=True)
 
@@ -394,24 +406,34 @@ class OpaClient(ProcessBound):
         *,
         is_read: bool,
         if_absent: bool = False,
+        is_query: bool = False,
         fresh: bool = False,
     ) -> Answer:
         sent = sendable(body)
         seconds = self.deadline if deadline is None else checked_deadline(deadline)
-        return self._transport.call(
-            method, target, sent, seconds=seconds, is_read=is_read, if_absent=if_absent, fresh=fresh
-        )
+        http = self._http
+        try:
+            if is_query or fresh or isinstance(sent, RulesQuery):
+                reply = http.query(method, target, sent, seconds=seconds, fresh=fresh)
+            else:
+                headers = {"If-None-Match": "*"} if if_absent else None
+                reply = http.request(method, target, sent, seconds=seconds, is_read=is_read, headers=headers)
+        except HttpFailure as error:
+            failure = error
+        else:
+            return Answer(reply.status, reply.body, reply.nonce)
+        raise fault(failure, f"{method} {target}", self._settings.address)
 
     def _read(
         self, method: str, target: str, body: bytes | None, deadline: float | None, *, fresh: bool = False
     ) -> Answer:
         answer = self._call(method, target, body, deadline, is_read=True, fresh=fresh)
-        return read(answer, f"{method} {target}", self._token)
+        return read(answer, f"{method} {target}", self._settings)
 
     def _write(self, method: str, target: str, body: bytes | None, deadline: float | None) -> None:
         answer = self._call(method, target, body, deadline, is_read=False)
         if answer.status not in (200, 204):
-            raise refusal(answer, f"{method} {target}", self._token)
+            raise refusal(answer, f"{method} {target}", self._settings)
 
     def _delete(self, target: str, deadline: float | None) -> bool:
         try:

@@ -40,15 +40,21 @@ _Operation: TypeAlias = tuple[tuple[bytes, tuple[str, ...], bytes | None], int, 
 """An operation, the bytes of its value, and how many resources are in it."""
 
 
-def parts(prepared: PreparedResources) -> Iterator[Part]:
+def parts(prepared: PreparedResources, size_limit: int = _MOST) -> Iterator[Part]:
     """The resources, their digests and their postings, in the order they must be sent in; there is always one part.
+
+    Args:
+        prepared: The resources.
+        size_limit: Bytes of a part, about, where it is to be smaller than usual.
 
     Raises:
         PushRejectedError: So many large resources have ids of one hash that OPA cannot take them.
     """
     patch, size, resources = Patch(), 0, 0
-    for operation, bytes_, count in chain(_resources(prepared), _postings(prepared), _all(prepared)):
-        if patch and (size + bytes_ > _PART or len(patch) == _OPERATIONS):
+    size_limit = min(size_limit, _PART)
+    operations = chain(_resources(prepared, size_limit), _postings(prepared, size_limit), _all(prepared))
+    for operation, bytes_, count in operations:
+        if patch and (size + bytes_ > size_limit or len(patch) == _OPERATIONS):
             yield Part(patch, resources)
             patch, size, resources = Patch(), 0, 0
         patch.append(operation)
@@ -57,20 +63,20 @@ def parts(prepared: PreparedResources) -> Iterator[Part]:
     yield Part(patch, resources)
 
 
-def _resources(prepared: PreparedResources) -> Iterator[_Operation]:
+def _resources(prepared: PreparedResources, size_limit: int) -> Iterator[_Operation]:
     for shard, buckets in prepared.shards.items():
         if not buckets:
             continue  # as an empty generation has it
         yield _put(("digests", shard), encode(prepared.digests[shard]))
         documents = {bucket: layout.object_([(id_, prepared[id_]) for id_ in ids]) for bucket, ids in buckets.items()}
-        if sum(map(len, documents.values())) <= _PART:
+        if sum(map(len, documents.values())) <= size_limit:
             yield _put(("resources", shard), layout.named(documents), sum(map(len, buckets.values())))
         else:
             for bucket, document in documents.items():
                 yield _put(("resources", shard, bucket), document, len(buckets[bucket]))
 
 
-def _postings(prepared: PreparedResources) -> Iterator[_Operation]:
+def _postings(prepared: PreparedResources, size_limit: int) -> Iterator[_Operation]:
     shards: dict[str, dict[str, bytes]] = {}
     order = layout.order_of(prepared)
     for text, ids in prepared.postings.items():
@@ -81,7 +87,7 @@ def _postings(prepared: PreparedResources) -> Iterator[_Operation]:
         else:
             shards.setdefault(shard, {})[name] = layout.array(ids)
     for shard, documents in shards.items():
-        if sum(map(len, documents.values())) <= _PART:
+        if sum(map(len, documents.values())) <= size_limit:
             yield _put(("postings", shard), layout.named(documents))
         else:
             for name, document in documents.items():

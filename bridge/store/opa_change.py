@@ -18,8 +18,10 @@ from bridge.errors import (
     ResourcesMissingError,
     UsageError,
 )
+from bridge.opa import is_too_large
 from bridge.store.index_change import FirstsMissingError, IndexChange
 from bridge.store.json_patch import Patch, add, remove
+from bridge.store.opa_documents import too_large
 from bridge.store.prepared import PreparedResources, prepare
 from bridge.store.single_store import written_elsewhere
 from bridge.store.state import CurrentGeneration, current
@@ -56,7 +58,15 @@ class Changes:
         self._read_view = read_view
 
     def change(self, type_: str, upserts: Mapping[bytes, bytes], removals: Iterable[bytes]) -> ChangeReport:
-        """As `OpaStore.change`."""
+        """As `OpaStore.change`; what is one transaction is never sent in halves."""
+        try:
+            return self._change(type_, upserts, removals)
+        except OpaStatusError as refused:
+            if not is_too_large(refused):
+                raise
+            raise too_large("changed", refused) from None
+
+    def _change(self, type_: str, upserts: Mapping[bytes, bytes], removals: Iterable[bytes]) -> ChangeReport:
         path = self._documents.path(type_)
         prepared = prepare(upserts)
         change = IndexChange(prepared, [id_ for id_ in dict.fromkeys(removals) if id_ not in prepared])

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bridge.errors import EngineError, ForeignContentError, InvalidResponseError, OpaStatusError, UsageError
+from bridge.errors import (
+    EngineError,
+    ForeignContentError,
+    InvalidResponseError,
+    OpaStatusError,
+    PushRejectedError,
+    UsageError,
+)
 from bridge.escapes import shown
 from bridge.store.single_store import SingleStore, store_of
 from bridge.store.state import TypeState, foreign, reference
@@ -230,3 +237,17 @@ def _object(found: Value | Absent, path: tuple[str, ...]) -> dict[str, Value]:
     if not isinstance(found, dict):
         raise InvalidResponseError(f"what OPA has as the shard `{path[-1]}` is no object of objects")
     return found
+
+
+def too_large(done: str, refused: OpaStatusError) -> PushRejectedError:
+    """Return the error for what must be sent at once and is larger than OPA, or what stands before it, takes.
+
+    Args:
+        done: What was not done, such as `pushed`.
+        refused: The answer.
+    """
+    return PushRejectedError(
+        f"nothing was {done}: what must be sent at once is more than OPA takes, or a proxy before it (it answered"
+        f" {refused.status}): raise its limit (OPA's is `server.decoding.max_length`), change fewer resources at once,"
+        " or make them smaller"
+    )

@@ -9,12 +9,15 @@ import logging
 import threading
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import EngineError, OpaStatusError, PushConflictError, ResourcesMissingError
+from bridge.opa import is_too_large
 from bridge.store import layout
 from bridge.store.generation import parts
 from bridge.store.json_patch import Patch, add, remove
+from bridge.store.opa_documents import too_large
 from bridge.store.prepared import prepare
 from bridge.store.single_store import written_elsewhere
 from bridge.store.state import Lease, TypeState, current, first_state, foreign
@@ -216,9 +219,9 @@ class Pushes:
         """Fill the generation of a push that has begun, and make it current."""
         path = self._documents.path(type_)
         try:
-            for number, part in enumerate(parts(prepared), 1):
-                heartbeat = add("state", "leases", lease.name, "heartbeats", value=b"%d" % -number)
-                self._documents.send(path, Patch([heartbeat, *part.patch.below("generations", lease.generation)]))
+            heartbeats = count(1)
+            for part in parts(prepared, self._documents.opa.max_body):
+                self._send_part(path, lease, part.patch.below("generations", lease.generation), heartbeats)
                 on_progress(part.resources)
             return self._swap(type_, state, lease, len(prepared))
         except BaseException as error:
@@ -226,6 +229,26 @@ class Pushes:
             if isinstance(error, OpaStatusError) and error.status == HTTPStatus.NOT_FOUND:
                 raise self._lost(type_, state, is_written=was_there) from None
             raise
+
+    def _send_part(self, path: tuple[str, ...], lease: Lease, part: Patch, heartbeats: Iterator[int]) -> None:
+        """Send a part of a push; in halves where it is too large for OPA, or for what stands before it.
+
+        Raises:
+            PushRejectedError: One of its operations is too large by itself.
+        """
+        heartbeat = add("state", "leases", lease.name, "heartbeats", value=b"%d" % -next(heartbeats))
+        try:
+            self._documents.send(path, Patch([heartbeat, *part]))
+        except OpaStatusError as refused:
+            if not is_too_large(refused):
+                raise
+            if len(part) < 2:  # noqa: PLR2004 - there are no halves
+                raise too_large("pushed", refused) from None
+        else:
+            return
+        middle = len(part) // 2
+        for half in (part[:middle], part[middle:]):
+            self._send_part(path, lease, Patch(half), heartbeats)
 
     def _swap(self, type_: str, state: TypeState, lease: Lease, count: int) -> str:
         """Make the generation current.

@@ -17,8 +17,8 @@ from urllib.parse import SplitResult, urlsplit
 from bridge.errors import ConfigurationError, KeysUnavailableError, UsageError
 from bridge.files import CERTIFICATE_BYTES, refuse_unbounded_file
 from bridge.process_bound import ProcessBound
-from bridge.tokens import fetch
 from bridge.tokens.algorithms import SYMMETRIC, UnusableKeyError
+from bridge.tokens.fetch import Fetcher, FetchError
 from bridge.tokens.jwk import document_from
 from bridge.tokens.jwk_set import KeySet, kid_of
 from bridge.tokens.seconds import seconds
@@ -81,7 +81,7 @@ class JwksUrl(ProcessBound):
         ConfigurationError: One of these is not so.
     """
 
-    __slots__ = ("__weakref__", "_ca", "_clock", "_deadline", "_interval", "_lifetime", "_lock", "_state", "_url")
+    __slots__ = ("__weakref__", "_clock", "_fetcher", "_interval", "_lifetime", "_lock", "_state", "_url")
 
     def __init__(
         self,
@@ -97,12 +97,13 @@ class JwksUrl(ProcessBound):
         self._url = _checked_url(url, insecure_http=insecure_http)
         self._lifetime = float(seconds("lifetime", lifetime))
         self._interval = float(seconds("interval", interval))
-        self._deadline = float(seconds("deadline", deadline))
-        if self._lifetime < self._interval + self._deadline:
+        deadline = float(seconds("deadline", deadline))
+        if self._lifetime < self._interval + deadline:
             raise ConfigurationError(
                 "lifetime: it must be at least interval plus deadline, or keys would lapse in between"
             )
-        self._ca = _checked_ca(ca)
+        _check_ca(ca)
+        self._fetcher = Fetcher(url, deadline=deadline, max_bytes=MAX_BYTES, ca=ca)
         self._clock = clock
         self._state = _State()
         self._lock = threading.Lock()
@@ -168,9 +169,8 @@ class JwksUrl(ProcessBound):
     def _fetched(self) -> _State:
         began = self._clock()
         try:
-            body = fetch.get(self._url, deadline=self._deadline, max_bytes=MAX_BYTES, ca=self._ca)
-            keys = KeySet.of(document_from(body), published=True)
-        except (fetch.FetchError, UnusableKeyError) as failed:
+            keys = KeySet.of(document_from(self._fetcher.get()), published=True)
+        except (FetchError, UnusableKeyError) as failed:
             return replace(self._state, tried=self._clock(), fault=str(failed))
         return _State(keys, born=began, tried=self._clock())
 
@@ -218,9 +218,9 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _checked_ca(ca: str | Path | None) -> str | None:
+def _check_ca(ca: str | Path | None) -> None:
     if ca is None:
-        return None
+        return
     try:
         refuse_unbounded_file(ca, limit=CERTIFICATE_BYTES, what="certificates in PEM")
         ssl.create_default_context(cafile=str(ca))
@@ -229,7 +229,6 @@ def _checked_ca(ca: str | Path | None) -> str | None:
         raise ConfigurationError(f"ca: {setting(ca)}: {cause}") from None
     except UsageError as error:
         raise ConfigurationError(f"ca: {error}") from None
-    return str(ca)
 
 
 def _without_query(url: str) -> str:

@@ -35,7 +35,7 @@ from bridge import (
 from bridge.aio import AsyncOpaEngine, AsyncPolicyBridge
 from bridge.aio.daemon_threads import DaemonThreads
 from bridge.rendering import fingerprint
-from bridge.tokens import fetch
+from bridge.tokens.fetch import Fetcher
 
 LONG = 60  # seconds: a net under a test that is broken
 MADE_UP = 60
@@ -519,7 +519,7 @@ def test_known_keys_need_no_fetch(server, clock, monkeypatch):
     server.tell("", status=503)
     with pytest.raises(KeysUnavailableError, match="503"):
         source.key_for("a")
-    monkeypatch.setattr(fetch, "get", None)
+    monkeypatch.setattr(Fetcher, "get", None)
     with pytest.raises(KeysUnavailableError, match="503"):
         source.known_key("a")
     clock.now += 30

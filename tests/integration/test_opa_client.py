@@ -15,8 +15,8 @@ from fault_server import Exchange, FaultServer, ends_by_deadline
 from loopback_certificates import Authority
 
 from bridge.errors import EngineTimeoutError, EngineUnreachableError, InvalidResponseError, OpaStatusError
+from bridge.http.response import StrictResponse
 from bridge.opa import ManagedOpa, OpaClient, StoredPolicy, find_opa, run_opa
-from bridge.opa.transport import Transport
 from bridge.strict_json import ABSENT
 
 if TYPE_CHECKING:
@@ -416,8 +416,8 @@ def when_reading(monkeypatch):
     """Have something done when the head of an answer has come, but not its body."""
 
     def arrange(action) -> None:
-        read = Transport._read
-        monkeypatch.setattr(Transport, "_read", lambda *args: (action(), read(*args))[1])
+        begin = StrictResponse.begin
+        monkeypatch.setattr(StrictResponse, "begin", lambda self: (begin(self), action())[0])
 
     return arrange
 
@@ -471,7 +471,7 @@ def test_a_restart_in_the_middle_of_a_query_is_not_noticed(opa_executable, monke
             if seconds > 0:
                 started.append(ManagedOpa(executable=opa_executable, port=first.port))
 
-        monkeypatch.setattr("bridge.opa.transport.sleep", restart)
+        monkeypatch.setattr("bridge.http.client.sleep", restart)
         first.kill()
         assert client.query(("x",), INPUT).result is ABSENT
         for opa in started:

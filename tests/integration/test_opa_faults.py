@@ -24,8 +24,8 @@ from bridge.errors import (
     UnsupportedOpaVersionError,
     UsageError,
 )
+from bridge.http.deadline import TimedSocket
 from bridge.opa import OpaClient
-from bridge.opa.deadline import TimedSocket
 from bridge.strict_json import ABSENT
 
 
@@ -60,9 +60,9 @@ def tls(authority: Authority) -> ssl.SSLContext:
 def test_deadline_holds_for_all_repetitions_together(monkeypatch) -> None:
     """By a clock that the server and the pauses move: 40 s for each attempt, and the pauses between them."""
     clock = Clock()
-    monkeypatch.setattr("bridge.opa.attempts.monotonic", clock.monotonic)
-    monkeypatch.setattr("bridge.opa.deadline.time", clock)
-    monkeypatch.setattr("bridge.opa.transport.sleep", clock.sleep)
+    monkeypatch.setattr("bridge.http.retries.monotonic", clock.monotonic)
+    monkeypatch.setattr("bridge.http.deadline.time", clock)
+    monkeypatch.setattr("bridge.http.client.sleep", clock.sleep)
 
     def close_late(exchange: Exchange) -> None:
         clock.sleep(40)
@@ -70,7 +70,7 @@ def test_deadline_holds_for_all_repetitions_together(monkeypatch) -> None:
 
     with (
         serving(close_late, deadline=100.0) as (server, client),
-        pytest.raises(EngineTimeoutError, match=r"no whole answer within 100 s$"),
+        pytest.raises(EngineTimeoutError, match=r"no whole answer within 100 s: raise the deadline"),
     ):
         client.query(("x",), INPUT)
     assert len(server.exchanges) == 3
@@ -85,8 +85,8 @@ def test_each_operation_may_last_as_long_as_is_left_of_the_call(monkeypatch) -> 
         clock.sleep(1)
         socket.socket.settimeout(self, seconds)
 
-    monkeypatch.setattr("bridge.opa.attempts.monotonic", clock.monotonic)
-    monkeypatch.setattr("bridge.opa.deadline.time", clock)
+    monkeypatch.setattr("bridge.http.retries.monotonic", clock.monotonic)
+    monkeypatch.setattr("bridge.http.deadline.time", clock)
     monkeypatch.setattr(TimedSocket, "settimeout", limit, raising=False)
     with serving(replying(ANSWER)) as (_, client):
         for deadline in (100.0, 50.0):
@@ -181,8 +181,7 @@ def test_a_result_is_given_as_it_is(result) -> None:
         ("404 Not Found", b"404 page not found", "", ""),
         ("500 Internal Server Error", b'{"code":"internal_error","message":"boom"}', "internal_error", "boom"),
         ("500 Internal Server Error", b"", "", ""),
-        ("502 Bad Gateway", b"[]", "", ""),
-        ("503 Service Unavailable", b'{"code":7,"message":null,"errors":"x"}', "", ""),
+        ("503 Service Unavailable", b'{"code":"starting"}', "starting", ""),
     ],
 )
 def test_error_status(status, body, code, message) -> None:
@@ -193,7 +192,7 @@ def test_error_status(status, body, code, message) -> None:
     assert str(error).startswith(f"`POST /v1/data/x`: opa answered {status[:3]}")
     assert code in str(error)
     assert message in str(error)
-    assert len(server.exchanges) == 1
+    assert len(server.exchanges) == (3 if status.startswith("503") else 1)
 
 
 @pytest.mark.parametrize(
@@ -371,7 +370,7 @@ def closed_port():
 
 
 def test_wrong_port(closed_port) -> None:
-    refused = r"^`{} /v1/data/x` at http://127\.0\.0\.1:\d+: connection refused$"
+    refused = r"^`{} /v1/data/x` at http://127\.0\.0\.1:\d+: connection refused: is opa running there"
     with OpaClient(f"http://127.0.0.1:{closed_port}") as client:
         with pytest.raises(EngineUnreachableError, match=refused.format("POST")):
             client.query(("x",), INPUT)
@@ -481,8 +480,12 @@ def test_broken_http(data) -> None:
 
 
 def test_compressed_answers_are_neither_asked_for_nor_read() -> None:
-    with serving(replying(ANSWER, "200 OK", "Content-Encoding: gzip")) as (server, client):
-        client.query(("x",), INPUT)  # read as what it is
+    refused = "the answer has the content encoding `gzip`, which was not asked for"
+    with (
+        serving(replying(ANSWER, "200 OK", "Content-Encoding: gzip")) as (server, client),
+        pytest.raises(InvalidResponseError, match=refused),
+    ):
+        client.query(("x",), INPUT)
     assert b"Accept-Encoding: identity" in server.exchanges[0].head
 
 
@@ -673,64 +676,41 @@ def put(client: OpaClient) -> None:
     client.put_data(("x",), b"1")
 
 
-@pytest.mark.parametrize(
-    ("first", "then", "connections"),
-    [(patch, "read", 1), (patch, patch, 2), (patch, put, 2), (put, "read", 2), (put, put, 2)],
-)
-def test_after_the_204_of_a_patch_a_connection_serves_a_read(first, then, connections) -> None:
+@pytest.mark.parametrize("write", [patch, put], ids=["patch", "put"])
+@pytest.mark.parametrize("status", ["200 OK", "204 No Content"])
+def test_a_write_has_a_connection_to_itself(write, status) -> None:
+    """Nobody could repeat it if an idle one broke, and what is still to come on it is believed of nothing else."""
+
     def answer(exchange: Exchange) -> None:
-        is_write = not exchange.line.startswith("POST")
-        exchange.reply(b"", "204 No Content") if is_write else exchange.reply(ANSWER)
+        is_read = exchange.line.startswith("POST")
+        exchange.reply(ANSWER, *(() if is_read else (status,))) if is_read or status[0:3] == "200" else exchange.reply(
+            b"", status
+        )
 
     with serving(answer) as (server, client):
-        first(client)
-        if then == "read":
+        assert client.query(("x",), INPUT).result is True
+        for number in (2, 3):
+            write(client)
+            assert server.connections == number
+            assert b"Connection: close" in server.exchanges[-1].head
             assert client.query(("x",), INPUT).result is True
-        else:
-            then(client)
-        assert server.connections == connections
-
-
-@pytest.mark.parametrize("then", [put, patch, lambda client: client.query(("x",), INPUT)], ids=["put", "patch", "read"])
-@pytest.mark.parametrize(
-    ("status", "connections"), [("200 OK", 1), ("206 Partial Content", 2), ("500 Internal Server Error", 2)]
-)
-def test_after_another_answer_to_a_patch_it_is_as_after_any_other(status, connections, then) -> None:
-    with serving(lambda exchange: exchange.reply(ANSWER, status if exchange.number == 0 else "200 OK")) as (
-        server,
-        client,
-    ):
-        with suppress(OpaStatusError, InvalidResponseError):
-            patch(client)
-        then(client)
-        assert server.connections == connections
-
-
-def test_patches_and_reads_in_turn_share_a_connection() -> None:
-    with serving(lambda exchange: exchange.reply(*((ANSWER,) if exchange.number % 2 else (b"", "204 No Content")))) as (
-        server,
-        client,
-    ):
-        for _ in range(5):
-            patch(client)
-            assert client.query(("x",), INPUT).result is True
-        assert server.connections == 1
+            assert server.connections == number
 
 
 @pytest.mark.parametrize("true_answer", ["204 No Content", "404 Not Found", "500 Internal Server Error"])
 def test_a_204_that_somebody_made_up_lets_no_answer_be_believed_of_another_question(true_answer) -> None:
-    """What OPA says of the PATCH comes when the next question has been asked, and the answer to that one after it."""
+    """What OPA says of the PATCH comes when nobody reads that connection any more."""
 
     def answer(exchange: Exchange) -> None:
-        if exchange.number == 1:
+        if exchange.line.startswith("PATCH"):
+            exchange.reply(b"", "204 No Content")
             exchange.reply(b"{}" if true_answer[0] != "2" else b"", true_answer)
-        exchange.reply(b"", "204 No Content") if exchange.line.startswith("PATCH") else exchange.reply(exchange.body)
+        else:
+            exchange.reply(exchange.body)
 
     with serving(answer) as (server, client):
         patch(client)
-        with pytest.raises((InvalidResponseError, OpaStatusError)):
-            client.query(("x",), b'{"result":1}')
-        for number in (2, 3):
+        for number in (1, 2, 3):
             assert client.query(("x",), b'{"result":%d}' % number).result == number
         assert server.connections == 2
 
@@ -827,8 +807,10 @@ def test_a_closed_client_is_closed() -> None:
         "http://op a",
         "http://opa/\r\nX: y",
         "http://opa/a/../b",
-        "http://opa/a%2fb",
-        "http://opa//a",
+        "http://opa/%2e",
+        "http://opa/%2e%2E/a",
+        "http://opa/a|b",
+        "http://opa/a%2",
         "http://[::1",
         "http://\u00f6pa",
         None,

@@ -76,7 +76,7 @@ def test_the_client_says_that_it_speaks_http_1_1(authority, mine, tls) -> None:
         OpaClient(server.url, ca=authority.file, client_certificate=mine) as client,
     ):
         assert client.query(("x",), INPUT).result is True
-        [idle] = client._transport._owned[1]
+        [idle] = client._http._pool.pool._owned[1]
         assert idle.sock.selected_alpn_protocol() == "http/1.1"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import select
@@ -17,9 +18,10 @@ from loopback_certificates import Authority
 from ports import reserved_port
 
 from bridge.errors import EngineTimeoutError, EngineUnreachableError, InvalidResponseError, OpaStatusError, UsageError
+from bridge.http.connect import look_up as addresses
+from bridge.http.connection import Connection
+from bridge.http.deadline import TimedSocket, TimedTlsSocket, time_left
 from bridge.opa import OpaClient
-from bridge.opa.deadline import TimedSocket, TimedTlsSocket, time_left
-from bridge.opa.lookup import addresses
 from bridge.opa.question import RulesQuery
 
 SAFETY = 60.0
@@ -35,9 +37,9 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1_000.0
         self.pauses: list[float] = []
-        monkeypatch.setattr("bridge.opa.attempts.monotonic", self.monotonic)
-        monkeypatch.setattr("bridge.opa.deadline.time", self)
-        monkeypatch.setattr("bridge.opa.transport.sleep", self.pause)
+        monkeypatch.setattr("bridge.http.retries.monotonic", self.monotonic)
+        monkeypatch.setattr("bridge.http.deadline.time", self)
+        monkeypatch.setattr("bridge.http.client.sleep", self.pause)
 
     def monotonic(self) -> float:
         return self.now
@@ -78,11 +80,17 @@ def test_the_bytes_of_a_request() -> None:
             client.put_data(("x",), b"1")
             client.create_data(("x",), b"1")
     secret, json_ = f"\r\nAuthorization: Bearer {TOKEN}", "\r\nContent-Type: application/json\r\nContent-Length: "
-    assert [(exchange.head.decode(), exchange.body) for exchange in server.exchanges] == [
-        (f"POST /team/v1/data/x HTTP/1.1\r\n{fields}{secret}{json_}{len(INPUT)}", INPUT),
-        (f"GET /team/v1/data/a/b HTTP/1.1\r\n{fields}{secret}", b""),
-        (f"PUT /v1/data/x HTTP/1.1\r\n{fields}{json_}1", b"1"),
-        (f"PUT /v1/data/x HTTP/1.1\r\n{fields}{json_}1\r\nIf-None-Match: *", b"1"),
+    lines = [set(exchange.head.decode().split("\r\n")) for exchange in server.exchanges]
+    alone = {f"{fields}{json_}1".replace("Content-Length", "Connection: close\r\nContent-Length")}
+    alone = set(alone.pop().split("\r\n"))
+    assert lines[1:] == [
+        {"GET /team/v1/data/a/b HTTP/1.1", *f"{fields}{secret}".split("\r\n")},
+        {"PUT /v1/data/x HTTP/1.1", *alone},
+        {"PUT /v1/data/x HTTP/1.1", "If-None-Match: *", *alone},
+    ]
+    assert [exchange.body for exchange in server.exchanges] == [INPUT, b"", b"1", b"1"]
+    assert [exchange.head.decode() for exchange in server.exchanges[:1]] == [
+        f"POST /team/v1/data/x HTTP/1.1\r\n{fields}{secret}{json_}{len(INPUT)}",
     ]
 
 
@@ -94,8 +102,18 @@ def test_a_body_arrives_whole(size) -> None:
         assert server.exchanges[0].body == body
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.put_data(("x",), b" " * 100_000),
+        lambda client: client.query(("x",), b" " * 100_000),
+    ],
+    ids=["put", "query"],
+)
 @pytest.mark.parametrize("breaks", [BrokenPipeError, ConnectionResetError])
-def test_a_server_that_does_not_read_a_large_body_may_still_say_why(breaks) -> None:
+def test_a_server_that_does_not_read_a_large_body_may_still_say_why(monkeypatch, breaks, call) -> None:
+    errnos = {BrokenPipeError: errno.EPIPE, ConnectionResetError: errno.ECONNRESET}
+
     def answer(connection: socket.socket) -> None:
         while b"\r\n\r\n" not in connection.recv(65_536):
             pass
@@ -115,22 +133,16 @@ def test_a_server_that_does_not_read_a_large_body_may_still_say_why(breaks) -> N
         thread = threading.Thread(target=serve)
         thread.start()
         with OpaClient(f"http://127.0.0.1:{listener.getsockname()[1]}", deadline=SAFETY) as client:
-            sent = client._transport._connection  # what is sent breaks as it does where the peer has closed its side
+            send = Connection.send  # what is sent breaks as it does where the peer has closed its side
 
-            def broken(*args: object, **settings: object) -> object:
-                connection = sent(*args, **settings)
-                send = connection.send
+            def send_head_alone(self: Connection, data: bytes) -> None:
+                send(self, data[:1_000])
+                if b"\r\n\r\n" in data or data[:1] == b" ":
+                    raise breaks(breaks().errno or errnos[breaks], "broken")
 
-                def send_head_alone(data: bytes) -> None:
-                    send(data[:1_000])
-                    raise breaks
-
-                connection.send = send_head_alone
-                return connection
-
-            client._transport._connection = broken
+            monkeypatch.setattr(Connection, "send", send_head_alone)
             with pytest.raises(OpaStatusError) as caught:
-                client.put_data(("x",), b" " * 100_000)
+                call(client)
         done.set()
         thread.join()
     assert (caught.value.status, caught.value.opa_code) == (413, "too_large")
@@ -142,14 +154,16 @@ def test_a_connection_that_cannot_be_made_answers_nothing(monkeypatch, error) ->
         raise error(104, "Reset at once")
 
     monkeypatch.setattr(TimedSocket, "connect_within", refuse)
-    with OpaClient("http://127.0.0.1:1") as client, pytest.raises(EngineUnreachableError, match="reset at once"):
-        client.put_data(("x",), b"1")
+    with OpaClient("http://127.0.0.1:1") as client:
+        for call in (client.put_data, client.query):
+            with pytest.raises(EngineUnreachableError, match="reset at once"):
+                call(("x",), b"1")
 
 
 def test_packets_are_not_held_back() -> None:
     with serving(replying(ANSWER)) as (_, client):
         client.query(("x",), INPUT)
-        [idle] = client._transport._owned[1]
+        [idle] = client._http._pool.pool._owned[1]
         assert idle.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
@@ -282,9 +296,10 @@ def test_no_more_connections_are_kept_than_64() -> None:
         for thread in threads:
             thread.join()
         assert server.connections == 66
-        assert len(client._transport._owned[1]) == 64
+        idle = client._http._pool.pool
+        assert len(idle) == 64
         client.close()
-        assert not client._transport._owned[1]
+        assert len(idle) == 0
 
 
 def test_the_connection_that_was_used_last_is_used_first() -> None:
@@ -303,7 +318,7 @@ def test_the_connection_that_was_used_last_is_used_first() -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        last = client._transport._owned[1][-1].sock.getsockname()[1]
+        last = client._http._pool.pool._owned[1][-1].sock.getsockname()[1]
         for _ in range(3):
             client.query(("x",), INPUT)
         assert ports[2:] == [last] * 3
@@ -327,7 +342,7 @@ def test_a_fresh_connection_is_none_of_those_that_are_idle() -> None:
         for number in (3, 4):
             assert client.query(("x",), INPUT, fresh=True).result is True
             assert server.connections == number
-        assert len(client._transport._owned[1]) == 2, "each takes the place of one"
+        assert len(client._http._pool.pool._owned[1]) == 2, "each takes the place of one"
 
 
 # --- repetitions and time
@@ -350,7 +365,7 @@ def test_nothing_is_sent_once_the_deadline_has_passed(clock) -> None:
         exchange.close()
 
     with serving(late) as (server, client):
-        with pytest.raises(EngineTimeoutError, match=r"^`POST /v1/data/x` at http://127\.0\.0\.1:\d+: .* 10 s$"):
+        with pytest.raises(EngineTimeoutError, match=r"^`POST /v1/data/x` at http://127\.0\.0\.1:\d+: .* 10 s: raise"):
             client.query(("x",), INPUT, deadline=10)
         assert len(server.exchanges) == 1
 
@@ -358,7 +373,9 @@ def test_nothing_is_sent_once_the_deadline_has_passed(clock) -> None:
 def test_an_answer_that_is_too_large_is_not_asked_for_again() -> None:
     with serving(replying(ANSWER), max_answer=14) as (server, client):
         for number in (1, 2):
-            with pytest.raises(InvalidResponseError, match=r"^`POST /v1/data/x`: the answer is larger than 14 bytes$"):
+            with pytest.raises(
+                InvalidResponseError, match=r"^`POST /v1/data/x` at .*: the answer is larger than 14 bytes: raise"
+            ):
                 client.query(("x",), INPUT)
             assert server.connections == len(server.exchanges) == number
 
@@ -519,7 +536,7 @@ def test_a_name_is_looked_up_in_a_thread_that_keeps_no_process(monkeypatch) -> N
     found = addresses("opa.example", 8181, end=time.monotonic() + SAFETY)
     assert found == [(socket.AF_INET, ("127.0.0.1", 8181))]
     [thread] = seen
-    assert (thread.daemon, thread.name) == (True, "opa-name-lookup")
+    assert (thread.daemon, thread.name) == (True, "bridge-name-lookup")
 
 
 def test_names_that_cannot_be_looked_up(monkeypatch) -> None:

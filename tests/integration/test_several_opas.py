@@ -17,7 +17,7 @@ from stored import recounted
 
 from bridge import EngineError, MultipleStoresError, OpaClient, OpaEngine, PolicyBridge, ResourcesMissingError
 from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge
-from bridge.opa import lookup
+from bridge.http import connect
 from bridge.store import from_objects, generation
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ def test_a_name_with_several_addresses(urls, monkeypatch, rotates):
         return [(socket.AF_INET, address) for address in order]
 
     with monkeypatch.context() as patch:
-        patch.setattr(lookup, "_look_up", looked_up)
+        patch.setattr(connect, "_resolved", looked_up)
         for name in (*WRITES, *READS):
             with bridge_to("http://opa.invalid:8181") as bridge, pytest.raises(MultipleStoresError):
                 (WRITES | READS)[name](bridge)
@@ -390,4 +390,4 @@ def test_new_connections_take_the_place_of_old_ones(urls):
         for number in range(5):
             bridge.push("devices", [device("a", n=number)], force=True)
             bridge.upsert("devices", [device("b", n=number)])
-            assert len(bridge.engine.opa._transport._owned[1]) == 1
+            assert len(bridge.engine.opa._http._pool.pool._owned[1]) == 1

@@ -201,33 +201,24 @@ GROUPS: Final = (
     # HTTP and restoring, by servers on loopback and without an OPA.
     Group(
         "http_framing",
-        ("bridge/opa/response.py",),
-        ("tests/integration/test_opa_framing.py", "tests/integration/test_opa_connections.py"),
+        ("bridge/http/response.py", "bridge/http/framing.py"),
+        ("tests/http/test_answers.py", "tests/integration/test_opa_framing.py"),
     ),
     Group(
         "http",
-        tuple(
-            f"bridge/opa/{name}.py"
-            for name in (
-                "connection",
-                "transport",
-                "attempts",
-                "question",
-                "answer",
-                "deadline",
-                "lookup",
-                "queries",
-                "replies",
-                "refusal",
-                "faults",
-                "tls",
-                "wording",
-            )
+        (
+            *(
+                f"bridge/http/{name}.py"
+                for name in ("client", "connect", "connection", "credentials", "deadline", "failures", "retries", "tls")
+            ),
+            *(f"bridge/opa/{name}.py" for name in ("question", "answer", "queries", "replies", "refusal", "wording")),
         ),
         (
             "tests/unit/test_question.py",
-            "tests/unit/test_opa_attempts.py",
             "tests/unit/test_opa_replies.py",
+            "tests/http/test_retries.py",
+            "tests/http/test_connections.py",
+            "tests/http/test_credentials.py",
             "tests/integration/test_opa_connections.py",
             "tests/integration/test_opa_transport.py",
             "tests/integration/test_opa_faults.py",
@@ -236,7 +227,10 @@ GROUPS: Final = (
     ),
     Group(
         "http_settings",
-        tuple(f"bridge/opa/{name}.py" for name in ("address", "settings", "version", "paths")),
+        (
+            *(f"bridge/http/{name}.py" for name in ("address", "settings")),
+            *(f"bridge/opa/{name}.py" for name in ("version", "paths")),
+        ),
         ("tests/unit/test_opa_settings.py",),
     ),
     Group(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridge import JwksFile, JwksUrl, KeysUnavailableError, UnknownKeyError
-from bridge.tokens import fetch
+from bridge.tokens.fetch import Fetcher, FetchError
 
 SET = json.dumps(
     {"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k", "x": "Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE"}]}
@@ -23,14 +23,14 @@ class Server:
         self.now = 1_000.0
         self.fetched_at = []
         self.body = SET
-        monkeypatch.setattr(fetch, "get", self._get)
+        monkeypatch.setattr(Fetcher, "get", self._get)
         self.source = JwksUrl("https://keys.example/set", lifetime=300, interval=30, clock=lambda: self.now)
 
-    def _get(self, _url, **_settings):
+    def _get(self):
         self.fetched_at.append(self.now)
         self.now += TAKES
         if self.body is None:
-            raise fetch.FetchError("it is down")
+            raise FetchError("it is down")
         return self.body
 
     def at(self, now):

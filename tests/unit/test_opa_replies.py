@@ -7,16 +7,26 @@ import pickle
 
 import pytest
 
-from bridge.errors import InvalidResponseError, OpaStatusError, UnsupportedOpaVersionError, UsageError
+from bridge.errors import (
+    EngineUnreachableError,
+    InvalidResponseError,
+    OpaStatusError,
+    UnsupportedOpaVersionError,
+    UsageError,
+)
+from bridge.http import HttpSettings
 from bridge.opa.answer import Answer
 from bridge.opa.queries import Queries, provenance_of, read, sendable
 from bridge.opa.question import RulesQuery
-from bridge.opa.refusal import refusal
+from bridge.opa.refusal import is_too_large, refusal
 from bridge.opa.replies import CompileReply, Health, MemoryUsage, QueryReply, StoredPolicy
 from bridge.opa.wording import on_one_line, printable
 from bridge.strict_json import ABSENT
 
 TOKEN = "s3cret"
+SETTINGS = HttpSettings.checked("http://opa.example/team", token=TOKEN)
+BARE = HttpSettings.checked("http://opa.example/team")
+SETTINGS.token.current()
 
 
 def answer(body, status=200, nonce=None):
@@ -29,14 +39,14 @@ def answer(body, status=200, nonce=None):
 @pytest.mark.parametrize("status", [100, 199, 201, 204, 206, 301, 304, 399])
 def test_a_status_below_400_that_opa_does_not_promise(status):
     with pytest.raises(InvalidResponseError) as caught:
-        read(answer({"result": True}, status), "GET /x", TOKEN)
+        read(answer({"result": True}, status), "GET /x", SETTINGS)
     assert str(caught.value) == f"`GET /x`: status {status}, which opa does not answer here"
 
 
-@pytest.mark.parametrize("status", [400, 401, 499, 500, 999])
+@pytest.mark.parametrize("status", [400, 402, 499, 500, 999])
 def test_an_error_status(status):
     with pytest.raises(OpaStatusError) as caught:
-        read(answer({"code": "c", "message": "m"}, status), "GET /x", TOKEN)
+        read(answer({"code": "c", "message": "m"}, status), "GET /x", SETTINGS)
     error = caught.value
     assert (error.status, error.opa_code, error.opa_message) == (status, "c", "m")
     assert str(error) == f"`GET /x`: opa answered {status} `c`: m"
@@ -44,7 +54,7 @@ def test_an_error_status(status):
 
 def test_a_200_is_read():
     given = answer({})
-    assert read(given, "GET /x", TOKEN) is given
+    assert read(given, "GET /x", SETTINGS) is given
 
 
 # --- what an error says
@@ -87,15 +97,55 @@ def test_a_200_is_read():
     ids=lambda value: str(value)[:40],
 )
 def test_what_an_error_says(body, text):
-    assert str(refusal(answer(body, 500), "GET /x", TOKEN)) == "`GET /x`: opa answered 500" + text
+    assert str(refusal(answer(body, 500), "GET /x", SETTINGS)) == "`GET /x`: opa answered 500" + text
 
 
 def test_an_error_without_a_secret_and_without_json():
-    assert str(refusal(answer({"code": "c", "message": "[token]"}, 400), "GET /x", None)) == (
+    assert str(refusal(answer({"code": "c", "message": "[token]"}, 400), "GET /x", BARE)) == (
         "`GET /x`: opa answered 400 `c`: [token]"
     )
-    error = refusal(Answer(502, b"<html>no</html>"), "GET /x", None)
-    assert (str(error), error.opa_code, error.opa_message) == ("`GET /x`: opa answered 502", "", "")
+    error = refusal(Answer(501, b"<html>no</html>"), "GET /x", BARE)
+    assert (str(error), error.opa_code, error.opa_message) == ("`GET /x`: opa answered 501", "", "")
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_gateway_that_answers_is_told_from_opa(status):
+    error = refusal(Answer(status, b"<html>no</html>"), "GET /x", BARE)
+    assert type(error) is EngineUnreachableError
+    assert str(error) == (
+        f"`GET /x` at http://opa.example:80/team: a gateway answered {status} in the place of opa: is opa running"
+        " behind it?"
+    )
+    assert type(refusal(answer({"code": "c"}, status), "GET /x", BARE)) is OpaStatusError
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "settings", "remedy"),
+    [
+        (401, b"", BARE, ": give the token that opa asks for by `token` (`--opa-token-file`)"),
+        (401, b"", SETTINGS, ": is the token right? It is given by `token` (`--opa-token-file`)"),
+        (
+            400,
+            b"Client sent an HTTP request to an HTTPS server.\n",
+            BARE,
+            ": http://opa.example:80/team speaks TLS: use a url that starts with `https://`",
+        ),
+        (400, b"", BARE, ""),
+        (404, b"no", BARE, ": no opa answers at http://opa.example:80/team: check the path in its url"),
+        (404, b'{"code":"c"}', BARE, " `c`"),
+    ],
+)
+def test_an_error_says_what_to_do_next(status, body, settings, remedy):
+    assert str(refusal(Answer(status, body), "GET /x", settings)) == f"`GET /x`: opa answered {status}{remedy}"
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "expected"),
+    [(413, "", True), (400, "request body too large", True), (400, "x", False), (500, "request body too large", False)],
+)
+def test_which_answers_say_that_a_body_is_too_large(status, message, expected):
+    assert is_too_large(refusal(answer({"message": message}, status), "PUT /x", BARE)) is expected
+    assert not is_too_large(InvalidResponseError("x"))
 
 
 def test_text_of_others_on_one_line():
@@ -131,7 +181,7 @@ def test_how_deep_an_answer_may_nest():
 
 
 def queries():
-    return Queries(TOKEN)
+    return Queries(SETTINGS)
 
 
 def test_where_a_question_goes():

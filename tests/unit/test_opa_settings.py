@@ -9,9 +9,9 @@ from contextlib import suppress
 import pytest
 
 from bridge.errors import ConfigurationError, InvalidResponseError, UnsupportedOpaVersionError, UsageError
-from bridge.opa.address import Address, parse_address
+from bridge.http.address import Address, parse_address
+from bridge.http.settings import DEADLINE, MAX_ANSWER, HttpSettings, checked_deadline
 from bridge.opa.paths import data_path, policy_path, quoted_path
-from bridge.opa.settings import DEADLINE, MAX_ANSWER, OpaSettings, checked_deadline
 from bridge.opa.version import OLDEST, is_new_enough, known_defect, require
 
 PLAIN = string.ascii_letters + string.digits
@@ -19,7 +19,7 @@ PLAIN = string.ascii_letters + string.digits
 
 def made(url="http://opa.example", **settings):
     usual = {"token": None, "ca": None, "client_certificate": None, "deadline": 5.0, "max_answer": 1}
-    return OpaSettings.checked(url, **usual | settings)
+    return HttpSettings.checked(url, **usual | settings)
 
 
 # --- addresses
@@ -34,9 +34,21 @@ def made(url="http://opa.example", **settings):
         ("http://opa:65535/", ("http", "opa", 65_535, "")),
         ("http://opa:", ("http", "opa", 80, "")),
         ("http://[::1]:8181/x/", ("http", "::1", 8_181, "/x")),
-        ("http://[fe80::1%25eth0]", ("http", "fe80::1%25eth0", 80, "")),
+        ("http://[fe80::1%25eth0]", ("http", "fe80::1%eth0", 80, "")),
         (f"http://opa/{PLAIN}._~-/b//", ("http", "opa", 80, f"/{PLAIN}._~-/b")),
         ("http://opa/.../v2/xv1/v1x", ("http", "opa", 80, "/.../v2/xv1/v1x")),
+        ("http://opa/v1/x", ("http", "opa", 80, "/v1/x")),
+        ("http://opa/v1/data/x/", ("http", "opa", 80, "/v1/data/x")),
+        (
+            "https://k8s/api/v1/namespaces/opa/services/http:opa:8181/proxy/",
+            ("https", "k8s", 443, "/api/v1/namespaces/opa/services/http:opa:8181/proxy"),
+        ),
+        ("http://opa/a@b", ("http", "opa", 80, "/a@b")),
+        ("http://opa/a%2Fb%2f", ("http", "opa", 80, "/a%2Fb%2f")),
+        ("http://opa/a;b:c,d!$&'()*+=", ("http", "opa", 80, "/a;b:c,d!$&'()*+=")),
+        ("http://opa//a//b", ("http", "opa", 80, "//a//b")),
+        ("http://opa/a%2e", ("http", "opa", 80, "/a%2e")),
+        ("unix:///run/opa.sock", ("unix", "localhost", 0, "")),
         ("http://a_b", ("http", "a_b", 80, "")),
     ],
 )
@@ -64,10 +76,21 @@ def test_an_address(url, parts):
         ),
         ("http://opa:0", "port 0"),
         *(
-            (f"http://opa/{path}", "simple names")
-            for path in (".", "..", "a/../b", "a//b", "a%2fb", "a;b", "a:b", "a,b", "a|b", "a[b")
+            (f"http://opa/{path}", "characters that RFC 3986 allows")
+            for path in ("a|b", "a[b", "a%2", "a%2g", "a\\b", "a^b", "a`b", 'a"b', "a<b", "a{b")
         ),
-        *((f"http://opa/{path}", "without `/v1/") for path in ("v1", "v1/", "x/v1", "v1/data")),
+        *(
+            (f"http://opa/{path}", "no segments")
+            for path in (".", "..", "a/../b", "a/./b", "%2e", "a/%2E%2e/b", ".%2e")
+        ),
+        *(
+            (f"unix:{path}", "must name a socket by an absolute path")
+            for path in ("", "//", "///", "//host/x", "///" + "x" * 103, "///x/", "///%00", "x")
+        ),
+        *(
+            (f"http://opa/{path}", "without `/v1` or `/v1/data` at its end")
+            for path in ("v1", "v1/", "x/v1", "v1/data", "x/v1/data/")
+        ),
     ],
 )
 def test_what_is_no_address(url, text):
@@ -80,7 +103,9 @@ def test_what_is_no_address(url, text):
 def test_how_an_address_is_shown():
     assert str(Address("http", "opa", 80, "")) == "http://opa:80"
     assert str(Address("https", "::1", 8_181, "/x")) == "https://[::1]:8181/x"
-    assert (Address("http", "opa", 1, "").usual_port, Address("https", "opa", 1, "").usual_port) == (80, 443)
+    assert str(parse_address("http://[fe80::1%25lo]:8181")) == "http://[fe80::1%25lo]:8181"
+    assert str(parse_address("unix:///run/o%20pa.sock")) == "unix:///run/o pa.sock"
+    assert parse_address("unix:///run/opa.sock").origin == "http://localhost"
 
 
 def test_addresses_are_values():
@@ -96,7 +121,10 @@ def test_addresses_are_values():
 def test_the_fields_of_every_call():
     usual = {"Accept-Encoding": "identity", "User-Agent": "jwt-policy-bridge"}
     assert made().fields == {"Host": "opa.example", **usual}
+    assert made(token="t").authorization("t") == {"Authorization": "Bearer t"}
+    assert made().authorization(None) == {}
     for url, host in (
+        ("unix:///run/opa.sock", "localhost"),
         ("http://opa.example:80", "opa.example"),
         ("http://opa.example:443", "opa.example:443"),
         ("https://opa.example:443", "opa.example"),
@@ -105,12 +133,12 @@ def test_the_fields_of_every_call():
         ("http://[::1]:8181", "[::1]:8181"),
         ("http://[fe80::1%25eth0]:8181", "[fe80::1]:8181"),
     ):
-        assert made(url, token="t").fields == {"Host": host, **usual, "Authorization": "Bearer t"}
+        assert made(url, token="t").fields == {"Host": host, **usual}
 
 
 @pytest.mark.parametrize("token", ["!", "~", PLAIN + string.punctuation])
 def test_tokens(token):
-    assert made(token=token).token == token
+    assert made(token=token).token.current() == token
     assert token not in repr(made(token=token)).replace(repr(made(token=None)), "")
 
 
@@ -160,7 +188,7 @@ def test_certificates_need_https(tmp_path):
 
 
 def test_how_tls_is_spoken():
-    context = made("https://opa").tls
+    context = made("https://opa").tls.context()
     assert isinstance(context, ssl.SSLContext)
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2

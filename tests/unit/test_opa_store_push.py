@@ -682,7 +682,7 @@ class Locked:
     """An OPA that does one request at a time."""
 
     def __init__(self, opa, lock):
-        self._opa, self._lock, self.deadline = opa, lock, opa.deadline
+        self._opa, self._lock, self.deadline, self.max_body = opa, lock, opa.deadline, opa.max_body
 
     def __getattr__(self, name):
         call = getattr(self._opa, name)

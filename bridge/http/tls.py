@@ -1,4 +1,4 @@
-"""Whom to trust on the way to an OPA, and as whom to go there."""
+"""Whom to trust, and which certificate to show; the files are read again when they change."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from bridge.errors import ConfigurationError, UsageError
 from bridge.files import CERTIFICATE_BYTES, refuse_unbounded_file
-from bridge.opa.deadline import TimedTlsSocket
+from bridge.http.credentials import identity
+from bridge.http.deadline import TimedTlsSocket
 
 if TYPE_CHECKING:
     from os import PathLike
+    from typing import TypeAlias
+
+    Path: TypeAlias = str | PathLike[str]
+    ClientCertificate: TypeAlias = tuple[Path, Path]
 
 
-def tls_context(
-    ca: str | PathLike[str] | None, client_certificate: tuple[str | PathLike[str], str | PathLike[str]] | None
-) -> ssl.SSLContext:
-    """Settings that demand a certificate for the server's host, and TLS 1.2 or newer.
+class Tls:
+    """The TLS settings of new connections; threads may share it.
 
     Args:
         ca: A PEM file of the only certificate authorities to trust; None: those that `requests` brings.
@@ -27,7 +30,35 @@ def tls_context(
     Raises:
         ConfigurationError: A file cannot be read, or does not hold what it should.
     """
-    # Made by hand: ssl.create_default_context would look into the environment, for a key log.
+
+    def __init__(self, ca: Path | None, client_certificate: ClientCertificate | None) -> None:
+        self._ca = ca
+        self._certificate = client_certificate
+        self._last = (self._identities(), tls_context(ca, client_certificate))
+
+    def context(self) -> ssl.SSLContext:
+        """Return the settings for a new connection; made anew when a file has changed.
+
+        Raises:
+            ConfigurationError: A file has changed, and cannot be used; those of before are not used in its place.
+        """
+        now, last = self._identities(), self._last
+        if now != last[0]:
+            last = self._last = (now, tls_context(self._ca, self._certificate))  # replaced whole, so no lock is needed
+        return last[1]
+
+    def _identities(self) -> list[tuple[int, ...] | None]:
+        files = (self._ca, *(self._certificate if isinstance(self._certificate, tuple) else ()))
+        return [None if file is None else identity(file) for file in files]
+
+
+def tls_context(ca: Path | None, client_certificate: ClientCertificate | None) -> ssl.SSLContext:
+    """Return settings that demand a certificate for the server's host, and TLS 1.2 or newer; arguments as for `Tls`.
+
+    Raises:
+        ConfigurationError: A file cannot be read, or does not hold what it should.
+    """
+    # Not by ssl.create_default_context, which would look into the environment, for a key log.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.sslsocket_class = TimedTlsSocket
@@ -43,7 +74,7 @@ def tls_context(
     return context
 
 
-def _load_certificate(context: ssl.SSLContext, files: tuple[str | PathLike[str], str | PathLike[str]]) -> None:
+def _load_certificate(context: ssl.SSLContext, files: ClientCertificate) -> None:
     if not isinstance(files, tuple) or len(files) != 2:  # noqa: PLR2004 - a certificate and its key
         raise ConfigurationError("`client_certificate` must be two files: the certificate and its key")
     certificate, key = files

@@ -1,8 +1,7 @@
-"""Sockets whose every operation ends at the call's deadline.
+"""Sockets whose operations all end at the deadline of the call.
 
-Python's timeouts are per socket operation: a peer that drips one byte every 50 ms never runs into them. Here each
-operation may last as long as is left of the whole call, so that connecting, TLS, sending and reading together end in
-time, whatever the peer does. A deadline is a time of `time.monotonic`.
+A timeout of Python's bounds one operation: a server that sends one byte every 50 ms never runs into it. Here each
+operation may last as long as is left of the whole call. A deadline is a time of `time.monotonic`.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ from typing import Any
 
 
 def time_left(end: float) -> float:
-    """Seconds until a deadline, for a timeout.
+    """Return the seconds until a deadline, for a timeout.
 
     Raises:
-        TimeoutError: None are left.
+        TimeoutError: The deadline has passed.
     """
     seconds = end - time.monotonic()
     if seconds <= 0:
@@ -26,12 +25,12 @@ def time_left(end: float) -> float:
 
 
 class _Timed(socket.socket):
-    """What `http.client` calls on a connected socket, in time.
+    """The operations that `http.client` uses, each within the deadline.
 
-    One operation of CPython's, the whole `sendall` of a plain socket included, lasts no longer than its timeout.
+    One operation of CPython, the whole `sendall` of a plain socket included, lasts no longer than its timeout.
 
     Attributes:
-        end: The deadline of the call that the socket serves now.
+        end: The deadline of the current call.
     """
 
     end: float
@@ -50,10 +49,10 @@ class _Timed(socket.socket):
 
 
 class TimedSocket(_Timed):
-    """A TCP socket."""
+    """A TCP or Unix socket."""
 
     def connect_within(self, seconds: float, address: Any) -> None:
-        """Connect, in `seconds` at most."""
+        """Connect within `seconds`."""
         self.settimeout(seconds)
         self.connect(address)
 
@@ -62,6 +61,6 @@ class TimedTlsSocket(_Timed, ssl.SSLSocket):
     """A TLS socket, for `SSLContext.sslsocket_class`."""
 
     def do_handshake(self, *_: Any, **__: Any) -> None:
-        """Shake hands, in time: the timeout alone says how long it may block."""
+        """Shake hands within the deadline."""
         self.settimeout(time_left(self.end))
         super().do_handshake()

@@ -1,0 +1,262 @@
+"""A client for one server: a `requests.Session` for administration, and its pool for the calls that must be fast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.cookiejar import DefaultCookiePolicy
+from itertools import count
+from time import sleep
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import Timeout
+
+from bridge.errors import UsageError
+from bridge.http.connection import Pool
+from bridge.http.failures import FOREIGN, Cause, HttpFailure
+from bridge.http.retries import Attempts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bridge.http.connection import Connection
+    from bridge.http.settings import HttpSettings
+
+_PIECE: Final = 1 << 20
+_JSON: Final = {"Content-Type": "application/json"}
+
+
+class Renewable(Protocol):
+    """A body that is made anew for each attempt."""
+
+    def fresh(self) -> tuple[bytes, str]:
+        """Return the body, and what its answer must hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A response, whole.
+
+    Attributes:
+        status: The HTTP status.
+        body: Its body, however it was framed.
+        nonce: What the attempt that it answers was sent with, if it was.
+    """
+
+    status: int
+    body: bytes
+    nonce: str | None = None
+
+
+class HttpClient:
+    """Calls to one server; threads and forked children may share it.
+
+    Args:
+        settings: Where it is, and how to speak to it.
+    """
+
+    def __init__(self, settings: HttpSettings) -> None:
+        self._settings = settings
+        self._session = _Session(settings)
+        self._pool = self._session.adapter.pool
+        self._fields = "".join(f"{name}: {value}\r\n" for name, value in settings.fields.items())
+        self._turns = count()
+
+    def close(self) -> None:
+        """Close the connections; no call can be made any more."""
+        self._session.close()
+
+    def request(
+        self,
+        method: str,
+        target: str,
+        body: bytes | None = None,
+        *,
+        seconds: float,
+        is_read: bool,
+        headers: dict[str, str] | None = None,
+        only_ok: bool = False,
+    ) -> Reply:
+        """Make a request, and return its response, whatever its status.
+
+        A read may use an idle connection, and is repeated on a new one when that breaks, at most twice. A write, which
+        nobody could repeat, has a connection to itself.
+
+        Args:
+            method: The HTTP method.
+            target: Path and query, below the address; quoted.
+            body: What to send.
+            seconds: For everything together.
+            is_read: It changes nothing at the server.
+            headers: More header fields.
+            only_ok: Leave the body of another status than 200 unread.
+
+        Raises:
+            HttpFailure: There is no whole response.
+            UsageError: The client is closed.
+        """
+        url = f"{self._settings.address.origin}{self._settings.address.prefix}{target}"
+        fields = {**(headers or {}), **({} if body is None else _JSON)}
+
+        def once(attempts: Attempts, token: str | None) -> Reply:
+            alone = {} if is_read and not attempts.number else {"Connection": "close"}
+            with self._session.request(
+                method,
+                url,
+                data=body,
+                headers={**fields, **alone, **self._settings.authorization(token)},
+                timeout=Timeout(total=attempts.left),  # type: ignore[arg-type] # the stubs do not know it
+                stream=True,
+                allow_redirects=False,
+            ) as response:
+                status = response.status_code
+                is_wanted = status == HTTPStatus.OK or not only_ok
+                return Reply(status, _whole(response.raw, self._settings.max_answer) if is_wanted else b"")
+
+        return self._repeated(once, Attempts(seconds, is_read=is_read))
+
+    def query(
+        self, method: str, target: str, body: bytes | Renewable | None, *, seconds: float, fresh: bool = False
+    ) -> Reply:
+        """Make a read by the shortest way, for the calls that are many; the same otherwise.
+
+        Args:
+            method: The HTTP method.
+            target: Path and query, below the address; quoted.
+            body: What to send; JSON.
+            seconds: For everything together.
+            fresh: On a new connection, in place of the last one that was used: whoever spreads connections over
+                several servers chooses anew. Where the host's name has several addresses, it is each one's turn.
+
+        Raises:
+            HttpFailure: There is no whole response.
+            UsageError: The client is closed.
+        """
+
+        def once(attempts: Attempts, token: str | None) -> Reply:
+            sent, nonce = (body, None) if body is None or isinstance(body, bytes) else body.fresh()
+            head = self._head(method, target, sent, token)
+            return self._ask(self._connection(attempts, fresh=fresh), head, sent, nonce)
+
+        return self._repeated(once, Attempts(seconds, is_read=True))
+
+    def _repeated(self, once: Callable[[Attempts, str | None], Reply], attempts: Attempts) -> Reply:
+        if self._pool.pool is None:
+            raise UsageError("this client is closed")
+        bearer, renewed = self._settings.token, None
+        while True:
+            why = None
+            try:
+                token = renewed or (None if bearer is None else bearer.current())
+                reply = once(attempts, token)
+                if reply.status == HTTPStatus.UNAUTHORIZED and bearer is not None and renewed is None:
+                    renewed = bearer.renewed(token)
+                    if renewed is not None:
+                        continue
+                pause = attempts.after_status(reply.status)
+            except FOREIGN as error:
+                why, pause = attempts.after(error)
+            if why is not None and pause is None:
+                raise why
+            if pause is None:
+                return reply
+            sleep(pause)
+
+    def _head(self, method: str, target: str, body: bytes | None, token: str | None) -> bytes:
+        # Not by http.client, which checks each time what is right already: targets are made of checked names alone.
+        about = "" if body is None else f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        if token is not None:
+            about = f"Authorization: Bearer {token}\r\n{about}"
+        return f"{method} {self._settings.address.prefix}{target} HTTP/1.1\r\n{self._fields}{about}\r\n".encode("ascii")
+
+    def _connection(self, attempts: Attempts, *, fresh: bool) -> Connection:
+        pool = self._pool
+        if fresh and pool.pool is not None:
+            pool.pool.drop_last()
+        # After an attempt that failed another idle connection may be as dead as the one that broke.
+        is_new = fresh or attempts.number > 0
+        connection = pool.new(next(self._turns) if fresh else None) if is_new else pool.take()
+        connection.until(attempts.end)
+        return connection
+
+    def _ask(self, connection: Connection, head: bytes, body: bytes | None, nonce: str | None) -> Reply:
+        try:
+            response = connection.ask(head, body)
+            content = response.body(self._settings.max_answer)
+        except BaseException:
+            connection.abort()
+            raise
+        if content is None or (nonce is not None and b'"%b"' % nonce.encode("ascii") not in content):
+            # Without its nonce it may be the answer to another question, whose own is still to come. This is no more
+            # than a hint on whether the connection is in step: who reads the answer compares the nonce.
+            connection.abort()
+        self._pool.give_back(connection)
+        if content is None:
+            raise _too_large(self._settings.max_answer)
+        return Reply(response.status, content, nonce)
+
+
+def _whole(raw: Any, limit: int) -> bytes:
+    """Return the body of urllib3's response."""
+    pieces: list[bytes] = []
+    left = limit
+    if raw.length_remaining is not None and raw.length_remaining > limit:  # it need not come first
+        raise _too_large(limit)
+    while piece := raw.read(_PIECE, decode_content=False):
+        left -= len(piece)
+        if left < 0:
+            raise _too_large(limit)
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _too_large(limit: int) -> HttpFailure:
+    return HttpFailure(Cause.TOO_LARGE, f"the answer is larger than {limit} bytes")
+
+
+class _Session(requests.Session):
+    """A session that takes nothing from the environment, keeps no cookies and follows no redirects."""
+
+    def __init__(self, settings: HttpSettings) -> None:
+        super().__init__()
+        self.trust_env = False
+        self.headers.clear()
+        self.headers.update(settings.fields)
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self.adapter = _Adapter(settings)
+        self.adapters.clear()
+        self.mount(settings.address.origin, self.adapter)
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        prepared = super().prepare_request(request)
+        prepared.url = request.url  # requests quotes it anew, and takes dot segments out of it
+        return prepared
+
+    def get_redirect_target(self, _: requests.Response) -> None:
+        """Return nothing: requests would read the whole body of a redirect."""
+
+
+class _Adapter(HTTPAdapter):
+    """The adapter to one server; it owns the pool of connections there."""
+
+    def __init__(self, settings: HttpSettings) -> None:
+        self.pool = Pool(settings)
+        self._single = Pool(settings, most=0)
+        self._origin = settings.address.origin
+        super().__init__()
+
+    def get_connection_with_tls_context(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> Pool:
+        return self._single if request.headers.get("Connection") == "close" else self.pool
+
+    def cert_verify(self, *_: Any) -> None:
+        """Do nothing: the connections know whom to trust."""
+
+    def request_url(self, request: requests.PreparedRequest, *_: Any) -> str:
+        return request.url.removeprefix(self._origin) if request.url else ""
+
+    def close(self) -> None:
+        super().close()
+        self.pool.close()
+        self._single.close()

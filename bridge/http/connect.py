@@ -1,0 +1,112 @@
+"""Connected sockets: name look-up, TCP or Unix, within the deadline."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import socket
+import threading
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from bridge.http.deadline import TimedSocket, time_left
+
+if TYPE_CHECKING:
+    from bridge.http.address import Address
+
+_Target: TypeAlias = tuple[socket.AddressFamily, Any]
+
+_KEEPALIVE: Final = [
+    (level, getattr(socket, name), value)
+    for level, name, value in (
+        (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
+        (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 30),
+        (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 10),
+    )
+    if hasattr(socket, name)  # the last two differ by system
+]
+
+
+def connected(address: Address, end: float, turn: int | None = None) -> TimedSocket:
+    """Connect to a server.
+
+    Args:
+        address: Where it is.
+        end: The deadline.
+        turn: Which address of the host's name comes first, modulo their number; None: the name service's first.
+
+    Raises:
+        OSError: No connection; `socket.gaierror` for an unknown name, `TimeoutError` at the deadline.
+    """
+    if address.is_unix:
+        targets: list[_Target] = [(socket.AF_UNIX, address.socket)]
+    else:
+        targets = look_up(address.host, address.port, end=end)
+    if turn is not None:
+        targets.sort()  # the name service may rotate them as well, and two rotations can cancel out
+        targets = targets[turn % len(targets) :] + targets[: turn % len(targets)]
+    failure = OSError("no address")
+    for position, (family, target) in enumerate(targets):
+        sock = TimedSocket(family, socket.SOCK_STREAM)
+        sock.end = end
+        try:
+            # An address that drops packets must leave time for the others.
+            sock.connect_within(time_left(end) / (len(targets) - position), target)
+            if not address.is_unix:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                keep_alive(sock)
+        except OSError as error:
+            sock.close()
+            failure = error
+        else:
+            return sock
+    raise failure
+
+
+def keep_alive(sock: socket.socket) -> None:
+    """Switch TCP keep-alive on, so that idle connections are seen by what stands in between."""
+    for option in _KEEPALIVE:
+        with contextlib.suppress(OSError):  # nothing depends on it
+            sock.setsockopt(*option)
+
+
+def look_up(host: str, port: int, *, end: float) -> list[_Target]:
+    """Return the families and addresses of a host name, or of an IP address, which needs no name service.
+
+    Raises:
+        OSError: There are none; `socket.gaierror` for an unknown name, `TimeoutError` at the deadline.
+    """
+    try:
+        return _resolved(host, port, socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        return _resolved_in_thread(host, port, end)
+
+
+def _resolved_in_thread(host: str, port: int, end: float) -> list[_Target]:
+    """Name resolution has no timeout, so it runs in a thread that may be left behind."""
+    answers: queue.SimpleQueue[list[_Target] | OSError] = queue.SimpleQueue()
+
+    def resolve() -> None:
+        try:
+            answers.put(_resolved(host, port, 0))
+        except OSError as error:
+            answers.put(error)
+
+    try:
+        threading.Thread(target=resolve, daemon=True, name="bridge-name-lookup").start()
+    except RuntimeError as error:  # no more threads
+        raise OSError(error) from error
+    try:
+        answer = answers.get(timeout=time_left(end))
+    except queue.Empty:
+        raise TimeoutError("looking up the host's name took too long") from None
+    if isinstance(answer, OSError):
+        raise answer
+    return answer
+
+
+def _resolved(host: str, port: int, flags: int) -> list[_Target]:
+    try:
+        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    except UnicodeError:
+        raise socket.gaierror("no host name") from None
+    return [(family, address) for family, _, _, _, address in infos]

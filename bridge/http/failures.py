@@ -1,0 +1,108 @@
+"""What can go wrong on the way: exceptions of other libraries as one small set of causes."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from enum import Enum
+from http.client import HTTPException, IncompleteRead, RemoteDisconnected
+from typing import Final
+
+import requests
+import urllib3
+
+from bridge.errors import ConfigurationError
+from bridge.http.framing import EncodedBodyError
+
+FOREIGN: Final = (HTTPException, OSError, ValueError, ConfigurationError, urllib3.exceptions.HTTPError)
+"""All that a call can raise by way of `requests`, urllib3, `http.client` and what they stand on."""
+
+_MAX_LINKS: Final = 20
+
+
+class Cause(Enum):
+    """Why there is no response.
+
+    Attributes:
+        REFUSED: Nobody listens there, or the host's name is unknown.
+        BROKEN: The connection ended before the response did.
+        TLS: The two sides could not agree on TLS.
+        SETTING: A file of a token or of certificates changed, and cannot be used any more.
+        TIMEOUT: The deadline has passed.
+        INVALID: What came is no HTTP, or compressed.
+        TOO_LARGE: The body is larger than accepted.
+    """
+
+    REFUSED = "refused"
+    BROKEN = "broken"
+    TLS = "tls"
+    SETTING = "setting"
+    TIMEOUT = "timeout"
+    INVALID = "invalid"
+    TOO_LARGE = "too large"
+
+
+class HttpFailure(Exception):
+    """There is no response; the text says why in a few words, and holds nothing that was sent.
+
+    Args:
+        cause: What kind of failure it is.
+        text: What happened.
+    """
+
+    def __init__(self, cause: Cause, text: str) -> None:
+        super().__init__(text)
+        self.cause = cause
+
+
+def failure(error: BaseException) -> HttpFailure:
+    """Return what an exception means; it keeps no reference to it, as that may hold what was sent."""
+    error = _root(error)
+    text = _words(error)
+    if isinstance(error, ConfigurationError):
+        return HttpFailure(Cause.SETTING, text)
+    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return HttpFailure(Cause.TLS, text)
+    if isinstance(error, RemoteDisconnected | IncompleteRead):
+        return HttpFailure(Cause.BROKEN, text)
+    if isinstance(error, HTTPException | ValueError):  # some of TLS's are ValueErrors
+        return HttpFailure(Cause.INVALID, text)
+    return HttpFailure(
+        Cause.REFUSED if isinstance(error, ConnectionRefusedError | socket.gaierror) else Cause.BROKEN, text
+    )
+
+
+def _root(error: BaseException) -> BaseException:
+    """Return the exception of the standard library that others were raised for."""
+    links, todo = 0, [error]
+    while todo and links < _MAX_LINKS:
+        one, links = todo.pop(0), links + 1
+        if isinstance(one, IncompleteRead) or not isinstance(
+            one, requests.RequestException | urllib3.exceptions.HTTPError
+        ):
+            return one
+        around = (*one.args, getattr(one, "reason", None), one.__cause__, one.__context__)
+        todo += [each for each in around if isinstance(each, BaseException)]
+    return OSError()
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, ConfigurationError):
+        return str(error)
+    if isinstance(error, EncodedBodyError):
+        return f"the answer has the content encoding `{error}`, which was not asked for"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the server's certificate is refused: {error.verify_message}"
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | RemoteDisconnected):
+        return "the connection was closed before the answer"
+    if isinstance(error, ssl.SSLError):
+        return f"tls failed: {error.reason.lower().replace('_', ' ') if error.reason else 'unknown'}"
+    if isinstance(error, socket.gaierror):
+        return "the host's name cannot be resolved"
+    if isinstance(error, IncompleteRead):
+        return "the connection was closed in the middle of the answer"
+    if isinstance(error, HTTPException | ValueError):
+        return "the answer is no http"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return "the connection broke"

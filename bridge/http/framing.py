@@ -1,0 +1,107 @@
+"""Where a response ends, by its header fields: one strict reading for all clients.
+
+A client that reads a response otherwise than the server meant takes a piece of one response for the response to
+another request. So what is not plain is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAX_FIELDS: Final = 128
+MAX_HEAD: Final = 65_536
+"""Bytes of the names and values of all fields of one head; of a reason phrase as well."""
+
+_LENGTH: Final = re.compile(rb"0*([0-9]{1,20})")
+_MAX_LENGTH: Final = (1 << 64) - 1
+_CHUNKED: Final = re.compile(rb"chunked(?:,[ \t]*chunked)*", re.IGNORECASE)
+_ENCODINGS: Final = (b"gzip", b"x-gzip", b"deflate", b"br", b"zstd", b"compress")
+_NO_BODY: Final = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+
+
+class EncodedBodyError(HTTPException):
+    """The body is compressed, though that was not asked for; the text is the name of the encoding."""
+
+
+class Framing(NamedTuple):
+    """Where the body ends.
+
+    Attributes:
+        length: Bytes of the body; None where chunks or the end of the connection tell.
+        chunked: The body comes in chunks.
+        closes: The connection is not to be used again.
+    """
+
+    length: int | None
+    chunked: bool
+    closes: bool
+
+
+def is_interim(status: int) -> bool:
+    """Return whether the final response is still to come. After 101 no other one comes."""
+    return status < HTTPStatus.OK and status != HTTPStatus.SWITCHING_PROTOCOLS
+
+
+def framing(status: int, fields: Iterable[tuple[bytes, bytes]], *, is_1_0: bool) -> Framing:
+    """Return where the body of a response ends.
+
+    Args:
+        status: Its status.
+        fields: Names and values as they came, unfolded.
+        is_1_0: It is of HTTP/1.0.
+
+    Raises:
+        HTTPException: The fields are too many or too large, contradict each other, or cannot be understood.
+        EncodedBodyError: The body is compressed.
+    """
+    length = None
+    codings, encodings, options = [], [], []
+    count = size = 0
+    for name, value in fields:
+        count += 1
+        size += len(name) + len(value)
+        match name.rstrip(b" ").lower():
+            case b"content-length":
+                if length is not None:
+                    raise HTTPException("two lengths")
+                length = _length(value)
+            case b"transfer-encoding":
+                codings.append(value)
+            case b"connection":
+                options.append(value)
+            case b"content-encoding":
+                encodings.append(value)
+    if count > MAX_FIELDS or size > MAX_HEAD:
+        raise HTTPException("the head is too large")
+    closes = is_1_0 or status == HTTPStatus.SWITCHING_PROTOCOLS or b"close" in _tokens(options)
+    if is_interim(status) and closes:
+        raise HTTPException("an interim response that closes the connection")
+    if status < HTTPStatus.OK or status in _NO_BODY:
+        return Framing(0, chunked=False, closes=closes)
+    if codings and (length is not None or not _CHUNKED.fullmatch(b",".join(codings))):
+        raise HTTPException("a transfer coding that is not understood")
+    _refuse_encodings(encodings)
+    return Framing(length, bool(codings), closes or not (codings or length is not None))
+
+
+def _refuse_encodings(values: list[bytes]) -> None:
+    for encoding in _tokens(values):
+        if encoding not in (b"", b"identity"):
+            raise EncodedBodyError(encoding.decode() if encoding in _ENCODINGS else "unknown")
+
+
+def _tokens(values: list[bytes]) -> list[bytes]:
+    return [token.strip(b" \t").lower() for value in values for token in value.split(b",")]
+
+
+def _length(value: bytes) -> int:
+    match = _LENGTH.fullmatch(value)
+    if match is None or int(match[1]) > _MAX_LENGTH:
+        raise HTTPException("a length that is none")
+    return int(match[1])

@@ -1,0 +1,119 @@
+"""Every client makes the same of every row of the table of answers."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from fault_server import Exchange, FaultServer
+from http_answers import ANSWER, ASYNC, BROKEN, CLOSED, ENCODED, INVALID, KEPT, NOTHING, ROWS, TOO_LARGE, Row
+
+from bridge.aio.transport import AsyncTransport
+from bridge.errors import EngineUnreachableError, InvalidResponseError
+from bridge.http import Cause, HttpClient, HttpFailure, HttpSettings
+from bridge.tokens.fetch import Fetcher, FetchError
+
+DEADLINE = 60.0
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch) -> None:
+    monkeypatch.setattr("bridge.http.client.sleep", lambda _: None)
+    monkeypatch.setattr("bridge.http.retries._AFTER_BROKEN", (0.0, 0.0))
+
+
+def sent(row: Row):
+    def answer(exchange: Exchange) -> None:
+        exchange.send(row.data)
+        if row.ends:
+            exchange.close()
+
+    return answer
+
+
+def verdict(failure: HttpFailure) -> str:
+    if failure.cause is Cause.BROKEN:
+        return {"the connection was closed before the answer": NOTHING}.get(str(failure), BROKEN)
+    if failure.cause is Cause.TOO_LARGE:
+        return TOO_LARGE
+    assert failure.cause is Cause.INVALID
+    return INVALID if str(failure) == "the answer is no http" else ENCODED
+
+
+def ask(client: HttpClient, way: str):
+    if way == "query":
+        return client.query("POST", "/x", b"{}", seconds=DEADLINE)
+    return client.request("GET", "/x", seconds=DEADLINE, is_read=True)
+
+
+@pytest.mark.parametrize("way", ["query", "request"])
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_the_synchronous_client(row, way) -> None:
+    with FaultServer(sent(row)) as server:
+        client = HttpClient(HttpSettings.checked(server.url))
+        try:
+            reply = ask(client, way)
+            found = f"status {reply.status}"
+            if reply.status == 200:
+                assert reply.body == ANSWER
+                ask(client, way)
+                found = KEPT if server.connections == 1 else CLOSED
+        except HttpFailure as failure:
+            found = verdict(failure)
+            assert len(server.exchanges) == (3 if found in (BROKEN, NOTHING) else 1)
+        finally:
+            client.close()
+        assert found == row.verdict_of("sync")
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_the_asynchronous_client(row) -> None:
+    async def verdict_of(server: FaultServer) -> str:
+        transport = AsyncTransport(HttpSettings.checked(server.url))
+
+        async def ask_it():
+            return await transport.call("POST", "/x", b"{}", seconds=DEADLINE, is_read=True)
+
+        try:
+            answer = await ask_it()
+            if answer.status != 200:
+                return f"status {answer.status}"
+            assert answer.body == ANSWER
+            await ask_it()
+        except (InvalidResponseError, EngineUnreachableError) as error:
+            return verdict_by_text(str(error))
+        finally:
+            await transport.close()
+        return KEPT if server.connections == 1 else CLOSED
+
+    with FaultServer(sent(row)) as server:
+        assert asyncio.run(verdict_of(server)) == row.verdict_of(ASYNC)
+
+
+def verdict_by_text(text: str) -> str:
+    if " with status " in text:
+        return "status " + text.rpartition(" ")[2]
+    texts = {
+        "closed before the answer": NOTHING,
+        "closed in the middle": BROKEN,
+        "is no http": INVALID,
+        "the content encoding": ENCODED,
+        "larger than": TOO_LARGE,
+    }
+    [found] = [verdict for part, verdict in texts.items() if part in text]
+    return found
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_the_fetch_of_a_jwk_set(row) -> None:
+    """Of a fetch each connection serves one answer, and none is repeated."""
+    with FaultServer(sent(row)) as server:
+        try:
+            body = Fetcher(server.url, deadline=DEADLINE, max_bytes=1 << 20).get()
+        except FetchError as failed:
+            found = verdict_by_text(str(failed))
+        else:
+            assert body == ANSWER
+            found = KEPT
+        assert found == (KEPT if row.verdict_of("sync") == CLOSED else row.verdict_of("sync"))
+        assert len(server.exchanges) == 1
