@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from bridge.arguments import refuse_path, require_engine, require_verifier
 from bridge.checks import BatchCheck, Bearer, checked_on_error, denial_for, required_verifier, type_text
 from bridge.engines import OpaEngine, WasmEngine
 from bridge.errors import EngineError, PushRejectedError, UsageError
@@ -19,7 +20,7 @@ from bridge.store import collected_from, from_objects, push, sync
 from bridge.strict_json import ABSENT, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
     from types import TracebackType
 
     from bridge.decision import Decision
@@ -45,7 +46,8 @@ class PolicyBridge(ProcessBound):
             reason `engine_unavailable` for them. Invalid tokens, malformed claims and misuse always raise.
 
     Raises:
-        UsageError: `on_error` is neither, or `require_policy` or `versions` stands beside `engine`.
+        UsageError: `engine` is no engine, `verifier` no verifier or `on_error` neither word, or `require_policy` or
+            `versions` stands beside `engine`.
         ConfigurationError: `require_policy` or `versions` cannot be used.
     """
 
@@ -59,6 +61,9 @@ class PolicyBridge(ProcessBound):
         on_error: Literal["raise", "deny"] = "raise",
     ) -> None:
         self._denies = checked_on_error(on_error)
+        if engine is not None:
+            require_engine(engine)
+        require_verifier(verifier)
         given: dict[str, Any] = {
             name: value
             for name, value in (("require_policy", require_policy), ("versions", versions))
@@ -85,7 +90,7 @@ class PolicyBridge(ProcessBound):
 
     def check(
         self,
-        token_or_claims: str | dict[str, object],
+        token_or_claims: str | Mapping[str, object],
         type_: str,
         resource_or_id: object,
         *,
@@ -121,7 +126,7 @@ class PolicyBridge(ProcessBound):
 
     def check_many(
         self,
-        token_or_claims: str | dict[str, object],
+        token_or_claims: str | Mapping[str, object],
         type_: str,
         resources_or_ids: Iterable[object],
         *,
@@ -151,7 +156,7 @@ class PolicyBridge(ProcessBound):
                 several.failed(places, fault)
         return several.decisions()
 
-    def explain(self, token_or_claims: str | dict[str, object], type_: str, resource_or_id: object) -> Explanation:
+    def explain(self, token_or_claims: str | Mapping[str, object], type_: str, resource_or_id: object) -> Explanation:
         """The decision for a resource, and for each constraint that failed what was wanted and what was found.
 
         Arguments and errors as for `check`.
@@ -196,6 +201,7 @@ class PolicyBridge(ProcessBound):
             EngineError: The engine's store could not be read or written.
             UsageError: The type is not one of the known ones.
         """
+        refuse_path(resources)
         collected = collected_from(resources, omit)
         return push(self.engine.store, self._known(type_), collected, skip_invalid=skip_invalid, force=force)
 
@@ -216,6 +222,7 @@ class PolicyBridge(ProcessBound):
         Raises:
             PushConflictError: Others change the resources too; what was changed so far is whole, and the rest is not.
         """
+        refuse_path(resources)
         collected = collected_from(resources, omit)
         return sync(self.engine.store, self._known(type_), collected, skip_invalid=skip_invalid, force=force)
 
@@ -235,6 +242,7 @@ class PolicyBridge(ProcessBound):
             EngineError: The engine's store could not be read or written.
             UsageError: The type is not one of the known ones.
         """
+        refuse_path(resources)
         collected = from_objects(resources, omit=omit)
         if collected.rejected:
             raise PushRejectedError(
@@ -269,7 +277,7 @@ class PolicyBridge(ProcessBound):
 
     def list_allowed(
         self,
-        token_or_claims: str | dict[str, object],
+        token_or_claims: str | Mapping[str, object],
         type_: str,
         *,
         limit: int = LIMIT,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from bridge.errors import InvalidResponseError
+from bridge.errors import InvalidResponseError, UsageError
 from bridge.reference import equal
 from bridge.strict_json import ABSENT, Absent, parse, parse_canonical, pointer, resolve
 
@@ -42,6 +42,14 @@ class Explanation:
     decision: Decision
     failures: tuple[ExplainedFailure, ...]
     resource: Value | Absent
+
+    def __bool__(self) -> NoReturn:
+        """Refuse to be a condition, for the explanation of a denial would be true as well.
+
+        Raises:
+            UsageError: Always.
+        """
+        raise UsageError("an Explanation is neither true nor false: use `explanation.decision`, or call `check`")
 
 
 def explain(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from bridge.cursor import Cursor, bound_to, never_given
 from bridge.decision import Reason
@@ -57,6 +57,14 @@ class Listing:
     cursor: str | None = None
     decision: Decision | None = None
     revision: str | None = None
+
+    def __bool__(self) -> NoReturn:
+        """Refuse to be a condition, for a list that allows nothing would be true as well.
+
+        Raises:
+            UsageError: Always.
+        """
+        raise UsageError("a Listing is neither true nor false: use `listing.ids`, or `listing.everything`")
 
 
 def listing(

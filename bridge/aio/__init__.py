@@ -1,8 +1,13 @@
-"""The bridge for programs that await: an OPA server over aiohttp (the extra `async`).
+"""`PolicyBridge` for asyncio applications: an OPA server over aiohttp (the extra `async`).
 
-What is asked, and what may be believed of an answer, is the same code as for `bridge.PolicyBridge`; only who carries it
-differs. Rules are installed and resources pushed by the bridge that does not await, in a thread.
+Requests and responses are those of `bridge.PolicyBridge`; only the transport differs. `install`, `push` and the other
+changes run the synchronous client in a thread.
 """
+
+from importlib.util import find_spec
+
+if find_spec("aiohttp") is None:
+    raise ImportError("bridge.aio needs the extra `async`: pip install 'jwt-policy-bridge[async]'", name="aiohttp")
 
 from bridge.aio.async_bridge import AsyncPolicyBridge
 from bridge.aio.async_client import AsyncOpaClient

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Literal, Self
 
 from bridge.aio.async_keys import AsyncKeys
+from bridge.arguments import require_async_engine, require_verifier
 from bridge.checks import BatchCheck, Bearer, checked_on_error, denial_for, required_verifier, type_text
 from bridge.client import PolicyBridge
 from bridge.errors import EngineError
@@ -18,7 +19,7 @@ from bridge.strict_json import ABSENT
 from bridge.tokens import TokenVerifier
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
     from types import TracebackType
 
     from bridge.aio.async_engine import AsyncOpaEngine
@@ -42,6 +43,9 @@ class AsyncPolicyBridge(ProcessBound):
         engine: What decides; `require_policy` and `versions` are settings of its rule set.
         verifier: What verifies tokens; without one, `check` takes verified claims only.
         on_error: As for `PolicyBridge`.
+
+    Raises:
+        UsageError: `engine` is no asynchronous engine, `verifier` no verifier, or `on_error` is neither.
     """
 
     def __init__(
@@ -52,6 +56,8 @@ class AsyncPolicyBridge(ProcessBound):
         on_error: Literal["raise", "deny"] = "raise",
     ) -> None:
         self._denies = checked_on_error(on_error)
+        require_async_engine(engine)
+        require_verifier(verifier)
         self.engine = engine
         self.verifier = verifier
         self._waiting = PolicyBridge(engine.waiting)
@@ -64,7 +70,7 @@ class AsyncPolicyBridge(ProcessBound):
 
     async def check(
         self,
-        token_or_claims: str | dict[str, object],
+        token_or_claims: str | Mapping[str, object],
         type_: str,
         resource_or_id: object,
         *,
@@ -84,7 +90,7 @@ class AsyncPolicyBridge(ProcessBound):
 
     async def check_many(
         self,
-        token_or_claims: str | dict[str, object],
+        token_or_claims: str | Mapping[str, object],
         type_: str,
         resources_or_ids: Iterable[object],
         *,
@@ -106,7 +112,7 @@ class AsyncPolicyBridge(ProcessBound):
         return several.decisions()
 
     async def explain(
-        self, token_or_claims: str | dict[str, object], type_: str, resource_or_id: object
+        self, token_or_claims: str | Mapping[str, object], type_: str, resource_or_id: object
     ) -> Explanation:
         """The decision, and what each failed constraint wanted and found; as `PolicyBridge.explain`."""
         subject = await self._subject(token_or_claims)
@@ -122,7 +128,7 @@ class AsyncPolicyBridge(ProcessBound):
 
     async def list_allowed(
         self,
-        token_or_claims: str | dict[str, object],
+        token_or_claims: str | Mapping[str, object],
         type_: str,
         *,
         limit: int = LIMIT,

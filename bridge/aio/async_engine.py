@@ -62,7 +62,7 @@ class AsyncOpaEngine(ProcessBound):
         recovery_timeout: float = RECOVERY_TIMEOUT,
         recovery_attempts: int = RECOVERY_ATTEMPTS,
     ) -> None:
-        self.rule_set = rule_set or RuleSet()
+        self.rule_set = RuleSet.given(rule_set)
         self.opa = AsyncOpaClient(opa) if isinstance(opa, str) else opa
         self.batch_bytes = min(OPA_BATCH_BYTES, self.opa.max_body)
         self.waiting = OpaEngine(

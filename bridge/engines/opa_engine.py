@@ -67,7 +67,7 @@ class OpaEngine(ProcessBound):
         recovery_timeout: float = RECOVERY_TIMEOUT,
         recovery_attempts: int = RECOVERY_ATTEMPTS,
     ) -> None:
-        self.rule_set = rule_set or RuleSet()
+        self.rule_set = RuleSet.given(rule_set)
         self.opa = OpaClient(opa) if isinstance(opa, str) else opa
         self.batch_bytes = min(OPA_BATCH_BYTES, self.opa.max_body)
         self._protocol = RulesProtocol(self.rule_set)

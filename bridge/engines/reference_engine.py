@@ -35,7 +35,7 @@ class ReferenceEngine(ProcessBound):
     batch_bytes = 16 * 1024 * 1024
 
     def __init__(self, rule_set: RuleSet | None = None) -> None:
-        self.rule_set = rule_set or RuleSet()
+        self.rule_set = RuleSet.given(rule_set)
         self.rule_set.refuse_token_checks(self.name)
         self._store = MemoryStore(self.rule_set.policy.types)
         # Claims and types come again and again, and nothing changes what was parsed.

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
-from bridge.errors import ConfigurationError
+from bridge.errors import ConfigurationError, UsageError
 from bridge.policy import PolicySettings
 from bridge.rendering import rule_set_file
 from bridge.rendering.token_checks import TokenChecks
 from bridge.tokens.wording import setting
-
-if TYPE_CHECKING:
-    import os
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TYPE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -107,6 +105,24 @@ class RuleSet:
         except ConfigurationError as error:
             raise ConfigurationError(f"{place}: {error}") from None
         return found
+
+    @classmethod
+    def given(cls, rule_set: object) -> RuleSet:
+        """Return the rule set that an engine was given, or the default one for None.
+
+        Raises:
+            UsageError: It is something else; the text says what was probably meant.
+        """
+        if rule_set is None:
+            return cls()
+        if isinstance(rule_set, RuleSet):
+            return rule_set
+        if isinstance(rule_set, PolicySettings):
+            raise UsageError("PolicySettings are a part of a rule set: RuleSet(policy=settings)")
+        if isinstance(rule_set, str | os.PathLike):
+            raise UsageError("a rule set is needed, not the name of its file: RuleSet.load(path)")
+        name = type(rule_set).__name__
+        raise UsageError(f"a rule set is needed, not a `{name}`: RuleSet(...), or RuleSet.load(path)")
 
     def to_json(self) -> str:
         """The rule-set file of this rule set, which `load` reads; it holds nothing secret, for keys are public.

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bridge.errors import MalformedInputError, MalformedTokenError, UsageError
 from bridge.strict_json import parse
 from bridge.tokens import base64url
 from bridge.tokens.wrong_format import instead_of_token
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MAX_BYTES: Final = 65_536
 """The longest token that is looked at. Base64url is ASCII, so a character is a byte, or the token is no token."""
@@ -21,6 +24,11 @@ _SCHEME: Final = "bearer "
 _FOREIGN: Final = re.compile(r"[^A-Za-z0-9_.-]")
 _HEADER: Final = re.compile(r"e[w-z0-9_-]")
 """How base64url of `{` begins, and of no other character."""
+_HINTS: Final[Mapping[type, str]] = {
+    bytes: ", not bytes: decode it, as in `token.decode()`",
+    type(None): ", not None: is there an `Authorization` header? Answer 401 where there is none",
+    dict: ", not a dict: claims that have been verified already go to `check` as they are",
+}
 _CHANGES_MEANING: Final = ("crit", "b64", "zip")
 
 
@@ -52,7 +60,7 @@ def parse_compact(token: str) -> CompactJws:
             with a string `alg`.
     """
     if type(token) is not str:
-        raise UsageError("a token must be a string")
+        raise UsageError(f"a token must be a string{_HINTS.get(type(token), '')}")
     if len(token) > MAX_BYTES:
         raise MalformedTokenError(f"the token is longer than {MAX_BYTES:,} bytes")
     _refuse_what_was_copied_along(token)
