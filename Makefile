@@ -24,7 +24,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 REGO := rego/jwt_policy
 DECIDERS := bridge/reference.py,bridge/policy.py,bridge/resource.py,bridge/decision.py,bridge/strict_json/*,bridge/engines/codec.py,bridge/engines/details.py,bridge/engines/stored_resources.py,bridge/engines/wasm_trimming.py,bridge/engines/wasm_batch.py
-OPA_SOURCE := $(PY) tests/opa_source.py
+OPA_SOURCE := $(PY) tools/opa_source.py
 # A file's tests stay in one process: they share an OPA, or a set-up of their own. `-n 0` in PYTEST_ARGS: one process.
 TEST_PROCESSES := --numprocesses=auto --maxprocesses=4 --dist=loadfile
 PYTHONS := $(or $(PYTHON),python3 python python3.14 python3.13 python3.12 python3.11)
@@ -94,7 +94,7 @@ exhaustive: $(VENV)/.installed-dev ## compare all deciders on every policy and r
 	@opa="$$($(OPA_SOURCE))" && JWT_BRIDGE_OPA="$$opa" PYTHONPATH=tests $(PY) -m conformance.exhaustive $(CONFORMANCE_ARGS)
 
 mutants: $(VENV)/.installed-dev ## change the rules and the Python that decides, one thing at a time: some test must fail each time
-	@opa="$$($(OPA_SOURCE))" && PYTHONPATH=tests $(PY) -m mutation --opa "$$opa" $(MUTANTS_ARGS)
+	@opa="$$($(OPA_SOURCE))" && PYTHONPATH=tests:tools $(PY) -m mutation --opa "$$opa" $(MUTANTS_ARGS)
 
 bench: $(VENV)/.installed-bench ## measure ours beside the peers, by BENCH_ARGS (BENCH_ARGS=--help tells them)
 	@opa="$$($(OPA_SOURCE))" && JWT_BRIDGE_OPA="$$opa" $(PY) -m benchmarks.bench $(BENCH_ARGS)

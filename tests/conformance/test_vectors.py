@@ -15,7 +15,7 @@ import pytest
 from conformance.asking import (
     WAYS,
     Deciders,
-    Question,
+    Query,
     Way,
     as_they_stand,
     by_id,
@@ -25,7 +25,7 @@ from conformance.asking import (
     objects,
 )
 from conformance.vector_files import breaches, read_as_any_parser_does
-from conformance.vectors import FILES, FOLDER, SCHEMA, Case, all_cases, cases, shown
+from conformance.vectors import FILES, FOLDER, SCHEMA, PolicyCase, all_cases, cases, shown
 
 from bridge.client import PolicyBridge
 from bridge.decision import Reason
@@ -57,7 +57,7 @@ VIOLATION_CODES = {
 }
 OUTSIDE_THE_VECTORS = {Reason.INVALID_TOKEN, Reason.ENGINE_UNAVAILABLE}
 OF_VALUES = {"R12.3", "R12.4", "R12.5", "R12.6"}
-SIDES: dict[str, Callable[[Iterable[Case]], list[Question]]] = {"inline": as_they_stand, "stored": by_id}
+SIDES: dict[str, Callable[[Iterable[PolicyCase]], list[Query]]] = {"inline": as_they_stand, "stored": by_id}
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def _asked() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("way", "questions"), list(_asked()))
-def test_the_answers_are_those_of_the_vectors(deciders: Deciders, way: Way, questions: list[Question]) -> None:
+def test_the_answers_are_those_of_the_vectors(deciders: Deciders, way: Way, questions: list[Query]) -> None:
     found = differences(deciders, way, questions)
     assert not found, f"{len(found)} of {len(questions)} cases differ:\n" + "\n".join(found)
 
@@ -160,7 +160,7 @@ def _refusals() -> list[Any]:
 
 
 @pytest.mark.parametrize(("case", "rule", "what"), _refusals())
-def test_a_refused_text_is_refused_by_its_rule(case: Case, rule: str, what: str) -> None:
+def test_a_refused_text_is_refused_by_its_rule(case: PolicyCase, rule: str, what: str) -> None:
     with pytest.raises(MalformedInputError) as refusal:
         case.canonical(what)
     assert refusal.value.rule == rule
@@ -206,7 +206,7 @@ def test_every_rule_of_values_refuses_objects() -> None:
         if case.refused and case.refused[1] == "resource" and b"\n" not in case.texts["resource"]
     ],
 )
-def test_a_refused_resource_is_not_pushed(case: Case, rule: str) -> None:
+def test_a_refused_resource_is_not_pushed(case: PolicyCase, rule: str) -> None:
     collected = from_lines([case.texts["resource"] + b"\n"])
     assert not collected.resources
     (refusal,) = collected.rejected

@@ -1,4 +1,4 @@
-"""Writes tests/vectors/tokens: `python tests/signing/make_tokens.py`.
+"""Writes tests/vectors/tokens: `python tools/signing/make_tokens.py`.
 
 The files are what counts; this says how they were made. What must come out of a token is written here by hand, from the
 rule book, and never asked of a verifier. The keys of `pem/` are for these vectors and for nothing else.

@@ -40,7 +40,7 @@ class Group:
     prepared: tuple[tuple[str, str, str], ...] = ()
 
 
-_VECTORS: Final = "tests/mutation/judge_vectors.py"
+_VECTORS: Final = "tools/mutation/judge_vectors.py"
 GROUPS: Final = (
     Group(
         "strict_json",
@@ -256,7 +256,7 @@ GROUPS: Final = (
         ("tests/unit/test_restoring.py", "tests/unit/test_restoring_thread.py", "tests/unit/test_restoring_waits.py"),
     ),
 )
-_COPIED: Final = ("bridge", "rego", "tests", "pyproject.toml")
+_COPIED: Final = ("bridge", "rego", "tests", "tools", "pyproject.toml")
 
 
 class PythonSide:
@@ -370,7 +370,7 @@ class PythonSide:
             "log": str(self._folder / f"{group.name}-{kind}-{number}.log"),
         }
         environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join((str(self._copy), str(self._copy / "tests"))),
+            "PYTHONPATH": os.pathsep.join(map(str, (self._copy, self._copy / "tests", self._copy / "tools"))),
             "PYTHONHASHSEED": "0",
             "CONFORMANCE_SEED": "1",
         }

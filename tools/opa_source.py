@@ -7,7 +7,7 @@ PATH where it is set.
 
 It imports the standard library only: the Makefile runs it before anything is installed.
 
-    python tests/opa_source.py [--from path|docker|go] [--pinned | --oldest]
+    python tools/opa_source.py [--from path|docker|go] [--pinned | --oldest]
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from conformance.vectors import Case
+    from conformance.vectors import PolicyCase
 
 RULES: Final = "rego/jwt_policy"
 _SECONDS: Final = 120
@@ -236,26 +236,26 @@ class Vectors:
         )
 
 
-def _has_item(case: Case) -> bool:
+def _has_item(case: PolicyCase) -> bool:
     request = case.request()
     return case.input is None and (request.resource or request.id) is not None
 
 
-def _for_wasm(case: Case) -> Iterator[tuple[str, bytes, str]]:
+def _for_wasm(case: PolicyCase) -> Iterator[tuple[str, bytes, str]]:
     yield "decision", _single(case), shown(case.expected)
     if _has_item(case):
         yield "decisions", _batch(case), shown(_wanted(case))
 
 
-def _wanted(case: Case) -> list[object]:
+def _wanted(case: PolicyCase) -> list[object]:
     return [case.expected, case.expected]
 
 
-def _single(case: Case) -> bytes:
+def _single(case: PolicyCase) -> bytes:
     return case.request().text if case.input is None else case.input
 
 
-def _batch(case: Case) -> bytes:
+def _batch(case: PolicyCase) -> bytes:
     """A question twice at once, or what is no question as it is."""
     if not _has_item(case):
         return _single(case)
@@ -266,7 +266,7 @@ def _batch(case: Case) -> bytes:
     return b'{%b%b"%b":[%b,%b]}' % (members, members and b",", name, item, item)
 
 
-def _asked(case: Case) -> bytes:
+def _asked(case: PolicyCase) -> bytes:
     """A case for the judge."""
     stored: dict[str, dict[str, bytes]] = {}
     for (type_, id_), text in case.stored.items():
