@@ -1,4 +1,6 @@
-"""What must hold for strict JSON whatever it is given; asked by tests/unit/test_strict_json_attack.py and by a fuzzer.
+"""What must hold for strict JSON whatever it is given.
+
+tests/unit/strict_json/test_strict_json_attack.py asks it, and so does a fuzzer.
 
 The standard library's reader and a few lines of arithmetic say independently what R12.1-R12.5 accept, and as what.
 """

@@ -13,7 +13,7 @@ from opa_source import PINNED, ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
-SMALL_TEST = "tests/unit/test_opa_source.py::test_image_is_read_from_the_compose_file"
+SMALL_TEST = "tests/unit/tooling/test_opa_source.py::test_image_is_read_from_the_compose_file"
 DOCKER_TEST = "tests/docker/test_compose.py::test_container_is_healthy"
 
 

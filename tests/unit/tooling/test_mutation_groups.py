@@ -13,7 +13,7 @@ from mutation.mutants import Key, Slice
 from mutation.python_mutants import mutants
 from mutation.python_side import GROUPS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MODULES = [path for group in GROUPS for pattern in group.modules for path in ROOT.glob(pattern)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from decimal import Decimal
 
@@ -11,6 +12,9 @@ from hypothesis import strategies as st
 
 from bridge.errors import MalformedInputError
 from bridge.strict_json import are_canonical, encode, parse
+
+numbers = importlib.import_module("bridge.strict_json.numbers")  # the package has a function of this name
+
 
 CANONICAL = [
     ("0", "0"),
@@ -204,3 +208,41 @@ def test_no_limit_of_pythons_own_shows():
                 parse(text)
     finally:
         sys.set_int_max_str_digits(digits)
+
+
+# R12.5, at the limits
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0.00000012345", "0.00000012345"),
+        ("0.000000012345", "12345e-12"),
+        ("1.8e308", "18e307"),
+        ("4e-324", "4e-324"),
+        ("12345678901234567e24", "12345678901234567e24"),
+        ("-0.5", "-0.5"),
+        ("-12.5", "-12.5"),
+        ("-1e-10", "-10e-11"),
+        ("-1e45", "-1e45"),
+        ("12e-1", "1.2"),
+        ("123e-3", "0.123"),
+    ],
+)
+def test_numbers_at_the_limits_have_this_text(text, value):
+    assert encode(parse(text)).decode() == value
+
+
+def test_what_is_no_number_is_none():
+    for text in ("", "x", "01", "1.", "+1", "1e", "--1", "1e+-5", "1e5e5", "1.5.5"):
+        with pytest.raises(numbers.NumberError, match="not a JSON number"):
+            numbers.read(text)
+
+
+def test_numbers_between_strings_are_looked_at_as_well():
+    assert are_canonical('["a",1.5,"b"]')
+    assert not are_canonical('["a",1.50,"b"]')
+    assert not are_canonical('["",1.50,""]')
+    assert not are_canonical("[1E5]")
+    assert not are_canonical("[1e+50]")
+    assert are_canonical("[-1e-9]")

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import pytest
-from memory_opa import MemoryOpa, Several, store_on, texts
+from memory_opa import MemoryOpa, Several, fails, refused, store_on, texts
 from stored import recounted, whole
 
-from bridge.errors import MultipleStoresError, ResourcesMissingError
+from bridge.errors import EngineUnreachableError, MultipleStoresError, ResourcesMissingError
 from bridge.strict_json import encode, parse
+
+
+@pytest.fixture
+def opa():
+    return MemoryOpa()
+
+
+@pytest.fixture
+def store(opa):
+    return store_on(opa)
+
+
+def lines(opa):
+    return [f"{request.method} {'/'.join(request.path[1:])}{' fresh' * request.fresh}" for request in opa.requests]
 
 
 def document(opa):
@@ -90,3 +104,49 @@ def test_another_opa_in_the_middle_of_a_push_is_told(later, error):
         now = document(opa)["state"]["current"]["generation"]
         assert sorted(recounted(document(opa)["generations"][now])) == ["a"]
     unchanged(opas[1:])
+
+
+# Which stores there are
+
+
+def test_each_store_that_is_read_is_told_once_something_is_current(opa):
+    told = []
+    store = store_on(opa, note=told.append)
+    store.replace("devices", texts("a"))
+    assert told == []
+    name = document(opa)["state"]["store"]
+    store.look("devices")
+    assert told == [{"devices": {"store": name}}]
+    store.replace("devices", texts("b"))
+    assert told[1:] == [{"devices": {"store": name}}] * (len(told) - 1)
+    assert len(told) > 2
+
+
+def test_one_opa_is_required_whatever_is_stored_there(opa, store):
+    store.require_one()
+    assert lines(opa) == ["GET devices/state fresh"] * 2 + ["GET sessions/state fresh"] * 2
+    opas = [MemoryOpa(), MemoryOpa()]
+    for one in opas:
+        store_on(one).replace("devices", texts("a"))
+    turns = iter(range(1_000))
+    several = store_on(Several(opas, lambda *_: next(turns) % 2))
+    with pytest.raises(MultipleStoresError):
+        several.require_one()
+    for one in opas:  # a type that may not be read is no reason not to look at those behind it
+        store_on(one).replace("sessions", texts("s"))
+        one.before = lambda request: request.path[1] == "devices" and fails(refused(403))()
+    with pytest.raises(MultipleStoresError, match="each with `sessions` of its own"):
+        several.require_one()
+
+
+def test_a_type_that_may_not_be_read_is_no_reason_not_to_write_another(opa, store):
+    def before(request):
+        if request.path[1:2] == ("sessions",):
+            raise refused(403)
+
+    opa.before = before
+    store.replace("devices", texts("a"))
+    assert ids(opa) == ["a"]
+    opa.before = lambda request: request.path[1] == "sessions" and fails(EngineUnreachableError("down"))()
+    with pytest.raises(EngineUnreachableError):
+        store.replace("devices", texts("b"))

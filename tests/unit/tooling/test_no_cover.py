@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 LEFT_OUT = re.compile(r"#\s*pragma:\s*no\s*(?:cover|branch)\b(?P<reason>.*)", re.IGNORECASE)
 REASON = re.compile(r"\s+-\s+\S.{9,}")
 
