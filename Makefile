@@ -5,7 +5,7 @@
 
 .DEFAULT_GOAL := help
 
-TARGETS := help demo test lint lint-rego format render coverage decider-coverage rego-test docker-test opa wheel clean conformance-long exhaustive \
+TARGETS := help demo test lint lint-ruff lint-format lint-mypy lint-imports lint-opa lint-rego docs format render coverage decider-coverage rego-test docker-test opa wheel clean conformance-long exhaustive \
     mutants bench bench-chosen-names
 .PHONY: $(TARGETS)
 
@@ -42,11 +42,21 @@ demo: $(VENV)/.installed ## sign five tokens, decide on sample devices and sessi
 test: $(VENV)/.installed-dev ## run all tests, a file of them on each core (gets an OPA: OPA_URL, PATH, Docker or Go)
 	@$(PY) -m pytest $(TEST_PROCESSES) $(PYTEST_ARGS)
 
-lint: $(VENV)/.installed-dev ## ruff, mypy, import-linter, opa fmt, opa check
+lint: lint-ruff lint-format lint-mypy lint-imports lint-opa ## ruff, mypy, import-linter, opa fmt, opa check
+
+lint-ruff: $(VENV)/.installed-dev
 	$(PY) -m ruff check .
+
+lint-format: $(VENV)/.installed-dev
 	$(PY) -m ruff format --check .
+
+lint-mypy: $(VENV)/.installed-dev
 	$(PY) -m mypy
+
+lint-imports: $(VENV)/.installed-dev
 	$(VENV)/bin/lint-imports
+
+lint-opa: $(VENV)/.installed-dev
 	opa="$$($(OPA_SOURCE))" && "$$opa" fmt --fail --list $(REGO) && "$$opa" check --strict $(REGO)
 
 lint-rego: ## regal, the pinned one, with the exceptions of .regal/config.yaml (built with Go where the cache has none)
@@ -74,6 +84,10 @@ rego-test: $(VENV)/.installed-dev ## run the Rego tests; every line must be cove
 
 docker-test: $(VENV)/.installed-dev ## run the tests of docker-compose.yml; fails where there is no Docker
 	@$(PY) -m pytest --docker=require -m docker $(PYTEST_ARGS)
+
+docs: $(VENV)/.installed-docs ## build the pages of docs/ and the API reference into build/docs; a warning is an error
+	@$(PY) -m sphinx --quiet --fail-on-warning --keep-going -b html -d build/doctrees docs build/docs
+	@echo "build/docs/index.html"
 
 opa: $(VENV)/bin/python ## print the path of the opa that is used, getting one if there is none
 	@$(OPA_SOURCE)
@@ -124,6 +138,13 @@ $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
 	@echo "installing into $(VENV), with the tools for development"
 	@$(PY) -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	@$(PY) -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	@echo "$(ROOT)" | tee $@ >$(VENV)/.installed
+
+# Sphinx beside what .venv has already: whoever runs the tests does not need it.
+$(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/python
+	@echo "installing into $(VENV), with Sphinx"
+	@$(PY) -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[async]' --group docs
 	@echo "$(ROOT)" | tee $@ >$(VENV)/.installed
 
 # The peers beside what .venv has already: whoever only develops does not need them.
