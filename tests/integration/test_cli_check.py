@@ -28,8 +28,8 @@ POLICY = {"version": 2, "devices": {"custom_data": {"user_id": "ada", "plan": 1}
 GOOD = '{"id": "d1", "custom_data": {"user_id": "ada", "plan": 1.0}}'
 BAD = '{"id": "d2", "custom_data": {"user_id": "Ada"}}'
 FAILURES = [
-    {"pointer": "/custom_data/plan", "code": "missing", "wanted": 1},
-    {"pointer": "/custom_data/user_id", "code": "different", "wanted": "ada", "found": "Ada"},
+    {"pointer": "/custom_data/plan", "code": "missing", "expected": 1},
+    {"pointer": "/custom_data/user_id", "code": "different", "expected": "ada", "actual": "Ada"},
 ]
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -110,11 +110,11 @@ def test_denied_with_each_demand_that_failed(folder, engine) -> None:
         "denied: constraint_failed\n"
         "  the resource is not as the policy demands\n"
         "  /custom_data/plan  missing\n"
-        "    wanted  1\n"
-        "    found   nothing\n"
+        "    expected  1\n"
+        "    actual    nothing\n"
         "  /custom_data/user_id  different\n"
-        '    wanted  "ada"\n'
-        '    found   "Ada"\n'
+        '    expected  "ada"\n'
+        '    actual    "Ada"\n'
         f"  decided by {engine}, in this process\n"
     )
     answer = json.loads(run(*arguments, "--json", stdin=claims, status=1).stdout)
@@ -199,12 +199,12 @@ def test_hostile_values_cannot_drive_the_terminal() -> None:
     resource = json.dumps({"id": "1", "custom_data": {evil: "\u00e4"}})
     done = run("check", "--claims", "-", "--type", "devices", "--resource", resource, stdin=claims.encode(), status=1)
     assert all(char.isprintable() or char == "\n" for char in done.text)
-    assert '"\n    found   "\u00e4"\n' in done.text
+    assert '"\n    actual    "\u00e4"\n' in done.text
     ascii_ = {"PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
     done = run(
         "check", "--claims", "-", "--type", "devices", "--resource", resource, stdin=claims.encode(), status=1, **ascii_
     )
-    assert b'"\n    found   "\\xe4"\n' in done.stdout
+    assert b'"\n    actual    "\\xe4"\n' in done.stdout
 
 
 def test_values_as_deep_as_they_may_be() -> None:

@@ -202,8 +202,8 @@ def test_a_changed_rule_is_found(opa: ManagedOpa) -> None:
         assert tuple(rules.split(", ")) == by_name[name].rules
     assert {ways for *_, ways in named} == {"decision, answer", "allow", "decisions"}
     failure = '"failures": [{"code": "different", "pointer": "/id"}]'
-    assert f'  wanted  {{"allow": false, {failure}, "reason": "constraint_failed"}}' in done.text
-    assert '  given   {"allow": true, "reason": "matched"}' in done.text
+    assert f'  expected  {{"allow": false, {failure}, "reason": "constraint_failed"}}' in done.text
+    assert '  actual    {"allow": true, "reason": "matched"}' in done.text
 
 
 @pytest.mark.usefixtures("rigged")
@@ -226,7 +226,7 @@ def test_a_rule_that_fails_is_a_difference(opa: ManagedOpa, client: OpaClient, i
     done = run(*at(opa, "--vectors", few), status=1)
     assert rows(done.text)["seed"] == (SEED, SEED - len(failing), len(failing), 0)
     assert all(f"\n{case.name}  seed, " in done.text for case in failing)
-    assert '  given   "`POST /v1/data/jwt_policy/decision`: opa answered 500 `internal_error`' in done.text
+    assert '  actual    "`POST /v1/data/jwt_policy/decision`: opa answered 500 `internal_error`' in done.text
 
 
 @pytest.mark.usefixtures("installed")
@@ -236,7 +236,7 @@ def test_an_entrypoint_that_is_not_there_is_a_difference(opa: ManagedOpa, client
     client.put_policy(policy.id, text)
     done = run(*at(opa, "--vectors", few), status=1)
     assert rows(done.text)["seed"] == (SEED, 0, SEED, 0)
-    assert '; asked by allow\n  wanted  true\n  given   "no result"\n' in done.text
+    assert '; asked by allow\n  expected  true\n  actual    "no result"\n' in done.text
 
 
 def changed(folder: Path, file: str, change: Callable[[dict[str, Any]], None]) -> str:
@@ -257,7 +257,7 @@ def test_each_engine_is_held_to_the_vectors(engine: str, few: Path) -> None:
     done = run("conformance", "--engine", engine, "--vectors", few, status=1)
     assert rows(done.text)["seed"] == (SEED, SEED - 1, 1, 0)
     assert f"\n{name}  seed, " in done.text
-    assert '\n  wanted  {"allow": false, "reason": "type_not_granted"}\n' in done.text
+    assert '\n  expected  {"allow": false, "reason": "type_not_granted"}\n' in done.text
 
 
 def test_the_verifier_is_held_to_the_vectors(few: Path) -> None:
@@ -265,7 +265,7 @@ def test_the_verifier_is_held_to_the_vectors(few: Path) -> None:
     done = run("conformance", "--vectors", few, status=1)
     assert rows(done.text)["tokens/algorithms"][2] == 1
     assert f"\n{name}  tokens/algorithms, Tokens; asked by verifier\n" in done.text
-    assert '\n  wanted  {"error": "expired"}\n  given   {"claims": ' in done.text
+    assert '\n  expected  {"error": "expired"}\n  actual    {"claims": ' in done.text
 
 
 def test_a_text_is_refused_by_the_rule_that_is_wanted(few: Path) -> None:
@@ -273,7 +273,7 @@ def test_a_text_is_refused_by_the_rule_that_is_wanted(few: Path) -> None:
     path = few / "r12_text.json"
     path.write_text(path.read_text().replace('"rule": "R12.2"', '"rule": "R12.3"', 1))
     done = run("conformance", "--vectors", few, status=1)
-    assert 'asked by text\n  wanted  "claims refused by R12.3"\n  given   "claims refused by R12.2"' in done.text
+    assert 'asked by text\n  expected  "claims refused by R12.3"\n  actual    "claims refused by R12.2"' in done.text
 
 
 # --- faults
