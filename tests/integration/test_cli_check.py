@@ -351,7 +351,7 @@ def test_an_opa_that_has_the_rules(opa, folder) -> None:
     run("install", "--opa-url", opa.url, *roots)
     assert json.loads(run(*arguments, "--resource", BAD, status=1).stdout)["failures"] == FAILURES
     lost = run(*arguments, "--id", "d1", status=3)
-    assert json.loads(lost.stdout)["code"] == "resources_lost"
+    assert json.loads(lost.stdout)["code"] == "resources_missing"
     assert "push them" in lost.stderr
     run("push", "--type", "devices", "-", "--opa-url", opa.url, *roots, stdin=f"{GOOD}\n{BAD}\n".encode())
     assert json.loads(run(*arguments, "--id", "d3", status=1).stdout)["reason"] == "unknown_resource"

@@ -230,7 +230,7 @@ def test_on_the_command_line(opa):
     claims = encode(GRANTED)
     asked = ("--claims", "-", "--type", "devices", "--opa-url", opa.url)
     checked = run("check", *asked, "--engine", "opa", "--id", "d1", "--json", stdin=claims, status=3)
-    assert json.loads(checked.stdout)["code"] == "resources_lost"
+    assert json.loads(checked.stdout)["code"] == "resources_missing"
     assert run("check", *asked, "--engine", "opa", "--id", "", stdin=claims, status=3).stdout == b""
     assert "no pushed resources of `devices`" in run("list", *asked, stdin=claims, status=3).stderr
     run("push", "--type", "sessions", "-", "--opa-url", opa.url, stdin=encode(DEVICE) + b"\n")
