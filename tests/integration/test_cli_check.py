@@ -214,7 +214,7 @@ def test_values_as_deep_as_they_may_be() -> None:
     done = run_here(
         "check", "--claims", "-", "--type", "devices", "--resource", resource, "--json", stdin=claims, status=1
     )
-    assert f'"found":{deep}}}'.encode() in done.stdout
+    assert f'"actual":{deep}}}'.encode() in done.stdout
 
 
 def test_malformed_input_in_json() -> None:
