@@ -175,7 +175,7 @@ def check_many(_: Deciders, bridge: PolicyBridge, questions: Sequence[Query]) ->
     for question in questions:
         claims, type_, item = _arguments(question, parse)
         another = NOBODY if question.request.resource is None else NO_RESOURCE
-        wanted = [question.wanted_of_another, question.case.expected, question.case.expected]
+        wanted = [question.expected_of_another, question.case.expected, question.case.expected]
         items = [another, item, item]
         yield question, wanted, _said(lambda a=(claims, type_, items): _dicts(bridge.check_many(*a)))
 
@@ -305,7 +305,7 @@ def _verdict(questions: Sequence[Query], ask: Ask) -> Answered:
 
 def _several(questions: Sequence[Query], ask: Ask) -> Answered:
     for question in questions:
-        wanted = [question.wanted_of_another, question.case.expected, question.case.expected]
+        wanted = [question.expected_of_another, question.case.expected, question.case.expected]
         yield question, wanted, ask(question.among_others)
 
 
