@@ -16,6 +16,7 @@ from fault_server import NONCE, FaultServer, ends_by_deadline
 from bridge import (
     ConfigurationError,
     EngineError,
+    EngineTimeoutError,
     EngineUnreachableError,
     ForeignContentError,
     InvalidResponseError,
@@ -293,15 +294,17 @@ def test_rules_that_are_loaded_under_other_ids_are_told(start_opa, tmp_path):
         assert {policy.id for policy in bridge.engine.opa.list_policies()} == {one.path for one in render(RuleSet())}
 
 
-@pytest.mark.parametrize("path", ["/v1", "/v1/data", "/opa/v1/data/jwt_policy/decision"])
+@pytest.mark.parametrize("path", ["/v1", "/v1/data", "/opa/v1/data/"])
 def test_the_url_of_an_opa_is_its_address_alone(path):
     with pytest.raises(ConfigurationError, match="address alone"):
         OpaEngine(f"http://127.0.0.1:8181{path}")
 
 
-EARLY = {
+INTERIM = {
     "102": b"HTTP/1.1 102 Processing\r\n\r\n",
     "103": b"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n",
+}
+EARLY = {
     "204": b"HTTP/1.1 204 No Content\r\n\r\n",
     "304": b"HTTP/1.1 304 Not Modified\r\n\r\n",
 }
@@ -327,6 +330,26 @@ def test_an_answer_that_comes_late_is_not_the_answer_to_the_next_question(early,
                 assert bridge.check(GRANTED, "devices", DEVICE).reason == "engine_unavailable"
             asked_again.set()
         assert server.connections == 3
+
+
+@pytest.mark.parametrize("interim", INTERIM.values(), ids=INTERIM)
+def test_an_interim_answer_is_waited_beyond_and_what_then_comes_late_belongs_to_no_other_question(interim):
+    asked_again = threading.Event()
+
+    def answer(exchange):
+        exchange.send(interim)
+        if exchange.number == 0:
+            asked_again.wait(60)
+        exchange.reply(body(well_formed()))
+
+    with FaultServer(answer) as server, PolicyBridge(OpaEngine(OpaClient(server.url, deadline=0.5))) as bridge:
+        with pytest.raises(EngineTimeoutError):
+            bridge.check(GRANTED, "devices", DEVICE)
+        bridge.engine.opa.deadline = 60.0
+        asked_again.set()
+        for _ in range(2):
+            assert bridge.check(GRANTED, "devices", DEVICE)
+        assert server.connections == 2
 
 
 def test_all_is_taken_away_that_can_be(start_opa):
