@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
@@ -12,6 +15,7 @@ from bridge.cli.exit import Exit
 from bridge.cli.input_files import read_input, read_token
 from bridge.cli.options import given_options, is_from, require_one
 from bridge.cli.terminal import complain
+from bridge.decision import Reason
 from bridge.errors import (
     AlgorithmNotAllowedError,
     InvalidAudienceError,
@@ -23,12 +27,19 @@ from bridge.errors import (
 from bridge.strict_json import parse
 
 if TYPE_CHECKING:
-    from bridge.cli.options import VerifierOptions
+    from collections.abc import Mapping
+
+    from bridge.cli.token_options import VerifierOptions
+    from bridge.decision import Decision
     from bridge.errors import InvalidTokenError
+    from bridge.policy import PolicySettings
     from bridge.rendering import TokenChecks
     from bridge.tokens import TokenVerifier
 
-_SUBJECT: Final = "Whose access"
+_PANEL: Final = "Token or claims"
+_SHOWN: Final = 80
+_NAMED: Final = 3
+_IGNORED: Final = re.compile(r"[\s_-]+")
 _HINTS: Final = {
     AlgorithmNotAllowedError.code: "--alg says which algorithms are accepted; "
     "HS256, HS384 and HS512 need --secret-file",
@@ -50,7 +61,7 @@ class BearerOptions:
             envvar="JWT",
             metavar="TEXT",
             help="The token; better a file or the variable, which nobody sees among the processes.",
-            rich_help_panel=_SUBJECT,
+            rich_help_panel=_PANEL,
         ),
     ] = None
     token_file: Annotated[
@@ -59,7 +70,7 @@ class BearerOptions:
             "--token-file",
             metavar="FILE",
             help="A file with the token; `-` for standard input.",
-            rich_help_panel=_SUBJECT,
+            rich_help_panel=_PANEL,
         ),
     ] = None
     claims: Annotated[
@@ -68,7 +79,7 @@ class BearerOptions:
             "--claims",
             metavar="FILE",
             help="In place of a token: claims that have been verified already, in JSON; `-` for standard input.",
-            rich_help_panel=_SUBJECT,
+            rich_help_panel=_PANEL,
         ),
     ] = None
 
@@ -118,6 +129,66 @@ class BearerOptions:
         if hint:
             complain(f"hint: {hint}")
         raise typer.Exit(Exit.USAGE)
+
+
+def warn_of_misspelt(decision: Decision, claims: object, settings: PolicySettings) -> None:
+    """Warn on standard error where nothing is restricted, but the claims have what looks like a policy.
+
+    Args:
+        decision: What was decided; only `unrestricted` is of interest.
+        claims: The claims that it was decided on.
+        settings: What the rules were rendered for.
+    """
+    if decision.reason == Reason.UNRESTRICTED and isinstance(claims, dict):
+        warn_of_lookalikes(claims, settings)
+
+
+def warn_of_lookalikes(claims: Mapping[str, object], settings: PolicySettings) -> None:
+    """Warn on standard error of members of claims without a policy that look like one."""
+    found = lookalikes(claims, settings.claim)
+    if found:
+        named = " and ".join(_shown(name) for name in found[:_NAMED])
+        more = f" and {len(found) - _NAMED:,} more" if len(found) > _NAMED else ""
+        complain(
+            f"warning: the claims have no {_shown(settings.claim)}, so nothing is restricted, but they have "
+            f"{named}{more}: is it misspelt? With --require-policy, claims without a policy are denied"
+        )
+
+
+def lookalikes(claims: Mapping[str, object], claim: str) -> list[str]:
+    """The members of claims whose names look like the policy claim's, but are not.
+
+    They are equal apart from case, spaces, `-`, `_`, what cannot be seen, or a plural; so may be what stands behind the
+    last `/` or `:` of one or the other.
+    """
+    wanted = _forms(claim) | _forms(_last_part(claim))
+    return [
+        name
+        for name in claims
+        if name != claim and any(not wanted.isdisjoint(_forms(part)) for part in (name, _last_part(name)))
+    ]
+
+
+def _last_part(name: str) -> str:
+    return re.split(r"[/:]", name)[-1]
+
+
+def _forms(name: str) -> set[str]:
+    """The name without what is easily overlooked, as it is and in the singular; none where nothing is left."""
+    seen = "".join(
+        char for char in unicodedata.normalize("NFKC", name) if unicodedata.category(char) not in ("Cc", "Cf")
+    )
+    text = _IGNORED.sub("", seen.casefold())
+    forms = {text, text.removesuffix("s")}
+    if text.endswith("ies"):
+        forms.add(text.removesuffix("ies") + "y")
+    return forms - {""}
+
+
+def _shown(name: str) -> str:
+    """The name as a JSON string, every character but those of ASCII escaped, so that it cannot pass for anything."""
+    text = name if len(name) <= _SHOWN else name[:_SHOWN] + "..."
+    return json.dumps(text)
 
 
 def _is_file(text: str) -> bool:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bridge.cli.bearer_options import BearerOptions
+from bridge.cli.bearer_options import BearerOptions, warn_of_misspelt
 from bridge.cli.exit import Exit, reported_errors
 from bridge.cli.input_files import read_input
-from bridge.cli.misspelt_claims import warn_of_misspelt
-from bridge.cli.options import EngineName, EngineOption, OpaOptions, VerifierOptions, refuse_opa_options, require_one
+from bridge.cli.options import EngineName, EngineOption, OpaOptions, refuse_opa_options, require_one
 from bridge.cli.output_files import is_wasm
 from bridge.cli.render_decision import as_json, error_as_json, tell
 from bridge.cli.rule_set_options import RuleSetOptions, TokenRulesOption
+from bridge.cli.token_options import VerifierOptions
 from bridge.client import PolicyBridge
 from bridge.engines import OpaEngine, ReferenceEngine, WasmEngine
 from bridge.errors import (

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from bridge.cli.exit import Exit, reported_errors
-from bridge.cli.options import EngineName, EngineOption, OpaOptions, TokenOptions, given_options, refuse_opa_options
-from bridge.cli.progress import counting
+from bridge.cli.options import EngineName, EngineOption, OpaOptions, given_options, refuse_opa_options
+from bridge.cli.progress import case_counter
 from bridge.cli.rule_set_options import RuleSetOptions  # noqa: TC001 - typer reads it from the signature
 from bridge.cli.temporary_rules import temporary_engine
-from bridge.cli.terminal import draw, say
+from bridge.cli.terminal import draw, drawn, say
+from bridge.cli.token_options import TokenOptions  # noqa: TC001 - as above
 from bridge.conformance.runner import Report, require_distinct_names, run_policies, run_tokens
 from bridge.conformance.targets import OpaTarget, ReferenceTarget, WasmTarget
 from bridge.conformance.token_cases import token_cases
@@ -25,17 +26,24 @@ from bridge.conformance.vectors import cases
 from bridge.decision import Request
 from bridge.engines import OpaEngine, ReferenceEngine, WasmEngine
 from bridge.errors import OpaNotFoundError, UsageError
+from bridge.escapes import shown
 from bridge.policy import PolicySettings
 from bridge.rendering import RuleSet, build_wasm, prebuilt_wasm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rich.text import Text
+
+    from bridge.conformance.runner import Row
     from bridge.conformance.targets import Target, TargetFactory
     from bridge.opa import OpaClient
 
 _NO_BUILD: Final = "they are for other settings, whose Wasm an `opa` would have to build, and there is none"
 _OTHER_SETTINGS: Final = "they are for other settings than those of the rules there"
+_HEADS: Final = ("cases", "passed", "differing", "not run")
+_COLUMN: Final = 11
+_SHOWN: Final = 2_000
 _ANYTHING: Final = Request(claims=None, type=None)
 
 
@@ -74,8 +82,6 @@ def conformance(
       jwt-bridge conformance
       jwt-bridge conformance --engine opa --opa-url http://127.0.0.1:8181
     """
-    from bridge.cli import render_report  # noqa: PLC0415 - rich is slow to import
-
     with reported_errors():
         _refuse_idle_options(context, engine, write=write)
         folder = vectors_root() if vectors is None else vectors
@@ -85,16 +91,16 @@ def conformance(
         total = sum(len(cases(path)) for path in policies) + sum(len(token_cases(path)) for path in token_vectors)
         rule_set = rules.with_checks(tokens)
         report = Report()
-        with _subjects(engine, opa, rule_set, write=write) as (name, subject_of), counting(total) as done:
+        with _subjects(engine, opa, rule_set, write=write) as (name, subject_of), case_counter(total) as done:
             run_policies(policies, subject_of, report, done)
             run_tokens(token_vectors, report, done)
         _refuse_nothing_asked(report)
         say(f"Asked: {name}")
         say()
-        draw(render_report.table(report))
+        draw(_table(report))
         if report.differences:
             say()
-            draw(render_report.differences(report))
+            draw(drawn(_differences(report)).rstrip("\n"))
             raise typer.Exit(Exit.DENIED)
 
 
@@ -181,3 +187,44 @@ def _refuse_nothing_asked(report: Report) -> None:
     """Nothing but cases that were not run is no agreement."""
     if report.left_out and not report.asked:
         raise UsageError(f"nothing could be asked: {'; '.join(report.left_out)}; with --write all cases are run")
+
+
+def _table(report: Report) -> str:
+    """A row for each file, one for all of them, and why cases were not run."""
+    from rich.text import Text  # noqa: PLC0415 - slow to import, and seldom needed
+
+    width = max(len(name) for name in ("all", *(shown(row.file) for row in report.rows)))
+    lines = [Text(f"{'file':<{width}}" + "".join(f"{head:>{_COLUMN}}" for head in _HEADS), style="bold")]
+    lines += [_row(shown(row.file), row, width) for row in report.rows]
+    lines.append(_row("all", report.total, width, style="bold"))
+    if report.left_out:
+        lines.append(Text())
+    for why, times in report.left_out.most_common():
+        lines.append(Text(f"{times:,} not run: {why}", style="yellow"))
+    return drawn(lines).rstrip("\n")
+
+
+def _differences(report: Report) -> Iterator[Text]:
+    from rich.text import Text  # noqa: PLC0415 - slow to import, and seldom needed
+
+    for difference in report.differences:
+        yield Text.assemble(
+            (shown(difference.name), "bold red"),
+            f"  {shown(difference.file)}, {', '.join(difference.rules)}; asked by {', '.join(difference.strategies)}",
+        )
+        yield Text(f"  expected  {_cut(difference.expected)}")
+        yield Text(f"  actual    {_cut(difference.actual)}")
+
+
+def _row(name: str, row: Row, width: int, style: str = "") -> Text:
+    from rich.text import Text  # noqa: PLC0415 - slow to import, and seldom needed
+
+    line = Text(f"{name:<{width}}", style=style)
+    colours = ("", "green", "red", "yellow")
+    for number, colour in zip((row.cases, row.passed, row.differing, row.not_run), colours, strict=True):
+        line.append(f"{number:>{_COLUMN},}", style=colour if number else "")
+    return line
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."

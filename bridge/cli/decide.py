@@ -12,8 +12,7 @@ import typer
 from bridge.checks import batches
 from bridge.cli.decide_lines import DecideLine, MalformedLine, answer, read_case
 from bridge.cli.exit import Exit, end, reported_errors
-from bridge.cli.input_files import STDIN, open_stdin
-from bridge.cli.lines import chunks_of_lines
+from bridge.cli.input_files import STDIN, chunks_of_lines, open_stdin
 from bridge.cli.options import EngineName, EngineOption, OpaOptions, refuse_opa_options
 from bridge.cli.progress import line_counter
 from bridge.cli.temporary_rules import temporary_engine

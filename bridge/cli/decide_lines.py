@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from bridge.cli.lines import LONGEST
+from bridge.cli.input_files import LONGEST
 from bridge.decision import Decision, Request
 from bridge.errors import MalformedInputError
 from bridge.escapes import escaped_json

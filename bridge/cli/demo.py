@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from bridge.cli import demo_files
+from bridge.cli.bearer_options import warn_of_misspelt
 from bridge.cli.demo_data import EXAMPLES, RESOURCES, SPARE
 from bridge.cli.exit import Exit, end, reported_errors
-from bridge.cli.misspelt_claims import warn_of_misspelt
 from bridge.cli.output_files import after_writing, write_files
 from bridge.cli.temporary_rules import temporary_engine
 from bridge.cli.terminal import draw, say
@@ -66,15 +65,17 @@ def demo(
       jwt-bridge demo
       jwt-bridge demo --out try-it
     """
+    from bridge.cli import demo_output  # noqa: PLC0415 - rich is slow to import, and only needed here
+
     with reported_errors():
         verifier, pem, (tokens, spare) = _signed()
         if out is not None:
-            files = demo_files.files(out, pem, spare, tokens)
-            write_files(files, lambda _, there, new: demo_files.is_earlier(there, new))
+            files = demo_output.files(out, pem, spare, tokens)
+            write_files(files, lambda _, there, new: demo_output.is_earlier(there, new))
             with after_writing(files):
                 _show(verifier, tokens, [*tokens, spare])
                 say()
-                for line in demo_files.told(out, audience=_AUDIENCE, issuer=_LICENSE, hours=_HOURS):
+                for line in demo_output.told(out, audience=_AUDIENCE, issuer=_LICENSE, hours=_HOURS):
                     say(line)
         else:
             _show(verifier, tokens, [*tokens, spare])
@@ -82,18 +83,18 @@ def demo(
 
 def _show(verifier: TokenVerifier, tokens: Sequence[str], handed_out: Iterable[str]) -> None:
     """Say what each token lets its bearer access, and that all who are asked agree."""
-    from bridge.cli import demo_table  # noqa: PLC0415 - rich is slow to import, and only needed here
+    from bridge.cli import demo_output  # noqa: PLC0415 - rich is slow to import, and only needed here
 
     with PolicyBridge(WasmEngine(), verifier=verifier) as bridge:
         decisions = _decided(bridge, tokens, by_id=False)
         warn_of_misspelt_tokens(bridge, handed_out)
     say("Five tokens, signed by a key made just now (RS256), and verified:")
     say()
-    draw(demo_table.policies())
+    draw(demo_output.policies())
     say("What they let their bearers access, by the Rego rules in this process (Wasm).")
     say("By mark, reason and meaning:")
     say()
-    draw(demo_table.matrix(_rows(decisions)))
+    draw(demo_output.matrix(_rows(decisions)))
     _ask_opa(verifier, tokens, decisions)
 
 

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bridge.cli.exit import Exit, reported_errors
-from bridge.cli.options import OpaOptions, TokenOptions
-from bridge.cli.progress import sending
+from bridge.cli.options import OpaOptions
+from bridge.cli.progress import resource_counter
 from bridge.cli.rule_set_options import RuleSetOptions
 from bridge.cli.terminal import complain, say
+from bridge.cli.token_options import TokenOptions
 from bridge.decision import Request
 from bridge.engines import OpaEngine
 from bridge.engines.diagnosis import rules_findings
@@ -84,7 +85,7 @@ def doctor(
                     say(f"{type_}: none pushed")
                     continue
                 try:
-                    with sending(None) as on_progress:
+                    with resource_counter(None) as on_progress:
                         found = store.recount(type_, on_progress=on_progress)
                 except ResourcesMissingError as lost:
                     complain(str(lost))

@@ -5,10 +5,11 @@ from typing import Annotated
 import typer
 
 from bridge.cli.exit import reported_errors
-from bridge.cli.options import OpaOptions, TokenOptions
+from bridge.cli.options import OpaOptions
 from bridge.cli.output_files import is_earlier_rule_set, write_files
 from bridge.cli.rule_set_options import RuleSetOptions, WriteOption, refuse_other_file
 from bridge.cli.terminal import complain, say
+from bridge.cli.token_options import TokenOptions
 from bridge.client import PolicyBridge
 from bridge.engines import OpaEngine
 from bridge.escapes import shown

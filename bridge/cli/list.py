@@ -4,12 +4,12 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.bearer_options import BearerOptions
+from bridge.cli.bearer_options import BearerOptions, warn_of_lookalikes
 from bridge.cli.exit import Exit, end, reported_errors
-from bridge.cli.misspelt_claims import warn_of_lookalikes
-from bridge.cli.options import OpaOptions, VerifierOptions
+from bridge.cli.options import OpaOptions
 from bridge.cli.rule_set_options import RuleSetOptions, TokenRulesOption
 from bridge.cli.terminal import complain, draw
+from bridge.cli.token_options import VerifierOptions
 from bridge.client import PolicyBridge
 from bridge.engines import OpaEngine
 from bridge.errors import CursorExpiredError, InvalidTokenError

@@ -1,4 +1,4 @@
-"""Progress on standard error, where a person watches."""
+"""Show progress on standard error where a person watches it."""
 
 from __future__ import annotations
 
@@ -9,62 +9,114 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from rich.progress import Progress, ProgressColumn, Task
+    from rich.text import Text
+
+# `rich` is slow to import and seldom needed: only what draws imports it.
+
 
 @contextmanager
 def line_counter() -> Iterator[Callable[[int], None]]:
-    """A function that counts lines that are done; shown unless the answers go to the same terminal."""
+    """Give a function that counts lines that are done; show them unless the answers go to the same terminal."""
     if not _is_watched() or sys.stdout.isatty():
         yield lambda _: None
         return
-    from bridge.cli import bars  # noqa: PLC0415 - loads `rich`
-
-    with bars.lines() as progress:
+    with _line_display() as progress:
         task = progress.add_task("", total=None)
         yield lambda lines: progress.advance(task, lines)
 
 
 @contextmanager
-def reading(size: int | None) -> Iterator[Callable[[int, int], None]]:
-    """A function that is told how many more lines and bytes have been read.
+def read_counter(size: int | None) -> Iterator[Callable[[int, int], None]]:
+    """Give a function that counts lines and bytes that have been read.
 
     Args:
-        size: How many bytes there are; None where nobody knows.
+        size: How many bytes there are; None where that is unknown.
     """
     if not _is_watched():
         yield lambda _lines, _bytes: None
         return
-    from bridge.cli import bars  # noqa: PLC0415 - loads `rich`
-
-    with bars.lines() if size is None else bars.data() as progress:
+    with _line_display() if size is None else _byte_display() as progress:
         task = progress.add_task("", total=size)
         yield lambda lines, data: progress.advance(task, lines if size is None else data)
 
 
 @contextmanager
-def sending(total: int | None) -> Iterator[Callable[[int], None]]:
-    """A function that counts resources that have been sent, of so many where that is known; tells their rate."""
+def resource_counter(total: int | None) -> Iterator[Callable[[int], None]]:
+    """Give a function that counts resources that were sent or received; show their rate.
+
+    Args:
+        total: How many resources there are; None where that is unknown.
+    """
     if not _is_watched():
         yield lambda _: None
         return
-    from bridge.cli import bars  # noqa: PLC0415 - loads `rich`
-
-    with bars.resources() as progress:
+    with _resource_display() as progress:
         task = progress.add_task("", total=total)
         yield lambda done: progress.advance(task, done)
 
 
 @contextmanager
-def counting(total: int) -> Iterator[Callable[[int], None]]:
-    """A function that counts what is done of so many."""
+def case_counter(total: int) -> Iterator[Callable[[int], None]]:
+    """Give a function that counts cases that are done, of so many."""
     if not _is_watched():
         yield lambda _: None
         return
-    from bridge.cli import bars  # noqa: PLC0415 - loads `rich`
-
-    with bars.share() as progress:
+    with _case_display() as progress:
         task = progress.add_task("", total=total)
         yield lambda done: progress.advance(task, done)
 
 
 def _is_watched() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _line_display() -> Progress:
+    from rich.progress import SpinnerColumn, TimeElapsedColumn  # noqa: PLC0415 - see above
+
+    return _display(SpinnerColumn(), _rate_column("lines"), TimeElapsedColumn())
+
+
+def _byte_display() -> Progress:
+    from rich.progress import (  # noqa: PLC0415 - see above
+        BarColumn,
+        DownloadColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    return _display(BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+
+
+def _resource_display() -> Progress:
+    from rich.progress import BarColumn, SpinnerColumn, TimeRemainingColumn  # noqa: PLC0415 - see above
+
+    columns = (SpinnerColumn(), BarColumn(), _rate_column("resources"), TimeRemainingColumn())
+    return _display(*columns, transient=True)
+
+
+def _case_display() -> Progress:
+    from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn  # noqa: PLC0415 - see above
+
+    return _display(BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), transient=True)
+
+
+def _display(*columns: ProgressColumn, transient: bool = False) -> Progress:
+    from rich.console import Console  # noqa: PLC0415 - see above
+    from rich.progress import Progress  # noqa: PLC0415 - see above
+
+    return Progress(*columns, console=Console(stderr=True), transient=transient)
+
+
+def _rate_column(unit: str) -> ProgressColumn:
+    """Make a column with how many are done, of how many, and how many a second."""
+    from rich.progress import ProgressColumn  # noqa: PLC0415 - see above
+    from rich.text import Text  # noqa: PLC0415 - see above
+
+    class RateColumn(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            total = "" if task.total is None else f" of {task.total:,.0f}"
+            speed = task.finished_speed or task.speed or 0
+            return Text(f"{task.completed:,.0f}{total} {unit} {speed:,.0f}/s")
+
+    return RateColumn()

@@ -7,7 +7,7 @@ import typer
 
 from bridge.cli.exit import Exit, end, reported_errors
 from bridge.cli.options import OpaOptions
-from bridge.cli.progress import sending
+from bridge.cli.progress import resource_counter
 from bridge.cli.resource_options import OmitOption, SkipInvalidOption, collect, tell_refusals, tell_removals
 from bridge.cli.rule_set_options import RuleSetOptions
 from bridge.cli.terminal import complain, say
@@ -58,7 +58,7 @@ def push(
             tell_refusals(collected.rejected, everything=verbose)
             store = OpaStore(client, root, rule_set.policy.types)
             try:
-                with sending(len(collected.resources)) as on_progress:
+                with resource_counter(len(collected.resources)) as on_progress:
                     report = push_to(
                         store, type_, collected, skip_invalid=skip_invalid, force=force, on_progress=on_progress
                     )

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from bridge.cli.exit import reported_errors
-from bridge.cli.options import TokenOptions
 from bridge.cli.output_files import (
     after_writing,
     is_earlier_rendering,
@@ -17,6 +16,7 @@ from bridge.cli.output_files import (
 )
 from bridge.cli.rule_set_options import RuleSetOptions, WriteOption
 from bridge.cli.terminal import draw, say
+from bridge.cli.token_options import TokenOptions
 from bridge.errors import UsageError
 from bridge.escapes import escaped, shown
 from bridge.rendering import PREBUILT, RuleSet, build_wasm, fingerprint, prebuilt_wasm, rego_root, settings_path

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Final
 import typer
 
 from bridge.cli.input_files import STDIN, STDIN_NAME, open_stdin
-from bridge.cli.progress import reading
+from bridge.cli.progress import read_counter
 from bridge.cli.terminal import complain
 from bridge.files import read_chunks
 from bridge.store import Omission, from_chunks
@@ -57,7 +57,7 @@ def collect(path: Path, omit: Iterable[str]) -> LoadResult:
     """
     omission = Omission.of(omit)
     what = STDIN_NAME if path == STDIN else f"`{path}`"
-    with _opened(path) as (file, size), reading(size) as on_progress:
+    with _opened(path) as (file, size), read_counter(size) as on_progress:
         return from_chunks(_told(read_chunks(file), on_progress), what=what, omit=omission)
 
 

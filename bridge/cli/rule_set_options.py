@@ -17,7 +17,7 @@ from bridge.rendering import RuleSet
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from bridge.cli.options import TokenOptions, VerifierOptions
+    from bridge.cli.token_options import TokenOptions, VerifierOptions
     from bridge.rendering import TokenChecks
 
 _PANEL: Final = "The rule set"

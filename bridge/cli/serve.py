@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bridge.cli.exit import reported_errors
-from bridge.cli.options import TokenOptions
 from bridge.cli.resource_options import OmitOption, SkipInvalidOption, collect, tell_refusals
 from bridge.cli.rule_set_options import RuleSetOptions
 from bridge.cli.terminal import can_write, say
+from bridge.cli.token_options import TokenOptions
 from bridge.engines import OpaEngine
 from bridge.errors import EngineUnreachableError, UsageError
 from bridge.escapes import shown

@@ -7,7 +7,7 @@ import typer
 
 from bridge.cli.exit import Exit, end, reported_errors
 from bridge.cli.options import OpaOptions
-from bridge.cli.progress import sending
+from bridge.cli.progress import resource_counter
 from bridge.cli.resource_options import OmitOption, SkipInvalidOption, collect, tell_refusals, tell_removals
 from bridge.cli.rule_set_options import RuleSetOptions
 from bridge.cli.terminal import say
@@ -52,7 +52,7 @@ def sync(
             collected = collect(file, omit or ())
             tell_refusals(collected.rejected, everything=verbose)
             try:
-                with sending(None) as on_progress:
+                with resource_counter(None) as on_progress:
                     store = OpaEngine(client, rule_set).store
                     report = sync_to(
                         store, type_, collected, skip_invalid=skip_invalid, force=force, on_progress=on_progress

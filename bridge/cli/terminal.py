@@ -6,11 +6,16 @@ import contextlib
 import os
 import re
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import typer
 
 from bridge.escapes import escaped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.text import Text
 
 _STYLE: Final = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -42,6 +47,20 @@ def can_write(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def drawn(lines: Iterable[Text]) -> str:
+    """The lines with colours where standard output is a terminal that has them, each on one line whatever it holds."""
+    from rich.console import Console  # noqa: PLC0415 - slow to import, and seldom needed
+    from rich.text import Text  # noqa: PLC0415 - as above
+
+    console = Console(soft_wrap=True, highlight=False)
+    with console.capture() as capture:
+        for line in lines:
+            line.rstrip()
+            # A line that is odd does without styles: what others wrote is escaped whole.
+            console.print(line if line.plain.isprintable() else Text(escaped(line.plain)))
+    return capture.get()
 
 
 def _write(text: str) -> None:

@@ -10,8 +10,8 @@ import pytest
 from cli_process import run_here
 
 from bridge import OpaEngine, PolicyBridge, StaticKey, TokenVerifier
+from bridge.cli.bearer_options import lookalikes
 from bridge.cli.demo import warn_of_misspelt_tokens
-from bridge.cli.misspelt_claims import lookalikes
 
 GOOD = '{"id": "d1", "custom_data": {"user_id": "ada", "plan": 1.0}}'
 EVERYTHING = '{"policy": {"version": 2, "devices": {}}, "Policy": 1}'

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from bridge import ConfigurationError, KeysUnavailableError, OpaClient, StaticKey, UsageError, WasmEngine, files
-from bridge.cli.lines import chunks_of_lines
+from bridge.cli.input_files import chunks_of_lines
 from bridge.conformance.schema import read_cases
 from bridge.files import CHUNK, INPUT_BYTES, read_chunks, read_file, read_stream, refuse_unbounded_file
 from bridge.tokens import JwksFile, JwksUrl
@@ -167,8 +167,8 @@ def test_a_line_that_does_not_end_is_given_up(monkeypatch):
         read.append(size)
         return bytes(size)
 
-    monkeypatch.setattr("bridge.cli.lines.LONGEST", 3 << 20)
-    monkeypatch.setattr("bridge.cli.lines.ENDLESS", 8 << 20)
+    monkeypatch.setattr("bridge.cli.input_files.LONGEST", 3 << 20)
+    monkeypatch.setattr("bridge.cli.input_files.ENDLESS", 8 << 20)
     monkeypatch.setattr(os, "read", zeros)
     with pytest.raises(UsageError, match="a line of more than 8,388,608 bytes, and no end of it"):
         list(chunks_of_lines(0))

@@ -1,0 +1,170 @@
+"""What the demo shows, in tables of at most 80 columns that need no colours; and what it leaves in a folder."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import textwrap
+from typing import TYPE_CHECKING, Final
+
+from rich.text import Text
+
+from bridge.cli.demo_data import EXAMPLES, ITS_DEVICE, RESOURCES
+from bridge.cli.terminal import can_write, drawn
+from bridge.decision import Reason
+from bridge.errors import MalformedInputError
+from bridge.escapes import escaped
+from bridge.strict_json import parse
+from bridge.tokens import base64url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from bridge.decision import Decision
+
+_WIDTH: Final = 80
+_CELL: Final = 11
+_LABEL: Final = _WIDTH - 1 - _CELL * len(EXAMPLES)
+_MEANINGS: Final = (
+    (True, "matched", Reason.MATCHED, "every constraint of the policy holds"),
+    (False, "no grant", Reason.TYPE_NOT_GRANTED, "the policy does not describe this type"),
+    (False, "differs", Reason.CONSTRAINT_FAILED, "a demanded value is another one here"),
+    (False, "missing", Reason.CONSTRAINT_FAILED, "a demanded value is not here at all"),
+)
+_WORDS: Final[dict[Reason, str]] = {Reason.MATCHED: "matched", Reason.TYPE_NOT_GRANTED: "no grant"}
+_FAILURES: Final = {"different": "differs"}
+_KEY: Final = "public.pem"
+_TOKEN: Final = "agent.jwt"  # noqa: S105 - a file's name
+_DEVICE: Final = "device.json"
+_FILES: Final = {type_: f"{type_}.jsonl" for type_ in RESOURCES}
+_OMIT: Final = "--omit notification_token"
+_OPA: Final = "--opa-url http://127.0.0.1:8181"
+# A PEM text may have anything before its first line; here it tells our key from one that matters.
+_MADE_BY: Final = b"jwt-bridge demo made this key and threw its private half away.\n"
+
+
+def policies() -> str:
+    """The tokens and their policies."""
+    lines = []
+    for number, example in enumerate(EXAMPLES, 1):
+        lines.append(Text.assemble(f" {number}  ", (f"{example.agent:<18}", "bold"), f"  {example.title}"))
+        text = json.dumps(example.policy)
+        indent = " " * 4
+        wrapped = textwrap.wrap(text, _WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+        lines += [Text(line, style="dim") for line in wrapped]
+    return drawn(lines)
+
+
+def matrix(decisions: Mapping[str, Sequence[Sequence[Decision]]]) -> str:
+    """What the marks mean, and then a row for each resource and a column for each token.
+
+    Args:
+        decisions: By resource type: a row for each resource, with a decision for each token.
+    """
+    lines = [
+        Text.assemble("  ", _mark(allow, word), f"{reason!s:<19}{meaning}")
+        for allow, word, reason, meaning in _MEANINGS
+    ]
+    lines.append(Text())
+    for type_, rows in decisions.items():
+        heads = [f"{number} {example.agent.partition('@')[0]}" for number, example in enumerate(EXAMPLES, 1)]
+        lines.append(Text(_row(f" {type_}", heads), style="bold"))
+        lines.append(Text(" " + ("─" if can_write("─") else "-") * (_WIDTH - 2), style="dim"))
+        for resource, row in zip(RESOURCES[type_], rows, strict=True):
+            cells = [_mark(decision.allow, _word(decision)) for decision in row]
+            lines.append(Text.assemble(f" {resource['id']!s:<{_LABEL - 1}}", *cells))
+            lines.append(Text(_data(resource), style="dim"))
+        lines.append(Text())
+    return drawn(lines)
+
+
+def files(folder: Path, pem: bytes, token: str, tokens: Iterable[str]) -> dict[Path, bytes]:
+    """What is to be written.
+
+    Args:
+        folder: Where.
+        pem: The public key.
+        token: The token of `sample.SPARE`.
+        tokens: The tokens of `sample.EXAMPLES`.
+    """
+    found = {_KEY: _MADE_BY + pem, _TOKEN: token.encode()}
+    found |= {f"agent-{number}.jwt": text.encode() for number, text in enumerate(tokens, 1)}
+    found[_DEVICE] = _lines([ITS_DEVICE])
+    found[_FILES["devices"]] = _lines([ITS_DEVICE, *RESOURCES["devices"]])
+    found[_FILES["sessions"]] = _lines(RESOURCES["sessions"])
+    return {folder / name: data for name, data in found.items()}
+
+
+def is_earlier(there: bytes, new: bytes) -> bool:
+    """Whether a file that is there is one that an earlier run left: our key, a token that says the same, or a copy."""
+    if new.startswith(_MADE_BY):
+        return there.startswith(_MADE_BY)
+    return there == new or (_says(there) is not None and _says(there) == _says(new))
+
+
+def told(folder: Path, *, audience: str, issuer: str, hours: int) -> list[str]:
+    """What to try with the files, line by line."""
+    key, token, device, devices, sessions = (
+        escaped(shlex.quote(str(folder / name)))
+        for name in (_KEY, _TOKEN, _DEVICE, _FILES["devices"], _FILES["sessions"])
+    )
+    check = f"jwt-bridge check --token-file {token} --key {key}"
+    wanted = f"--audience {audience} --issuer {issuer}"
+    text = f"""\
+To try the other commands with, there are now a public key, tokens that are
+valid for {hours} hours, devices and sessions:
+
+  {check} \\
+    {wanted} --type devices \\
+    --resource {device}
+
+An OPA with the rules and all of them, where there is an `opa`:
+
+  jwt-bridge serve --devices {devices} --sessions {sessions} \\
+    {_OMIT}
+
+And, in another terminal, while it runs (--omit keeps secrets out of the OPA):
+
+  jwt-bridge push --type devices {devices} \\
+    {_OMIT} {_OPA}
+  {check} \\
+    {wanted} --type devices --id {ITS_DEVICE["id"]} \\
+    --engine opa {_OPA}"""
+    return text.split("\n")
+
+
+def _row(label: str, cells: Iterable[str]) -> str:
+    return f"{label:<{_LABEL}}" + "".join(f"{cell:<{_CELL}}" for cell in cells)
+
+
+def _data(resource: Mapping[str, object]) -> str:
+    custom_data = resource.get("custom_data")
+    if not isinstance(custom_data, dict):
+        return "   no custom_data"
+    return "  " + "".join(f" {name}={json.dumps(value)}" for name, value in custom_data.items())
+
+
+def _word(decision: Decision) -> str:
+    if decision.failures:
+        return _FAILURES.get(code := decision.failures[0].code, code)
+    return _WORDS.get(decision.reason, str(decision.reason))
+
+
+def _mark(allow: bool, word: str) -> tuple[str, str]:  # noqa: FBT001 - a value, not a switch
+    yes, no = "✓✗" if can_write("✓✗") else "+-"
+    return f"{f'{yes if allow else no} {word}':<{_CELL}}", "green" if allow else "red"
+
+
+def _lines(resources: Sequence[object]) -> bytes:
+    return b"".join(json.dumps(resource).encode() + b"\n" for resource in resources)
+
+
+def _says(token: bytes) -> object:
+    """The claims of a token but for its times, unverified; None where it is none."""
+    parts = token.strip().split(b".")
+    try:
+        claims = parse(base64url.decode(parts[1].decode("ascii")))
+    except (IndexError, UnicodeDecodeError, base64url.Base64urlError, MalformedInputError):
+        return None
+    return {name: claims[name] for name in claims.keys() - {"iat", "exp"}} if isinstance(claims, dict) else None
