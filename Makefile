@@ -130,14 +130,14 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	@echo "installing into $(VENV)"
-	@$(PY) -m pip install --quiet --disable-pip-version-check --editable .
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[cli]'
 	@echo "$(ROOT)" >$@
 
 # Dependency groups need pip 25.1; the Python at hand may bring an older one.
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
 	@echo "installing into $(VENV), with the tools for development"
 	@$(PY) -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(PY) -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[cli]' --group dev
 	@echo "$(ROOT)" | tee $@ >$(VENV)/.installed
 
 # Sphinx beside what .venv has already: whoever runs the tests does not need it.
@@ -151,7 +151,7 @@ $(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.installed-bench: pyproject.toml | $(VENV)/bin/python
 	@echo "installing into $(VENV), with what the benchmarks compare with"
 	@$(PY) -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(PY) -m pip install --quiet --disable-pip-version-check --editable . --group bench
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[cli]' --group bench
 	@echo "$(ROOT)" | tee $@ >$(VENV)/.installed
 
 endif
