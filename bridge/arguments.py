@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from inspect import iscoroutinefunction
-from os import PathLike
 from typing import TYPE_CHECKING, Final
 
 from bridge.engines import OpaEngine
@@ -70,18 +69,6 @@ def require_verifier(verifier: object) -> None:
     if verifier is not None:
         _refuse_mistaken(verifier, _INSTEAD_OF_VERIFIER)
         _require_method(verifier, "verify")
-
-
-def refuse_path(resources: object) -> None:
-    """Refuse the name of a file, or a text, in place of resources.
-
-    Raises:
-        UsageError: It is one.
-    """
-    if isinstance(resources, str | bytes | PathLike):
-        raise UsageError(
-            "resources are Python objects, not a file's name or a text: read a file with bridge.store.from_file(path)"
-        )
 
 
 def _refuse_mistaken(value: object, instead: Mapping[type, str]) -> None:

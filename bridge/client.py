@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from bridge.arguments import refuse_path, require_engine, require_verifier
+from bridge.arguments import require_engine, require_verifier
 from bridge.checks import BatchCheck, Bearer, checked_on_error, denial_for, required_verifier, type_text
 from bridge.engines import OpaEngine, WasmEngine
 from bridge.errors import EngineError, PushRejectedError, UsageError
@@ -185,7 +185,7 @@ class PolicyBridge(ProcessBound):
 
         Args:
             type_: The resource type.
-            resources: Resources as Python objects (R12.7), or what `resources.from_file` read.
+            resources: Resources as Python objects (R12.7), or what `bridge.store.from_file` read.
             omit: Members that are not stored, such as secrets that no policy looks at, by top-level name or JSON
                 Pointer (RFC 6901); they are checked like the others. `id` and `custom_data` cannot be left out. What
                 was read already must have been read with the same `omit`.
@@ -201,7 +201,6 @@ class PolicyBridge(ProcessBound):
             EngineError: The engine's store could not be read or written.
             UsageError: The type is not one of the known ones.
         """
-        refuse_path(resources)
         collected = collected_from(resources, omit)
         return push(self.engine.store, self._known(type_), collected, skip_invalid=skip_invalid, force=force)
 
@@ -222,7 +221,6 @@ class PolicyBridge(ProcessBound):
         Raises:
             PushConflictError: Others change the resources too; what was changed so far is whole, and the rest is not.
         """
-        refuse_path(resources)
         collected = collected_from(resources, omit)
         return sync(self.engine.store, self._known(type_), collected, skip_invalid=skip_invalid, force=force)
 
@@ -242,7 +240,6 @@ class PolicyBridge(ProcessBound):
             EngineError: The engine's store could not be read or written.
             UsageError: The type is not one of the known ones.
         """
-        refuse_path(resources)
         collected = from_objects(resources, omit=omit)
         if collected.rejected:
             raise PushRejectedError(

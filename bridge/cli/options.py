@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
 
 import typer
 
-from bridge.cli.input_files import read_text
 from bridge.errors import UsageError
 from bridge.opa import OpaClient
 

@@ -76,7 +76,7 @@ def from_objects(resources: Iterable[object], *, omit: Iterable[str] | Omission 
     if isinstance(resources, (str, bytes, Mapping)) or not isinstance(resources, Iterable):
         raise UsageError(
             f"several resources are needed, such as a list of dicts, not a {type(resources).__name__}: "
-            "`resources.from_file` reads a file"
+            "`bridge.store.from_file` reads a file"
         )
     collector = Loader(TextFormat.OBJECTS, "", omit)
     for number, value in enumerate(resources, 1):

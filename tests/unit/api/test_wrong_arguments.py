@@ -72,7 +72,7 @@ def test_a_wrong_object_in_a_constructor_is_refused_with_what_was_meant(make, me
 @pytest.mark.parametrize("method", ["push", "sync", "upsert"])
 def test_a_file_in_place_of_resources_is_refused(method, name):
     bridge = PolicyBridge(ReferenceEngine())
-    with pytest.raises(UsageError, match=r"read a file with bridge\.store\.from_file\(path\)"):
+    with pytest.raises(UsageError, match=r"`bridge\.store\.from_file` reads a file"):
         getattr(bridge, method)("devices", name)
 
 

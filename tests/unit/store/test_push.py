@@ -223,7 +223,7 @@ def test_removing_more_than_half_must_be_forced():
 def test_what_is_not_several_resources_is_told(given):
     name = type(given).__name__
     for give in (from_objects, lambda given: PolicyBridge(ReferenceEngine()).push("devices", given)):
-        with pytest.raises(UsageError, match=rf"a list of dicts, not a {name}: `resources.from_file` reads a file"):
+        with pytest.raises(UsageError, match=rf"a list of dicts, not a {name}: `bridge.store.from_file` reads a file"):
             give(given)
 
 
