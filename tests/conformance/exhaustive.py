@@ -167,7 +167,7 @@ class Scope:
         subjects_: The claims and types.
         resources_: The resources, in canonical text.
         layer: What the answers are counted for.
-        told: Called with the number of answers that were compared, again and again.
+        on_progress: Called with the number of answers that were compared, again and again.
     """
 
     def __init__(
@@ -177,13 +177,13 @@ class Scope:
         resources_: Sequence[bytes],
         *,
         layer: str,
-        told: Told = lambda _: None,
+        on_progress: Told = lambda _: None,
     ) -> None:
         self.panel = panel
         self.subjects = subjects_
         self.resources = resources_
         self.layer = layer
-        self.told = told
+        self.on_progress = on_progress
         values = [parse(text) for text in resources_]
         # The rules compare resources that all are proper ones in a way of their own.
         self.proper = [number for number, value in enumerate(values) if isinstance(parse_resource(value), Resource)]
@@ -270,7 +270,7 @@ class Scope:
     ) -> list[Difference]:
         tally.count(layer or self.layer, name, len(given))
         if layer is None:
-            self.told(len(given))
+            self.on_progress(len(given))
         return [
             Difference(name, question, right.as_dict(), answer.as_dict())
             for question, right, answer in zip(asked, wanted, given, strict=True)
@@ -292,7 +292,7 @@ class Scope:
             yield partial(self._alone, asked)
 
     def _alone(self, asked: Sequence[Request]) -> list[Difference]:
-        self.told(len(asked))
+        self.on_progress(len(asked))
         try:
             self.panel.compare(asked, alone=len(asked), layer=f"{self.layer}, one at a time")
         except Differs as differs:

@@ -60,7 +60,7 @@ class Smuggler:
 
     def __init__(self, url: str) -> None:
         self.opa = urlsplit(url)
-        self.on_progress: Callable[[dict[str, Any], str], object] | None = None
+        self.told: Callable[[dict[str, Any], str], object] | None = None
         self.earlier: bytes = b""
 
     def answer(self, exchange: Exchange) -> None:
