@@ -160,7 +160,7 @@ def test_rules_that_were_tampered_with_and_are_half_gone_do_not_decide(start_opa
 def test_a_module_that_opa_refuses_is_told_with_its_place(start_opa):
     opa = start_opa()
     with PolicyBridge(OpaEngine(opa.url)) as bridge:
-        bridge.engine.opa.put_data(("jwt_policy",), b'{"grant":{"of":1}}')
+        bridge.engine.opa.put_data(("jwt_policy",), b'{"grant":{"for_claims":1}}')
         with pytest.raises(OpaStatusError, match=r"jwt_policy/grant.*nothing of the rules is left there") as refused:
             bridge.install()
         assert refused.value.status == 400
