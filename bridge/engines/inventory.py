@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from bridge.errors import (
+    EngineError,
     ForeignContentError,
     InvalidResponseError,
     OpaStatusError,
@@ -96,9 +97,11 @@ def take(
         _refuse_resources_within(opa, package, rule_set.policy.types, deadline)
     try:
         documents, data = _data(opa, root, hidden, deadline)
-    except OpaStatusError as refused:
+    except EngineError as fault:
         # Rules of others there can keep a query about the whole root from compiling. They are reported as foreign.
-        if not is_for_removal and not (foreign and refused.status == HTTPStatus.BAD_REQUEST):
+        # What is to be removed is looked for by its names, whoever refuses the query: OPA, or a gateway before it.
+        is_refused = isinstance(fault, OpaStatusError) and fault.status == HTTPStatus.BAD_REQUEST
+        if not is_for_removal and not (foreign and is_refused):
             raise
         types = rule_set.policy.types
         documents, data = tuple(type_ for type_ in types if is_pushed(opa, (*root, type_), deadline=deadline)), {}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.errors import ConfigurationError, UsageError
 from bridge.files import SETTING_BYTES, read_file
+from bridge.strict_json.encodings import encoding_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,14 +94,25 @@ class BearerToken:
             return last[2]
         state = identity(path)
         if last is None or state != last[1] or state is None:
-            try:
-                text = read_file(path, limit=SETTING_BYTES, what="a bearer token").decode("ascii").strip()
-            except (OSError, ValueError, UsageError) as error:
-                why = error.strerror if isinstance(error, OSError) and error.strerror else "it holds no bearer token"
-                raise ConfigurationError(f"the bearer token in `{os.fspath(path)}`: {why.lower()}") from None
-            last = (now, state, _checked(text, f"the bearer token in `{os.fspath(path)}`"))
+            last = (now, state, _read(path))
         self._file = (now, state, last[2])  # replaced whole, so no lock is needed
         return last[2]
+
+
+def _read(path: PathLike[str]) -> str:
+    what = f"the bearer token in `{os.fspath(path)}`"
+    try:
+        data = read_file(path, limit=SETTING_BYTES, what="a bearer token")
+    except (OSError, UsageError) as error:
+        why = error.strerror.lower() if isinstance(error, OSError) and error.strerror else "it holds no bearer token"
+        raise ConfigurationError(f"{what}: {why}") from None
+    if fault := encoding_fault(data):
+        raise ConfigurationError(f"{what}: {fault}")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{what}: not UTF-8: is it the right file?") from None
+    return _checked(text.strip(), what)
 
 
 def _called(source: Callable[[], str]) -> str:
