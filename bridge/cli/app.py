@@ -22,30 +22,30 @@ _USAGE_ERROR = cast("type[Exception]", typer.BadParameter.__mro__[1])  # typer d
 
 
 class Command(TyperCommand):
-    """A command whose help ends with examples, no line of which is ever wrapped, so that they can be pasted.
+    """A command whose help ends with examples that are never wrapped, so that they can be pasted.
 
-    An option that takes one value is given once: of two keys or two audiences the first one would silently not count.
+    It refuses an option that takes one value and is given twice: the first of two keys would silently not count.
     """
 
     examples: str = ""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """The parameters, of which a flag shows no type."""
+        """Return the parameters; the help of a flag shows no type."""
         return _plain_flags(super().get_params(ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line, and refuse what would not count."""
-        given = list(args)
+        """Parse the command line, and refuse an option whose first value would be ignored."""
+        typed = list(args)
         rest: list[str] = super().parse_args(ctx, args)
         if not ctx.resilient_parsing:
-            _, _, order = self.make_parser(ctx).parse_args(args=given)
+            _, _, order = self.make_parser(ctx).parse_args(args=typed)
             for param in order:
                 if _takes_one_value(param) and order.count(param) > 1:
-                    ctx.fail(f"{param.opts[0]} is given more than once")
+                    ctx.fail(f"{param.opts[0]} is given more than once: give it once")
         return rest
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the help, and the examples as they are."""
+        """Write the help, then the examples without wrapping them."""
         super().format_help(ctx, formatter)
         if self.examples:
             lines = [_INDENT + line if line else "" for line in self.examples.split("\n")]
@@ -53,26 +53,26 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """The application."""
+    """The application: its usage errors are safe to print."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
-        """Read what stands before a command."""
-        with _printable_mistakes():
+        """Parse the options that stand before a command."""
+        with _printable_usage_errors():
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; what is told of a mistake in its options is fit for a terminal."""
-        with _printable_mistakes():
+        """Run the command; escape what its usage errors repeat of the command line."""
+        with _printable_usage_errors():
             return super().invoke(ctx)
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """The parameters, of which a flag shows no type."""
+        """Return the parameters; the help of a flag shows no type."""
         return _plain_flags(super().get_params(ctx))
 
 
 @contextmanager
-def _printable_mistakes() -> Iterator[None]:
-    """Escape what was typed where it is repeated in an error of usage."""
+def _printable_usage_errors() -> Iterator[None]:
+    """Escape what a usage error repeats of the command line."""
     try:
         yield
     except _USAGE_ERROR as error:
@@ -103,20 +103,22 @@ app = typer.Typer(
 
 
 def register(command: Callable[..., None]) -> None:
-    """Make a function a command; its docstring is its help, the examples at its end."""
+    """Register a function as a command; its docstring is the help, with the examples at its end."""
     text, _, examples = inspect.cleandoc(command.__doc__ or "").partition(_EXAMPLES)
 
-    class Explained(Command):
+    class CommandWithExamples(Command):
         pass
 
-    Explained.examples = inspect.cleandoc(examples)
-    # Typer would break the lines where the source does.
+    CommandWithExamples.examples = inspect.cleandoc(examples)
+    # Typer would keep the line breaks of the source.
     paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
-    app.command(command.__name__.strip("_"), help="\n\n".join(paragraphs), cls=Explained)(with_options(command))
+    app.command(command.__name__.strip("_"), help="\n\n".join(paragraphs), cls=CommandWithExamples)(
+        with_options(command)
+    )
 
 
-def _version(asked: bool) -> None:  # noqa: FBT001 - typer's way of calling back
-    if asked:
+def _print_version(requested: bool) -> None:  # noqa: FBT001 - typer's way of calling back
+    if requested:
         typer.echo(f"jwt-bridge {version('jwt-policy-bridge')}")
         raise typer.Exit
 
@@ -125,7 +127,7 @@ def _version(asked: bool) -> None:  # noqa: FBT001 - typer's way of calling back
 def _options(
     *,
     _: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Options that stand before a command."""
+    """Take the options that stand before a command."""

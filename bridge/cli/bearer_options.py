@@ -1,4 +1,4 @@
-"""Whose access a command asks about: a token with what verifies it, or claims."""
+"""The token or the claims that a command asks about, and the warning that their policy claim may be misspelt."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import typer
 
 from bridge.cli.exit import Exit
 from bridge.cli.input_files import read_input, read_token
-from bridge.cli.options import given_options, is_from, require_one
-from bridge.cli.terminal import complain
+from bridge.cli.options import has_source, options_on_command_line, require_one
+from bridge.cli.terminal import print_error
 from bridge.decision import Reason
 from bridge.errors import (
     AlgorithmNotAllowedError,
@@ -37,22 +37,22 @@ if TYPE_CHECKING:
     from bridge.tokens import TokenVerifier
 
 _PANEL: Final = "Token or claims"
-_SHOWN: Final = 80
-_NAMED: Final = 3
+_MAX_SHOWN: Final = 80
+_MAX_NAMED: Final = 3
 _IGNORED: Final = re.compile(r"[\s_-]+")
 _HINTS: Final = {
-    AlgorithmNotAllowedError.code: "--alg says which algorithms are accepted; "
+    AlgorithmNotAllowedError.code: "--alg names the algorithms that are accepted; "
     "HS256, HS384 and HS512 need --secret-file",
-    InvalidAudienceError.code: "--audience says whom tokens must be for",
-    InvalidSignatureError.code: "is it the key of the token's issuer? With --secret-file, the secret is the file's "
-    "text as it stands: decode it where it is written in base64 or hex, and leave out quotes and names",
-    InvalidIssuerError.code: "--issuer says whom tokens must be from",
+    InvalidAudienceError.code: "--audience names the audience that tokens must have",
+    InvalidSignatureError.code: "check that the key is that of the token's issuer; with --secret-file, the secret is "
+    "the text of the file as it stands: decode base64 or hex first, and leave out quotes and names",
+    InvalidIssuerError.code: "--issuer names the issuer that tokens must have",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class BearerOptions:
-    """A token, or claims."""
+    """Options that give a token or claims."""
 
     token: Annotated[
         str | None,
@@ -60,7 +60,7 @@ class BearerOptions:
             "--token",
             envvar="JWT",
             metavar="TEXT",
-            help="The token; better a file or the variable, which nobody sees among the processes.",
+            help="The token. Prefer --token-file or the variable: other users can see the arguments of a process.",
             rich_help_panel=_PANEL,
         ),
     ] = None
@@ -69,7 +69,7 @@ class BearerOptions:
         typer.Option(
             "--token-file",
             metavar="FILE",
-            help="A file with the token; `-` for standard input.",
+            help="A file that holds the token; `-` reads standard input.",
             rich_help_panel=_PANEL,
         ),
     ] = None
@@ -78,7 +78,7 @@ class BearerOptions:
         typer.Option(
             "--claims",
             metavar="FILE",
-            help="In place of a token: claims that have been verified already, in JSON; `-` for standard input.",
+            help="A file that holds verified claims in JSON, in place of a token; `-` reads standard input.",
             rich_help_panel=_PANEL,
         ),
     ] = None
@@ -86,30 +86,35 @@ class BearerOptions:
     def read(
         self, context: typer.Context, tokens: VerifierOptions, checks: TokenChecks | None = None
     ) -> tuple[Any, TokenVerifier | None]:
-        """The token with what verifies it, or claims.
+        """Return the token and its verifier, or the claims and None.
 
         Args:
-            context: The command's; the options stand in it as `subject` and `tokens`.
-            tokens: What a valid token is.
-            checks: The same for the rules, where they verify tokens; it counts, for `tokens` does not contradict it.
+            context: The context of the command; it has these options as `bearer` and those of tokens as `tokens`.
+            tokens: The options that say which tokens are valid.
+            checks: What the rules demand of tokens, where they verify tokens; it is used, because `tokens` does not
+                contradict it.
 
         Raises:
-            UsageError: None is given, or more than one, or options that do not go with it.
-            MalformedInputError: The claims are no JSON.
+            UsageError: Neither or both are given, or options that do not fit.
+            MalformedInputError: The claims are not JSON.
             OSError: A file cannot be read.
         """
         token = self.token
-        if is_from(context, "subject_token", "ENVIRONMENT") and (
+        if has_source(context, "bearer_token", "ENVIRONMENT") and (
             self.token_file is not None or self.claims is not None
         ):
-            token = None  # what is given outranks the environment
-        if self.claims is not None and (names := given_options(context, "tokens")):
+            token = None  # an option outranks the environment
+        if self.claims is not None and (names := options_on_command_line(context, "tokens")):
             raise UsageError(
                 f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} for a token, "
-                "and --claims have been verified already"
+                "and --claims need no verification: leave one of them out"
             )
         require_one(
-            "whose access?", or_else=", or set JWT", token=token, token_file=self.token_file, claims=self.claims
+            "the token or the claims",
+            or_else=", or set JWT",
+            token=token,
+            token_file=self.token_file,
+            claims=self.claims,
         )
         if self.claims is None:
             if self.token_file is not None:
@@ -117,49 +122,49 @@ class BearerOptions:
             assert token is not None
             return token.strip(), tokens.verifier(checks)
         value = parse(read_input(self.claims, "claims"), what="claims")
-        # A string would be taken for a token; claims it is as little as null is.
+        # The bridge would take a string for a token; as claims it is as malformed as null.
         return None if isinstance(value, str) else value, None
 
-    def refuse(self, error: InvalidTokenError) -> NoReturn:
-        """End with what is wrong with the token."""
-        complain(f"invalid token ({error.code}): {error}")
+    def exit_invalid_token(self, error: InvalidTokenError) -> NoReturn:
+        """Print what is wrong with the token and how to correct it, and exit."""
+        print_error(f"invalid token ({error.code}): {error}")
         hint = _HINTS.get(error.code, "")
         if isinstance(error, MalformedTokenError) and self.token is not None and _is_file(self.token):
-            hint = "the token is the name of a file; --token-file reads it"
+            hint = "the token is the name of a file: give it with --token-file"
         if hint:
-            complain(f"hint: {hint}")
+            print_error(f"hint: {hint}")
         raise typer.Exit(Exit.USAGE)
 
 
 def warn_of_misspelt(decision: Decision, claims: object, settings: PolicySettings) -> None:
-    """Warn on standard error where nothing is restricted, but the claims have what looks like a policy.
+    """Warn on standard error if nothing is restricted and the claims have a member that looks like a policy.
 
     Args:
-        decision: What was decided; only `unrestricted` is of interest.
-        claims: The claims that it was decided on.
-        settings: What the rules were rendered for.
+        decision: The decision; only the reason `unrestricted` can give a warning.
+        claims: The claims that it was made on.
+        settings: The settings of the rules.
     """
     if decision.reason == Reason.UNRESTRICTED and isinstance(claims, dict):
         warn_of_lookalikes(claims, settings)
 
 
 def warn_of_lookalikes(claims: Mapping[str, object], settings: PolicySettings) -> None:
-    """Warn on standard error of members of claims without a policy that look like one."""
-    found = lookalikes(claims, settings.claim)
-    if found:
-        named = " and ".join(_shown(name) for name in found[:_NAMED])
-        more = f" and {len(found) - _NAMED:,} more" if len(found) > _NAMED else ""
-        complain(
+    """Warn on standard error of members that look like the policy claim, which the claims do not have."""
+    names = lookalikes(claims, settings.claim)
+    if names:
+        text = " and ".join(_shown(name) for name in names[:_MAX_NAMED])
+        more = f" and {len(names) - _MAX_NAMED:,} more" if len(names) > _MAX_NAMED else ""
+        print_error(
             f"warning: the claims have no {_shown(settings.claim)}, so nothing is restricted, but they have "
-            f"{named}{more}: is it misspelt? With --require-policy, claims without a policy are denied"
+            f"{text}{more}: is it misspelt? With --require-policy, claims without a policy are denied"
         )
 
 
 def lookalikes(claims: Mapping[str, object], claim: str) -> list[str]:
-    """The members of claims whose names look like the policy claim's, but are not.
+    """Return the names of members that look like the policy claim but differ from it.
 
-    They are equal apart from case, spaces, `-`, `_`, what cannot be seen, or a plural; so may be what stands behind the
-    last `/` or `:` of one or the other.
+    Two names look alike if they are equal apart from case, spaces, `-`, `_`, invisible characters, or a plural. The
+    part behind the last `/` or `:` of either name is compared too.
     """
     wanted = _forms(claim) | _forms(_last_part(claim))
     return [
@@ -174,11 +179,11 @@ def _last_part(name: str) -> str:
 
 
 def _forms(name: str) -> set[str]:
-    """The name without what is easily overlooked, as it is and in the singular; none where nothing is left."""
-    seen = "".join(
+    """Return the name without what is easily overlooked, as it is and in the singular; nothing if nothing is left."""
+    visible = "".join(
         char for char in unicodedata.normalize("NFKC", name) if unicodedata.category(char) not in ("Cc", "Cf")
     )
-    text = _IGNORED.sub("", seen.casefold())
+    text = _IGNORED.sub("", visible.casefold())
     forms = {text, text.removesuffix("s")}
     if text.endswith("ies"):
         forms.add(text.removesuffix("ies") + "y")
@@ -186,8 +191,8 @@ def _forms(name: str) -> set[str]:
 
 
 def _shown(name: str) -> str:
-    """The name as a JSON string, every character but those of ASCII escaped, so that it cannot pass for anything."""
-    text = name if len(name) <= _SHOWN else name[:_SHOWN] + "..."
+    """Return the name as a JSON string in ASCII, so that it cannot look like another name."""
+    text = name if len(name) <= _MAX_SHOWN else name[:_MAX_SHOWN] + "..."
     return json.dumps(text)
 
 

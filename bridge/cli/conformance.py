@@ -1,4 +1,4 @@
-"""`jwt-bridge conformance`: the vectors, asked of any engine."""
+"""`jwt-bridge conformance`: run the vectors on any engine."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from bridge.cli.exit import Exit, reported_errors
-from bridge.cli.options import EngineName, EngineOption, OpaOptions, given_options, refuse_opa_options
+from bridge.cli.options import EngineName, EngineOption, OpaOptions, options_on_command_line, refuse_opa_options
 from bridge.cli.progress import case_counter
 from bridge.cli.rule_set_options import RuleSetOptions  # noqa: TC001 - typer reads it from the signature
 from bridge.cli.temporary_rules import temporary_engine
-from bridge.cli.terminal import draw, drawn, say
+from bridge.cli.terminal import print_line, print_styled, styled_text
 from bridge.cli.token_options import TokenOptions  # noqa: TC001 - as above
 from bridge.conformance.runner import Report, require_distinct_names, run_policies, run_tokens
 from bridge.conformance.targets import OpaTarget, ReferenceTarget, WasmTarget
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
     from bridge.conformance.targets import Target, TargetFactory
     from bridge.opa import OpaClient
 
-_NO_BUILD: Final = "they are for other settings, whose Wasm an `opa` would have to build, and there is none"
-_OTHER_SETTINGS: Final = "they are for other settings than those of the rules there"
+_NO_BUILD: Final = "their settings need a Wasm build of their own, and no `opa` was found that can build it"
+_OTHER_SETTINGS: Final = "their settings are not those of the installed rules"
 _HEADS: Final = ("cases", "passed", "differing", "not run")
 _COLUMN: Final = 11
-_SHOWN: Final = 2_000
-_ANYTHING: Final = Request(claims=None, type=None)
+_MAX_SHOWN: Final = 2_000
+_PROBE: Final = Request(claims=None, type=None)
 
 
 def conformance(
@@ -53,125 +53,128 @@ def conformance(
     engine: EngineOption = EngineName.WASM,
     vectors: Annotated[
         Path | None,
-        typer.Option("--vectors", metavar="DIR", help="Other vectors than those that come with the package."),
+        typer.Option(
+            "--vectors", metavar="DIR", help="A folder of vectors, in place of those that come with the package."
+        ),
     ] = None,
     write: Annotated[
         bool,
         typer.Option(
             "--write",
-            help="Bring rules and data to the OPA, in roots of their own that are removed afterwards: all cases run.",
+            help="Run all cases: upload rules and data to temporary roots on the OPA server; remove them afterwards.",
         ),
     ] = False,
     opa: OpaOptions,
     rules: RuleSetOptions,
     tokens: TokenOptions,
 ) -> None:
-    """Run the conformance vectors, and show each case that is answered otherwise than the rule book wants.
+    """Run the conformance vectors, and show each case whose answer differs from the rule book.
 
-    With `--engine opa` the rules that are installed there are asked, and nothing is written: cases that ask for stored
-    resources, and those for other settings than the rules have, are not run. With --write all cases are run, on rules
-    that are uploaded to roots of their own and removed afterwards; what is there already is neither used nor touched.
-    That needs an operator's rights on the OPA, as `jwt-bridge install` does.
+    With `--engine opa` the command queries the installed rules and writes nothing. It does not run cases that need
+    stored resources, or other settings than the rules have. With --write it runs all cases: it uploads rules to
+    temporary roots and removes them afterwards, and neither uses nor changes what the OPA server has already. That
+    needs the rights of an operator on the OPA server, as `jwt-bridge install` does.
 
-    Refused texts and tokens are put to this package's reader and verifier, whatever the engine.
+    This package's own reader and verifier judge the malformed texts and the tokens, whatever the engine is.
 
-    Exit status: 0 when all that was run is as it must be, 1 when anything differs, 2 for misuse or malformed vectors,
-    3 when the engine failed or has other rules.
+    Exit status: 0 if every case that ran passed, 1 if one differs, 2 for a usage error or malformed vectors, 3 if the
+    engine failed or has other rules.
 
     Examples:
       jwt-bridge conformance
       jwt-bridge conformance --engine opa --opa-url http://127.0.0.1:8181
     """
     with reported_errors():
-        _refuse_idle_options(context, engine, write=write)
+        _refuse_unused_options(context, engine, write=write)
         folder = vectors_root() if vectors is None else vectors
         require_vectors(folder)
         policies, token_vectors = policy_files(folder), token_files(folder)
         require_distinct_names(policies, token_vectors)
         total = sum(len(cases(path)) for path in policies) + sum(len(token_cases(path)) for path in token_vectors)
-        rule_set = rules.with_checks(tokens)
+        rule_set = rules.with_token_checks(tokens)
         report = Report()
-        with _subjects(engine, opa, rule_set, write=write) as (name, subject_of), case_counter(total) as done:
-            run_policies(policies, subject_of, report, done)
-            run_tokens(token_vectors, report, done)
-        _refuse_nothing_asked(report)
-        say(f"Asked: {name}")
-        say()
-        draw(_table(report))
+        with _open_target(engine, opa, rule_set, write=write) as (name, target_of), case_counter(total) as count:
+            run_policies(policies, target_of, report, count)
+            run_tokens(token_vectors, report, count)
+        _require_answers(report)
+        print_line(f"Target: {name}")
+        print_line()
+        print_styled(_report_table(report))
         if report.differences:
-            say()
-            draw(drawn(_differences(report)).rstrip("\n"))
+            print_line()
+            print_styled(styled_text(_differences(report)).rstrip("\n"))
             raise typer.Exit(Exit.DENIED)
 
 
-def _refuse_idle_options(context: typer.Context, engine: EngineName, *, write: bool) -> None:
-    """Refuse options that would not count."""
+def _refuse_unused_options(context: typer.Context, engine: EngineName, *, write: bool) -> None:
+    """Refuse options that would have no effect."""
     refuse_opa_options(context, engine)
     if write and engine is not EngineName.OPA:
-        raise UsageError("--write is for --engine opa")
-    given = [*given_options(context, "rules"), *given_options(context, "tokens")]
-    if given and (write or engine is not EngineName.OPA):
-        raise UsageError(f"{', '.join(given)}: which rules are asked is told with --engine opa, and without --write")
+        raise UsageError("--write is for --engine opa: leave it out, or choose that engine")
+    names = [*options_on_command_line(context, "rules"), *options_on_command_line(context, "tokens")]
+    if names and (write or engine is not EngineName.OPA):
+        raise UsageError(f"{', '.join(names)}: options of the rules need --engine opa, and no --write")
 
 
 @contextmanager
-def _subjects(
+def _open_target(
     engine: EngineName, opa: OpaOptions, rule_set: RuleSet, *, write: bool
 ) -> Iterator[tuple[str, TargetFactory]]:
-    """What is asked: in words, and by settings."""
+    """Give the target that runs the cases: its description, and a function that returns it for given settings."""
     if engine is EngineName.REFERENCE:
         yield "the reference", lambda policy: ReferenceTarget(ReferenceEngine(RuleSet(policy=policy)))
         return
     with ExitStack() as stack:
         if engine is EngineName.WASM:
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="jwt-bridge-")))
-            yield "the Wasm build of the rules", cache(lambda policy: _wasm(policy, folder))
+            yield "the Wasm build of the rules", cache(lambda policy: _wasm_target(policy, folder))
             return
         client = stack.enter_context(opa.client())
         if write:
-            yield f"the OPA at {client.url}, with rules of our own", stack.enter_context(_guests(client))
+            yield f"the OPA at {client.url}, with temporary rules", stack.enter_context(_temporary_targets(client))
             return
         installed = OpaEngine(client, rule_set)
-        installed.decide([_ANYTHING])  # the rules are there, and are those
-        subject = OpaTarget(installed, writes=False)
-        same = _settled(rule_set.policy)
+        installed.decide([_PROBE])  # raises if the rules are missing or are others
+        target = OpaTarget(installed, writes=False)
+        installed_settings = _normalized(rule_set.policy)
         yield (
             f"the rules at `{rule_set.package_root}` on the OPA at {client.url}",
-            lambda policy: subject if _settled(policy) == same else _OTHER_SETTINGS,
+            lambda policy: target if _normalized(policy) == installed_settings else _OTHER_SETTINGS,
         )
 
 
 @contextmanager
-def _guests(client: OpaClient) -> Iterator[TargetFactory]:
-    """Rules of our own, by settings: the default ones for the whole run, and of others the latest.
+def _temporary_targets(client: OpaClient) -> Iterator[TargetFactory]:
+    """Give a function that returns the target for some settings, with temporary rules.
 
-    OPA compiles all of its modules anew for each that comes, so that a dozen rule sets at once would take minutes.
+    It keeps the default rules for the whole run, and of the others the latest only: OPA compiles all of its modules
+    again for each upload, so a dozen rule sets at once would take minutes.
     """
-    with ExitStack() as usual, ExitStack() as latest:
-        known: dict[PolicySettings, Target] = {}
+    with ExitStack() as default, ExitStack() as latest:
+        targets: dict[PolicySettings, Target] = {}
 
-        def subject_of(policy: PolicySettings) -> Target:
-            key = _settled(policy)
-            if key in known:
-                return known[key]
-            stack = usual if key == PolicySettings() else latest
+        def target_of(policy: PolicySettings) -> Target:
+            key = _normalized(policy)
+            if key in targets:
+                return targets[key]
+            stack = default if key == PolicySettings() else latest
             if stack is latest:
                 latest.close()
-                for other in known.keys() - {PolicySettings()}:
-                    del known[other]
+                for other in targets.keys() - {PolicySettings()}:
+                    del targets[other]
             engine = stack.enter_context(temporary_engine(client, "conformance", key))
-            known[key] = OpaTarget(engine, writes=True)
-            return known[key]
+            targets[key] = OpaTarget(engine, writes=True)
+            return targets[key]
 
-        yield subject_of
+        yield target_of
 
 
-def _settled(policy: PolicySettings) -> PolicySettings:
-    """The settings with the types in one order, which means nothing."""
+def _normalized(policy: PolicySettings) -> PolicySettings:
+    """Return the settings with the types sorted; their order has no meaning."""
     return replace(policy, types=tuple(sorted(policy.types)))
 
 
-def _wasm(policy: PolicySettings, folder: Path) -> WasmTarget | str:
+def _wasm_target(policy: PolicySettings, folder: Path) -> WasmTarget | str:
     rule_set = RuleSet(policy=policy)
     if prebuilt_wasm(rule_set) is not None:
         return WasmTarget(WasmEngine(rule_set))
@@ -183,14 +186,14 @@ def _wasm(policy: PolicySettings, folder: Path) -> WasmTarget | str:
     return WasmTarget(WasmEngine(rule_set, wasm=path))
 
 
-def _refuse_nothing_asked(report: Report) -> None:
-    """Nothing but cases that were not run is no agreement."""
+def _require_answers(report: Report) -> None:
+    """Raise if no case was run: that is no agreement."""
     if report.left_out and not report.asked:
-        raise UsageError(f"nothing could be asked: {'; '.join(report.left_out)}; with --write all cases are run")
+        raise UsageError(f"no case was run: {'; '.join(report.left_out)}; --write runs all cases")
 
 
-def _table(report: Report) -> str:
-    """A row for each file, one for all of them, and why cases were not run."""
+def _report_table(report: Report) -> str:
+    """Return a row for each file, a row for all of them, and the reasons why cases were not run."""
     from rich.text import Text  # noqa: PLC0415 - slow to import, and seldom needed
 
     width = max(len(name) for name in ("all", *(shown(row.file) for row in report.rows)))
@@ -201,7 +204,7 @@ def _table(report: Report) -> str:
         lines.append(Text())
     for why, times in report.left_out.most_common():
         lines.append(Text(f"{times:,} not run: {why}", style="yellow"))
-    return drawn(lines).rstrip("\n")
+    return styled_text(lines).rstrip("\n")
 
 
 def _differences(report: Report) -> Iterator[Text]:
@@ -227,4 +230,4 @@ def _row(name: str, row: Row, width: int, style: str = "") -> Text:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+    return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "..."

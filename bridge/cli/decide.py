@@ -1,4 +1,4 @@
-"""`jwt-bridge decide`: many questions in JSON Lines, an answer to each."""
+"""`jwt-bridge decide`: answer many questions in JSON Lines."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from bridge.checks import batches
-from bridge.cli.decide_lines import DecideLine, MalformedLine, answer, read_case
+from bridge.cli.decide_lines import DecideLine, MalformedLine, answer_line, read_line
 from bridge.cli.exit import Exit, end, reported_errors
 from bridge.cli.input_files import STDIN, chunks_of_lines, open_stdin
 from bridge.cli.options import EngineName, EngineOption, OpaOptions, refuse_opa_options
 from bridge.cli.progress import line_counter
 from bridge.cli.temporary_rules import temporary_engine
-from bridge.cli.terminal import complain
+from bridge.cli.terminal import print_error
 from bridge.engines import ReferenceEngine, WasmEngine
 from bridge.errors import EngineError, UsageError
 from bridge.resource import InvalidResource, parse_resource
@@ -29,64 +29,65 @@ if TYPE_CHECKING:
     from bridge.engines import Engine
 
 _BLANK: Final = b" \t\r"
-_MOST_LINES: Final = 1_000
-_MOST_BYTES: Final = 8 * 1024 * 1024
+_MAX_LINES: Final = 1_000
+_MAX_BYTES: Final = 8 * 1024 * 1024
 
 
 def decide(
     context: typer.Context,
     file: Annotated[
-        Path | None, typer.Argument(help="JSON Lines; `-` or nothing for standard input.", show_default=False)
+        Path | None,
+        typer.Argument(help="A file of JSON Lines; `-` or nothing reads standard input.", show_default=False),
     ] = None,
     *,
     engine: EngineOption = EngineName.WASM,
     stored: Annotated[
         bool,
-        typer.Option("--stored", help="Push the resources first, and ask for them by id; the answers are the same."),
+        typer.Option("--stored", help="Push the resources first, and query them by id; the answers are the same."),
     ] = False,
     opa: OpaOptions,
 ) -> None:
-    """Decide many questions, one a line.
+    """Decide many questions, one per line.
 
     Each line is an object with `claims`, `type` and `resource`, and optionally `case`, a text that is copied to the
-    answer. The answers come in the same order, one line of JSON each: `allow`, `reason`, and `violations` or
-    `failures` where there are any. A line that is malformed is answered with `malformed_input` and an `error`.
+    answer. The answers have the same order, one line of JSON each: `allow`, `reason`, and `violations` or `failures`
+    if there are any. The answer to a malformed line is `malformed_input` with an `error`.
 
-    With `--engine opa` the default rules are uploaded to roots of their own for the time of the run, and removed
-    afterwards: an empty OPA will do, and what is there already is neither used nor touched.
+    With `--engine opa` the command uploads the default rules to temporary roots, and removes them afterwards: an empty
+    OPA server is enough, and the command neither uses nor changes what the server has already.
 
-    Exit status: 0 when every line was answered, 2 for misuse, 3 when the engine failed; the answers until then are
-    written, and the first line without one is named.
+    Exit status: 0 if every line was answered, 2 for a usage error, 3 if the engine failed: the answers before the
+    failure are written, and the error names the first line without one.
 
     Examples:
       jwt-bridge decide questions.jsonl > answers.jsonl
     """
-    with reported_errors(), _opened(file) as descriptor:
+    with reported_errors(), _open_descriptor(file) as descriptor:
         refuse_opa_options(context, engine)
         if sys.stdout is None:
             raise UsageError("standard output is closed")
         next_line = 1
-        questions = False
+        has_questions = False
         try:
             with _engine(engine, opa) as decider:
-                decided = _Stored(decider) if stored else _Inline(decider)
+                decide_cases = _StoredDecider(decider) if stored else _InlineDecider(decider)
                 with line_counter() as count:
                     for chunk in _chunks(descriptor):
                         next_line = chunk[0][0]
-                        questions |= _answer(chunk, decided)
+                        has_questions |= _answer(chunk, decide_cases)
                         next_line = chunk[-1][0] + 1
                         count(len(chunk))
         except EngineError as fault:
             end(f"the engine failed, and line {next_line} is the first without an answer: {fault}", Exit.FAULT)
-        if next_line > 1 and not questions:
-            complain(
-                "hint: no line is a JSON object; there must be one JSON object a line, "
-                "not an array of them, nor one that goes over several lines"
+        if next_line > 1 and not has_questions:
+            print_error(
+                "hint: no line is a JSON object; write one JSON object per line, "
+                "not an array, and no object over several lines"
             )
 
 
 def _chunks(descriptor: int) -> Iterator[list[tuple[int, bytes | None]]]:
-    """The lines that are not blank, with their numbers, in chunks of bounded size."""
+    """Yield the lines that are not blank, with their numbers, in chunks of bounded size."""
     number = 0
     for lines in chunks_of_lines(descriptor):
         chunk: list[tuple[int, bytes | None]] = []
@@ -96,7 +97,7 @@ def _chunks(descriptor: int) -> Iterator[list[tuple[int, bytes | None]]]:
             if line is None or line.strip(_BLANK):
                 chunk.append((number, line))
                 size += len(line or b"")
-            if len(chunk) == _MOST_LINES or size >= _MOST_BYTES:
+            if len(chunk) == _MAX_LINES or size >= _MAX_BYTES:
                 yield chunk
                 chunk, size = [], 0
         if chunk:
@@ -104,23 +105,23 @@ def _chunks(descriptor: int) -> Iterator[list[tuple[int, bytes | None]]]:
 
 
 def _answer(
-    chunk: Iterable[tuple[int, bytes | None]], decided: Callable[[Sequence[DecideLine]], list[Decision]]
+    chunk: Iterable[tuple[int, bytes | None]], decide_cases: Callable[[Sequence[DecideLine]], list[Decision]]
 ) -> bool:
-    """Write the answers to a chunk, all of them or, where the engine fails, none.
+    """Write the answers to a chunk: all of them or, if the engine fails, none.
 
     Returns:
-        Whether any of its lines was an object at least.
+        Whether at least one of its lines was an object.
     """
-    cases = [read_case(number, line) for number, line in chunk]
-    decisions = iter(decided([case for case in cases if isinstance(case, DecideLine)]))
-    text = b"".join([answer(case, None if isinstance(case, MalformedLine) else next(decisions)) for case in cases])
+    cases = [read_line(number, line) for number, line in chunk]
+    decisions = iter(decide_cases([case for case in cases if isinstance(case, DecideLine)]))
+    text = b"".join([answer_line(case, None if isinstance(case, MalformedLine) else next(decisions)) for case in cases])
     sys.stdout.buffer.write(text)
     sys.stdout.buffer.flush()
     return any(isinstance(case, DecideLine) or case.is_object for case in cases)
 
 
-class _Inline:
-    """Decides cases by the resources that they bring along."""
+class _InlineDecider:
+    """Decides cases with the resource that each of them holds."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -134,11 +135,11 @@ class _Inline:
         ]
 
 
-class _Stored(_Inline):
-    """Decides cases by pushing their resources, and asking for them by id.
+class _StoredDecider(_InlineDecider):
+    """Pushes the resources of cases first, and queries them by id.
 
-    An id can be stored once a type, so resources that share one are pushed and asked in rounds. What is no resource, or
-    of no known type, is not pushed but asked about as it is.
+    The store holds an id once per type, so resources that share an id go in several rounds. A malformed resource, or
+    one of an unknown type, is not pushed: its case is decided with the resource itself.
     """
 
     def __call__(self, cases: Sequence[DecideLine]) -> list[Decision]:
@@ -150,8 +151,8 @@ class _Stored(_Inline):
         return [decisions[index] for index in range(len(cases))]
 
     def _rounds(self, cases: Sequence[DecideLine]) -> list[tuple[dict[str, dict[bytes, bytes]], dict[int, Request]]]:
-        """What to store by type and id in each round, and what to ask then, by the index of the case."""
-        known = {encode(type_): type_ for type_ in self._engine.rule_set.policy.types}
+        """Return for each round what to store, by type and id, and the requests, by the index of the case."""
+        type_names = {encode(type_): type_ for type_ in self._engine.rule_set.policy.types}
         rounds: list[tuple[dict[str, dict[bytes, bytes]], dict[int, Request]]] = [({}, {})]
         round_of: dict[tuple[bytes, bytes], dict[bytes, int]] = {}
         for index, case in enumerate(cases):
@@ -159,7 +160,7 @@ class _Stored(_Inline):
             type_, text = case.request.type, case.request.resource
             assert type_ is not None
             assert text is not None
-            if isinstance(resource, InvalidResource) or type_ not in known:
+            if isinstance(resource, InvalidResource) or type_ not in type_names:
                 rounds[0][1][index] = case.request
                 continue
             id_ = encode(resource.id)
@@ -167,13 +168,13 @@ class _Stored(_Inline):
             number = numbers.setdefault(text, len(numbers))
             if number == len(rounds):
                 rounds.append(({}, {}))
-            rounds[number][0].setdefault(known[type_], {})[id_] = text
+            rounds[number][0].setdefault(type_names[type_], {})[id_] = text
             rounds[number][1][index] = case.request._replace(resource=None, id=id_)
         return rounds
 
 
 @contextmanager
-def _opened(file: Path | None) -> Iterator[int]:
+def _open_descriptor(file: Path | None) -> Iterator[int]:
     if file is None or file == STDIN:
         yield open_stdin().fileno()
         return

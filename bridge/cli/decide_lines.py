@@ -1,4 +1,4 @@
-"""The lines of `decide`: one question each, and its answer."""
+"""The lines of `jwt-bridge decide`: read a question, and write its answer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from bridge.cli.input_files import LONGEST
+from bridge.cli.input_files import MAX_LINE_BYTES
 from bridge.decision import Decision, Request
 from bridge.errors import MalformedInputError
 from bridge.escapes import escaped_json
@@ -23,7 +23,7 @@ _MEMBERS: Final = frozenset(("claims", "type", "resource"))
 
 @dataclass(frozen=True, slots=True)
 class DecideLine:
-    """What one line asks.
+    """The question of one line.
 
     Attributes:
         line: The number of the line, from 1.
@@ -40,13 +40,13 @@ class DecideLine:
 
 @dataclass(frozen=True, slots=True)
 class MalformedLine:
-    """A line that asks nothing that could be decided.
+    """A line that is no valid question.
 
     Attributes:
         line: The number of the line, from 1.
         case: The text to copy to the answer, or None.
         error: What is wrong.
-        is_object: Whether the line is an object at least, as far as its encoding lets that be seen.
+        is_object: Whether the line is an object, or may be one in another encoding.
     """
 
     line: int
@@ -55,13 +55,13 @@ class MalformedLine:
     is_object: bool
 
 
-def read_case(number: int, line: bytes | None) -> DecideLine | MalformedLine:
-    """The question in one line, which is not blank; None is a line that was too long to keep."""
+def read_line(number: int, line: bytes | None) -> DecideLine | MalformedLine:
+    """Read the question of one line that is not blank; None stands for a line that was too long to keep."""
     if line is None:
-        return MalformedLine(number, None, f"line {number}: longer than {LONGEST:,} bytes", is_object=False)
+        return MalformedLine(number, None, f"line {number}: longer than {MAX_LINE_BYTES:,} bytes", is_object=False)
     value: Value = None
     try:
-        # How deep claims and resource may be nested is counted inside them, by `encode`.
+        # `encode` counts the depth of claims and resource by themselves.
         value = parse(line, max_depth=_DEPTH)
         case, claims, type_, resource = _members(value)
         request = Request(
@@ -70,7 +70,7 @@ def read_case(number: int, line: bytes | None) -> DecideLine | MalformedLine:
             resource=encode(resource, max_bytes=RESOURCE_BYTES, what="resource"),
         )
     except MalformedInputError as error:
-        # In a file of lines the line is the file's.
+        # The error counts lines inside the text; the user counts lines of the file.
         place = f"line {number}" if error.line is None else f"line {number}, column {error.column}"
         inner = MalformedInputError(error.cause, rule=error.rule, what=error.what, pointer=error.pointer)
         return _malformed(number, value, line, f"{place}: {inner}")
@@ -79,8 +79,8 @@ def read_case(number: int, line: bytes | None) -> DecideLine | MalformedLine:
     return DecideLine(number, case, request, resource)
 
 
-def answer(case: DecideLine | MalformedLine, decision: Decision | None) -> bytes:
-    """The answer to a line, as one line of JSON."""
+def answer_line(case: DecideLine | MalformedLine, decision: Decision | None) -> bytes:
+    """Return the answer to a line, as one line of JSON."""
     if isinstance(case, MalformedLine):
         members: dict[str, object] = {"allow": False, "reason": "malformed_input", "error": case.error}
         text = encode(members, max_bytes=sys.maxsize)
@@ -93,7 +93,7 @@ def answer(case: DecideLine | MalformedLine, decision: Decision | None) -> bytes
 
 
 class _WrongShapeError(Exception):
-    """The line is well-formed, but no question."""
+    """The line is well-formed JSON, but not a question."""
 
 
 def _members(value: Value) -> tuple[str | None, dict[str, Value], str, Value]:
@@ -116,23 +116,23 @@ def _members(value: Value) -> tuple[str | None, dict[str, Value], str, Value]:
 
 
 def _malformed(number: int, value: Value, line: bytes, error: str) -> MalformedLine:
-    members = _members_at_least(value, line)
+    members = _members_leniently(value, line)
     return MalformedLine(number, _case_of(members), error, is_object=members is not None or bool(encoding_fault(line)))
 
 
-def _members_at_least(value: Value, line: bytes) -> dict[str, Value] | None:
-    """The object that a malformed line is, though it may break R12."""
+def _members_leniently(value: Value, line: bytes) -> dict[str, Value] | None:
+    """Return the object of a malformed line, even if it breaks R12; None if it is not an object."""
     if value is None:
         try:
-            found = scan_leniently(line.decode("utf-8"))
+            value_leniently = scan_leniently(line.decode("utf-8"))
         except UnicodeDecodeError:
             return None
-        return found if isinstance(found, dict) else None
+        return value_leniently if isinstance(value_leniently, dict) else None
     return value if isinstance(value, dict) else None
 
 
 def _case_of(members: dict[str, Value] | None) -> str | None:
-    """The `case` of a malformed line, where it has one that can be written."""
+    """Return the `case` of a malformed line; None if it has none that can be written."""
     case = members.get("case") if members is not None else None
     if not isinstance(case, str):
         return None

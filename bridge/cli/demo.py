@@ -1,4 +1,4 @@
-"""`jwt-bridge demo`: five signed tokens, a dozen resources, and who may access what."""
+"""`jwt-bridge demo`: sign five tokens, and show which of a dozen resources each may access."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bridge.cli.demo_data import EXAMPLES, RESOURCES, SPARE
 from bridge.cli.exit import Exit, end, reported_errors
 from bridge.cli.output_files import after_writing, write_files
 from bridge.cli.temporary_rules import temporary_engine
-from bridge.cli.terminal import draw, say
+from bridge.cli.terminal import print_line, print_styled
 from bridge.client import PolicyBridge
 from bridge.engines import WasmEngine
 from bridge.errors import BridgeError, ConfigurationError, EngineError, OpaNotFoundError
@@ -45,21 +45,21 @@ def demo(
         typer.Option(
             "--out",
             metavar="DIR",
-            help="Leave the public key, the tokens and the resources in this folder, to try the other commands with.",
+            help="Write the public key, the tokens and the resources into this folder, to try the other commands with.",
         ),
     ] = None,
 ) -> None:
     """Sign five tokens, and show what each of them lets its bearer access.
 
-    The policies of the tokens are the five examples of the service's documentation, the last with a session id as the
-    service makes them. The tokens are signed with a key made on the spot, verified, and decided on by the Wasm build of
-    the rules in this process: neither an OPA nor a network is needed. Where there is an OPA, by OPA_URL, JWT_BRIDGE_OPA
-    or PATH, it is asked as well, in roots of its own that are removed afterwards.
+    The policies are the five examples of the service's documentation; the last one has a session id as the service
+    makes them. The command creates a key, signs and verifies the tokens, and decides with the Wasm build of the rules
+    in this process: it needs neither an OPA nor a network. If OPA_URL, JWT_BRIDGE_OPA or PATH names an OPA, the command
+    compares its decisions, in temporary roots that it removes afterwards.
 
-    The private key is never written. Files of an earlier run are replaced; a file that is something else is left alone,
-    and nothing is written then.
+    The private key is never written. The command replaces files of an earlier run. If another file has one of their
+    names, it writes nothing.
 
-    Exit status: 0; 2 when the files cannot be written; 3 if the two do not agree.
+    Exit status: 0 on success, 2 if the files cannot be written, 3 if the decisions differ.
 
     Examples:
       jwt-bridge demo
@@ -68,46 +68,46 @@ def demo(
     from bridge.cli import demo_output  # noqa: PLC0415 - rich is slow to import, and only needed here
 
     with reported_errors():
-        verifier, pem, (tokens, spare) = _signed()
+        verifier, pem, (tokens, spare) = _sign_tokens()
         if out is not None:
             files = demo_output.files(out, pem, spare, tokens)
-            write_files(files, lambda _, there, new: demo_output.is_earlier(there, new))
+            write_files(files, lambda _, existing, new: demo_output.may_replace(existing, new))
             with after_writing(files):
                 _show(verifier, tokens, [*tokens, spare])
-                say()
-                for line in demo_output.told(out, audience=_AUDIENCE, issuer=_LICENSE, hours=_HOURS):
-                    say(line)
+                print_line()
+                for line in demo_output.next_steps(out, audience=_AUDIENCE, issuer=_LICENSE, hours=_HOURS):
+                    print_line(line)
         else:
             _show(verifier, tokens, [*tokens, spare])
 
 
-def _show(verifier: TokenVerifier, tokens: Sequence[str], handed_out: Iterable[str]) -> None:
-    """Say what each token lets its bearer access, and that all who are asked agree."""
+def _show(verifier: TokenVerifier, tokens: Sequence[str], written_tokens: Iterable[str]) -> None:
+    """Print what each token lets its bearer access, and whether the OPA at hand agrees."""
     from bridge.cli import demo_output  # noqa: PLC0415 - rich is slow to import, and only needed here
 
     with PolicyBridge(WasmEngine(), verifier=verifier) as bridge:
-        decisions = _decided(bridge, tokens, by_id=False)
-        warn_of_misspelt_tokens(bridge, handed_out)
-    say("Five tokens, signed by a key made just now (RS256), and verified:")
-    say()
-    draw(demo_output.policies())
-    say("What they let their bearers access, by the Rego rules in this process (Wasm).")
-    say("By mark, reason and meaning:")
-    say()
-    draw(demo_output.matrix(_rows(decisions)))
-    _ask_opa(verifier, tokens, decisions)
+        decisions = _decide_all(bridge, tokens, by_id=False)
+        warn_of_misspelt_tokens(bridge, written_tokens)
+    print_line("Five tokens, signed by a key made just now (RS256), and verified:")
+    print_line()
+    print_styled(demo_output.policy_table())
+    print_line("What they let their bearers access, by the Rego rules in this process (Wasm).")
+    print_line("By mark, reason and meaning:")
+    print_line()
+    print_styled(demo_output.decision_table(_rows(decisions)))
+    _compare_with_opa(verifier, tokens, decisions)
 
 
 def warn_of_misspelt_tokens(bridge: PolicyBridge, tokens: Iterable[str]) -> None:
-    """Warn of tokens that are handed out and restrict nothing, though they have what looks like a policy."""
+    """Warn of tokens that restrict nothing although they have a member that looks like a policy."""
     for token in tokens:
         decision = bridge.check(token, _TYPES[0], RESOURCES[_TYPES[0]][0])
         warn_of_misspelt(decision, bridge.verify(token), bridge.engine.rule_set.policy)
 
 
-def _signed() -> tuple[TokenVerifier, bytes, tuple[list[str], str]]:
-    """A verifier, its public key in PEM, a token for each example, and one to try things with."""
-    import jwt  # noqa: PLC0415 - the one place that signs
+def _sign_tokens() -> tuple[TokenVerifier, bytes, tuple[list[str], str]]:
+    """Return a verifier, its public key in PEM, a token for each example, and the spare token."""
+    import jwt  # noqa: PLC0415 - nothing else signs tokens
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - as above
     from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415 - as above
 
@@ -122,8 +122,8 @@ def _signed() -> tuple[TokenVerifier, bytes, tuple[list[str], str]]:
     return verifier, pem, (tokens[:-1], tokens[-1])
 
 
-def _decided(bridge: PolicyBridge, tokens: Sequence[str], *, by_id: bool) -> dict[tuple[str, int], list[Decision]]:
-    """For each resource type and token the decision on each of the resources."""
+def _decide_all(bridge: PolicyBridge, tokens: Sequence[str], *, by_id: bool) -> dict[tuple[str, int], list[Decision]]:
+    """Return the decisions on all resources of a type, by resource type and index of the token."""
     return {
         (type_, number): bridge.check_many(
             token, type_, [resource["id"] for resource in RESOURCES[type_]] if by_id else RESOURCES[type_]
@@ -134,54 +134,59 @@ def _decided(bridge: PolicyBridge, tokens: Sequence[str], *, by_id: bool) -> dic
 
 
 def _rows(decisions: dict[tuple[str, int], list[Decision]]) -> dict[str, list[tuple[Decision, ...]]]:
-    """By resource type a row for each resource, with a decision for each token."""
+    """Return by resource type a row for each resource, with a decision for each token."""
     return {
         type_: list(zip(*(decisions[type_, number] for number in range(len(EXAMPLES))), strict=True))
         for type_ in _TYPES
     }
 
 
-def _ask_opa(verifier: TokenVerifier, tokens: Sequence[str], decisions: dict[tuple[str, int], list[Decision]]) -> None:
+def _compare_with_opa(
+    verifier: TokenVerifier, tokens: Sequence[str], decisions: dict[tuple[str, int], list[Decision]]
+) -> None:
     try:
         with _opa() as (name, engine):
             bridge = PolicyBridge(engine, verifier=verifier)
             for type_, resources in RESOURCES.items():
                 bridge.push(type_, resources)
-            answers = [_decided(bridge, tokens, by_id=by_id) for by_id in (False, True)]
+            answers = [_decide_all(bridge, tokens, by_id=by_id) for by_id in (False, True)]
     except (EngineError, OpaNotFoundError, ConfigurationError) as error:
-        for line in textwrap.wrap(_why_not_asked(error), 80, break_long_words=False, break_on_hyphens=False):
-            say(line)
+        for line in textwrap.wrap(_why_not_compared(error), 80, break_long_words=False, break_on_hyphens=False):
+            print_line(line)
         return
-    wanted = [decision.as_dict() for each in decisions.values() for decision in each]
+    expected = [decision.as_dict() for each in decisions.values() for decision in each]
     for answer in answers:
-        found = [decision.as_dict() for each in answer.values() for decision in each]
-        if found != wanted:
-            same = sum(one == other for one, other in zip(found, wanted, strict=True))
-            end(f"{name} agrees on {same} of {len(wanted)} decisions only", Exit.FAULT)
-    say(f"{name} was asked as well,")
-    say(f"with the resources and by their ids, and agrees on all {len(wanted)} decisions.")
+        actual = [decision.as_dict() for each in answer.values() for decision in each]
+        if actual != expected:
+            same = sum(one == other for one, other in zip(actual, expected, strict=True))
+            end(
+                f"{name} agrees on {same} of {len(expected)} decisions only: please report which release it is",
+                Exit.FAULT,
+            )
+    print_line(f"{name} decided as well,")
+    print_line(f"with the resources and by their ids, and agrees on all {len(expected)} decisions.")
 
 
-def _why_not_asked(error: BridgeError) -> str:
+def _why_not_compared(error: BridgeError) -> str:
     if url := os.environ.get("OPA_URL"):
-        # What is no address may be anything, a password too.
+        # A text that is no address may be anything, a password too.
         address = "" if isinstance(error, ConfigurationError) and "@" in url else f", `{url}`,"
-        return escaped(f"No OPA was asked as well: the one that OPA_URL names{address} cannot be asked: {error}")
+        return escaped(f"No OPA was compared: the one that OPA_URL names{address} cannot be queried: {error}")
     if os.environ.get(VARIABLE) or which("opa"):
-        return escaped(f"No OPA was asked as well: {error}")
+        return escaped(f"No OPA was compared: {error}")
     return (
         "That is all, and nothing more is needed. With an `opa` on PATH, or the address of an OPA in OPA_URL, "
-        "the demo asks it too, and shows that both agree."
+        "the demo queries it too, and shows that both agree."
     )
 
 
 @contextmanager
 def _opa() -> Iterator[tuple[str, OpaEngine]]:
-    """The OPA at hand and what to call it.
+    """Give the OPA at hand: how to name it, and an engine with temporary rules.
 
     Raises:
         OpaNotFoundError: There is none.
-        EngineError: It cannot be asked.
+        EngineError: It cannot be queried.
         ConfigurationError: OPA_URL is no URL of an OPA.
     """
     if url := os.environ.get("OPA_URL"):

@@ -1,4 +1,4 @@
-"""What the demo decides about: the five examples of the service's documentation, and some devices and sessions.
+"""The data of the demo: the five examples of the service's documentation, and some devices and sessions.
 
 Devices and sessions have the members that the service's API gives, with made-up values; policies look at `id` and
 `custom_data` only. The id of the last example is one of these sessions, in place of the documentation's `12345`.
@@ -17,7 +17,7 @@ _OWN: Final = {"my_custom_data": "some value here", "my_other_custom_data": "som
 _USER: Final = {"custom_data": {"user_id": "my user id here"}}
 _OWN_DATA: Final = {"custom_data": _OWN}
 _SESSION: Final = "nRYFUksL_zZF8m7v-F27eQ"
-_NEARLY: Final = "nRYFUksL_zZF8m7v-f27eQ"  # ids are compared by code points
+_OTHER_CASE: Final = "nRYFUksL_zZF8m7v-f27eQ"  # ids are compared by code points
 _MODELS: Final = {"ios": "iPhone16,2", "android": "Pixel 9", "web": "Firefox"}
 
 
@@ -26,8 +26,8 @@ class Example:
     """A policy claim of the documentation.
 
     Attributes:
-        agent: Whose token it is.
-        title: What it lets its bearer access, in a word or two.
+        agent: The subject of the token.
+        title: What the token lets its bearer access, in a word or two.
         policy: The claim.
     """
 
@@ -45,11 +45,11 @@ EXAMPLES: Final = (
 )
 
 SPARE: Final = Example("support@example.com", "a device", {"version": 2, "devices": {"custom_data": {"user_id": "u1"}}})
-"""A token to try things with, beside the five."""
+"""The example of one more token, to try the other commands with."""
 
 
 def _device(id_: str, platform: str, custom_data: Mapping[str, object] | None) -> dict[str, object]:
-    """A device as the service has it; without `custom_data` where that is None."""
+    """Return a device as the service gives it; without `custom_data` if that is None."""
     device: dict[str, object] = {
         "id": id_,
         "device": {
@@ -71,7 +71,7 @@ def _device(id_: str, platform: str, custom_data: Mapping[str, object] | None) -
 
 
 def _session(id_: str, state: str, custom_data: Mapping[str, object] | None) -> dict[str, object]:
-    """A session as the service has it; without `custom_data` where that is None."""
+    """Return a session as the service gives it; without `custom_data` if that is None."""
     ended = state == "ended"
     session: dict[str, object] = {
         "id": id_,
@@ -89,8 +89,8 @@ def _session(id_: str, state: str, custom_data: Mapping[str, object] | None) -> 
     return session
 
 
-ITS_DEVICE: Final = _device("gB5fOx3aQ2WkT9sVd0YyLw", "android", {"user_id": "u1"})
-"""What that token lets its bearer access."""
+SPARE_DEVICE: Final = _device("gB5fOx3aQ2WkT9sVd0YyLw", "android", {"user_id": "u1"})
+"""The device that the spare token lets its bearer access."""
 
 RESOURCES: Final[Mapping[str, Sequence[dict[str, object]]]] = {
     "devices": (
@@ -107,6 +107,6 @@ RESOURCES: Final[Mapping[str, Sequence[dict[str, object]]]] = {
         _session("7UeHs0dLQ_iJnY5tKwGz1A", "ended", {"user_id": ["my user id here"]}),
         _session("cPb4ZxE6SfaVo3jMyTq9hw", "active", _OWN),
         _session("R-1gDuN8WkCm_L5sXeIv2Q", "pending", {**_OWN, "my_custom_data": "some value"}),
-        _session(_NEARLY, "active", None),
+        _session(_OTHER_CASE, "active", None),
     ),
 }

@@ -1,4 +1,4 @@
-"""What the demo shows, in tables of at most 80 columns that need no colours; and what it leaves in a folder."""
+"""The output of the demo: tables of at most 80 columns, readable without colours, and the files that it writes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
-from bridge.cli.demo_data import EXAMPLES, ITS_DEVICE, RESOURCES
-from bridge.cli.terminal import can_write, drawn
+from bridge.cli.demo_data import EXAMPLES, RESOURCES, SPARE_DEVICE
+from bridge.cli.terminal import can_write, styled_text
 from bridge.decision import Reason
 from bridge.errors import MalformedInputError
 from bridge.escapes import escaped
@@ -40,12 +40,12 @@ _DEVICE: Final = "device.json"
 _FILES: Final = {type_: f"{type_}.jsonl" for type_ in RESOURCES}
 _OMIT: Final = "--omit notification_token"
 _OPA: Final = "--opa-url http://127.0.0.1:8181"
-# A PEM text may have anything before its first line; here it tells our key from one that matters.
+# A PEM text may have anything before its first line; this line distinguishes our key from one that matters.
 _MADE_BY: Final = b"jwt-bridge demo made this key and threw its private half away.\n"
 
 
-def policies() -> str:
-    """The tokens and their policies."""
+def policy_table() -> str:
+    """Return the table of the tokens and their policies."""
     lines = []
     for number, example in enumerate(EXAMPLES, 1):
         lines.append(Text.assemble(f" {number}  ", (f"{example.agent:<18}", "bold"), f"  {example.title}"))
@@ -53,11 +53,11 @@ def policies() -> str:
         indent = " " * 4
         wrapped = textwrap.wrap(text, _WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
         lines += [Text(line, style="dim") for line in wrapped]
-    return drawn(lines)
+    return styled_text(lines)
 
 
-def matrix(decisions: Mapping[str, Sequence[Sequence[Decision]]]) -> str:
-    """What the marks mean, and then a row for each resource and a column for each token.
+def decision_table(decisions: Mapping[str, Sequence[Sequence[Decision]]]) -> str:
+    """Return what the marks mean, then a table with a row for each resource and a column for each token.
 
     Args:
         decisions: By resource type: a row for each resource, with a decision for each token.
@@ -76,50 +76,52 @@ def matrix(decisions: Mapping[str, Sequence[Sequence[Decision]]]) -> str:
             lines.append(Text.assemble(f" {resource['id']!s:<{_LABEL - 1}}", *cells))
             lines.append(Text(_data(resource), style="dim"))
         lines.append(Text())
-    return drawn(lines)
+    return styled_text(lines)
 
 
 def files(folder: Path, pem: bytes, token: str, tokens: Iterable[str]) -> dict[Path, bytes]:
-    """What is to be written.
+    """Return the files to write: their contents by path.
 
     Args:
-        folder: Where.
+        folder: The folder that they go to.
         pem: The public key.
-        token: The token of `sample.SPARE`.
-        tokens: The tokens of `sample.EXAMPLES`.
+        token: The token of `demo_data.SPARE`.
+        tokens: The tokens of `demo_data.EXAMPLES`, in their order.
     """
-    found = {_KEY: _MADE_BY + pem, _TOKEN: token.encode()}
-    found |= {f"agent-{number}.jwt": text.encode() for number, text in enumerate(tokens, 1)}
-    found[_DEVICE] = _lines([ITS_DEVICE])
-    found[_FILES["devices"]] = _lines([ITS_DEVICE, *RESOURCES["devices"]])
-    found[_FILES["sessions"]] = _lines(RESOURCES["sessions"])
-    return {folder / name: data for name, data in found.items()}
+    contents = {_KEY: _MADE_BY + pem, _TOKEN: token.encode()}
+    contents |= {f"agent-{number}.jwt": text.encode() for number, text in enumerate(tokens, 1)}
+    contents[_DEVICE] = _lines([SPARE_DEVICE])
+    contents[_FILES["devices"]] = _lines([SPARE_DEVICE, *RESOURCES["devices"]])
+    contents[_FILES["sessions"]] = _lines(RESOURCES["sessions"])
+    return {folder / name: data for name, data in contents.items()}
 
 
-def is_earlier(there: bytes, new: bytes) -> bool:
-    """Whether a file that is there is one that an earlier run left: our key, a token that says the same, or a copy."""
+def may_replace(existing: bytes, new: bytes) -> bool:
+    """Return whether an earlier run wrote the existing file: our key, a token with the same claims, or a copy."""
     if new.startswith(_MADE_BY):
-        return there.startswith(_MADE_BY)
-    return there == new or (_says(there) is not None and _says(there) == _says(new))
+        return existing.startswith(_MADE_BY)
+    return existing == new or (
+        _lasting_claims(existing) is not None and _lasting_claims(existing) == _lasting_claims(new)
+    )
 
 
-def told(folder: Path, *, audience: str, issuer: str, hours: int) -> list[str]:
-    """What to try with the files, line by line."""
+def next_steps(folder: Path, *, audience: str, issuer: str, hours: int) -> list[str]:
+    """Return lines of text that show commands to try the files with."""
     key, token, device, devices, sessions = (
         escaped(shlex.quote(str(folder / name)))
         for name in (_KEY, _TOKEN, _DEVICE, _FILES["devices"], _FILES["sessions"])
     )
     check = f"jwt-bridge check --token-file {token} --key {key}"
-    wanted = f"--audience {audience} --issuer {issuer}"
+    options = f"--audience {audience} --issuer {issuer}"
     text = f"""\
-To try the other commands with, there are now a public key, tokens that are
-valid for {hours} hours, devices and sessions:
+The folder has a public key, tokens that are valid for {hours} hours, devices and
+sessions. Try them with the other commands:
 
   {check} \\
-    {wanted} --type devices \\
+    {options} --type devices \\
     --resource {device}
 
-An OPA with the rules and all of them, where there is an `opa`:
+If you have an `opa`, run it with the rules and the resources:
 
   jwt-bridge serve --devices {devices} --sessions {sessions} \\
     {_OMIT}
@@ -129,7 +131,7 @@ And, in another terminal, while it runs (--omit keeps secrets out of the OPA):
   jwt-bridge push --type devices {devices} \\
     {_OMIT} {_OPA}
   {check} \\
-    {wanted} --type devices --id {ITS_DEVICE["id"]} \\
+    {options} --type devices --id {SPARE_DEVICE["id"]} \\
     --engine opa {_OPA}"""
     return text.split("\n")
 
@@ -160,8 +162,8 @@ def _lines(resources: Sequence[object]) -> bytes:
     return b"".join(json.dumps(resource).encode() + b"\n" for resource in resources)
 
 
-def _says(token: bytes) -> object:
-    """The claims of a token but for its times, unverified; None where it is none."""
+def _lasting_claims(token: bytes) -> object:
+    """Return the unverified claims of a token without its times; None if the text is no token."""
     parts = token.strip().split(b".")
     try:
         claims = parse(base64url.decode(parts[1].decode("ascii")))

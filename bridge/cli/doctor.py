@@ -1,4 +1,4 @@
-"""`jwt-bridge doctor`: whether what an OPA has of pushed resources is whole."""
+"""`jwt-bridge doctor`: check the rules and the pushed resources of an OPA server."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,8 +7,8 @@ import typer
 from bridge.cli.exit import Exit, reported_errors
 from bridge.cli.options import OpaOptions
 from bridge.cli.progress import resource_counter
-from bridge.cli.rule_set_options import RuleSetOptions
-from bridge.cli.terminal import complain, say
+from bridge.cli.rule_set_options import RuleSetOptions, require_known_type
+from bridge.cli.terminal import print_error, print_line
 from bridge.cli.token_options import TokenOptions
 from bridge.decision import Request
 from bridge.engines import OpaEngine
@@ -19,7 +19,6 @@ from bridge.errors import (
     ResourcesMissingError,
     RulesMismatchError,
     RulesNotInstalledError,
-    UsageError,
 )
 from bridge.escapes import shown
 from bridge.opa.version import known_defect
@@ -31,80 +30,81 @@ if TYPE_CHECKING:
     from bridge.opa import OpaClient
     from bridge.rendering import RuleSet
 
-_MOST_SHOWN = 20
+_MAX_SHOWN = 20
 
 
 def doctor(
     *,
     types: Annotated[
         list[str] | None,
-        typer.Option("--type", metavar="NAME", help="A resource type; once for each; without it, all of them."),
+        typer.Option(
+            "--type", metavar="NAME", help="A resource type to check; repeat it for more; the default is all types."
+        ),
     ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Tell everything that is found.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show all findings.")] = False,
     opa: OpaOptions,
     rules: RuleSetOptions,
     tokens: TokenOptions,
 ) -> None:
-    r"""Examine the rules of an OPA, and check its index and digests against the pushed resources.
+    r"""Check the rules of an OPA server, and its index and digests against the pushed resources.
 
-    It reads, and changes nothing. Rules that are missing, half-installed or of another release, and modules and data of
-    others in their place, are found; `jwt-bridge install` mends those. `jwt-bridge push` mends what is found of
-    resources. An OPA that is too old is an error; one with a known defect (1.21.0 to 1.22.0) gives a warning.
+    The command changes nothing. It finds rules that are missing, incomplete or of another release, and modules and data
+    of others in their place: repair these with `jwt-bridge install`. Repair the findings about resources with
+    `jwt-bridge push`. An OPA that is too old is an error; one with a known defect (1.21.0 to 1.22.0) gives a warning.
 
-    A type that nothing was ever pushed for has "none pushed"; that is no fault while OPA has resources of another one.
+    The command prints "none pushed" for a type without a push; that is no fault while OPA has resources of another one.
 
-    Exit status: 0 when all is well, 1 when something is not, 2 for misuse, 3 when OPA failed, has no resources of any
-    type, or has foreign data in the place of a type, or when the resources changed meanwhile.
+    Exit status: 0 if all is well, 1 if there are findings, 2 for a usage error, 3 if OPA failed, has no resources of
+    any type, or has foreign data in the place of a type, or if the resources changed during the check.
 
     Examples:
       jwt-bridge doctor --opa-url http://127.0.0.1:8181
     """
     with reported_errors():
-        rule_set = rules.with_checks(tokens)
+        rule_set = rules.with_token_checks(tokens)
         chosen = types or list(rule_set.policy.types)
         for type_ in chosen:
-            if type_ not in rule_set.policy.types:
-                raise UsageError(
-                    f"`{shown(type_)}` is not one of the resource types: {', '.join(rule_set.policy.types)}"
-                )
+            require_known_type(type_, rule_set)
         worst = Exit.OK
         with opa.client() as client:
             root = tuple(rule_set.data_root.split("."))
             if defect := known_defect(client.require_version((*root, chosen[0], "state"))):
-                complain(defect)
+                print_error(defect)
             store = OpaStore(client, root, rule_set.policy.types)
             store.require_one()
-            pushed, foreign = _pushed(store, rule_set.policy.types)
-            worst = max(worst, _tell_rules(client, rule_set))
+            pushed, foreign = _pushed_types(store, rule_set.policy.types)
+            worst = max(worst, _check_rules(client, rule_set))
             for type_ in chosen:
                 if type_ in foreign:
-                    complain(foreign[type_])
+                    print_error(foreign[type_])
                     worst = Exit.FAULT
                     continue
                 if pushed and type_ not in pushed:
-                    say(f"{type_}: none pushed")
+                    print_line(f"{type_}: none pushed")
                     continue
                 try:
                     with resource_counter(None) as on_progress:
-                        found = store.recount(type_, on_progress=on_progress)
-                except ResourcesMissingError as lost:
-                    complain(str(lost))
+                        recount = store.recount(type_, on_progress=on_progress)
+                except ResourcesMissingError as error:
+                    print_error(str(error))
                     worst = Exit.FAULT
                     continue
-                state = f"{len(found.findings):,} found" if found.findings else "all is well"
-                say(f"{type_}: {found.resources:,} resources, revision {found.revision}: {state}")
-                kept = found.findings if verbose else found.findings[:_MOST_SHOWN]
-                for finding in kept:
-                    say(f"  {finding}")
-                if len(kept) < len(found.findings):
-                    say(f"  and {len(found.findings) - len(kept):,} more; --verbose tells all of them")
-                if found.findings:
+                state = f"{len(recount.findings):,} found" if recount.findings else "all is well"
+                print_line(f"{type_}: {recount.resources:,} resources, revision {recount.revision}: {state}")
+                shown_findings = recount.findings if verbose else recount.findings[:_MAX_SHOWN]
+                for finding in shown_findings:
+                    print_line(f"  {finding}")
+                if len(shown_findings) < len(recount.findings):
+                    print_line(
+                        f"  and {len(recount.findings) - len(shown_findings):,} more; --verbose shows all of them"
+                    )
+                if recount.findings:
                     worst = max(worst, Exit.DENIED)
         raise typer.Exit(worst)
 
 
-def _pushed(store: OpaStore, types: "Sequence[str]") -> "tuple[list[str], dict[str, str]]":
-    """The types that resources were pushed for, and what is wrong with those in whose place lies something else."""
+def _pushed_types(store: OpaStore, types: "Sequence[str]") -> "tuple[list[str], dict[str, str]]":
+    """Return the types that have pushed resources, and an error by type where foreign data lies in its place."""
     pushed, foreign = [], {}
     for type_ in types:
         try:
@@ -115,18 +115,18 @@ def _pushed(store: OpaStore, types: "Sequence[str]") -> "tuple[list[str], dict[s
     return pushed, foreign
 
 
-def _tell_rules(client: "OpaClient", rule_set: "RuleSet") -> Exit:
-    """Say what is wrong with the rules."""
+def _check_rules(client: "OpaClient", rule_set: "RuleSet") -> Exit:
+    """Print the findings about the rules; return the exit status."""
     try:
-        found = rules_findings(client, rule_set)
+        findings = rules_findings(client, rule_set)
     except OwnedByBundleError as owned:
-        say(f"rules: they are those of the bundle `{shown(owned.bundle)}`, of which only the fingerprint can be told")
+        print_line(f"rules: the bundle `{shown(owned.bundle)}` owns them, so only their fingerprint is checked")
         try:
             OpaEngine(client, rule_set).decide([Request(claims=None, type=None)])
-            found = []
+            findings = []
         except (RulesMismatchError, RulesNotInstalledError) as fault:
-            found = [str(fault)]
-    say(f"rules at data.{rule_set.package_root}: {f'{len(found):,} found' if found else 'all is well'}")
-    for finding in found:
-        say(f"  {finding}")
-    return Exit.DENIED if found else Exit.OK
+            findings = [str(fault)]
+    print_line(f"rules at data.{rule_set.package_root}: {f'{len(findings):,} found' if findings else 'all is well'}")
+    for finding in findings:
+        print_line(f"  {finding}")
+    return Exit.DENIED if findings else Exit.OK

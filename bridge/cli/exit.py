@@ -1,4 +1,4 @@
-"""How a command ends: exit statuses, and errors told without a traceback."""
+"""How a command ends: exit statuses, errors without a traceback, and signals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Never
 
 import typer
 
-from bridge.cli.terminal import complain
+from bridge.cli.terminal import print_error
 from bridge.errors import BridgeError, EngineError, KeysUnavailableError
 from bridge.escapes import shown
 
@@ -28,24 +28,24 @@ class Exit(IntEnum):
     DENIED = 1
     """`check`: denied. `push`: some resources were left out. `conformance`: an answer differs."""
     USAGE = 2
-    """A call, a token or input that cannot be used; nothing was done."""
+    """A command line, a token or input that cannot be used; nothing was done."""
     FAULT = 3
-    """The engine, or where the keys come from, failed."""
+    """The engine or the source of the keys failed."""
     INTERRUPTED = 130
     TERMINATED = 143
     PIPE = 141
 
 
 def end(text: str, status: Exit) -> Never:
-    """Say why on standard error, and end with `status`."""
-    complain(text)
+    """Print why on standard error, and exit with `status`."""
+    print_error(text)
     raise typer.Exit(status)
 
 
 @contextmanager
 def reported_errors() -> Iterator[None]:
-    """Turn what a user can cause, or a fault, into a line on standard error and an exit status."""
-    with _terminable(), _told_warnings():
+    """Turn usage errors and faults into a line on standard error and an exit status."""
+    with _termination_raised(), _warnings_printed():
         try:
             yield
         except (EngineError, KeysUnavailableError) as error:
@@ -53,29 +53,29 @@ def reported_errors() -> Iterator[None]:
         except BridgeError as error:
             end(str(error), Exit.USAGE)
         except BrokenPipeError:
-            forget_output()
+            discard_output()
             raise typer.Exit(Exit.PIPE) from None
         except OSError as error:
             if error.filename is None:  # such as a full disk behind standard output
-                forget_output()
+                discard_output()
             name = f"`{shown(error.filename)}`: " if error.filename is not None else ""
             end(f"{name}{(error.strerror or str(error)).lower()}", Exit.USAGE)
-        except _Terminated:
+        except _TerminationSignal:
             raise typer.Exit(Exit.TERMINATED) from None
         except KeyboardInterrupt:
             raise typer.Exit(Exit.INTERRUPTED) from None
 
 
-class _Complaints(logging.Handler):
-    """The library's warnings, told as the command's own."""
+class _WarningPrinter(logging.Handler):
+    """Prints the warnings of the library as those of the command."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        complain(record.getMessage())
+        print_error(record.getMessage())
 
 
 @contextmanager
-def _told_warnings() -> Iterator[None]:
-    handler = _Complaints()
+def _warnings_printed() -> Iterator[None]:
+    handler = _WarningPrinter()
     log = logging.getLogger("bridge")
     log.addHandler(handler)
     try:
@@ -84,39 +84,39 @@ def _told_warnings() -> Iterator[None]:
         log.removeHandler(handler)
 
 
-def forget_output() -> None:
-    """Keep Python from complaining once more when it flushes at its end."""
+def discard_output() -> None:
+    """Discard standard output, so that Python reports no second error when it flushes at exit."""
     if sys.stdout is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-class _Terminated(BaseException):
-    """SIGTERM, as an exception that lets `finally` clean up."""
+class _TerminationSignal(BaseException):
+    """SIGTERM or SIGHUP, as an exception that lets `finally` clean up."""
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
+def _termination_raised() -> Iterator[None]:
     def raise_it(_number: int, _frame: FrameType | None) -> None:
-        raise _Terminated
+        raise _TerminationSignal
 
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    # What was ignored before stays so: that is what nohup is for.
-    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, raise_it) for number in heeded}
+    # A signal that is ignored stays ignored: nohup relies on that.
+    numbers_to_raise = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    earlier_handlers = {number: signal.signal(number, raise_it) for number in numbers_to_raise}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in earlier_handlers.items():
             signal.signal(number, handler)
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """Let a cleanup finish, whatever signals come meanwhile."""
+def signals_ignored() -> Iterator[None]:
+    """Ignore signals, so that a cleanup can finish."""
     numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    earlier_handlers = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in earlier_handlers.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""What an option names: a file, or standard input, read to its end and never beyond a limit."""
+"""Read files and standard input: to the end but never beyond a limit, or line by line in bounded memory."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ if TYPE_CHECKING:
 STDIN: Final = Path("-")
 STDIN_NAME: Final = "standard input"
 _READ: Final = 1 << 20
-LONGEST: Final = INPUT_BYTES
-"""The longest line that is looked at, in bytes; some fifty times what R12.6 lets a request be in canonical text."""
-ENDLESS: Final = 16 * LONGEST
-"""Where a line without an end is given up, in bytes."""
+MAX_LINE_BYTES: Final = INPUT_BYTES
+"""The longest line that is parsed, in bytes; some fifty times the limit of R12.6 for a request."""
+MAX_UNENDED_BYTES: Final = 16 * MAX_LINE_BYTES
+"""The size in bytes at which a line without an end is an error."""
 
 
 def open_stdin() -> IO[bytes]:
-    """Standard input, as bytes, without a buffer: in the middle of what a buffer reads at once no Ctrl-C is heeded.
+    """Return standard input as bytes, without a buffer: a buffered read would delay Ctrl-C.
 
     Raises:
         UsageError: It is closed.
     """
     if sys.stdin is None:
-        raise UsageError("standard input is closed")
+        raise UsageError("standard input is closed: redirect a file to it")
     buffer: IO[bytes] = sys.stdin.buffer
     return getattr(buffer, "raw", buffer)
 
 
 def read_input(path: Path, what: str, *, limit: int = INPUT_BYTES) -> bytes:
-    """The bytes of a file, or of standard input (`-`).
+    """Return the bytes of a file, or of standard input (`-`).
 
     Args:
         path: The file.
         what: What it holds, for the error, such as `a token`.
-        limit: The most bytes that it may have.
+        limit: The largest size in bytes.
 
     Raises:
-        UsageError: It has more bytes.
+        UsageError: It is larger than `limit`.
         OSError: It cannot be read.
     """
     if path == STDIN:
@@ -53,7 +53,7 @@ def read_input(path: Path, what: str, *, limit: int = INPUT_BYTES) -> bytes:
 
 
 def read_token(path: Path) -> str:
-    """The token in a file, or in standard input (`-`), with whatever white space is around it.
+    """Return the token in a file, or in standard input (`-`), with the white space around it.
 
     Raises:
         UsageError: It is not UTF-8, or too long.
@@ -64,10 +64,10 @@ def read_token(path: Path) -> str:
 
 
 def read_text(path: Path, what: str) -> str:
-    """The text of a file that a setting names.
+    """Return the text of a file that an option names.
 
     Args:
-        path: The file; `-` is a name like others.
+        path: The file; `-` is a name like any other here.
         what: What it holds, for the error, such as `keys`.
 
     Raises:
@@ -75,19 +75,19 @@ def read_text(path: Path, what: str) -> str:
         OSError: It cannot be read.
     """
     data = read_file(path, limit=SETTING_BYTES, what=what)
-    if fault := encoding_fault(data):  # no key and no bearer token begins so
+    if fault := encoding_fault(data):  # no key and no bearer token begins like this
         raise UsageError(f"`{path}`: {fault}")
     return _text(data, f"`{path}`", what)
 
 
 def chunks_of_lines(descriptor: int) -> Iterator[list[bytes | None]]:
-    """The lines that a descriptor gives, without their line feeds, in chunks of whatever is there to be read.
+    """Yield the lines of a descriptor without their line feeds, in chunks of what one read returns.
 
-    Only a line feed ends a line. A line longer than `LONGEST` comes as None. A chunk is given as soon as it is read, so
-    whoever writes a line to a pipe and waits for the answer gets it.
+    Only a line feed ends a line. A line longer than `MAX_LINE_BYTES` is given as None. A chunk is given as soon as
+    it is read, so a program that writes one line to a pipe and waits gets its answer.
 
     Raises:
-        UsageError: A line goes on beyond `ENDLESS`, as `/dev/zero` does.
+        UsageError: A line goes on beyond `MAX_UNENDED_BYTES`, as `/dev/zero` does.
         OSError: It cannot be read.
     """
     parts: list[bytes] = []
@@ -97,21 +97,21 @@ def chunks_of_lines(descriptor: int) -> Iterator[list[bytes | None]]:
         lines: list[bytes | None] = list(whole)
         if whole:
             size += len(whole[0])
-            lines[0] = b"".join([*parts, whole[0]]) if size <= LONGEST else None
+            lines[0] = b"".join([*parts, whole[0]]) if size <= MAX_LINE_BYTES else None
             parts, size = [], 0
         size += len(rest)
-        if size <= LONGEST:
+        if size <= MAX_LINE_BYTES:
             parts.append(rest)
         else:
             parts.clear()
         if lines:
             yield lines
-        if size > ENDLESS:
+        if size > MAX_UNENDED_BYTES:
             raise UsageError(
-                f"a line of more than {ENDLESS:,} bytes, and no end of it: give JSON Lines, one object a line"
+                f"a line of more than {MAX_UNENDED_BYTES:,} bytes, and no end of it: give JSON Lines, one object a line"
             )
     if size:
-        yield [b"".join(parts) if size <= LONGEST else None]
+        yield [b"".join(parts) if size <= MAX_LINE_BYTES else None]
 
 
 def _text(data: bytes, name: str, what: str) -> str:

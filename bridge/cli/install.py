@@ -1,4 +1,4 @@
-"""`jwt-bridge install`: the rules to an OPA."""
+"""`jwt-bridge install`: upload the rules to an OPA server."""
 
 from typing import Annotated
 
@@ -6,9 +6,9 @@ import typer
 
 from bridge.cli.exit import reported_errors
 from bridge.cli.options import OpaOptions
-from bridge.cli.output_files import is_earlier_rule_set, write_files
-from bridge.cli.rule_set_options import RuleSetOptions, WriteOption, refuse_other_file
-from bridge.cli.terminal import complain, say
+from bridge.cli.output_files import rule_set_may_replace, write_files
+from bridge.cli.rule_set_options import RuleSetOptions, WriteOption, refuse_unrelated_file
+from bridge.cli.terminal import print_error, print_line
 from bridge.cli.token_options import TokenOptions
 from bridge.client import PolicyBridge
 from bridge.engines import OpaEngine
@@ -24,8 +24,8 @@ def install(
         typer.Option(
             "--replace",
             metavar="ID",
-            help="Remove this module or data of others that lies in the rules' place; once for each."
-            " An ID that is not there gives a warning, and no error.",
+            help="Remove this foreign module or data from the place of the rules; repeat it for more."
+            " An ID that does not exist gives a warning, not an error.",
         ),
     ] = None,
     write_rule_set: WriteOption = None,
@@ -33,19 +33,20 @@ def install(
     rules: RuleSetOptions,
     tokens: TokenOptions,
 ) -> None:
-    r"""Upload the rules to an OPA, and make sure that they compiled and answer.
+    r"""Upload the rules to an OPA server, and check that they compile and answer.
 
-    With --key or --jwks the rules verify tokens themselves, and are asked with a `token` in place of `claims`.
+    With --key or --jwks the rules verify tokens themselves; a query then has a `token` in place of `claims`.
 
-    All other commands must know the settings of the rules: write them with --write-rule-set, and give the file to each
-    of them with --rule-set.
+    All other commands must know the settings of the rules: write them to a file with --write-rule-set, and give that
+    file to each command with --rule-set.
 
-    Rules of an earlier release or of other settings are replaced, so that nobody ever decides by a mixture; if the new
-    ones cannot be installed, the earlier ones are put back. Modules and data of others in the rules' place are refused
-    with their ids, and nothing is changed; --replace removes exactly what it names. This needs an operator's rights on
-    the OPA: to list, write and delete policies, and to ask a query of one's own (POST /v1/query).
+    The command replaces rules of an earlier release or of other settings, so that no decision ever comes from a
+    mixture. If it cannot install the new rules, it restores the earlier ones. If it finds foreign modules or data in
+    the place of the rules, it names their ids and changes nothing; --replace removes exactly what it names. The command
+    needs the rights of an operator on the OPA server: to list, write and delete policies, and to run a query
+    (POST /v1/query).
 
-    Exit status: 0 when the rules answer, 2 for misuse, 3 when OPA failed, or has what is not to be replaced.
+    Exit status: 0 if the rules answer, 2 for a usage error, 3 if OPA failed or has foreign modules or data.
 
     Examples:
       jwt-bridge install --opa-url http://127.0.0.1:8181
@@ -56,20 +57,20 @@ def install(
         --write-rule-set rules.json
     """
     with reported_errors():
-        rule_set = rules.with_checks(tokens)
+        rule_set = rules.with_token_checks(tokens)
         if write_rule_set is not None:
-            refuse_other_file(write_rule_set, rule_set)
+            refuse_unrelated_file(write_rule_set, rule_set)
         with opa.client() as client:
             PolicyBridge(OpaEngine(client, rule_set)).install(replace=replace or ())
             if defect := known_defect(client.require_version((*rule_set.package_root.split("."), "answer"))):
-                complain(defect)
-            say(f"installed on {client.url}, and they answer: {len(render(rule_set))} modules")
+                print_error(defect)
+            print_line(f"installed on {client.url}, and they answer: {len(render(rule_set))} modules")
         if write_rule_set is not None:
-            write_files({write_rule_set: rule_set.to_json().encode()}, is_earlier_rule_set)
-            say(f"  rule set     {shown(write_rule_set)}")
-        say(f"  package      {rule_set.package_root}")
-        say(f"  data         {rule_set.data_root}")
-        say(f"  fingerprint  {fingerprint(rule_set)[:12]}")
+            write_files({write_rule_set: rule_set.to_json().encode()}, rule_set_may_replace)
+            print_line(f"  rule set     {shown(write_rule_set)}")
+        print_line(f"  package      {rule_set.package_root}")
+        print_line(f"  data         {rule_set.data_root}")
+        print_line(f"  fingerprint  {fingerprint(rule_set)[:12]}")
         for name in entrypoints(rule_set):
-            if not name.endswith("/answer"):  # the bridge's own, which is no public contract
-                say(f"  entrypoint   /v1/data/{name}")
+            if not name.endswith("/answer"):  # used by the bridge itself; no public contract
+                print_line(f"  entrypoint   /v1/data/{name}")

@@ -1,4 +1,4 @@
-"""Options that several commands share: the engine and the OPA server; and what all groups of options need."""
+"""Options that several commands share: the engine and the OPA server; and functions for all groups of options."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _PANEL: Final = "OPA server"
 
 
 class EngineName(StrEnum):
-    """The engines."""
+    """The names of the engines."""
 
     WASM = "wasm"
     REFERENCE = "reference"
     OPA = "opa"
 
 
-EngineOption = Annotated[EngineName, typer.Option("--engine", help="What decides.")]
+EngineOption = Annotated[EngineName, typer.Option("--engine", help="The engine that decides.")]
 
 
 @dataclass(frozen=True, slots=True)
 class OpaOptions:
-    """Which OPA server, and how to speak to it."""
+    """Options that name an OPA server and how to connect to it."""
 
     url: Annotated[
         str | None,
@@ -41,7 +41,7 @@ class OpaOptions:
             "--opa-url",
             envvar="OPA_URL",
             metavar="URL",
-            help="Where OPA is, such as http://127.0.0.1:8181 or unix:///run/opa.sock.",
+            help="The address of OPA, such as http://127.0.0.1:8181 or unix:///run/opa.sock.",
             rich_help_panel=_PANEL,
         ),
     ] = None
@@ -50,25 +50,27 @@ class OpaOptions:
         typer.Option(
             "--opa-token-file",
             metavar="FILE",
-            help="A file with the bearer token for OPA; read again when it changes.",
+            help="A file that holds the bearer token for OPA; it is read again when it changes.",
             rich_help_panel=_PANEL,
         ),
     ] = None
     ca: Annotated[
         Path | None,
         typer.Option(
-            "--opa-ca", metavar="FILE", help="The certificate authorities to trust, in PEM.", rich_help_panel=_PANEL
+            "--opa-ca", metavar="FILE", help="The trusted certificate authorities, in PEM.", rich_help_panel=_PANEL
         ),
     ] = None
     certificate: Annotated[
         Path | None,
         typer.Option(
-            "--opa-certificate", metavar="FILE", help="Our certificate for OPA, in PEM.", rich_help_panel=_PANEL
+            "--opa-certificate", metavar="FILE", help="The client certificate, in PEM.", rich_help_panel=_PANEL
         ),
     ] = None
     key: Annotated[
         Path | None,
-        typer.Option("--opa-key", metavar="FILE", help="The key of our certificate, in PEM.", rich_help_panel=_PANEL),
+        typer.Option(
+            "--opa-key", metavar="FILE", help="The key of the client certificate, in PEM.", rich_help_panel=_PANEL
+        ),
     ] = None
     deadline: Annotated[
         float,
@@ -76,21 +78,21 @@ class OpaOptions:
             "--opa-deadline",
             metavar="SECONDS",
             min=0.001,
-            help="How long one call to OPA may take.",
+            help="The longest time that one call to OPA may take.",
             rich_help_panel=_PANEL,
         ),
     ] = 30.0
 
     def client(self) -> OpaClient:
-        """The client for the OPA that the options speak of.
+        """Return a client for the OPA server that the options name.
 
         Raises:
             UsageError: An option is missing, or cannot be used.
         """
         if self.url is None:
-            raise UsageError("where is OPA? Give --opa-url, or set OPA_URL")
+            raise UsageError("no OPA server is named: give --opa-url, or set OPA_URL")
         if (self.certificate is None) != (self.key is None):
-            raise UsageError("--opa-certificate and --opa-key go together")
+            raise UsageError("one of --opa-certificate and --opa-key is missing: give both or neither")
         return OpaClient(
             self.url,
             token=self.token_file,
@@ -101,23 +103,25 @@ class OpaOptions:
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The command as typer is to see it: each field of each dataclass among its parameters is an option of its own."""
+    """Return the command as typer needs it: each field of each dataclass parameter becomes an option."""
     hints = get_type_hints(command, include_extras=True)
-    own = inspect.signature(command).parameters.values()
-    groups = {parameter.name: hints[parameter.name] for parameter in own if is_dataclass(hints[parameter.name])}
+    plain = inspect.signature(command).parameters.values()
+    groups = {parameter.name: hints[parameter.name] for parameter in plain if is_dataclass(hints[parameter.name])}
 
     @wraps(command)
-    def called(**given: Any) -> None:
+    def command_with_groups(**arguments: Any) -> None:
         for name, group in groups.items():
-            given[name] = group(**{each.name: given.pop(f"{name}_{each.name}") for each in fields(group)})
-        command(**given)
+            arguments[name] = group(**{each.name: arguments.pop(f"{name}_{each.name}") for each in fields(group)})
+        command(**arguments)
 
-    seen = [parameter.replace(annotation=hints[parameter.name]) for parameter in own if parameter.name not in groups]
+    parameters = [
+        parameter.replace(annotation=hints[parameter.name]) for parameter in plain if parameter.name not in groups
+    ]
     for name, group in groups.items():
-        seen += _parameters(name, group)
-    called.__signature__ = inspect.Signature(seen)  # type: ignore[attr-defined]
-    called.__annotations__ = {parameter.name: parameter.annotation for parameter in seen}
-    return called
+        parameters += _parameters(name, group)
+    command_with_groups.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command_with_groups.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return command_with_groups
 
 
 def _parameters(name: str, group: Any) -> Iterator[inspect.Parameter]:
@@ -132,64 +136,66 @@ def _parameters(name: str, group: Any) -> Iterator[inspect.Parameter]:
         )
 
 
-def require_one(question: str, *, or_else: str = "", **options: object) -> None:
-    """Refuse none, and more than one, of options that take each other's place.
+def require_one(what: str, *, or_else: str = "", **options: object) -> None:
+    """Require exactly one of several options.
 
     Args:
-        question: What they answer.
-        or_else: What else would do.
-        options: By name, their values; None where one is not given.
+        what: What they give, such as `the resource`.
+        or_else: Another way to give it, for the error.
+        options: Their values by name; None for an option that is not given.
 
     Raises:
-        UsageError: Not exactly one is given.
+        UsageError: None of them is given, or more than one.
     """
     *names, last = [f"--{name.strip('_').replace('_', '-')}" for name in options]
-    given = sum(value is not None for value in options.values())
-    if given != 1:
-        hint = {0: or_else, 2: ", not both"}.get(given, ", not all")
-        raise UsageError(f"{question} Give one of {', '.join(names)} and {last}{hint}")
+    count = sum(value is not None for value in options.values())
+    if count != 1:
+        hint = {0: or_else, 2: ", not both"}.get(count, ", not all")
+        raise UsageError(f"give {what} by one of {', '.join(names)} and {last}{hint}")
 
 
-def refuse_other(option: str, given: object, there: object, member: str) -> None:
-    """Refuse an option that says something else than a file does.
+def refuse_contradiction(option: str, value: object, file_value: object, member: str) -> None:
+    """Refuse an option whose value differs from that of a rule-set file.
 
     Args:
-        option: Its name.
-        given: What it says; None where it is not given.
-        there: What the file says; None where it says it at length.
+        option: The name of the option.
+        value: Its value; None if it is not given.
+        file_value: The value in the file; None if it is too long to show.
         member: The member of the file, in words.
 
     Raises:
-        UsageError: They differ.
+        UsageError: The values differ.
     """
-    if given is not None and given != there:
-        says = "says something else" if there is None or there == [] else f"is {_shown(there)}"
-        raise UsageError(f"{option} {_shown(given)} contradicts {member}, which {says}: leave one of them out")
+    if value is not None and value != file_value:
+        says = "differs" if file_value is None or file_value == [] else f"is {_shown(file_value)}"
+        raise UsageError(f"{option} {_shown(value)} contradicts {member}, which {says}: leave one of them out")
 
 
-def given_options(context: typer.Context, group: str) -> list[str]:
-    """The options of a group, such as `opa`, that stand on the command line, not in the environment."""
+def options_on_command_line(context: typer.Context, group: str) -> list[str]:
+    """Return the options of a group, such as `opa`, that are given on the command line, not by the environment."""
     return [
         param.opts[0]
         for param in context.command.params
-        if param.name and param.name.startswith(f"{group}_") and is_from(context, param.name, "COMMANDLINE")
+        if param.name and param.name.startswith(f"{group}_") and has_source(context, param.name, "COMMANDLINE")
     ]
 
 
-def is_from(context: typer.Context, name: str, source: str) -> bool:
-    """Whether a parameter's value comes from there: `COMMANDLINE`, `ENVIRONMENT`, ..."""
-    found = context.get_parameter_source(name)
-    return found is not None and found.name == source
+def has_source(context: typer.Context, name: str, source: str) -> bool:
+    """Return whether the value of a parameter has this source: `COMMANDLINE`, `ENVIRONMENT`, ..."""
+    parameter_source = context.get_parameter_source(name)
+    return parameter_source is not None and parameter_source.name == source
 
 
 def refuse_opa_options(context: typer.Context, engine: EngineName) -> None:
-    """Refuse options that speak of an OPA where none is asked.
+    """Refuse options of an OPA server where another engine decides.
 
     Raises:
-        UsageError: There are some.
+        UsageError: There is such an option.
     """
-    if engine is not EngineName.OPA and (names := given_options(context, "opa")):
-        raise UsageError(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} for --engine opa")
+    if engine is not EngineName.OPA and (names := options_on_command_line(context, "opa")):
+        raise UsageError(
+            f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} for --engine opa: leave out what you do not need"
+        )
 
 
 def _shown(value: object) -> str:

@@ -1,4 +1,4 @@
-"""`jwt-bridge push`: resources from a file to an OPA."""
+"""`jwt-bridge push`: push resources from a file to an OPA server."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,11 +8,10 @@ import typer
 from bridge.cli.exit import Exit, end, reported_errors
 from bridge.cli.options import OpaOptions
 from bridge.cli.progress import resource_counter
-from bridge.cli.resource_options import OmitOption, SkipInvalidOption, collect, tell_refusals, tell_removals
-from bridge.cli.rule_set_options import RuleSetOptions
-from bridge.cli.terminal import complain, say
-from bridge.errors import EngineError, PushRejectedError, UsageError
-from bridge.escapes import shown
+from bridge.cli.resource_options import OmitOption, SkipInvalidOption, print_rejected, print_removed, read_resources
+from bridge.cli.rule_set_options import RuleSetOptions, require_known_type
+from bridge.cli.terminal import print_error, print_line
+from bridge.errors import EngineError, PushRejectedError
 from bridge.opa import OpaClient
 from bridge.store import OpaStore
 from bridge.store import push as push_to
@@ -20,28 +19,28 @@ from bridge.strict_json import ABSENT
 
 
 def push(
-    file: Annotated[Path, typer.Argument(help="JSON Lines, or one JSON array; `-` for standard input.")],
+    file: Annotated[Path, typer.Argument(help="JSON Lines, or one JSON array; `-` reads standard input.")],
     *,
     type_: Annotated[str, typer.Option("--type", metavar="NAME", help="The resource type, such as devices.")],
     omit: OmitOption = None,
     skip_invalid: SkipInvalidOption = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Push even if more than half of what is there would be removed.")
+        bool, typer.Option("--force", help="Push even if that removes more than half of the stored resources.")
     ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Tell every refused resource.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show every refused resource.")] = False,
     opa: OpaOptions,
     rules: RuleSetOptions,
 ) -> None:
-    r"""Push all resources of one type to an OPA, in place of those that are there; other types are left alone.
+    r"""Push all resources of one type to an OPA server; they replace those that it has of this type.
 
     The file has an object on each line, or is one array of objects, each with an `id` and, optionally, `custom_data`.
-    A resource that is malformed is refused, and told with its place and the cause; so is each one whose id comes twice.
-    Then nothing is pushed, unless --skip-invalid is given; where more than half are refused, it takes --force as well.
+    The command refuses a malformed resource, and each one whose id occurs twice, and prints its place and the cause. It
+    then pushes nothing, unless --skip-invalid is given; if more than half are refused, it needs --force as well.
 
-    With --omit a member such as `notification_token`, or `/device/app_id`, is checked like all others and not stored:
-    for secrets that no policy looks at.
+    With --omit the command checks a member such as `notification_token` or `/device/app_id` like all others, but does
+    not store it: use it for secrets that no policy needs.
 
-    Exit status: 0 when all were pushed, 1 when some were left out, 2 when nothing was pushed, 3 when OPA failed.
+    Exit status: 0 if all were pushed, 1 if some were left out, 2 if nothing was pushed, 3 if OPA failed.
 
     Examples:
       jwt-bridge push --type devices devices.jsonl \
@@ -49,29 +48,28 @@ def push(
     """
     with reported_errors():
         rule_set = rules.rule_set()
-        if type_ not in rule_set.policy.types:
-            raise UsageError(f"`{shown(type_)}` is not one of the resource types: {', '.join(rule_set.policy.types)}")
+        require_known_type(type_, rule_set)
         root = tuple(rule_set.data_root.split("."))
         with opa.client() as client:
             client.require_version((*root, type_, "state"))
-            collected = collect(file, omit or ())
-            tell_refusals(collected.rejected, everything=verbose)
+            loaded = read_resources(file, omit or ())
+            print_rejected(loaded.rejected, everything=verbose)
             store = OpaStore(client, root, rule_set.policy.types)
             try:
-                with resource_counter(len(collected.resources)) as on_progress:
+                with resource_counter(len(loaded.resources)) as on_progress:
                     report = push_to(
-                        store, type_, collected, skip_invalid=skip_invalid, force=force, on_progress=on_progress
+                        store, type_, loaded, skip_invalid=skip_invalid, force=force, on_progress=on_progress
                     )
             except PushRejectedError as refused:
                 end(str(refused), Exit.USAGE)
-            say(
+            print_line(
                 f"{type_}: {report.stored:,} stored now, {report.before:,} before, {report.added:,} added, "
                 f"{report.changed:,} changed, {report.removed:,} removed, {len(report.rejected):,} refused; "
                 f"revision {report.revision}"
             )
-            tell_removals(report.removed_as_rejected, everything=verbose)
+            print_removed(report.removed_as_rejected, everything=verbose)
             if not _has_rules(client, rule_set.package_root):
-                complain(
+                print_error(
                     f"the OPA has no rules at `data.{rule_set.package_root}` to decide on them: "
                     "`jwt-bridge install` uploads them"
                 )
@@ -80,8 +78,8 @@ def push(
 
 
 def _has_rules(client: OpaClient, package_root: str) -> bool:
-    """Whether the OPA has rules there; also where it does not say."""
+    """Return whether OPA has rules at the package root; True if OPA does not say."""
     try:
         return client.query((*package_root.split("."), "decision"), b'{"input":{}}').result is not ABSENT
     except EngineError:
-        return True  # such as to a bearer who may write data, and nothing else
+        return True  # for example because our token may write data only

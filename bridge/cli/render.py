@@ -1,4 +1,4 @@
-"""`jwt-bridge render`: a rule set as Rego, and as Wasm."""
+"""`jwt-bridge render`: render a rule set as Rego, and build its Wasm."""
 
 import re
 from pathlib import Path
@@ -9,13 +9,13 @@ import typer
 from bridge.cli.exit import reported_errors
 from bridge.cli.output_files import (
     after_writing,
-    is_earlier_rendering,
     refuse_nested_rules,
+    rendering_may_replace,
     stale_modules,
     write_files,
 )
 from bridge.cli.rule_set_options import RuleSetOptions, WriteOption
-from bridge.cli.terminal import draw, say
+from bridge.cli.terminal import print_line, print_styled
 from bridge.cli.token_options import TokenOptions
 from bridge.errors import UsageError
 from bridge.escapes import escaped, shown
@@ -27,23 +27,25 @@ def render(
     *,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Write the modules below this folder; without it, show them."),
+        typer.Option("--out", metavar="DIR", help="Write the modules below this folder; the default is to print them."),
     ] = None,
     wasm: Annotated[
         Path | None,
-        typer.Option("--wasm", metavar="FILE", help="Build the Wasm of the rules into this file, with an `opa`."),
+        typer.Option("--wasm", metavar="FILE", help="Build the Wasm of the rules into this file; this needs an `opa`."),
     ] = None,
     opa: Annotated[
         Path | None,
         typer.Option(
             "--opa",
             metavar="PATH",
-            help="The `opa` that builds; without it, what JWT_BRIDGE_OPA names, or the one on PATH.",
+            help="The `opa` that builds; the default is the one that JWT_BRIDGE_OPA names, or the one on PATH.",
         ),
     ] = None,
     default: Annotated[
         bool,
-        typer.Option("--default", help="The default rules and all Wasm that comes along, into the folder of --write."),
+        typer.Option(
+            "--default", help="Write the default rules and all Wasm of the package into the folder of --write."
+        ),
     ] = False,
     write: Annotated[
         Path | None,
@@ -53,13 +55,13 @@ def render(
     rules: RuleSetOptions,
     tokens: TokenOptions,
 ) -> None:
-    r"""Show or write the Rego of a rule set, and build its Wasm.
+    r"""Print or write the Rego of a rule set, and build its Wasm.
 
     With --key or --jwks the rules verify tokens themselves; such rules run on an OPA server only.
 
-    Files of an earlier run are replaced; a file that is something else is left alone, and nothing is written then. So
-    are rules whose package root lies above or below this one. The module with the fingerprint is written last: without
-    it, no bridge takes the others for a rule set.
+    The command replaces files of an earlier run. If a foreign file has one of their names, or the folder has rules
+    whose package root lies above or below this one, it writes nothing. It writes the module with the fingerprint last:
+    without that module, no bridge accepts the others as a rule set.
 
     Examples:
       jwt-bridge render --package-root acme.jwt_policy --out policies
@@ -69,12 +71,14 @@ def render(
     """
     with reported_errors():
         if default != (write is not None):
-            raise UsageError("--default and --write go together")
-        rule_set = rules.with_checks(tokens)
+            raise UsageError("one of --default and --write is missing: give both or neither")
+        rule_set = rules.with_token_checks(tokens)
         builds = {} if wasm is None else {wasm: rule_set}
         if write is not None:
             if out is not None or wasm is not None or rule_set != RuleSet():
-                raise UsageError("--default takes no other settings, and --write is where all of it goes")
+                raise UsageError(
+                    "--default takes no other settings, and writes all files below --write: leave out the other options"
+                )
             out, builds = write, _prebuilt(write)
         modules = modules_of(rule_set)
         files = {} if out is None else {out / module.path: module.text.encode() for module in modules}
@@ -87,30 +91,30 @@ def render(
                 raise UsageError(f"`{shown(write_rule_set)}` is named twice: each file needs a name of its own")
             files[write_rule_set] = rule_set.to_json().encode()
         files |= {path: build_wasm(built, executable=opa) for path, built in builds.items()}
-        is_earlier = is_earlier_rendering(out, rule_set.package_root)
-        write_files(files, is_earlier, last=None if out is None else out / settings_path(rule_set), stale=stale)
+        may_replace = rendering_may_replace(out, rule_set.package_root)
+        write_files(files, may_replace, last=None if out is None else out / settings_path(rule_set), stale=stale)
         with after_writing(files):
             for path, data in files.items():
-                say(f"{shown(path)}  {len(data):,} bytes")
+                print_line(f"{shown(path)}  {len(data):,} bytes")
             for path in stale:
-                say(f"{shown(path)}  removed: it is from an earlier run, and these rules have no such module")
+                print_line(f"{shown(path)}  removed: an earlier run wrote it, and these rules have no such module")
             if files:
-                say(f"fingerprint {fingerprint(rule_set)}")
+                print_line(f"fingerprint {fingerprint(rule_set)}")
         if not files:
-            shown_modules = (f"# ----- {module.path}\n\n{_shown(module.text)}" for module in modules)
-            draw("\n".join(shown_modules).removesuffix("\n"))
+            shown_modules = (f"# ----- {module.path}\n\n{_printable(module.text)}" for module in modules)
+            print_styled("\n".join(shown_modules).removesuffix("\n"))
 
 
-def _shown(text: str) -> str:
-    """Rego that is shown: what is not printable stands in strings only, where an escape means the same."""
+def _printable(text: str) -> str:
+    """Escape what is not printable in Rego: it occurs in strings only, where an escape means the same."""
     return re.sub(r"[^\n\t]+", lambda match: escaped(match[0]), text)
 
 
 def _prebuilt(rego: Path) -> dict[Path, RuleSet]:
-    """The files of the Wasm that comes with the package, below a folder `rego`."""
-    found = {}
+    """Return the Wasm files of the package below a folder `rego`, with the rule set of each."""
+    files = {}
     for rule_set in PREBUILT:
         path = prebuilt_wasm(rule_set)
         assert path is not None
-        found[rego / path.relative_to(rego_root())] = rule_set
-    return found
+        files[rego / path.relative_to(rego_root())] = rule_set
+    return files

@@ -1,4 +1,4 @@
-"""Resources from files and standard input, and the messages about refused ones."""
+"""Read resources from files and standard input, and print which of them are refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 from bridge.cli.input_files import STDIN, STDIN_NAME, open_stdin
 from bridge.cli.progress import read_counter
-from bridge.cli.terminal import complain
+from bridge.cli.terminal import print_error
 from bridge.files import read_chunks
 from bridge.store import Omission, from_chunks
 from bridge.strict_json import encode
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from bridge.store import LoadResult
 
-_MOST_SHOWN: Final = 20
+_MAX_SHOWN: Final = 20
 
 
 OmitOption = Annotated[
@@ -30,20 +30,20 @@ OmitOption = Annotated[
     typer.Option(
         "--omit",
         metavar="MEMBER",
-        help="A member that is not stored, such as a secret, by name or JSON Pointer; once for each.",
+        help="A member that is not stored, such as a secret, by name or JSON Pointer; repeat it for more.",
     ),
 ]
 SkipInvalidOption = Annotated[
     bool,
     typer.Option(
         "--skip-invalid",
-        help="Store the others where some resources are refused.",
+        help="If some resources are refused, store the others.",
     ),
 ]
 
 
-def collect(path: Path, omit: Iterable[str]) -> LoadResult:
-    """The resources in a file, or in standard input (`-`), with progress.
+def read_resources(path: Path, omit: Iterable[str]) -> LoadResult:
+    """Read the resources in a file, or in standard input (`-`), and show progress.
 
     Args:
         path: The file: JSON Lines, or one JSON array.
@@ -57,29 +57,29 @@ def collect(path: Path, omit: Iterable[str]) -> LoadResult:
     """
     omission = Omission.of(omit)
     what = STDIN_NAME if path == STDIN else f"`{path}`"
-    with _opened(path) as (file, size), read_counter(size) as on_progress:
-        return from_chunks(_told(read_chunks(file), on_progress), what=what, omit=omission)
+    with _open_file(path) as (file, size), read_counter(size) as on_progress:
+        return from_chunks(_count_chunks(read_chunks(file), on_progress), what=what, omit=omission)
 
 
-def tell_refusals(rejected: Iterable[object], *, everything: bool) -> None:
-    """Say which resources are refused and why, on standard error."""
-    told = list(rejected)
-    kept = told if everything else told[:_MOST_SHOWN]
-    for refusal in kept:
-        complain(str(refusal))
-    if len(kept) < len(told):
-        complain(f"and {len(told) - len(kept):,} more; --verbose tells all of them")
+def print_rejected(rejected: Iterable[object], *, everything: bool) -> None:
+    """Print on standard error which resources are refused, and why."""
+    lines = list(rejected)
+    shown_lines = lines if everything else lines[:_MAX_SHOWN]
+    for refusal in shown_lines:
+        print_error(str(refusal))
+    if len(shown_lines) < len(lines):
+        print_error(f"and {len(lines) - len(shown_lines):,} more; --verbose shows all of them")
 
 
-def tell_removals(ids: Iterable[str], *, everything: bool) -> None:
-    """Say which stored resources are gone for what came in their place may have been refused, on standard error."""
-    lines = [f"removed, and what the source has of it may be among the refused: {_shown(id_)}" for id_ in ids]
-    tell_refusals(lines, everything=everything)
+def print_removed(ids: Iterable[str], *, everything: bool) -> None:
+    """Print on standard error which stored resources were removed although a refused one may be their new version."""
+    lines = [f"removed, although its new version may be among the refused: {_shown(id_)}" for id_ in ids]
+    print_rejected(lines, everything=everything)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[IO[bytes], int | None]]:
-    """The file and its size, where it has one."""
+def _open_file(path: Path) -> Iterator[tuple[IO[bytes], int | None]]:
+    """Open the file, and give it with its size; None if that is unknown."""
     if path == STDIN:
         yield open_stdin(), None
         return
@@ -88,7 +88,7 @@ def _opened(path: Path) -> Iterator[tuple[IO[bytes], int | None]]:
         yield file, state.st_size if stat.S_ISREG(state.st_mode) else None
 
 
-def _told(chunks: Iterable[bytes], on_progress: Callable[[int, int], None]) -> Iterator[bytes]:
+def _count_chunks(chunks: Iterable[bytes], on_progress: Callable[[int, int], None]) -> Iterator[bytes]:
     for chunk in chunks:
         yield chunk
         on_progress(chunk.count(b"\n"), len(chunk))

@@ -1,4 +1,4 @@
-"""The options that say what the rules are: each by itself, or all of them by one rule-set file."""
+"""Options that give the settings of the rules: each by itself, or all of them by one rule-set file."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from bridge.cli.options import refuse_other
-from bridge.cli.output_files import is_earlier_rule_set, refuse_foreign
+from bridge.cli.options import refuse_contradiction
+from bridge.cli.output_files import refuse_foreign, rule_set_may_replace
 from bridge.errors import UsageError
+from bridge.escapes import shown
 from bridge.policy import RESOURCE_TYPES, VERSIONS, PolicySettings
 from bridge.rendering import RuleSet
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from bridge.cli.token_options import TokenOptions, VerifierOptions
     from bridge.rendering import TokenChecks
 
-_PANEL: Final = "The rule set"
+_PANEL: Final = "Rule set"
 _DEFAULT: Final = RuleSet()
 
 WriteOption = Annotated[
@@ -37,7 +38,7 @@ TokenRulesOption = Annotated[
     bool,
     typer.Option(
         "--token-rules",
-        help="The rules on the OPA verify tokens too, as `install --key` made them; a --rule-set file says so itself.",
+        help="The installed rules verify tokens: `install` had --key or --jwks. A --rule-set file says so itself.",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -45,7 +46,7 @@ TokenRulesOption = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class RuleSetOptions:
-    """The settings of the rules; the same ones for every command that has to do with them."""
+    """Options that give the settings of the rules; the same for every command."""
 
     file: Annotated[
         Path | None,
@@ -61,7 +62,7 @@ class RuleSetOptions:
         typer.Option(
             "--package-root",
             metavar="NAME",
-            help=f"The package that the rules lie in; without it, {_DEFAULT.package_root}.",
+            help=f"The package of the rules; the default is {_DEFAULT.package_root}.",
             show_default=False,
             rich_help_panel=_PANEL,
         ),
@@ -71,7 +72,7 @@ class RuleSetOptions:
         typer.Option(
             "--data-root",
             metavar="NAME",
-            help=f"Where the pushed resources lie in OPA's data; without it, {_DEFAULT.data_root}.",
+            help=f"The place of the pushed resources in the data of OPA; the default is {_DEFAULT.data_root}.",
             show_default=False,
             rich_help_panel=_PANEL,
         ),
@@ -81,7 +82,7 @@ class RuleSetOptions:
         typer.Option(
             "--claim",
             metavar="NAME",
-            help=f"The claim that holds the policy; without it, {_DEFAULT.policy.claim}.",
+            help=f"The claim that holds the policy; the default is {_DEFAULT.policy.claim}.",
             show_default=False,
             rich_help_panel=_PANEL,
         ),
@@ -91,39 +92,39 @@ class RuleSetOptions:
         typer.Option(
             "--resource-type",
             metavar="NAME",
-            help=f"A resource type; once for each; without it, {' and '.join(RESOURCE_TYPES)}.",
+            help=f"A resource type; repeat it for more; the default is {' and '.join(RESOURCE_TYPES)}.",
             rich_help_panel=_PANEL,
         ),
     ] = None
     require_policy: Annotated[
         bool,
-        typer.Option("--require-policy", help="Deny tokens that have no policy at all.", rich_help_panel=_PANEL),
+        typer.Option("--require-policy", help="Deny tokens that have no policy.", rich_help_panel=_PANEL),
     ] = False
     versions: Annotated[
         list[int] | None,
         typer.Option(
             "--policy-version",
             metavar="NUMBER",
-            help="A version of the policy claim that is valid, 2 or 3; once for each; without it, 2 alone.",
+            help="A valid version of the policy claim, 2 or 3; repeat it for both; the default is 2.",
             rich_help_panel=_PANEL,
         ),
     ] = None
 
     def rule_set(self) -> RuleSet:
-        """The rule set that the options speak of; that of the file, where one is given.
+        """Return the rule set of the options, or of the file if one is given.
 
         Raises:
             ConfigurationError: The file or an option cannot be used.
             UsageError: An option contradicts the file.
         """
         if self.file is None:
-            return self._by_options()
-        found = RuleSet.load(self.file)
-        self._refuse_others(found)
-        return found
+            return self._from_options()
+        rule_set = RuleSet.load(self.file)
+        self._refuse_contradictions(rule_set)
+        return rule_set
 
-    def with_checks(self, tokens: TokenOptions) -> RuleSet:
-        """As `rule_set`, for rules that verify tokens where the options for tokens, or the file, say so.
+    def with_token_checks(self, tokens: TokenOptions) -> RuleSet:
+        """Return the rule set; its rules verify tokens if the options for tokens, or the file, say so.
 
         Raises:
             ConfigurationError: As `rule_set`.
@@ -131,13 +132,13 @@ class RuleSetOptions:
             OSError: A key's file cannot be read.
         """
         if self.file is None:
-            return self._by_options(tokens.token_checks())
-        found = self.rule_set()
-        tokens.refuse_others(found.token, self.file)
-        return found
+            return self._from_options(tokens.token_checks())
+        rule_set = self.rule_set()
+        tokens.refuse_contradictions(rule_set.token, self.file)
+        return rule_set
 
-    def asked(self, tokens: VerifierOptions, *, token_rules: bool) -> RuleSet:
-        """As `rule_set`, for the rules that are asked about tokens which the bridge verifies by these options.
+    def queried_rule_set(self, tokens: VerifierOptions, *, token_rules: bool) -> RuleSet:
+        """Return the rule set of rules that are queried about tokens, which the bridge verifies by these options.
 
         Raises:
             ConfigurationError: As `rule_set`.
@@ -145,15 +146,15 @@ class RuleSetOptions:
             OSError: A key's file cannot be read.
         """
         if self.file is None:
-            return self._by_options(tokens.token_checks() if token_rules else None)
-        found = self.rule_set()
-        if found.token is not None:
-            tokens.refuse_others(found.token, self.file)
+            return self._from_options(tokens.token_checks() if token_rules else None)
+        rule_set = self.rule_set()
+        if rule_set.token is not None:
+            tokens.refuse_contradictions(rule_set.token, self.file)
         elif token_rules:
             raise UsageError(f"--token-rules contradicts `{self.file}`, whose rules verify no tokens: leave it out")
-        return found
+        return rule_set
 
-    def _by_options(self, token: TokenChecks | None = None) -> RuleSet:
+    def _from_options(self, token: TokenChecks | None = None) -> RuleSet:
         return RuleSet(
             policy=PolicySettings(
                 claim=_DEFAULT.policy.claim if self.claim is None else self.claim,
@@ -166,31 +167,44 @@ class RuleSetOptions:
             token=token,
         )
 
-    def _refuse_others(self, found: RuleSet) -> None:
-        policy = found.policy
+    def _refuse_contradictions(self, rule_set: RuleSet) -> None:
+        policy = rule_set.policy
         settings: tuple[tuple[str, object, object, str], ...] = (
-            ("--package-root", self.package_root, found.package_root, "package_root"),
-            ("--data-root", self.data_root, found.data_root, "data_root"),
+            ("--package-root", self.package_root, rule_set.package_root, "package_root"),
+            ("--data-root", self.data_root, rule_set.data_root, "data_root"),
             ("--claim", self.claim, policy.claim, "policy.claim"),
-            ("--resource-type", _several(self.types), _several(policy.types), "policy.types"),
+            ("--resource-type", _sorted(self.types), _sorted(policy.types), "policy.types"),
             ("--require-policy", self.require_policy or None, policy.require_policy, "policy.require_policy"),
-            ("--policy-version", _several(self.versions), _several(policy.versions), "policy.versions"),
+            ("--policy-version", _sorted(self.versions), _sorted(policy.versions), "policy.versions"),
         )
-        for option, given, there, member in settings:
-            refuse_other(option, given, there, f"`{member}` of `{self.file}`")
+        for option, value, file_value, member in settings:
+            refuse_contradiction(option, value, file_value, f"`{member}` of `{self.file}`")
 
 
-def _several(values: Collection[Any] | None) -> list[Any] | None:
-    """Values whose order means nothing; None where there are none."""
+def _sorted(values: Collection[Any] | None) -> list[Any] | None:
+    """Sort values whose order has no meaning; return None if there are none."""
     return sorted(set(values)) if values else None
 
 
-def refuse_other_file(path: Path, rule_set: RuleSet) -> None:
-    """See to it that a rule-set file can stand there, before anything is done that it is to describe.
+def refuse_unrelated_file(path: Path, rule_set: RuleSet) -> None:
+    """Refuse a path that holds another file than a rule-set file, before the command does what it would describe.
 
     Raises:
-        ConfigurationError: The rule set has something secret.
-        UsageError: There is a file that is none.
+        ConfigurationError: The rule set holds a secret.
+        UsageError: The path holds another file.
         OSError: It cannot be read.
     """
-    refuse_foreign(path, rule_set.to_json().encode(), is_earlier_rule_set)
+    refuse_foreign(path, rule_set.to_json().encode(), rule_set_may_replace)
+
+
+def require_known_type(type_: str, rule_set: RuleSet) -> None:
+    """Refuse a resource type that the rules do not know.
+
+    Raises:
+        UsageError: The type is unknown.
+    """
+    if type_ not in rule_set.policy.types:
+        raise UsageError(
+            f"`{shown(type_)}` is not one of the resource types: {', '.join(rule_set.policy.types)}; "
+            "give one of these, or add it with --resource-type"
+        )

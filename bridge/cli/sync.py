@@ -1,4 +1,4 @@
-"""`jwt-bridge sync`: what differs between a file and an OPA, to the OPA."""
+"""`jwt-bridge sync`: send to an OPA server what differs from a file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,36 +8,35 @@ import typer
 from bridge.cli.exit import Exit, end, reported_errors
 from bridge.cli.options import OpaOptions
 from bridge.cli.progress import resource_counter
-from bridge.cli.resource_options import OmitOption, SkipInvalidOption, collect, tell_refusals, tell_removals
-from bridge.cli.rule_set_options import RuleSetOptions
-from bridge.cli.terminal import say
+from bridge.cli.resource_options import OmitOption, SkipInvalidOption, print_rejected, print_removed, read_resources
+from bridge.cli.rule_set_options import RuleSetOptions, require_known_type
+from bridge.cli.terminal import print_line
 from bridge.engines import OpaEngine
-from bridge.errors import PushRejectedError, UsageError
-from bridge.escapes import shown
+from bridge.errors import PushRejectedError
 from bridge.store import sync as sync_to
 
 
 def sync(
-    file: Annotated[Path, typer.Argument(help="JSON Lines, or one JSON array; `-` for standard input.")],
+    file: Annotated[Path, typer.Argument(help="JSON Lines, or one JSON array; `-` reads standard input.")],
     *,
     type_: Annotated[str, typer.Option("--type", metavar="NAME", help="The resource type, such as devices.")],
     omit: OmitOption = None,
     skip_invalid: SkipInvalidOption = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Go on even if more than half of what is there would be removed.")
+        bool, typer.Option("--force", help="Continue even if that removes more than half of the stored resources.")
     ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Tell every refused resource.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show every refused resource.")] = False,
     opa: OpaOptions,
     rules: RuleSetOptions,
 ) -> None:
-    r"""Make the resources of one type on an OPA equal to a file, and send no more than what differs.
+    r"""Make the resources of one type on an OPA server equal to a file, and send only what differs.
 
-    What differs is found by digests. A small difference goes in one or several revisions, each of them whole; a large
-    one in a single new generation, as `jwt-bridge push` sends it. The OPA must have the rules: `jwt-bridge install`.
-    What the file may be, and what --skip-invalid and --omit do, `jwt-bridge push --help` says; give the same --omit.
+    The command finds the difference by digests. It sends a small difference in one or several revisions, each of them
+    complete, and a large one in a single new generation, as `jwt-bridge push` does. The OPA server must have the rules:
+    `jwt-bridge install` uploads them. For the format of the file, --skip-invalid and --omit see
+    `jwt-bridge push --help`; give the same --omit as there.
 
-    Exit status: 0 when all is as in the file, 1 when some resources were left out, 2 when nothing was changed, 3 when
-    OPA failed.
+    Exit status: 0 if the resources equal the file, 1 if some were left out, 2 if nothing was changed, 3 if OPA failed.
 
     Examples:
       jwt-bridge sync --type devices devices.jsonl \
@@ -45,17 +44,16 @@ def sync(
     """
     with reported_errors():
         rule_set = rules.rule_set()
-        if type_ not in rule_set.policy.types:
-            raise UsageError(f"`{shown(type_)}` is not one of the resource types: {', '.join(rule_set.policy.types)}")
+        require_known_type(type_, rule_set)
         with opa.client() as client:
             client.require_version((*rule_set.data_root.split("."), type_, "state"))
-            collected = collect(file, omit or ())
-            tell_refusals(collected.rejected, everything=verbose)
+            loaded = read_resources(file, omit or ())
+            print_rejected(loaded.rejected, everything=verbose)
             try:
                 with resource_counter(None) as on_progress:
                     store = OpaEngine(client, rule_set).store
                     report = sync_to(
-                        store, type_, collected, skip_invalid=skip_invalid, force=force, on_progress=on_progress
+                        store, type_, loaded, skip_invalid=skip_invalid, force=force, on_progress=on_progress
                     )
             except PushRejectedError as refused:
                 end(str(refused), Exit.USAGE)
@@ -66,10 +64,10 @@ def sync(
         else:
             plural = "" if report.revisions == 1 else "s"
             how = f"in {report.revisions:,} revision{plural}; revision {report.revision}"
-        say(
+        print_line(
             f"{type_}: {report.stored:,} stored now, {report.added:,} added, {report.changed:,} changed, "
             f"{report.removed:,} removed, {len(report.rejected):,} refused; {how}"
         )
-        tell_removals(report.removed_as_rejected, everything=verbose)
+        print_removed(report.removed_as_rejected, everything=verbose)
         if report.rejected:
             raise typer.Exit(Exit.DENIED)

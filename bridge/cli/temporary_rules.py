@@ -1,4 +1,4 @@
-"""An OPA server that is a stranger's: rules and data of our own for a while, nothing of them afterwards."""
+"""Temporary rules and data on an OPA server that belongs to somebody else: nothing of them is left afterwards."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from bridge.cli.exit import Exit, undisturbed
-from bridge.cli.terminal import complain
+from bridge.cli.exit import Exit, signals_ignored
+from bridge.cli.terminal import print_error
 from bridge.engines import OpaEngine
 from bridge.errors import EngineError
 from bridge.policy import PolicySettings
@@ -25,12 +25,12 @@ _CLEANUP_SECONDS: Final = 5.0
 
 @contextmanager
 def temporary_engine(client: OpaClient, command: str, policy: PolicySettings | None = None) -> Iterator[OpaEngine]:
-    """An engine whose rules and data have roots of their own, and are removed at the end.
+    """Give an engine whose rules and data have temporary roots, and remove both at the end.
 
     Args:
         client: The server.
-        command: Who is the guest, for the names of the roots.
-        policy: The settings of the rules; the default ones without them.
+        command: The name of the command; the names of the roots contain it.
+        policy: The settings of the rules; None for the default ones.
 
     Raises:
         EngineError: The rules could not be installed.
@@ -54,12 +54,15 @@ def temporary_engine(client: OpaClient, command: str, policy: PolicySettings | N
 
 
 def _remove(engine: OpaEngine) -> bool:
-    """Whether all could be removed; what may be left is told."""
+    """Remove the rules and the data; if that fails, print what may be left, and return False."""
     try:
-        with undisturbed():
+        with signals_ignored():
             engine.uninstall(deadline=_CLEANUP_SECONDS)
-    except EngineError as fault:
+    except EngineError as error:
         rules = engine.rule_set
-        complain(f"`{rules.package_root}` and `{rules.data_root}` may still be on the OPA: {fault}")
+        print_error(
+            f"`{rules.package_root}` and `{rules.data_root}` may still be on the OPA server: {error}; remove them: "
+            f"jwt-bridge uninstall --package-root {rules.package_root} --data-root {rules.data_root}"
+        )
         return False
     return True

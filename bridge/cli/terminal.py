@@ -1,4 +1,4 @@
-"""What is written for people: safe for any terminal and encoding."""
+"""Print text for people: safe for any terminal and encoding."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ if TYPE_CHECKING:
 _STYLE: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def say(text: str = "") -> None:
-    """Write one line to standard output, whatever the text holds."""
+def print_line(text: str = "") -> None:
+    """Print one line on standard output, whatever the text holds."""
     _write(escaped(text))
 
 
-def draw(text: str) -> None:
-    """Write lines that may have styles to standard output.
+def print_styled(text: str) -> None:
+    """Print lines that may have styles on standard output.
 
     Args:
-        text: Made of nothing but what is printable, line feeds, and styles; `drawing.drawn` makes such a text.
+        text: Printable characters, line feeds and styles only; `styled_text` makes such a text.
     """
     _write(text)
 
 
-def complain(text: str) -> None:
-    """Say something on standard error, on one line, whatever the text holds."""
-    with contextlib.suppress(OSError):  # nobody listens
+def print_error(text: str) -> None:
+    """Print one line on standard error, whatever the text holds."""
+    with contextlib.suppress(OSError):  # standard error is closed
         typer.echo(f"jwt-bridge: {escaped(text)}", err=True)
 
 
 def can_write(text: str) -> bool:
-    """Whether standard output has these characters."""
+    """Return whether the encoding of standard output has these characters."""
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
@@ -49,8 +49,8 @@ def can_write(text: str) -> bool:
     return True
 
 
-def drawn(lines: Iterable[Text]) -> str:
-    """The lines with colours where standard output is a terminal that has them, each on one line whatever it holds."""
+def styled_text(lines: Iterable[Text]) -> str:
+    """Join lines, with colours if standard output is a terminal that has them; each stays on one line."""
     from rich.console import Console  # noqa: PLC0415 - slow to import, and seldom needed
     from rich.text import Text  # noqa: PLC0415 - as above
 
@@ -58,13 +58,13 @@ def drawn(lines: Iterable[Text]) -> str:
     with console.capture() as capture:
         for line in lines:
             line.rstrip()
-            # A line that is odd does without styles: what others wrote is escaped whole.
+            # A line that is not printable is escaped as a whole, and loses its styles.
             console.print(line if line.plain.isprintable() else Text(escaped(line.plain)))
     return capture.get()
 
 
 def _write(text: str) -> None:
-    """Write to standard output what its encoding has, and the rest in escapes."""
+    """Write to standard output; escape what its encoding does not have."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     if os.environ.get("NO_COLOR"):
         text = _STYLE.sub("", text)  # `rich` keeps bold and dim, and typer knows nothing of the variable

@@ -96,9 +96,7 @@ def test_an_argument_that_is_no_utf_8_is_called_so() -> None:
 
 def test_allowed(folder, token) -> None:
     done = run("check", "--token", token(), "--key", folder / "public.pem", "--type", "devices", "--resource", GOOD)
-    assert done.text == (
-        "allowed: matched\n  the resource is as the policy demands\n  decided by wasm, in this process\n"
-    )
+    assert done.text == ("allowed: matched\n  the resource meets the policy\n  decided by wasm, in this process\n")
     assert done.stderr == ""
 
 
@@ -108,7 +106,7 @@ def test_denied_with_each_demand_that_failed(folder, engine) -> None:
     claims = (folder / "claims.json").read_bytes()
     assert run(*arguments, stdin=claims, status=1).text == (
         "denied: constraint_failed\n"
-        "  the resource is not as the policy demands\n"
+        "  the resource does not meet the policy\n"
         "  /custom_data/plan  missing\n"
         "    expected  1\n"
         "    actual    nothing\n"
@@ -127,8 +125,8 @@ def test_denied_for_what_is_wrong_with_the_policy() -> None:
     assert run_here(*arguments, stdin=claims, status=1).text == (
         "denied: invalid_policy\n"
         "  the policy is not valid, so it grants nothing at all\n"
-        "  /device  unknown_resource_type: it is no known resource type, the known ones are devices, sessions\n"
-        "  /devices/user_id  unknown_field: only `id` and `custom_data` may be there\n"
+        "  /device  unknown_resource_type: the resource type is unknown, the known ones are devices, sessions\n"
+        "  /devices/user_id  unknown_field: only `id` and `custom_data` are allowed\n"
         "  /sessions  not_an_object: it must be an object\n"
         "  /version  version_unsupported: it must be the number 2\n"
         "  decided by wasm, in this process\n"
@@ -158,7 +156,7 @@ def test_denied_for_what_is_asked(folder, claims, type_, resource, reason) -> No
 @pytest.mark.parametrize(
     ("type_", "resource", "expected"),
     [
-        ("device", GOOD, "unknown_type\n  the resource type is not known: the known ones are devices, sessions\n"),
+        ("device", GOOD, "unknown_type\n  the resource type is unknown: the known ones are devices, sessions\n"),
         ("devices", "{}", "invalid_resource\n  the resource has no `id` (R12.8)\n"),
         (
             "devices",
@@ -323,7 +321,7 @@ def test_a_text_that_is_no_token(folder) -> None:
     [
         (" ", "the token is empty\n"),
         ("Bearer {}", "the token begins with `Bearer `, which is a part of the HTTP header and not of the token: take"),
-        ("public.pem", "whole token?\njwt-bridge: hint: the token is the name of a file; --token-file reads it\n"),
+        ("public.pem", "whole token?\njwt-bridge: hint: the token is the name of a file: give it with --token-file\n"),
     ],
 )
 def test_a_token_that_was_given_in_another_way(folder, token, given, expected) -> None:
@@ -397,10 +395,10 @@ WHAT = ["--type", "devices", "--resource", GOOD]
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (WHAT, "whose access? Give one of --token, --token-file and --claims, or set JWT"),
-        ([*WHOSE, "--token", "x", *WHAT], "Give one of --token, --token-file and --claims, not both"),
+        (WHAT, "give the token or the claims by one of --token, --token-file and --claims, or set JWT"),
+        ([*WHOSE, "--token", "x", *WHAT], "by one of --token, --token-file and --claims, not both"),
         ([*WHOSE, "--token", "x", "--token-file", "y", *WHAT], "and --claims, not all"),
-        ([*WHOSE, "--key", "public.pem", *WHAT], "--key is for a token, and --claims have been verified already"),
+        ([*WHOSE, "--key", "public.pem", *WHAT], "--key is for a token, and --claims need no verification"),
         ([*WHOSE, "--alg", "RS256", "--leeway", "1", *WHAT], "--alg, --leeway are for a token"),
         (["--token", "x", "--key", "public.pem", "--key", "jwks.json", *WHAT], "--key is given more than once"),
         ([*WHOSE, *WHAT, "--opa-url", "http://127.0.0.1:1"], "--opa-url is for --engine opa"),
@@ -408,17 +406,17 @@ WHAT = ["--type", "devices", "--resource", GOOD]
             [*WHOSE, *WHAT, "--engine", "reference", "--opa-url", "http://127.0.0.1:1", "--opa-deadline", "3"],
             "--opa-url, --opa-deadline are for --engine opa",
         ),
-        ([*WHOSE, "--type", "devices"], "access to what? Give one of --resource and --id"),
-        ([*WHOSE, *WHAT, "--id", "1"], "access to what? Give one of --resource and --id, not both"),
+        ([*WHOSE, "--type", "devices"], "give the resource by one of --resource and --id"),
+        ([*WHOSE, *WHAT, "--id", "1"], "give the resource by one of --resource and --id, not both"),
         ([*WHOSE, "--type", "devices", "--resource", "d1"], "`d1`: no such file or directory; if it is an id, give it"),
         ([*WHOSE, "--type", "devices", "--id", "1"], "it needs --engine opa"),
-        ([*WHOSE, "--type", "devices", "--id", "1", "--engine", "opa"], "where is OPA?"),
-        (["--claims", "-", "--type", "devices", "--resource", "-"], "standard input can be only one thing"),
+        ([*WHOSE, "--type", "devices", "--id", "1", "--engine", "opa"], "no OPA server is named: "),
+        (["--claims", "-", "--type", "devices", "--resource", "-"], "standard input holds one thing only"),
         ([*WHOSE, *WHAT, "--engine", "reference", "--wasm", "binary"], "--wasm is for --engine wasm"),
         ([*WHOSE, *WHAT, "--claim", "other"], "with `jwt-bridge render --wasm FILE`, and give it by --wasm FILE"),
         ([*WHOSE, *WHAT, "--policy-version", "4"], "the versions must be 2, 3 or both"),
         ([*WHOSE, *WHAT, "--policy-version", "2.5"], "--policy-version"),
-        ([*WHOSE, *WHAT, "--wasm", "binary"], "the file is no Wasm; `jwt-bridge render --wasm FILE` makes one"),
+        ([*WHOSE, *WHAT, "--wasm", "binary"], "the file is not Wasm: build one with `jwt-bridge render --wasm FILE`"),
         ([*WHOSE, *WHAT, "--wasm", "cut.wasm"], "the file is no Wasm module: "),
         ([*WHOSE, *WHAT, "--wasm", "empty.wasm"], "the Wasm module is not made of such rules: "),
         ([*WHOSE, *WHAT, "--wasm", "nothing.json"], "no such file or directory"),
@@ -435,7 +433,7 @@ WHAT = ["--type", "devices", "--resource", GOOD]
         ),
         ([*WHOSE, *WHAT, "--type"], "requires an argument"),
         (["--token-file", "binary", "--key", "public.pem", *WHAT], "not UTF-8"),
-        (["--token", "x", *WHAT], "what verifies the token? Give one of --key, --jwks and --secret-file"),
+        (["--token", "x", *WHAT], "give what verifies the token by one of --key, --jwks and --secret-file"),
         (["--token", "x", "--key", "public.pem", "--jwks", "jwks.json", *WHAT], "--jwks and --secret-file, not both"),
         (["--token", "x", "--key", "private.pem", *WHAT], "a private key, which has no business"),
         (["--token", "x", "--key", "weak.pem", *WHAT], "an RSA key of 1024 bits, under 2048"),

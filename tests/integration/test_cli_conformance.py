@@ -121,7 +121,7 @@ def test_the_installed_rules_are_asked_and_nothing_is_written(
     assert found["all"] == (ALL, ALL - len(NOT_READING), 0, len(NOT_READING))
     assert found["r2_by_id"][3] == found["r2_by_id"][0]
     assert "not run: they ask for stored resources" in done.text
-    assert "not run: they are for other settings" in done.text
+    assert "not run: their settings are not those of the installed rules" in done.text
     assert {exchange.line.split()[0] for exchange in server.exchanges} == {"POST"}
     paths = {exchange.line.split()[1].partition("?")[0] for exchange in server.exchanges}
     root = f"/v1/data/{installed.rule_set.package_root}"
@@ -167,7 +167,7 @@ def test_wasm_of_other_settings_needs_an_opa_to_build_it(few: Path, tmp_path: Pa
     found = rows(done.text)
     assert found["settings"] == (SETTINGS, 0, 0, SETTINGS)
     assert found["seed"] == (SEED, SEED, 0, 0)
-    assert "whose Wasm an `opa` would have to build, and there is none" in done.text
+    assert "need a Wasm build of their own, and no `opa` was found that can build it" in done.text
 
 
 # --- that not all agree
@@ -348,9 +348,9 @@ def test_nothing_is_left_when_it_is_ended(
         (["--write"], "--write is for --engine opa"),
         (["--engine", "reference", "--write"], "--write is for --engine opa"),
         (["--opa-url", "http://127.0.0.1:8181"], "--opa-url is for --engine opa"),
-        (["--engine", "opa"], "where is OPA? Give --opa-url, or set OPA_URL"),
-        (["--require-policy"], "--require-policy: which rules are asked is told with --engine opa"),
-        (["--engine", "opa", "--write", "--claim", "x", "--alg", "RS256"], "--claim, --alg: which rules are asked"),
+        (["--engine", "opa"], "no OPA server is named: give --opa-url, or set OPA_URL"),
+        (["--require-policy"], "--require-policy: options of the rules need --engine opa"),
+        (["--engine", "opa", "--write", "--claim", "x", "--alg", "RS256"], "--claim, --alg: options of the rules need"),
         (["--vectors", "/nowhere"], "`/nowhere`: no folder with vectors"),
         (["--engine", "opa", "--issuer", "x"], "give --key or --jwks as well"),
     ],
@@ -364,8 +364,8 @@ def test_rules_that_no_case_is_for(opa: ManagedOpa, client: OpaClient, few: Path
     engine.install()
     done = run(*at(opa, "--vectors", few, "--claim", "nobody's"), status=2)
     engine.uninstall()
-    assert "nothing could be asked: " in done.stderr
-    assert "with --write all cases are run" in done.stderr
+    assert "no case was run: " in done.stderr
+    assert "--write runs all cases" in done.stderr
 
 
 CASE = {

@@ -234,8 +234,8 @@ def test_a_file_and_nothing_at_all(tmp_path) -> None:
 )
 def test_a_hint_where_no_line_is_an_object(text, hinted) -> None:
     hint = (
-        "jwt-bridge: hint: no line is a JSON object; there must be one JSON object a line, "
-        "not an array of them, nor one that goes over several lines\n"
+        "jwt-bridge: hint: no line is a JSON object; write one JSON object per line, "
+        "not an array, and no object over several lines\n"
     )
     assert run("decide", stdin=text).stderr == (hint if hinted else "")
 
@@ -374,13 +374,18 @@ NOT_UTF8 = str(rego_root() / "jwt_policy" / "policy.wasm")
     [
         (["nothing.jsonl"], {}, 2, "`nothing.jsonl`: no such file or directory"),
         (["/"], {}, 2, "`/`: is a directory"),
-        (["--engine", "opa"], {}, 2, "where is OPA? Give --opa-url, or set OPA_URL"),
+        (["--engine", "opa"], {}, 2, "no OPA server is named: give --opa-url, or set OPA_URL"),
         (["--engine", "opa", "--opa-url", "nonsense"], {}, 2, "the url of opa must start with `http://`"),
         (["--engine", "opa"], {"OPA_URL": "http://user:secret@127.0.0.1"}, 2, "the url of opa must have no user"),
         (["--engine", "opa", "--opa-url", "http://127.0.0.1:1"], {}, 3, "connection refused"),
         (["--engine", "opa", "--opa-url", "http://x", "--opa-token-file", "no"], {}, 2, "`no`: no such file"),
         (["--engine", "opa", "--opa-url", "http://x", "--opa-token-file", NOT_UTF8], {}, 2, "not UTF-8"),
-        (["--engine", "opa", "--opa-url", "https://x", "--opa-key", "no"], {}, 2, "--opa-certificate and --opa-key go"),
+        (
+            ["--engine", "opa", "--opa-url", "https://x", "--opa-key", "no"],
+            {},
+            2,
+            "one of --opa-certificate and --opa-key is missing: give both",
+        ),
         (["--engine", "opa", "--opa-url", "https://x", "--opa-ca", "no"], {}, 2, "`ca`"),
         (["--opa-url", "http://x"], {}, 2, "--opa-url is for --engine opa"),
         (["--engine", "reference", "--opa-ca", "x", "--opa-key", "y"], {}, 2, "--opa-ca, --opa-key are for --engine"),
@@ -409,7 +414,9 @@ def test_a_bearer_token_with_a_byte_order_mark(tmp_path) -> None:
     assert "secret" not in done.stderr
 
 
-@pytest.mark.parametrize(("redirection", "expected"), [("<&-", "input is closed"), (">&-", "output is closed")])
+@pytest.mark.parametrize(
+    ("redirection", "expected"), [("<&-", "input is closed: redirect a file to it"), (">&-", "output is closed")]
+)
 def test_a_stream_that_is_closed(redirection, expected) -> None:
     shell = ["sh", "-c", f'exec "$@" {redirection}', "sh", *COMMAND, "decide"]
     done = subprocess.run(shell, capture_output=True, check=False, timeout=PATIENCE, env=environment(), stdin=None)

@@ -48,7 +48,7 @@ def test_without_an_opa() -> None:
     assert "\x1b" not in done.text
     assert done.text.endswith(
         "\nThat is all, and nothing more is needed. With an `opa` on PATH, or the address\n"
-        "of an OPA in OPA_URL, the demo asks it too, and shows that both agree.\n"
+        "of an OPA in OPA_URL, the demo queries it too, and shows that both agree.\n"
     )
     assert done.stderr == ""
 
@@ -149,7 +149,7 @@ def test_the_key_is_one_that_rules_can_hold(tmp_path) -> None:
 def test_foreign_files_are_left_alone(tmp_path, name, data) -> None:
     (tmp_path / name).write_bytes(data)
     done = run_here("demo", "--out", tmp_path, status=2, **NO_OPA)
-    assert f"`{tmp_path / name}` is there already, and not from an earlier run: nothing was written" in done.stderr
+    assert f"`{tmp_path / name}` exists, and no earlier run wrote it: nothing was written; move it away" in done.stderr
     assert done.text == ""
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [data]
 
@@ -174,14 +174,14 @@ def test_on_a_terminal_with_ascii_only() -> None:
 def test_with_an_opa_on_this_machine() -> None:
     text = run("demo").text
     assert matrix(text) == MATRIX
-    assert re.search(r"An OPA, started from `.*`, was asked as well,\n.* agrees on all 60 decisions\.\n", text)
+    assert re.search(r"An OPA, started from `.*`, decided as well,\n.* agrees on all 60 decisions\.\n", text)
 
 
 def test_with_a_server_that_has_nothing_of_the_demo_afterwards(start_opa) -> None:
     server = start_opa()
     with OpaClient(server.url) as client:
         text = run("demo", OPA_URL=server.url).text
-        assert f"The OPA at {server.url} was asked as well,\n" in text
+        assert f"The OPA at {server.url} decided as well,\n" in text
         assert "agrees on all 60 decisions" in text
         assert (client.list_policies(), client.get_data(())) == ((), {})
         # It is asked indeed: one that decides otherwise is told, and cleaned up as well.
@@ -200,10 +200,10 @@ def test_with_a_server_that_cannot_be_asked(url) -> None:
     assert matrix(done.text) == MATRIX
     address = "" if "secret" in url else f", `{url}`,"
     told = " ".join(done.text.split())
-    assert f"No OPA was asked as well: the one that OPA_URL names{address} cannot be asked: " in told
+    assert f"No OPA was compared: the one that OPA_URL names{address} cannot be queried: " in told
     assert "secret" not in done.text
 
 
 def test_with_an_opa_that_cannot_be_used(tmp_path) -> None:
     done = run_here("demo", **NO_OPA | {"JWT_BRIDGE_OPA": str(tmp_path)})
-    assert f"No OPA was asked as well: `{tmp_path}` cannot be used: it is no" in " ".join(done.text.split())
+    assert f"No OPA was compared: `{tmp_path}` cannot be used: it is no" in " ".join(done.text.split())

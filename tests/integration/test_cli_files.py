@@ -55,7 +55,7 @@ def test_a_module_that_somebody_wrote_in_our_package_is_left_alone(tmp_path):
     mine = tmp_path / "jwt_policy" / "jwt_policy.rego"
     mine.parent.mkdir()
     mine.write_text("package jwt_policy\n")
-    assert "not from an earlier run" in run_here("render", "--out", tmp_path, status=2).stderr
+    assert "no earlier run wrote it" in run_here("render", "--out", tmp_path, status=2).stderr
     assert files_in(tmp_path) == {"jwt_policy/jwt_policy.rego": "package jwt_policy\n"}
 
 
@@ -74,7 +74,7 @@ class Full:
 
 
 @pytest.mark.parametrize("room", [0, 1, 5, len(RULES) - 1])
-@pytest.mark.parametrize("name", ["_fill", "_beside"])
+@pytest.mark.parametrize("name", ["_write", "_create_temporary"])
 def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, room, name):
     run_here("render", "--claim", "earlier", "--out", tmp_path)
     before = files_in(tmp_path)
@@ -90,7 +90,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, room, name):
 def test_a_disk_that_fills_up_at_the_end_leaves_no_set_that_looks_whole(tmp_path, monkeypatch, room):
     run_here("render", "--claim", "earlier", "--out", tmp_path)
     earlier = files_in(tmp_path)
-    Full(monkeypatch, "_renamed", room)
+    Full(monkeypatch, "_move", room)
     done = run_here("render", "--out", tmp_path, status=2)
     there = files_in(tmp_path)
     assert SETTINGS not in there
@@ -99,14 +99,14 @@ def test_a_disk_that_fills_up_at_the_end_leaves_no_set_that_looks_whole(tmp_path
     for path, text in there.items():
         assert text == (RULES if str(tmp_path / path) in listed[0] else earlier)[path]
     assert listed[0].count("`") == 2 * room
-    assert "which comes last, they are no whole set; run it again" in done.stderr
+    assert "which comes last, they are no complete set; correct the cause, and run it again" in done.stderr
     monkeypatch.undo()
     run_here("render", "--out", tmp_path)
     assert files_in(tmp_path) == RULES
 
 
 def test_the_demo_writes_all_of_its_files_or_none(tmp_path, monkeypatch):
-    Full(monkeypatch, "_fill", 3)
+    Full(monkeypatch, "_write", 3)
     done = run_here("demo", "--out", tmp_path / "try", status=2, PATH="/nowhere", JWT_BRIDGE_OPA=None)
     assert "nothing was written" in done.stderr
     assert not (tmp_path / "try").exists()

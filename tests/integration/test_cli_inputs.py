@@ -168,8 +168,8 @@ def test_a_device_that_does_not_end(folder, option) -> None:
     ids=lambda arguments: " ".join(arguments[:1] + arguments[-1:]),
 )
 def test_no_command_follows_a_device_that_does_not_end(folder, start_opa, monkeypatch, arguments) -> None:
-    monkeypatch.setattr("bridge.cli.input_files.ENDLESS", 4 << 20)
-    monkeypatch.setattr("bridge.cli.input_files.LONGEST", 2 << 20)
+    monkeypatch.setattr("bridge.cli.input_files.MAX_UNENDED_BYTES", 4 << 20)
+    monkeypatch.setattr("bridge.cli.input_files.MAX_LINE_BYTES", 2 << 20)
     known = {"claims": folder / "claims", "resource": folder / "resource"}
     if "{opa}" in arguments:
         known["opa"] = start_opa().url

@@ -98,7 +98,7 @@ def test_twenty_refusals_are_told_and_all_with_verbose(client) -> None:
     assert numbers == [1, 0, 0, 1_030]
     told = complaints.splitlines()
     assert len(told) == 21
-    assert told[-1] == "jwt-bridge: and 1,010 more; --verbose tells all of them"
+    assert told[-1] == "jwt-bridge: and 1,010 more; --verbose shows all of them"
     assert len(pushed(client, data, *left_out, "--verbose", status=1)[1].splitlines()) == 1_030
 
 
@@ -199,7 +199,7 @@ def test_a_bad_resource_does_not_silently_remove_its_earlier_version(client, dat
     numbers, complaints = pushed(client, data, "--skip-invalid", status=1)
     assert numbers[:3] == [2, 3, 1]
     assert stored(client) == ["a", "c"]
-    assert 'removed, and what the source has of it may be among the refused: "b"\n' in complaints
+    assert 'removed, although its new version may be among the refused: "b"\n' in complaints
 
 
 SECRETS = b"""\

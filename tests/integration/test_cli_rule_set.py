@@ -106,7 +106,7 @@ def test_every_command_takes_the_file_in_place_of_all_options(file, opa, folder,
     run_here("render", *rules, "--out", tmp_path)
     assert fingerprint(RuleSet.load(file)) in (tmp_path / "one/rules/settings/settings.rego").read_text()
     conformance = run_here("conformance", "--engine", "opa", *server, status=2)
-    assert "nothing could be asked" in conformance.stderr  # no vector is for such settings: but the rules are those
+    assert "no case was run: " in conformance.stderr  # no vector is for such settings: but the rules are those
     with started("serve", *rules, "--port", "0", "--data", f"robots={tmp_path / 'robots.jsonl'}") as process:
         assert "robots.jsonl" in ended(process, 2)
     (tmp_path / "robots.jsonl").write_text(f"{ROBOT}\n")
@@ -243,7 +243,7 @@ def test_one_option_of_tokens_beside_the_file_takes_nothing_of_it_away(file, opa
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (["--key", "other.pem"], "contradicts `token.keys` of `{}`, which says something else"),
+        (["--key", "other.pem"], "contradicts `token.keys` of `{}`, which differs"),
         (["--jwks", "https://example.com/jwks"], "--jwks `https://example.com/jwks` contradicts `token.keys` of `{}`"),
         (["--alg", "PS256"], "--alg `PS256` contradicts `token.algorithms` of `{}`, which is `RS256`"),
         (
@@ -359,7 +359,7 @@ def test_a_foreign_file_is_left_alone(tmp_path, opa):
     path.write_text('{"mine": true}')
     for command in (["install", "--opa-url", opa.url, "--package-root", "never"], ["render", "--out", tmp_path]):
         done = run_here(*command, "--write-rule-set", path, status=2)
-        assert "is there already, and not from an earlier run" in done.stderr
+        assert "exists, and no earlier run wrote it" in done.stderr
     assert path.read_text() == '{"mine": true}'
     assert not other.exists()
     asked = run_here("doctor", "--opa-url", opa.url, status=3)
@@ -399,5 +399,5 @@ def test_a_file_with_a_private_key_is_neither_written_nor_taken(tmp_path):
 def test_the_help_says_seconds_of_leeway():
     for command in ("check", "list"):
         text = " ".join(run_here(command, "--help").text.split())
-        assert "How many seconds clocks may differ; without it, 0." in text
+        assert "How many seconds the clocks may differ; the default is 0." in text
         assert "Fraction" not in text

@@ -83,12 +83,15 @@ def test_help_shows_no_type_for_a_flag(command) -> None:
 
 
 def test_help_names_the_variable_of_a_token() -> None:
-    assert "nobody sees among the processes. [env var: JWT]" in run_here("check", "--help", COLUMNS="300").text
+    assert (
+        "other users can see the arguments of a process. [env var: JWT]"
+        in run_here("check", "--help", COLUMNS="300").text
+    )
 
 
 def test_help_is_as_wide_as_the_terminal() -> None:
     text = run_here("decide", "--help", COLUMNS="300").text
-    assert "`case`, a text that is copied to the answer. The answers come in the same order" in text
+    assert "`case`, a text that is copied to the answer. The answers have the same order" in text
 
 
 def test_the_installed_command() -> None:
@@ -148,7 +151,7 @@ def test_render_removes_the_token_checks_of_an_earlier_run(tmp_path, public_key)
     run_here("render", "--key", public_key, "--out", tmp_path)
     beside = stale.with_name("mine.rego")
     beside.write_text("package mine\n")
-    assert f"{stale}  removed: it is from an earlier run" in run_here("render", "--out", tmp_path).text
+    assert f"{stale}  removed: an earlier run wrote it" in run_here("render", "--out", tmp_path).text
     assert list(stale.parent.iterdir()) == [beside]
     assert "removed" not in run_here("render", "--out", tmp_path).text
     beside.unlink()
@@ -186,7 +189,7 @@ def test_render_leaves_foreign_files_alone(tmp_path) -> None:
     foreign.parent.mkdir(parents=True)
     foreign.write_text("package mine\n")
     done = run_here("render", "--out", tmp_path, status=2)
-    assert f"`{foreign}` is there already, and not from an earlier run: nothing was written" in done.stderr
+    assert f"`{foreign}` exists, and no earlier run wrote it: nothing was written; move it away" in done.stderr
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [foreign]
     file = tmp_path / "notes.txt"
     file.write_text("mine\n")
@@ -197,15 +200,15 @@ def test_render_leaves_foreign_files_alone(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "changes", "status", "expected"),
     [
-        (["--default"], {}, 2, "--default and --write go together"),
-        (["--write", "x"], {}, 2, "--default and --write go together"),
+        (["--default"], {}, 2, "one of --default and --write is missing: give both or neither"),
+        (["--write", "x"], {}, 2, "one of --default and --write is missing: give both or neither"),
         (["--default", "--write", "x", "--claim", "p"], {}, 2, "--default takes no other settings"),
         (["--default", "--write", "x", "--out", "y"], {}, 2, "--default takes no other settings"),
         (["--package-root", "system.x"], {}, 2, "lies in `system`"),
         (["--claim", ""], {}, 2, "the claim's name"),
         (["--issuer", "x"], {}, 2, "rules that verify tokens need a key"),
         (["--key", "KEY", "--wasm", "x.wasm"], {}, 2, "runs on an OPA server only"),
-        (["--key", "KEY", "--jwks", "x"], {}, 2, "--key and --jwks do not go together"),
+        (["--key", "KEY", "--jwks", "x"], {}, 2, "--key and --jwks are both given: leave one of them out"),
         (["--jwks", "https://example.com/jwks"], {}, 2, "--jwks must name a file here"),
         (["--key", "nothing.pem"], {}, 2, "`nothing.pem`: no such file or directory"),
         (["--key", "PRIVATE"], {}, 2, "a private key"),
@@ -270,7 +273,7 @@ def test_install_where_it_cannot_be(reply, expected) -> None:
 
 
 def test_misuse_of_install() -> None:
-    assert "where is OPA?" in run_here("install", status=2).stderr
+    assert "no OPA server is named: " in run_here("install", status=2).stderr
     assert "connection refused" in run_here("install", "--opa-url", "http://127.0.0.1:1", status=3).stderr
 
 
@@ -346,4 +349,4 @@ def test_misuse_of_serve(tmp_path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = run_here("serve", "--port", port, status=2)
-    assert f"the port {port} cannot be had (address already in use): try another with --port" in done.stderr
+    assert f"the port {port} is not available (address already in use): choose another one with --port" in done.stderr

@@ -167,8 +167,8 @@ def test_a_line_that_does_not_end_is_given_up(monkeypatch):
         read.append(size)
         return bytes(size)
 
-    monkeypatch.setattr("bridge.cli.input_files.LONGEST", 3 << 20)
-    monkeypatch.setattr("bridge.cli.input_files.ENDLESS", 8 << 20)
+    monkeypatch.setattr("bridge.cli.input_files.MAX_LINE_BYTES", 3 << 20)
+    monkeypatch.setattr("bridge.cli.input_files.MAX_UNENDED_BYTES", 8 << 20)
     monkeypatch.setattr(os, "read", zeros)
     with pytest.raises(UsageError, match="a line of more than 8,388,608 bytes, and no end of it"):
         list(chunks_of_lines(0))

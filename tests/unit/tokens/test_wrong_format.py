@@ -352,7 +352,7 @@ def test_a_secret_in_a_file(data, secret):
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        (SECRET + b"\n\n", "one line feed behind it at most: take the rest off"),
+        (SECRET + b"\n\n", "one line feed behind it at most: remove the rest"),
         (SECRET + b"\r\n\r\n", "one line feed"),
         (SECRET + b" ", "white space around the secret"),
         (SECRET + b"\t\n", "white space around the secret"),
