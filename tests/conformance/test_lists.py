@@ -126,7 +126,7 @@ class Lists(RuleBasedStateMachine):
         self.there: dict[str, Any] | None = None
         self.cursors: list[tuple[Any, list[Listing]]] = []
         for bridge in self.bridges[1:]:
-            bridge.engine.store._types = dict.fromkeys(bridge.engine.store._held, _NOTHING)
+            bridge.engine.store._types = dict.fromkeys(bridge.engine.store._types, _NOTHING)
         self.lose(restarts=False)
         self.push(given)
 
