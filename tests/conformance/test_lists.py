@@ -261,7 +261,7 @@ class Lists(RuleBasedStateMachine):
             id_: text(resource) for id_, resource in self.there.items()
         }
         for bridge in self.bridges[1:]:
-            assert set(bridge.engine.store.held(b'"devices"').all_ids()) == set(map(encode, self.there))
+            assert set(bridge.engine.store.stored(b'"devices"').all_ids()) == set(map(encode, self.there))
 
 
 def text(resource: Any) -> str | None:
