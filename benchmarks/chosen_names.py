@@ -8,7 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from hostile import MOST, shapes
+from costly_queries import MOST, shapes
 
 from bridge import WasmEngine
 from bridge.errors import EngineError

@@ -1,4 +1,4 @@
-"""The bridge that waits and the bridge that awaits, called alike."""
+"""The synchronous bridge and the asynchronous one, called alike."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 SECONDS = 60
 
 
-class _Awaiting:
-    """A bridge that awaits; each method runs to its end in one and the same event loop."""
+class _Asynchronous:
+    """An asynchronous bridge; each method runs to its end in one and the same event loop."""
 
     def __init__(self, runner: asyncio.Runner, bridge: AsyncPolicyBridge) -> None:
         self._runner = runner
@@ -30,22 +30,22 @@ class _Awaiting:
 
 
 @contextmanager
-def waiting(url: str, rule_set: RuleSet | None = None, **settings: Any) -> Iterator[Any]:
+def synchronous(url: str, rule_set: RuleSet | None = None, **settings: Any) -> Iterator[Any]:
     with PolicyBridge(OpaEngine(OpaClient(url, deadline=SECONDS), rule_set), **settings) as bridge:
         yield bridge
 
 
 @contextmanager
-def awaiting(url: str, rule_set: RuleSet | None = None, **settings: Any) -> Iterator[Any]:
+def asynchronous(url: str, rule_set: RuleSet | None = None, **settings: Any) -> Iterator[Any]:
     async def made() -> AsyncPolicyBridge:
         return AsyncPolicyBridge(AsyncOpaEngine(AsyncOpaClient(url, deadline=SECONDS), rule_set), **settings)
 
     with asyncio.Runner() as runner:
-        bridge = _Awaiting(runner, runner.run(made()))
+        bridge = _Asynchronous(runner, runner.run(made()))
         try:
             yield bridge
         finally:
             bridge.close()
 
 
-BOTH = {"sync": waiting, "async": awaiting}
+BOTH = {"sync": synchronous, "async": asynchronous}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from stored import CannotPatch, held, patched
+from recounting import CannotPatch, held, patched
 
 from bridge.errors import OpaStatusError, UsageError
 from bridge.opa.limited import Limits

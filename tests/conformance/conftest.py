@@ -6,8 +6,8 @@ import secrets
 from typing import TYPE_CHECKING
 
 import pytest
-from conformance.asking import Deciders
 from conformance.deciders import OTHER, Panel
+from conformance.engine_queries import Deciders
 
 from bridge.policy import PolicySettings
 

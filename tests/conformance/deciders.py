@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from conformance import tally
-from conformance.vectors import shown
+from conformance.committed_vectors import shown
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -92,7 +92,7 @@ class Differs(AssertionError):
         super().__init__(f"{len(self.found)} answers differ from the reference's ({settings}):\n{shortest}")
 
 
-class Way:
+class Decider:
     """A way to ask an engine.
 
     Args:
@@ -127,7 +127,7 @@ class Way:
                 )
 
 
-class StoredWay(Way):
+class StoredDecider(Decider):
     """Resources are stored first and asked by id; those that share an id in rounds, one after the other.
 
     What is no resource, or of no known type, cannot be stored, and is asked as it is.
@@ -140,7 +140,7 @@ class StoredWay(Way):
             yield from self._asked(list(requests), list(requests.values()), alone)
 
 
-class TokenWay(Way):
+class TokenDecider(Decider):
     """OPA is given the raw token, and verifies it by itself.
 
     Claims that are no object cannot be in a token. The bridge would send them as they are; at the public entrypoints,
@@ -198,12 +198,12 @@ class Panel:
         self.wasm = _wasm(settings, folder)
         for engine in (self.opa, self.opa_raw):
             engine.install()
-        self.token = TokenWay("opa-token", self.opa_raw, _over_http(self.opa_raw), key)
-        self.ways: tuple[Way, ...] = (
-            Way("opa", self.opa, _over_http(self.opa)),
-            StoredWay("opa-stored", self.opa, _over_http(self.opa)),
+        self.token = TokenDecider("opa-token", self.opa_raw, _over_http(self.opa_raw), key)
+        self.ways: tuple[Decider, ...] = (
+            Decider("opa", self.opa, _over_http(self.opa)),
+            StoredDecider("opa-stored", self.opa, _over_http(self.opa)),
             self.token,
-            Way("wasm", self.wasm, _in_wasm(self.wasm)),
+            Decider("wasm", self.wasm, _in_wasm(self.wasm)),
         )
         self._threads = ThreadPoolExecutor(len(self.ways))
 

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conformance import tally
+from conformance.counterexamples import write_vector
 from conformance.deciders import OTHER, Difference, Differs, Panel
 from conformance.differential import MOST_EXAMPLES, search
-from conformance.found import write_vector
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from conformance import tally
-from conformance.asking import entrypoint
 from conformance.deciders import OTHER
 from conformance.differential import each_example
+from conformance.engine_queries import entrypoint
 from conformance.strategies import (
     MISSPELT,
     NAMES,
@@ -38,7 +38,7 @@ from bridge.strict_json import ABSENT, encode, parse
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from conformance.asking import Deciders
+    from conformance.engine_queries import Deciders
     from conformance.strategies import Draw
 
     from bridge.client import PolicyBridge
@@ -55,7 +55,7 @@ Answer = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class LawTrial:
     """Two questions whose answers must go together."""
 
     before: Request
@@ -82,7 +82,7 @@ def answers(bridge: PolicyBridge, requests: Sequence[Request]) -> list[Answer]:
     ]
 
 
-def both(bridge: PolicyBridge, trials: Sequence[Trial]) -> list[tuple[Trial, Answer, Answer]]:
+def both(bridge: PolicyBridge, trials: Sequence[LawTrial]) -> list[tuple[LawTrial, Answer, Answer]]:
     """Each trial with its two answers, the smallest trial first, so that the first that fails is short."""
     given = answers(bridge, [request for trial in trials for request in (trial.before, trial.after)])
     found = zip(trials, given[::2], given[1::2], strict=True)
@@ -105,7 +105,7 @@ def drawn(strategy: Any) -> list[Any]:
 
 
 @st.composite
-def more_constraints(draw: Draw) -> Trial:
+def more_constraints(draw: Draw) -> LawTrial:
     """A resource, and the policy before and after a constraint was added to the description of its type."""
     policy = policies(draw, DEFAULT)
     type_ = draw(st.sampled_from(DEFAULT.types))
@@ -121,7 +121,7 @@ def more_constraints(draw: Draw) -> Trial:
         value = draw(st.sampled_from((0, 1, 2)))
         wanted = values(draw) if value == 0 or not present else has[name] if value == 1 else near(draw, has[name])
         more = {**description, "custom_data": {**demanded, name: wanted}}
-    return Trial(
+    return LawTrial(
         asked({"policy": policy}, type_, resource), asked({"policy": {**policy, type_: more}}, type_, resource)
     )
 
@@ -139,7 +139,7 @@ def test_a_constraint_more_never_turns_deny_into_allow(bridges: Deciders, engine
 
 
 @st.composite
-def more_members(draw: Draw) -> Trial:
+def more_members(draw: Draw) -> LawTrial:
     """A policy, and the resource before and after it got members."""
     policy = policies(draw, DEFAULT)
     type_ = draw(st.sampled_from(DEFAULT.types))
@@ -159,7 +159,7 @@ def more_members(draw: Draw) -> Trial:
         outside: values(draw),
         "custom_data": {**custom_data, name: values(draw)},
     }
-    return Trial(
+    return LawTrial(
         asked({"policy": policy}, type_, resource), asked({"policy": policy}, type_, more), may_differ=name in demanded
     )
 
@@ -249,7 +249,7 @@ def shuffled(value: Any, chance: random.Random) -> Any:
 
 def test_the_order_of_members_changes_nothing(bridges: Deciders, engine: str) -> None:
     chance = random.Random(tally.seed())
-    trials = [Trial(asked(*question), asked(*shuffled([*question], chance))) for question in drawn(any_question)]
+    trials = [LawTrial(asked(*question), asked(*shuffled([*question], chance))) for question in drawn(any_question)]
     assert sum(trial.before != trial.after for trial in trials) > TRIALS / 5
     for trial, before, after in both(bridges.bridge(engine, DEFAULT), trials):
         assert before == after, trial

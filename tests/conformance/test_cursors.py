@@ -1,6 +1,6 @@
 """Lists in parts, while resources change in between, tokens are renewed and cursors are forged: nothing is skipped.
 
-A Hypothesis state machine does the same to a real OPA, asked by the bridge that waits and by the one that awaits, to
+A Hypothesis state machine does the same to a real OPA, asked by the synchronous bridge and by the asynchronous one, to
 Wasm and to the reference. Whatever `after` is, a list is refused, or it is what is allowed behind the id in it.
 """
 
@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from both_bridges import awaiting, waiting
+from both_bridges import asynchronous, synchronous
 from conformance import tally
 from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
@@ -36,7 +36,7 @@ EXAMPLES = 40
 STEPS = 30
 LAYER = "cursors"
 RULES = RuleSet(package_root="test_cursors", data_root="test_cursors_data")
-NAMES = ("opa", "opa, awaited", "wasm", "reference")
+NAMES = ("opa", "opa, asynchronous", "wasm", "reference")
 
 IDS = [*(f"d{number:02}" for number in range(30)), '"', "\\", "é", "~?>", "\uffff", "\U0001f600"]
 custom_data = st.fixed_dictionaries({}, optional={"n": st.integers(0, 1), "m": st.just(1)})
@@ -228,13 +228,13 @@ def test_no_list_skips_or_repeats_an_id(start_opa: Callable[..., ManagedOpa], mo
     monkeypatch.setattr(bridge.listing, "MOST_PAGES", 2)
     url = start_opa().url
     with (
-        waiting(url, RULES) as sync,
-        awaiting(url, RULES) as awaited,
+        synchronous(url, RULES) as sync,
+        asynchronous(url, RULES) as asynchronous_bridge,
         PolicyBridge(WasmEngine()) as wasm,
         PolicyBridge(ReferenceEngine()) as reference,
     ):
         sync.install()
-        machine = type("Cursors", (Cursors,), {"bridges": [sync, awaited, wasm, reference]})
+        machine = type("Cursors", (Cursors,), {"bridges": [sync, asynchronous_bridge, wasm, reference]})
         run_state_machine_as_test(
             seed(tally.seed())(machine),
             settings=settings(

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 from conformance import tally
-from conformance.deciders import OTHER, Difference, Differs, Way
+from conformance.committed_vectors import SCHEMA, cases
+from conformance.counterexamples import write_vector
+from conformance.deciders import OTHER, Decider, Difference, Differs
 from conformance.differential import drawn, search
-from conformance.found import write_vector
-from conformance.vectors import SCHEMA, cases
 
 from bridge.decision import Reason
 from bridge.errors import InvalidResponseError
@@ -114,10 +114,10 @@ print([question.text for question in drawn(PolicySettings(), seed=7, examples=30
 # What happens when deciders do differ.
 
 
-class Liar(Way):
+class Liar(Decider):
     """Takes true for 1 in claims; or fails where it sees a NUL, if it is one of that kind."""
 
-    def __init__(self, way: Way, *, fails: bool = False) -> None:
+    def __init__(self, way: Decider, *, fails: bool = False) -> None:
         super().__init__("liar", way.engine, way._evaluate)
         self._fails = fails
 

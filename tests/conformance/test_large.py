@@ -9,7 +9,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from colliding import colliding
+from colliding_names import colliding
 from conformance import tally
 from conformance.deciders import OTHER, Panel
 from conformance.differential import drawn

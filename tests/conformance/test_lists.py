@@ -21,11 +21,12 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from stored import whole
+from recounting import whole
+from rule_files import write_rules
 
 from bridge import CursorExpiredError, OpaClient, OpaEngine, PolicyBridge, ReferenceEngine, WasmEngine
 from bridge.errors import ResourcesMissingError
-from bridge.rendering import RuleSet, render
+from bridge.rendering import RuleSet
 from bridge.store import layout
 from bridge.store.memory_store import _NOTHING
 from bridge.strict_json import encode, parse
@@ -108,11 +109,7 @@ def listed(bridge: PolicyBridge, about: Any, limits: list[int]) -> tuple[list[st
 @pytest.fixture
 def rules(tmp_path: Path) -> Path:
     """The rules as files, so that an OPA has them as soon as it is there again."""
-    for module in render(RULES):
-        path = tmp_path / module.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(module.text)
-    return tmp_path
+    return write_rules(tmp_path, RULES)
 
 
 class Lists(RuleBasedStateMachine):

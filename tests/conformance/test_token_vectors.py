@@ -7,8 +7,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conformance.vector_files import breaches, read_as_any_parser_does
-from conformance.vectors import FOLDER, shown
+from conformance.committed_vectors import FOLDER, breaches, read_as_any_parser_does, shown
+from rule_files import write_rules
 
 from bridge import reference
 from bridge.conformance.token_cases import INVALID_SETTING, TokenCase, token_cases
@@ -16,7 +16,7 @@ from bridge.conformance.vector_files import token_files
 from bridge.engines import OpaEngine
 from bridge.errors import ConfigurationError, InvalidTokenError
 from bridge.policy import PolicySettings
-from bridge.rendering import RuleSet, TokenChecks, render
+from bridge.rendering import RuleSet, TokenChecks
 from bridge.rendering.token_checks import ALGORITHMS
 from bridge.strict_json import encode, parse
 from bridge.tokens import may_be_sent_raw
@@ -79,10 +79,7 @@ AT_ONCE = 10
 def test_rules_on_opa_give_the_outcome(first: int, start_opa: Callable[..., ManagedOpa], tmp_path: Path) -> None:
     rule_sets = dict(list(RULE_SETS.items())[first : first + AT_ONCE])
     for rule_set in rule_sets.values():
-        for module in render(rule_set):
-            path = tmp_path / module.path
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(module.text, encoding="utf-8")
+        write_rules(tmp_path, rule_set)
     opa = start_opa([tmp_path])
     differing = []
     for case in FOR_OPA:

@@ -12,11 +12,22 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conformance.asking import (
-    WAYS,
+from conformance.committed_vectors import (
+    FILES,
+    FOLDER,
+    SCHEMA,
+    PolicyCase,
+    all_cases,
+    breaches,
+    cases,
+    read_as_any_parser_does,
+    shown,
+)
+from conformance.engine_queries import (
+    QUERY_METHODS,
     Deciders,
     Query,
-    Way,
+    QueryMethod,
     as_they_stand,
     by_id,
     differences,
@@ -24,8 +35,6 @@ from conformance.asking import (
     is_pushable,
     objects,
 )
-from conformance.vector_files import breaches, read_as_any_parser_does
-from conformance.vectors import FILES, FOLDER, SCHEMA, PolicyCase, all_cases, cases, shown
 
 from bridge.client import PolicyBridge
 from bridge.decision import Reason
@@ -73,20 +82,20 @@ def deciders(opa_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def _asked() -> Iterator[Any]:
     for path, side in itertools.product(FILES, SIDES):
         questions = SIDES[side](cases(path))
-        for way in WAYS:
+        for way in QUERY_METHODS:
             if fitting := [question for question in questions if way.fits(question)]:
                 yield pytest.param(way, fitting, id=f"{path.stem}-{way}-{side}")
 
 
 @pytest.mark.parametrize(("way", "questions"), list(_asked()))
-def test_the_answers_are_those_of_the_vectors(deciders: Deciders, way: Way, questions: list[Query]) -> None:
+def test_the_answers_are_those_of_the_vectors(deciders: Deciders, way: QueryMethod, questions: list[Query]) -> None:
     found = differences(deciders, way, questions)
     assert not found, f"{len(found)} of {len(questions)} cases differ:\n" + "\n".join(found)
 
 
 @pytest.mark.parametrize("engine", ["reference", "wasm", "opa"])
 def test_every_case_that_is_not_refused_is_asked_of_every_engine(engine: str) -> None:
-    ways = [way for way in WAYS if way.engine == engine]
+    ways = [way for way in QUERY_METHODS if way.engine == engine]
     left_out = [question for question in as_they_stand(all_cases()) if not any(way.fits(question) for way in ways)]
     # The Wasm engine keeps its own store, which takes no broken resources.
     assert engine == "wasm" or not left_out

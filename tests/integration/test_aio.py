@@ -11,7 +11,7 @@ import time
 
 import jwt
 import pytest
-from awaiting import awaited, serving
+from async_tests import async_test, serving
 from fault_server import INPUT, NONCE, Exchange, FaultServer, ends_by_deadline, replying
 
 from bridge import (
@@ -70,7 +70,7 @@ QUESTIONS = [
 ]
 
 
-@awaited
+@async_test
 async def test_the_answers_are_those_of_the_bridge_that_waits(url) -> None:
     with PolicyBridge(OpaEngine(url)) as waits:
         async with AsyncPolicyBridge(AsyncOpaEngine(url)) as awaits:
@@ -88,7 +88,7 @@ async def test_the_answers_are_those_of_the_bridge_that_waits(url) -> None:
                 await awaits.check("a.b.c", "devices", DEVICE)
 
 
-@awaited
+@async_test
 async def test_lists_and_revisions_are_those_of_the_bridge_that_waits(url) -> None:
     with PolicyBridge(OpaEngine(url)) as waits:
         async with AsyncPolicyBridge(AsyncOpaEngine(url)) as awaits:
@@ -115,7 +115,7 @@ async def test_lists_and_revisions_are_those_of_the_bridge_that_waits(url) -> No
             assert decision.reason == "engine_unavailable"
 
 
-@awaited
+@async_test
 async def test_rules_and_resources_come_by_it_too(start_opa) -> None:
     url = start_opa().url
     async with AsyncPolicyBridge(AsyncOpaEngine(url)) as bridge:
@@ -164,7 +164,7 @@ class Source:
         return self.key
 
 
-@awaited
+@async_test
 async def test_tokens(url) -> None:
     claims = {"exp": int(time.time()) + 1_000, **CLAIMS}
     token = jwt.encode(claims, SECRET, algorithm="HS256")
@@ -209,7 +209,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize(("answer", "error"), FAULTS.values(), ids=FAULTS)
-@awaited
+@async_test
 async def test_a_faulty_answer_never_allows(answer, error) -> None:
     with FaultServer(answer) as server:
         async with AsyncPolicyBridge(AsyncOpaEngine(server.url)) as raising:
@@ -225,7 +225,7 @@ async def test_a_faulty_answer_never_allows(answer, error) -> None:
     assert [(one.allow, one.reason, one.engine) for one in decisions] == [(False, "engine_unavailable", "opa")] * 5
 
 
-@awaited
+@async_test
 async def test_what_was_decided_before_a_fault_is_kept() -> None:
     matched = {"allow": True, "reason": "matched"}
 
@@ -263,21 +263,21 @@ LONG_HEAD = b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 1_200
     ],
 )
 @pytest.mark.parametrize("per_call", [False, True])
-@awaited
+@async_test
 async def test_deadline(answer, per_call) -> None:
     async with serving(answer, deadline=60.0 if per_call else SECONDS) as (_, client):
         with ends_by_deadline(SECONDS):
             await client.query(("x",), INPUT, deadline=SECONDS if per_call else None)
 
 
-@awaited
+@async_test
 async def test_deadline_of_a_server_that_reads_nothing() -> None:
     async with serving(None, deadline=SECONDS) as (_, client):
         with ends_by_deadline(SECONDS):
             await client.query(("x",), b" " * 16_000_000)
 
 
-@awaited
+@async_test
 async def test_deadline_of_a_server_that_does_not_shake_hands() -> None:
     with FaultServer(None) as server:
         async with AsyncOpaClient(server.url.replace("http", "https"), deadline=SECONDS) as client:

@@ -1,40 +1,33 @@
-"""What the client that awaits makes of servers that do what no real OPA does."""
+"""The asynchronous OPA client: deadlines, connections, retries and limits."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import socket
-import ssl
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from awaiting import awaited, serving
-from fault_server import ANSWER, INPUT, NONCE, TOKEN, Exchange, FaultServer, replying, sending
-from loopback_certificates import Authority
+from async_tests import async_test, serving
+from fault_server import ANSWER, INPUT, Exchange, FaultServer, replying, sending
 
 from bridge import (
-    ConfigurationError,
     EngineError,
     EngineTimeoutError,
     EngineUnreachableError,
     InvalidResponseError,
-    MalformedInputError,
-    OpaClient,
     UsageError,
 )
 from bridge.aio import AsyncOpaClient
-from bridge.opa.question import RulesQuery
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+
 # --- the deadline
-
-
-@awaited
+@async_test
 async def test_deadline_holds_for_all_repetitions_together(monkeypatch) -> None:
     """By a clock that the server moves: 40 s for each attempt."""
     now = [1_000.0]
@@ -50,7 +43,7 @@ async def test_deadline_holds_for_all_repetitions_together(monkeypatch) -> None:
         assert len(server.exchanges) == 3
 
 
-@awaited
+@async_test
 async def test_each_attempt_may_last_as_long_as_is_left_of_the_call(monkeypatch) -> None:
     now, limits, timeout = [1_000.0], [], asyncio.timeout
 
@@ -72,8 +65,6 @@ async def test_each_attempt_may_last_as_long_as_is_left_of_the_call(monkeypatch)
 
 
 # --- connections
-
-
 BROKEN = [
     b"",
     b"HTTP/1.1 200 OK\r\nConte",
@@ -84,7 +75,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize("data", BROKEN)
-@awaited
+@async_test
 async def test_questions_are_repeated_twice_when_the_connection_breaks(data) -> None:
     async with serving(sending(data)) as (server, client):
         with pytest.raises(EngineUnreachableError, match="was closed"):
@@ -105,7 +96,7 @@ async def test_questions_are_repeated_twice_when_the_connection_breaks(data) -> 
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n" + ANSWER,
     ],
 )
-@awaited
+@async_test
 async def test_broken_http(data) -> None:
     async with serving(sending(data)) as (server, client):
         with pytest.raises(InvalidResponseError, match="the answer is no http"):
@@ -113,7 +104,7 @@ async def test_broken_http(data) -> None:
         assert len(server.exchanges) == 1
 
 
-@awaited
+@async_test
 async def test_a_connection_that_has_gone_stale_is_not_noticed() -> None:
     def answer(exchange: Exchange) -> None:
         exchange.close() if exchange.number == 1 else exchange.reply(ANSWER)
@@ -124,7 +115,7 @@ async def test_a_connection_that_has_gone_stale_is_not_noticed() -> None:
         assert len(server.exchanges) == 4
 
 
-@awaited
+@async_test
 async def test_nobody_listens() -> None:
     with FaultServer(None) as server:
         pass
@@ -134,7 +125,7 @@ async def test_nobody_listens() -> None:
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 2000\r\n\r\n", b"\r\n"])
-@awaited
+@async_test
 async def test_answers_beyond_the_limit(framing) -> None:
     data = b"HTTP/1.1 200 OK\r\n" + framing + b'{"result":"' + b"x" * 1987 + b'"}'
     async with serving(sending(data), max_answer=1999) as (_, client):
@@ -145,14 +136,14 @@ async def test_answers_beyond_the_limit(framing) -> None:
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 3000013\r\n\r\n", b"\r\n"])
-@awaited
+@async_test
 async def test_an_answer_of_many_pieces_is_read_as_it_was_sent(framing) -> None:
     sent = "abc" * 1_000_000  # without a line's end
     async with serving(sending(b"HTTP/1.1 200 OK\r\n" + framing + b'{"result":"%b"}' % sent.encode())) as (_, client):
         assert (await client.query(("x",), INPUT)).result == sent
 
 
-@awaited
+@async_test
 async def test_a_connection_that_the_server_gives_up_is_not_kept() -> None:
     async with serving(replying(ANSWER, "200 OK", "Connection: close")) as (server, client):
         for connections in (1, 2):
@@ -161,7 +152,7 @@ async def test_a_connection_that_the_server_gives_up_is_not_kept() -> None:
             assert not client._transport._idle
 
 
-@awaited
+@async_test
 async def test_a_connection_is_used_again_after_a_200_alone() -> None:
     statuses = ["200 OK", "200 OK", "500 Internal Server Error", "204 No Content", "403 Forbidden", "200 OK", "200 OK"]
 
@@ -181,7 +172,7 @@ async def test_a_connection_is_used_again_after_a_200_alone() -> None:
         assert counts == [1, 1, 1, 2, 3, 4, 4]
 
 
-@awaited
+@async_test
 async def test_what_comes_while_nothing_was_asked_is_not_taken_for_the_next_answer() -> None:
     asked, said = threading.Event(), threading.Event()
 
@@ -203,7 +194,7 @@ async def test_what_comes_while_nothing_was_asked_is_not_taken_for_the_next_answ
         assert server.connections == 2
 
 
-@awaited
+@async_test
 async def test_a_call_that_is_cancelled_leaves_nothing_behind() -> None:
     asked, late = threading.Event(), threading.Event()
 
@@ -227,7 +218,7 @@ async def test_a_call_that_is_cancelled_leaves_nothing_behind() -> None:
         assert server.connections == 2
 
 
-@awaited
+@async_test
 async def test_a_call_that_is_cancelled_while_it_connects_or_sends() -> None:
     async with serving(None, deadline=30.0) as (_, client):
         for turns in (0, 1, 2, 5, 20, 200):
@@ -250,7 +241,7 @@ def sockets_to(port: int) -> list[socket.socket]:
     return found
 
 
-@awaited
+@async_test
 async def test_a_call_that_ends_before_all_is_sent_leaves_no_socket_though_the_server_reads_nothing() -> None:
     async with serving(None) as (server, client):
         task = asyncio.create_task(client.query(("x",), b" " * 16_000_000, deadline=60.0))
@@ -268,7 +259,7 @@ async def test_a_call_that_ends_before_all_is_sent_leaves_no_socket_though_the_s
         assert not sockets_to(server.port)
 
 
-@awaited
+@async_test
 async def test_tasks_share_a_client_and_get_their_own_answers() -> None:
     async with serving(lambda exchange: exchange.reply(b'{"result":' + exchange.body + b"}"), deadline=30.0) as (
         server,
@@ -283,7 +274,7 @@ async def test_tasks_share_a_client_and_get_their_own_answers() -> None:
         assert server.connections <= 16
 
 
-@awaited
+@async_test
 async def test_a_closed_client_is_closed() -> None:
     async with serving(replying(ANSWER)) as (_, client):
         await client.query(("x",), INPUT)
@@ -317,189 +308,8 @@ def _in_another_thread(call) -> None:
     raise errors[0]
 
 
-# --- secrets, TLS and the environment
-
-
-def everything(error: BaseException | None) -> str:
-    if error is None:
-        return ""
-    return f"{error} {error!r} {vars(error)} {error.args}" + everything(error.__cause__) + everything(error.__context__)
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        replying(b'{"code":"%s","message":"you sent Bearer %s"}' % ((TOKEN.encode(),) * 2), "401 Unauthorized"),
-        replying(TOKEN.encode()),
-        sending(b""),
-        sending(TOKEN.encode() + b"\r\n"),
-        sending(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n" + TOKEN.encode()),
-    ],
-)
-@awaited
-async def test_no_secret_in_errors(answer) -> None:
-    async with serving(answer) as (server, client):
-        with pytest.raises(EngineError) as caught:
-            await client.query(("x",), INPUT, provenance=True)
-        head = server.exchanges[0].head
-    assert f"Authorization: Bearer {TOKEN}".encode() in head
-    assert b"Accept-Encoding: identity" in head
-    found = everything(caught.value) + repr(client)
-    assert TOKEN not in found
-    assert "hunter2" not in found
-    assert isinstance(caught.value.__context__, MalformedInputError | None), (
-        "a foreign one holds the request, with its token"
-    )
-
-
-@awaited
-async def test_nothing_is_taken_from_the_environment(monkeypatch, tmp_path) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        for variable in (name, name.upper()):
-            monkeypatch.setenv(variable, "http://127.0.0.1:9")
-    netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login mallory password hunter2\n")
-    netrc.chmod(0o600)
-    monkeypatch.setenv("NETRC", str(netrc))
-    with FaultServer(replying(ANSWER, "200 OK", "Set-Cookie: a=b")) as server:
-        async with AsyncOpaClient(server.url) as client:
-            for _ in range(2):
-                assert (await client.query(("x",), INPUT)).result is True
-    assert not {"authorization", "cookie"} & server.exchanges[1].header_names
-
-
-@awaited
-async def test_cookies_are_not_kept() -> None:
-    """The name counts: aiohttp's own jar takes none from an address of numbers."""
-    with FaultServer(replying(ANSWER, "200 OK", "Set-Cookie: a=b; Path=/")) as server:
-        async with AsyncOpaClient(server.url.replace("127.0.0.1", "localhost")) as client:
-            for _ in range(2):
-                await client.query(("x",), INPUT)
-    assert [exchange.header_names & {"host", "cookie"} for exchange in server.exchanges] == [{"host"}] * 2
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-def test_tls(authority, tmp_path) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*authority.issue("server"))
-    context.load_verify_locations(authority.file)
-    mine = authority.issue("client")
-
-    @awaited
-    async def ask(error: str | None = None, **settings: object) -> None:
-        with FaultServer(replying(ANSWER), context) as server:
-            async with AsyncOpaClient(server.url, **settings) as client:
-                if error is None:
-                    for _ in range(3):
-                        assert (await client.query(("x",), INPUT)).result is True
-                    assert server.connections == 1
-                else:
-                    with pytest.raises(EngineUnreachableError, match=error):
-                        await client.query(("x",), INPUT)
-
-    ask(ca=authority.file)
-    ask("the server's certificate is refused: ")
-    ask("the server's certificate is refused: ", ca=Authority(tmp_path, "other").file)
-    context.verify_mode = ssl.CERT_REQUIRED
-    ask(ca=authority.file, client_certificate=mine)
-    ask("tls failed: ", ca=authority.file)
-
-
-@pytest.mark.parametrize("settings", [{"deadline": 0}, {"token": "a b"}, {"max_answer": 0}, {"ca": "/nowhere.pem"}])
-def test_unusable_settings(settings) -> None:
-    for client in (AsyncOpaClient, OpaClient):
-        with pytest.raises(ConfigurationError):
-            client("http://127.0.0.1", **settings)
-
-
-# --- what is sent
-
-
-@awaited
-async def test_the_bytes_of_a_request() -> None:
-    with FaultServer(replying(ANSWER)) as server:
-        fields = {"Host": f"127.0.0.1:{server.port}", "Accept-Encoding": "identity", "User-Agent": "jwt-policy-bridge"}
-        async with AsyncOpaClient(f"{server.url}/team", token=TOKEN) as client:
-            await client.query(("x",), INPUT)
-        async with AsyncOpaClient(server.url) as client:
-            with pytest.raises(InvalidResponseError):
-                await client.query((), None, provenance=True)
-    secret = {"Authorization": f"Bearer {TOKEN}"}
-    fields["Content-Type"] = "application/json"
-    length = {"Content-Length": str(len(INPUT))}
-    assert [exchange.line for exchange in server.exchanges] == [
-        "POST /team/v1/data/x HTTP/1.1",
-        "POST /v1/data?provenance=true HTTP/1.1",
-    ]
-    for exchange, wanted in zip(server.exchanges, (fields | secret | length, fields), strict=True):
-        sent = dict(line.split(": ", 1) for line in exchange.head.decode().split("\r\n")[1:])
-        assert wanted.items() <= sent.items()
-        assert set(sent) - set(wanted) <= {"Accept", "Content-Length"}
-    assert [exchange.body for exchange in server.exchanges] == [INPUT, b""]
-
-
-@pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 3_000_000])
-@awaited
-async def test_a_body_arrives_whole(size) -> None:
-    async with serving(replying(ANSWER), deadline=60.0) as (server, client):
-        assert (await client.query(("x",), b"x" * size)).result is True
-        assert server.exchanges[0].body == b"x" * size
-        assert b"Content-Length: %d" % size in server.exchanges[0].head
-
-
-@awaited
-async def test_redirects_are_not_followed() -> None:
-    with FaultServer(replying(ANSWER)) as other:
-        async with serving(replying(ANSWER, "307 Temporary Redirect", f"Location: {other.url}/x")) as (_, client):
-            with pytest.raises(InvalidResponseError, match=r"^`POST /v1/data/x`: status 307"):
-                await client.query(("x",), INPUT)
-        assert other.connections == 0
-
-
-@awaited
-async def test_compressed_answers_are_not_read_as_such() -> None:
-    async with serving(replying(ANSWER, "200 OK", "Content-Encoding: gzip")) as (_, client):
-        with pytest.raises(
-            InvalidResponseError, match="the answer has the content encoding `gzip`, which was not asked for"
-        ):
-            await client.query(("x",), INPUT)
-
-
-@awaited
-async def test_each_attempt_asks_with_a_nonce_of_its_own() -> None:
-    def answer(exchange: Exchange) -> None:
-        exchange.close() if exchange.number < 2 else exchange.reply(b'{"result":"%b"}' % NONCE.encode())
-
-    async with serving(answer) as (server, client):
-        reply = await client.query(("x",), RulesQuery(b"{}"))
-    nonces = [exchange.nonce for exchange in server.exchanges]
-    assert len(set(nonces)) == 3
-    assert reply.nonce == reply.result == nonces[2]
-
-
-@awaited
-async def test_after_an_answer_without_the_nonce_the_connection_is_not_used_again() -> None:
-    bodies = [NONCE.encode(), b"another", NONCE.encode(), NONCE.encode()]
-
-    def answer(exchange: Exchange) -> None:
-        exchange.reply(b'{"result":"%b"}' % bodies[exchange.number])
-
-    async with serving(answer) as (server, client):
-        counts = []
-        for _ in bodies:
-            await client.query(("x",), RulesQuery(b"{}"))
-            counts.append(server.connections)
-        assert counts == [1, 1, 2, 2]
-
-
 # --- how long, how often, how many
-
-
-@awaited
+@async_test
 async def test_the_pauses_between_attempts(monkeypatch) -> None:
     pauses, sleep = [], asyncio.sleep
 
@@ -519,7 +329,7 @@ async def test_the_pauses_between_attempts(monkeypatch) -> None:
         assert len(server.exchanges) == 4, "a write is not repeated"
 
 
-@awaited
+@async_test
 async def test_a_deadline_that_passes() -> None:
     async with serving(lambda exchange: exchange.over.wait()) as (server, client):
         with pytest.raises(
@@ -537,7 +347,7 @@ def small_threads() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("small_threads")
-@awaited
+@async_test
 async def test_connections_are_kept_up_to_64() -> None:
     together = threading.Barrier(66)
 
@@ -553,7 +363,7 @@ async def test_connections_are_kept_up_to_64() -> None:
         assert not client._transport._idle
 
 
-@awaited
+@async_test
 async def test_an_idle_connection_is_kept_for_50_seconds(monkeypatch) -> None:
     now = 0.0
     monkeypatch.setattr("aiohttp.connector.monotonic", lambda: now)
@@ -566,7 +376,7 @@ async def test_an_idle_connection_is_kept_for_50_seconds(monkeypatch) -> None:
             assert server.connections == connections
 
 
-@awaited
+@async_test
 async def test_nothing_but_the_deadline_bounds_a_call() -> None:
     async with serving(replying(ANSWER)) as (_, client):
         await client.query(("x",), INPUT)
@@ -575,7 +385,7 @@ async def test_nothing_but_the_deadline_bounds_a_call() -> None:
         assert (timeout.total, timeout.connect, timeout.sock_connect, timeout.sock_read) == (None, None, None, None)
 
 
-@awaited
+@async_test
 async def test_a_client_that_is_closed_meanwhile_keeps_no_connection() -> None:
     asked, closed = threading.Event(), threading.Event()
 
@@ -595,7 +405,7 @@ async def test_a_client_that_is_closed_meanwhile_keeps_no_connection() -> None:
 
 
 @pytest.mark.parametrize("ends", ["cancelled", "late", "too large", "closed"])
-@awaited
+@async_test
 async def test_the_server_sees_the_end_at_once(ends) -> None:
     asked, ended = threading.Event(), threading.Event()
 
@@ -636,7 +446,7 @@ def test_what_a_client_is_made_with() -> None:
 
 
 @pytest.mark.parametrize(("deadline", "body"), [(0, INPUT), (-1, INPUT), (None, "text"), (None, {})])
-@awaited
+@async_test
 async def test_misuse(deadline, body) -> None:
     async with serving(replying(ANSWER)) as (server, client):
         with pytest.raises(UsageError):

@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import jwt
 import pytest
+from clocks import Clock
 from cryptography.hazmat.primitives.asymmetric import rsa
 from fault_server import NONCE, FaultServer, replying
 
@@ -118,16 +119,6 @@ class GatedServer:
         self._thread.join()
 
 
-class Clock:
-    """A clock that only the test moves."""
-
-    def __init__(self):
-        self.now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def server():
     server = GatedServer()
@@ -155,7 +146,7 @@ def bridge_of(server, clock, url=NOBODY):
     return AsyncPolicyBridge(AsyncOpaEngine(url), verifier=TokenVerifier(source))
 
 
-def awaited(test):
+def async_test(test):
     """Run a test's coroutine; nothing that it began may be left behind."""
 
     @functools.wraps(test)
@@ -189,7 +180,7 @@ async def turned():
         await asyncio.sleep(0)
 
 
-@awaited
+@async_test
 async def test_a_flood_of_made_up_kids_and_a_server_that_does_not_answer_hold_up_no_known_key(server, clock, allowing):
     before = threading.enumerate()
     async with bridge_of(server, clock, allowing) as bridge:
@@ -216,7 +207,7 @@ async def test_a_flood_of_made_up_kids_and_a_server_that_does_not_answer_hold_up
         assert server.count == 2
 
 
-@awaited
+@async_test
 async def test_known_keys_are_used_in_the_event_loop(server, clock, monkeypatch, tmp_path):
     del tmp_path
     async with bridge_of(server, clock) as bridge:
@@ -234,7 +225,7 @@ async def test_known_keys_are_used_in_the_event_loop(server, clock, monkeypatch,
             await bridge.verify(made("a"))
 
 
-@awaited
+@async_test
 async def test_a_fetch_does_not_need_the_default_executor(server, clock):
     gate = threading.Event()
     loop = asyncio.get_running_loop()
@@ -248,7 +239,7 @@ async def test_a_fetch_does_not_need_the_default_executor(server, clock):
         await asyncio.gather(*filled)
 
 
-@awaited
+@async_test
 async def test_tasks_that_want_different_keys_share_one_fetch(server, clock):
     async with bridge_of(server, clock) as bridge:
         tasks = begun(made("a"), made("b"), made("c"), made("b"), bridge=bridge)
@@ -259,7 +250,7 @@ async def test_tasks_that_want_different_keys_share_one_fetch(server, clock):
         assert server.count == 1
 
 
-@awaited
+@async_test
 async def test_a_fetch_that_fails_is_the_answer_for_all_who_waited(server, clock):
     async with bridge_of(server, clock) as bridge:
         tasks = begun(made("a"), made("b"), made("a"), bridge=bridge)
@@ -270,7 +261,7 @@ async def test_a_fetch_that_fails_is_the_answer_for_all_who_waited(server, clock
         assert server.count == 1
 
 
-@awaited
+@async_test
 async def test_a_task_that_is_cancelled_takes_the_fetch_from_no_other(server, clock):
     async with bridge_of(server, clock) as bridge:
         first, second, third = begun(made("a"), made("a"), made("b"), bridge=bridge)
@@ -284,7 +275,7 @@ async def test_a_task_that_is_cancelled_takes_the_fetch_from_no_other(server, cl
         assert server.count == 1
 
 
-@awaited
+@async_test
 async def test_where_all_who_waited_are_cancelled_a_failing_fetch_disturbs_nobody(server, clock):
     loop = asyncio.get_running_loop()
     complaints = []
@@ -306,7 +297,7 @@ async def test_where_all_who_waited_are_cancelled_a_failing_fetch_disturbs_nobod
     assert not complaints
 
 
-@awaited
+@async_test
 async def test_a_key_that_comes_by_rotation_is_fetched_while_known_ones_are_used(server, clock):
     async with bridge_of(server, clock) as bridge:
         server.tell(document("a"))
@@ -322,7 +313,7 @@ async def test_a_key_that_comes_by_rotation_is_fetched_while_known_ones_are_used
             await bridge.verify(made("a"))
 
 
-@awaited
+@async_test
 async def test_expired_keys_are_not_used_while_new_ones_are_fetched(server, clock):
     async with bridge_of(server, clock) as bridge:
         server.tell(document("a"))
@@ -370,7 +361,7 @@ class OwnUrl(JwksUrl):
 threads = []
 
 
-@awaited
+@async_test
 async def test_what_is_the_applications_own_runs_in_a_thread_of_the_bridge(allowing):
     static = StaticKey.from_public_key(private("a").public_key())
     for verifier in (TokenVerifier(Own()), OwnVerifier(static), TokenVerifier(OwnUrl("https://localhost/"))):
@@ -386,7 +377,7 @@ class Demanding(TokenVerifier):
         raise ExpiredTokenError(token)
 
 
-@awaited
+@async_test
 async def test_what_a_verifier_of_the_applications_own_demands_is_demanded(allowing):
     verifier = Demanding(StaticKey.from_public_key(private("a").public_key()))
     async with AsyncPolicyBridge(AsyncOpaEngine(allowing), verifier=verifier) as bridge:
@@ -396,7 +387,7 @@ async def test_what_a_verifier_of_the_applications_own_demands_is_demanded(allow
             await bridge.check(made("a"), "devices", {"id": "d1"})
 
 
-@awaited
+@async_test
 async def test_sixteen_threads_at_most_wait_for_others(monkeypatch):
     before = threading.enumerate()
     opened = threading.Event()
@@ -411,7 +402,7 @@ async def test_sixteen_threads_at_most_wait_for_others(monkeypatch):
     assert running == 16
 
 
-@awaited
+@async_test
 async def test_a_key_file_is_looked_at_in_a_thread_for_each_token(tmp_path, monkeypatch):
     path = tmp_path / "keys.json"
     path.write_text(document("a"))
@@ -432,7 +423,7 @@ async def test_a_key_file_is_looked_at_in_a_thread_for_each_token(tmp_path, monk
 # --- the end
 
 
-@awaited
+@async_test
 async def test_a_closed_bridge_finds_no_keys(server, clock):
     bridge = bridge_of(server, clock)
     tasks = begun(made("a"), bridge=bridge)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cli_process import PATIENCE, between, ended, run, run_here, started
-from conformance.vectors import FILES, FOLDER, all_cases, cases
+from conformance.committed_vectors import FILES, FOLDER, all_cases, cases
 
 from bridge.conformance.queries import as_they_stand, is_pushable
 from bridge.conformance.token_cases import token_cases

@@ -12,6 +12,7 @@ from cli_process import between
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from fault_server import NONCE, FaultServer, ends_by_deadline
+from rule_files import write_rules
 
 from bridge import (
     ConfigurationError,
@@ -219,10 +220,7 @@ def test_decisions_carry_the_decision_id_and_the_revisions(start_opa, tmp_path):
     assert decision.decision_id
     assert decision.revision == report.revision
     bundle = tmp_path / "bundle"
-    for module in render(RuleSet()):
-        path = bundle / module.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(module.text)
+    write_rules(bundle)
     (bundle / ".manifest").write_text('{"revision":"r7","roots":["jwt_policy"]}')
     bundled = start_opa([bundle], is_bundle=True)
     with PolicyBridge(OpaEngine(bundled.url)) as bridge:
@@ -278,10 +276,7 @@ def test_an_install_takes_away_what_an_earlier_rule_set_had(start_opa):
 
 
 def test_rules_that_are_loaded_under_other_ids_are_told(start_opa, tmp_path):
-    for module in render(RuleSet()):
-        path = tmp_path / "elsewhere" / module.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(module.text)
+    write_rules(tmp_path / "elsewhere")
     with PolicyBridge(OpaEngine(start_opa([tmp_path / "elsewhere"]).url)) as bridge:
         assert bridge.check(GRANTED, "devices", DEVICE)
         with pytest.raises(ForeignContentError) as foreign:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from both_bridges import awaiting, waiting
+from both_bridges import asynchronous, synchronous
 
 import bridge.engines.local_listing
 from bridge import CursorExpiredError, OpaEngine, PolicyBridge, ReferenceEngine, RuleSet, UsageError, WasmEngine
@@ -49,7 +49,7 @@ def opa(start_opa: Callable[..., ManagedOpa]) -> str:
 @contextmanager
 def of(kind: str, opa: str) -> Iterator[Any]:
     if kind in ("sync", "async"):
-        with (waiting if kind == "sync" else awaiting)(opa, RULES) as asked:
+        with (synchronous if kind == "sync" else asynchronous)(opa, RULES) as asked:
             yield asked
         return
     with PolicyBridge(WasmEngine() if kind == "wasm" else ReferenceEngine()) as asked:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 GRANTED = {"policy": {"version": 2, "devices": {"custom_data": {"n": 1}}}}
 DEVICE = {"id": "d1", "custom_data": {"n": 1}}
-ENGINES = ("reference", "wasm", "opa", "awaited")
+ENGINES = ("reference", "wasm", "opa", "asynchronous")
 ROOT = ("jwt_policy_data",)
 
 EVERY_CLAIMS = [
@@ -74,7 +74,7 @@ def ask(request, opa) -> Iterator[object]:
     with OpaClient(opa.url, deadline=60) as client:
         client.delete_data(ROOT)
     made = {"reference": ReferenceEngine, "wasm": WasmEngine, "opa": lambda: OpaEngine(OpaClient(opa.url, deadline=60))}
-    if request.param == "awaited":
+    if request.param == "asynchronous":
         yield lambda on_error="raise": Awaited(opa.url, on_error)
         return
     engine = made[request.param]()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import jwt
 import pytest
-import spawned
+import spawned_worker
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -182,7 +182,7 @@ def pool() -> Iterator[ProcessPoolExecutor]:
     """One worker, spawned, with a bridge of its own."""
     settings = RuleSet(PolicySettings(require_policy=True))
     with ProcessPoolExecutor(
-        1, multiprocessing.get_context("spawn"), initializer=spawned.begin, initargs=(settings, SECRET)
+        1, multiprocessing.get_context("spawn"), initializer=spawned_worker.begin, initargs=(settings, SECRET)
     ) as found:
         yield found
 
@@ -242,40 +242,40 @@ def test_every_error_comes_back_with_all_that_it_has(copied, kind):
 
 def test_a_spawned_worker_gets_and_gives_what_it_should(pool):
     for value in VALUES.values():
-        again, is_absent = pool.submit(spawned.given_back, value).result(60)
+        again, is_absent = pool.submit(spawned_worker.given_back, value).result(60)
         assert again == value
         assert is_absent is (value is ABSENT)
     for kind in kinds(BridgeError):
         error = an_error(kind)
-        assert same(error, pool.submit(spawned.thrown_back, error).exception(60))
+        assert same(error, pool.submit(spawned_worker.thrown_back, error).exception(60))
 
 
 def test_a_spawned_worker_decides_with_a_bridge_of_its_own(pool):
     claims = {"exp": 2**40, "policy": {"version": 2, "devices": {"custom_data": {"n": 1}}}}
     token = jwt.encode(claims, SECRET, algorithm="HS256")
-    found = [pool.submit(spawned.check, token, id_).result(60) for id_ in ("d1", "d2", "d3")]
+    found = [pool.submit(spawned_worker.check, token, id_).result(60) for id_ in ("d1", "d2", "d3")]
     assert [decision.reason for decision in found] == ["matched", "constraint_failed", "unknown_resource"]
     assert found[1].failures == (Failure("/custom_data/n", "missing"),)
-    explained = pool.submit(spawned.explain, token, "d2").result(60)
+    explained = pool.submit(spawned_worker.explain, token, "d2").result(60)
     assert explained.failures == (ExplainedFailure(Failure("/custom_data/n", "missing"), 1, ABSENT),)
     assert explained.failures[0].actual is ABSENT
     late = jwt.encode({**claims, "exp": 1}, SECRET, algorithm="HS256")
-    assert isinstance(pool.submit(spawned.check, late, "d1").exception(60), ExpiredTokenError)
+    assert isinstance(pool.submit(spawned_worker.check, late, "d1").exception(60), ExpiredTokenError)
     # The settings that it was begun with.
     bare = jwt.encode({"exp": 2**40}, SECRET, algorithm="HS256")
-    assert pool.submit(spawned.check, bare, "d1").result(60).reason is Reason.POLICY_REQUIRED
+    assert pool.submit(spawned_worker.check, bare, "d1").result(60).reason is Reason.POLICY_REQUIRED
 
 
 def test_a_spawned_worker_cannot_be_given_a_bridge(pool, everything):
     for name in ("PolicyBridge", "WasmEngine", "OpaEngine", "TokenVerifier"):
-        sent = pool.submit(spawned.given_back, everything[name])
+        sent = pool.submit(spawned_worker.given_back, everything[name])
         assert isinstance(sent.exception(60), UsageError), name
     method = pool.submit(everything["PolicyBridge"].check, {}, "devices", "d1")
     assert "make one in each process" in str(method.exception(60))
     process = multiprocessing.get_context("spawn").Process(
-        target=spawned.begun_with, args=(everything["PolicyBridge"],)
+        target=spawned_worker.begun_with, args=(everything["PolicyBridge"],)
     )
     with pytest.raises(UsageError, match=REFUSED.format("PolicyBridge")):
         process.start()
     # The pool is none the worse for it.
-    assert pool.submit(spawned.given_back, 1).result(60) == (1, False)
+    assert pool.submit(spawned_worker.given_back, 1).result(60) == (1, False)

@@ -10,6 +10,7 @@ import wasmtime
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from rule_files import write_rules
 
 from bridge.engines.wasm_pool import Compiled
 from bridge.opa import run_opa
@@ -67,11 +68,7 @@ RULE_SETS = WITHOUT_TOKENS | WITH_TOKENS
 @pytest.fixture
 def folder(tmp_path, request):
     """The modules of a rule set, in files of their own."""
-    for module in render(request.param):
-        path = tmp_path / module.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(module.text, encoding="utf-8")
-    return tmp_path
+    return write_rules(tmp_path, request.param)
 
 
 def each(rule_sets):

@@ -20,6 +20,7 @@ import pytest
 import requests
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from rule_files import write_rules
 
 from bridge import (
     AlgorithmNotAllowedError,
@@ -40,7 +41,7 @@ from bridge import (
     UnknownKeyError,
 )
 from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge
-from bridge.rendering import RuleSet, TokenChecks, render
+from bridge.rendering import RuleSet, TokenChecks
 from bridge.strict_json import encode, numbers
 
 NOW = int(time.time())
@@ -104,21 +105,18 @@ def rules(start_opa, tmp_path_factory):
         rule_set = RuleSet(token=TokenChecks(**{"keys": pem(), "audience": (AUDIENCE,), "issuer": ISSUER} | checks))
         if repr(checks) not in running:
             folder = tmp_path_factory.mktemp("rules")
-            for module in render(rule_set):
-                path = folder / module.path
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(module.text, encoding="utf-8")
+            write_rules(folder, rule_set)
             running[repr(checks)] = opa = start_opa([folder])
             with PolicyBridge(OpaEngine(opa.url, rule_set)) as bridge:
                 bridge.push("devices", [DEVICE, OTHER])
-        return Rules(running[repr(checks)].url, rule_set)
+        return RunningRules(running[repr(checks)].url, rule_set)
 
     yield of
     for opa in running.values():
         opa.stop()
 
 
-class Rules(NamedTuple):
+class RunningRules(NamedTuple):
     url: str
     rule_set: RuleSet
 
@@ -138,9 +136,11 @@ class Ways:
         ) as it:
             self._watch(it.engine)
             found = {name: _outcome(functools.partial(way, it, token)) for name, way in WAYS.items()}
-        return found | {f"{name}, awaited": outcome for name, outcome in asyncio.run(self._awaited(token)).items()}
+        return found | {
+            f"{name}, asynchronous": outcome for name, outcome in asyncio.run(self._asynchronous(token)).items()
+        }
 
-    async def _awaited(self, token):
+    async def _asynchronous(self, token):
         engine = AsyncOpaEngine(AsyncOpaClient(self.url, deadline=DEADLINE), self.rule_set)
         async with AsyncPolicyBridge(engine, verifier=self.verifier) as it:
             self._watch(engine)

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 import restorer
+from recounting import whole
 from restorer import CLAIMS, RESOURCES
-from stored import whole
 
 from bridge import ConfigurationError, OpaClient, OpaEngine, PolicyBridge, Reason, RuleSet, UsageError
 from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge

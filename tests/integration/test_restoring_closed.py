@@ -11,10 +11,10 @@ import threading
 import pytest
 import restoring_exit
 from fault_server import FaultServer
+from recounting import whole
 from relay import relayed
 from restorer import CLAIMS, RESOURCES
 from restoring_bridges import DEADLINE, SAFETY, TYPE, Blocking, bridge_to, check, engine_to, let_it_end
-from stored import whole
 
 from bridge import PolicyBridge, Reason, UsageError
 from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from balancer import by_connection, by_request, in_turn
 from cli_process import run
-from stored import recounted
+from recounting import recounted
 
 from bridge import EngineError, MultipleStoresError, OpaClient, OpaEngine, PolicyBridge, ResourcesMissingError
 from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge
@@ -226,7 +226,7 @@ def test_what_an_awaited_write_has_seen_is_known_to_those_who_read(urls):
     filled(urls[:2], "devices")
     chosen = [urls[0]]
 
-    async def awaited(url):
+    async def asynchronous(url):
         async with AsyncPolicyBridge(AsyncOpaEngine(AsyncOpaClient(url, deadline=60))) as bridge:
             assert await bridge.check(GRANTED, "devices", "a")
             chosen[0] = urls[1]
@@ -236,7 +236,7 @@ def test_what_an_awaited_write_has_seen_is_known_to_those_who_read(urls):
                 await bridge.check(GRANTED, "devices", "a")
 
     with by_request(lambda *_: chosen[0]) as (url, _):
-        asyncio.run(awaited(url))
+        asyncio.run(asynchronous(url))
 
 
 @pytest.mark.parametrize("rotates", [False, True])
@@ -351,7 +351,7 @@ def test_with_on_error_deny_and_awaited(urls):
     urls = urls[:2]
     filled(urls, "devices")
 
-    async def awaited(url):
+    async def asynchronous(url):
         async with AsyncPolicyBridge(AsyncOpaEngine(AsyncOpaClient(url, deadline=60)), on_error="deny") as bridge:
             for write in (
                 lambda: bridge.push("devices", [device("a")], force=True),
@@ -364,7 +364,7 @@ def test_with_on_error_deny_and_awaited(urls):
 
     for kind in ("connection", "request"):
         with balanced(kind, urls) as url:
-            asyncio.run(awaited(url))
+            asyncio.run(asynchronous(url))
 
 
 def test_on_the_command_line(urls):

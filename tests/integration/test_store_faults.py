@@ -1,32 +1,30 @@
-"""What may go wrong while resources are pushed, changed and read, with real OPAs: nothing is half, or only seems so.
-
-Whoever reads sees the old state or the new one, or is told of a fault; what was said to be stored is stored.
-"""
+"""Lost responses, foreign data, several OPAs and old revisions, with real OPAs: nothing stored is half."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import queue
-import resource
-import signal
-import subprocess
-import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from itertools import count, islice
-from pathlib import Path
-from random import Random
 
 import pusher
 import pytest
-from conformance import tally
-from relay import MOMENTS, Cut, relayed
-from stored import recounted, whole
+from relay import Cut, relayed
+from rule_files import write_rules
+from store_faults import (
+    ANYBODY,
+    GRANTED,
+    RESOURCES,
+    TYPE,
+    bridge_to,
+    device,
+    document,
+    replaced,
+    restarted,
+    size,
+    state_of,
+    stored,
+)
 
 from bridge import (
-    EngineError,
     InvalidResponseError,
     OpaClient,
     OpaEngine,
@@ -43,32 +41,16 @@ from bridge.errors import (
     StaleResourcesError,
     UnsupportedLayoutError,
 )
-from bridge.rendering import RuleSet, render
 from bridge.store import from_objects, generation, layout
 from bridge.store.json_patch import Patch, add
 from bridge.store.prepared import prepare
 from bridge.strict_json import encode
 
-TYPE = ("jwt_policy_data", "devices")
-KILLS = 120
-RESOURCES = 150
-ANYBODY: dict[str, object] = {}
-GRANTED = {"policy": {"version": 2, "devices": {"custom_data": {"n": 1}}}}
-
-
-def of_state(number):
-    return {"policy": {"version": 2, "devices": {"custom_data": {"state": number}}}}
-
 
 @pytest.fixture(scope="module")
 def rules(tmp_path_factory):
     """The rules as files, so that an OPA has them from its start."""
-    folder = tmp_path_factory.mktemp("rules")
-    for module in render(RuleSet()):
-        path = folder / module.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(module.text)
-    return folder
+    return write_rules(tmp_path_factory.mktemp("rules"))
 
 
 @pytest.fixture
@@ -83,344 +65,6 @@ def opa(start_opa, rules):
 def bridge(opa):
     with PolicyBridge(OpaEngine(OpaClient(opa.url, deadline=60))) as opened:
         yield opened
-
-
-@contextlib.contextmanager
-def bridge_to(url, **settings):
-    with PolicyBridge(OpaEngine(OpaClient(url, deadline=60)), **settings) as opened:
-        yield opened
-
-
-def device(id_, **custom_data):
-    return {"id": id_, "custom_data": custom_data}
-
-
-def document(bridge):
-    return bridge.engine.opa.get_data(TYPE)
-
-
-def size(number):
-    return len(pusher.state(number, RESOURCES))
-
-
-def replaced(bridge, number):
-    """A push but for what it first compares; gives the revision."""
-    return bridge.engine.store.replace("devices", from_objects(pusher.state(number, RESOURCES)).resources)
-
-
-def stored(bridge):
-    """The resources on an OPA, by id, once all about them was counted anew."""
-    return whole(document(bridge))
-
-
-def state_of(bridge):
-    """Which state OPA is in, once its current generation was counted anew; there may be what a push has left."""
-    found = document(bridge)
-    resources = recounted(found["generations"][found["state"]["current"]["generation"]])
-    (number,) = {one["custom_data"]["state"] for one in resources.values()}
-    assert list(resources.values()) != []
-    assert resources == {one["id"]: one for one in pusher.state(number, RESOURCES)}
-    return number
-
-
-def restarted(opa, start_opa, rules):
-    """An empty OPA at the address of one that is killed."""
-    opa.kill()
-    return start_opa([rules], port=opa.port)
-
-
-class Reader(threading.Thread):
-    """Reads without a pause, and notes what is neither the old state nor the new one.
-
-    Args:
-        url: Where the OPA is.
-        look: Reads something; what it raises is noted as wrong, but for faults where they are allowed.
-        faults: Whether faults of the engine are allowed.
-    """
-
-    def __init__(self, url, look, *, faults=False):
-        super().__init__()
-        self._bridge = PolicyBridge(OpaEngine(OpaClient(url, deadline=60)))
-        self._look = look
-        self._faults = faults
-        self._over = threading.Event()
-        self._progress = threading.Condition()
-        self.reads = 0
-        self.faults = []
-        self.wrong = []
-
-    def run(self):
-        with self._bridge:
-            while not self._over.is_set() and not self.wrong:
-                try:
-                    self._look(self._bridge)
-                except EngineError as fault:
-                    (self.faults if self._faults else self.wrong).append(fault)
-                except BaseException as error:  # noqa: BLE001 - the test tells
-                    self.wrong.append(error)
-                with self._progress:
-                    self.reads += 1
-                    self._progress.notify_all()
-
-    def wait_for(self, more):
-        """Wait until it has read so many times more."""
-        with self._progress:
-            wanted = self.reads + more
-            assert self._progress.wait_for(lambda: self.reads >= wanted or self.wrong, 60)
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self._over.set()
-        self.join()
-        assert self.wrong == []
-
-
-class Killed:
-    """Pushes in other processes, each killed at one moment of it."""
-
-    def __init__(self):
-        paths = os.pathsep.join([str(Path(pusher.__file__).parent), os.environ.get("PYTHONPATH", "")])
-        self._process = subprocess.Popen(
-            [sys.executable, pusher.__file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": paths},
-        )
-        self._pids: queue.SimpleQueue[int] = queue.SimpleQueue()
-
-    def at(self, when):
-        """What a relay is to do at its moments, for the next push alone: a late one must not kill the push after it."""
-        self._pids = pids = queue.SimpleQueue()
-
-        def kill(number, _line, moment):
-            if (number, moment) == when:
-                with contextlib.suppress(ProcessLookupError):  # it had its last answer, and has ended
-                    os.kill(pids.get(timeout=60), signal.SIGKILL)
-                raise Cut
-
-        return kill
-
-    def push(self, url, state):
-        """Push; gives whether it was killed."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(url, state, RESOURCES, file=self._process.stdin, flush=True)
-        self._pids.put(int(self._process.stdout.readline()))
-        ended = self._process.stdout.readline().strip()
-        assert ended in ("killed", "0")
-        return ended == "killed"
-
-    def close(self):
-        self._process.stdin.close()
-        self._process.wait()
-        self._process.stdout.close()
-
-
-@pytest.fixture
-def killed():
-    found = Killed()
-    yield found
-    found.close()
-
-
-def test_a_pusher_killed_at_any_moment_leaves_the_old_state_or_the_new_one(opa, bridge, killed, monkeypatch):
-    monkeypatch.setattr(generation, "_PART", pusher.PART_BYTES)
-    random = Random(tally.seed())
-    bridge.push("devices", pusher.state(0, RESOURCES))
-    allowed = {0}
-    revisions = {}
-
-    ids = {}
-
-    def ids_of(number):
-        if number not in ids:
-            ids[number] = tuple(sorted(one["id"] for one in pusher.state(number, RESOURCES)))
-        return ids[number]
-
-    def look(reading):
-        before = set(allowed)
-        listed = reading.list_allowed(ANYBODY, "devices")
-        (number,) = (number for number in before | allowed if ids_of(number) == listed.ids)
-        assert revisions.setdefault(listed.revision, number) == number
-        decisions = reading.check_many(of_state(number), "devices", ids_of(number)[:RESOURCES])
-        assert len({(decision.reason, decision.revision) for decision in decisions}) == 1
-        assert decisions[0].reason in (Reason.MATCHED, Reason.CONSTRAINT_FAILED)
-        assert (decisions[0].reason is Reason.MATCHED) == (decisions[0].revision == listed.revision)
-
-    with relayed(opa.url) as (url, relay):
-        with bridge_to(url) as whole_push:
-            replaced(whole_push, 0)
-        requests = len(relay.lines)
-    assert requests >= 8
-    ends = {"killed": 0, "old": 0, "new": 0, "left": 0}
-    with Reader(opa.url, look) as reader:
-        for number in range(1, KILLS + 1):
-            before = state_of(bridge)
-            allowed |= {before, number}
-            when = (random.randrange(requests), random.choice(MOMENTS))
-            with relayed(opa.url, killed.at(when)) as (url, _):
-                ends["killed"] += killed.push(url, number)
-            reader.wait_for(1)
-            after = state_of(bridge)
-            assert after in (before, number)
-            ends["new" if after == number else "old"] += 1
-            ends["left"] += bool(document(bridge)["state"]["leases"])
-            allowed.intersection_update({after})
-            if number % 10 == 0:
-                reader.wait_for(1)
-                allowed.add(number + 1_000)
-                bridge.push("devices", pusher.state(number + 1_000, RESOURCES), force=True)
-                # Nothing of those that were killed is left.
-                assert stored(bridge).keys() == set(ids_of(number + 1_000))
-                reader.wait_for(1)
-                allowed.intersection_update({number + 1_000})
-        assert reader.reads > KILLS
-    assert ends["killed"] >= 100
-    assert min(ends.values()) > 0
-
-
-@pytest.mark.parametrize("moment", MOMENTS[:3])
-@pytest.mark.parametrize("back", [False, True], ids=["down", "back at once"])
-def test_opa_killed_in_the_middle_of_a_push_has_nothing_until_the_next_one(
-    opa, start_opa, rules, monkeypatch, moment, back
-):
-    monkeypatch.setattr(generation, "_PART", pusher.PART_BYTES)
-    running = [opa]
-
-    def at(number, line, now):
-        if now == moment and line.startswith("PATCH") and number == at.number:
-            running[0].kill()
-            if back:
-                running[0] = start_opa([rules], port=opa.port)
-            if not back or moment == "after":
-                raise Cut
-
-    with bridge_to(opa.url) as bridge, relayed(opa.url, at) as (url, relay), bridge_to(url) as pushing:
-        at.number = -1
-        replaced(pushing, 0)
-        relay.lines.clear()
-        revision = replaced(pushing, 1)
-        patches = [number for number, line in enumerate(relay.lines) if line.startswith("PATCH")]
-        for number in (patches[1], patches[len(patches) // 2], patches[-1]):
-            relay.lines.clear()
-            at.number = number
-            with pytest.raises(EngineError) as fault:
-                replaced(pushing, 2)
-            assert isinstance(fault.value, (ResourcesMissingError, EngineUnreachableError))
-            if not back:
-                running[0] = start_opa([rules], port=opa.port)
-            for ask in (
-                lambda: bridge.check(ANYBODY, "devices", "d1"),
-                lambda: bridge.check_many(ANYBODY, "devices", ["d1", "only-2-0", "x"]),
-                lambda: bridge.explain(ANYBODY, "devices", "d1"),
-                lambda: bridge.list_allowed(ANYBODY, "devices"),
-                lambda: bridge.upsert("devices", [device("d1")]),
-                lambda: bridge.delete("devices", ["d1"]),
-                lambda: bridge.check(ANYBODY, "devices", "d1", at_least=revision),
-            ):
-                with pytest.raises(ResourcesMissingError, match="no pushed resources of `devices`"):
-                    ask()
-            at.number = -1
-            relay.lines.clear()
-            assert int(pushing.push("devices", pusher.state(3, RESOURCES)).revision) > int(revision)
-            assert state_of(bridge) == 3
-            assert bridge.check(of_state(3), "devices", "d1", at_least=revision)
-            assert len(stored(bridge)) == size(3)
-    running[0].kill()
-
-
-def test_opa_restarted_empty_under_load_is_never_taken_for_one_that_knows_nothing(opa, start_opa, rules, bridge):
-    devices = [device(f"d{n}", n=n % 2) for n in range(40)]
-    bridge.push("devices", devices)
-    wanted = [n % 2 == 1 for n in range(40)]
-
-    def checks(reading):
-        decisions = reading.check_many(GRANTED, "devices", [f"d{n}" for n in range(40)])
-        assert [decision.allow for decision in decisions] == wanted
-        assert {decision.reason for decision in decisions} == {Reason.MATCHED, Reason.CONSTRAINT_FAILED}
-
-    def one(reading):
-        assert reading.check(GRANTED, "devices", "d1").reason is Reason.MATCHED
-        assert reading.explain(GRANTED, "devices", "d2").decision.reason is Reason.CONSTRAINT_FAILED
-
-    def lists(reading):
-        assert reading.list_allowed(GRANTED, "devices").ids == tuple(sorted(f"d{n}" for n in range(1, 40, 2)))
-
-    with contextlib.ExitStack() as readers:
-        reading = [readers.enter_context(Reader(opa.url, look, faults=True)) for look in (checks, one, lists, checks)]
-        for _ in range(4):
-            for reader in reading:
-                reader.wait_for(3)
-            opa = restarted(opa, start_opa, rules)
-            for reader in reading:
-                reader.wait_for(3)
-            bridge.push("devices", devices)
-            before = [len(reader.faults) for reader in reading]
-            for reader in reading:
-                reader.wait_for(3)
-            assert all(before)
-        lost = [fault for reader in reading for fault in reader.faults if isinstance(fault, ResourcesMissingError)]
-        assert len(lost) >= 4
-    opa.kill()
-
-
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_of_two_pushers_the_earlier_one_is_overtaken_wherever_it_is(opa, bridge, monkeypatch, moment):
-    """The second one begins and ends within each request of the first."""
-    monkeypatch.setattr(generation, "_PART", pusher.PART_BYTES)
-
-    def at(number, _line, now):
-        if number == at.number and now == moment:
-            bridge.push("devices", pusher.state(2, RESOURCES), force=True)
-            assert state_of(bridge) == 2
-
-    with relayed(opa.url, at) as (url, relay), bridge_to(url) as pushing:
-        at.number = -1
-        replaced(pushing, 1)
-        relay.lines.clear()
-        replaced(pushing, 1)
-        requests = len(relay.lines)
-        outcomes = []
-        for number in range(requests):
-            bridge.push("devices", pusher.state(0, RESOURCES), force=True)
-            relay.lines.clear()
-            at.number = number
-            try:
-                replaced(pushing, 1)
-                outcomes.append(1)
-            except PushConflictError as overtaken:
-                assert "came in between" in str(overtaken)  # noqa: PT017
-                outcomes.append(2)
-            at.number = -1
-            # At the very end the second one is the later one.
-            assert state_of(bridge) == (2 if moment == "after" and number == requests - 1 else outcomes[-1])
-            assert len(stored(bridge)) == size(state_of(bridge))
-    first = outcomes.index(2)
-    # It looks at the other type twice, and twice at this one, before it says that it has begun.
-    assert first == (4 if moment == "before" else 3) < requests - 3, "from when it has looked at what is there"
-    assert set(outcomes[first : requests - 1]) == {2}
-
-
-def test_a_first_push_does_not_take_away_what_another_one_has_pushed_meanwhile(opa, bridge):
-    """Both find nothing; the one that comes second to make the type's document must leave the other's alone."""
-    seen = []
-
-    def at(_number, line, now):
-        if now == "before" and line.startswith("PUT") and not seen:
-            seen.append("pushed")
-            bridge.push("devices", pusher.state(2, RESOURCES))
-        elif seen and now != "answered" and line.startswith(("PUT", "GET", "DELETE")):
-            seen.append(state_of(bridge))
-
-    with relayed(opa.url, at) as (url, relay), bridge_to(url) as pushing:
-        pushing.push("devices", pusher.state(1, RESOURCES), force=True)
-        assert not any(line.startswith("DELETE") for line in relay.lines)
-    assert set(seen[1:]) == {2}
-    assert state_of(bridge) == 1
 
 
 @pytest.mark.parametrize("foreign", [b"[]", b'{"revision":"7","resources":{"a":{"id":"a"}}}', b'"x"', b"{}", b"null"])
@@ -438,110 +82,6 @@ def test_a_push_does_not_overwrite_data_that_no_bridge_wrote(bridge, foreign):
     bridge.engine.opa.delete_data(TYPE)
     bridge.push("devices", [device("b")])
     assert list(stored(bridge)) == ["b"]
-
-
-@pytest.mark.parametrize("state", ["[]", '{"layout":1}', '{"layout":1,"store":"s","revisions":{},"leases":{}}', "null"])
-def test_a_state_that_no_bridge_wrote_is_not_overwritten(bridge, state):
-    foreign = f'{{"state":{state}}}'.encode()
-    bridge.engine.opa.put_data(TYPE, foreign)
-    with pytest.raises(
-        ForeignContentError, match=r"`data\.jwt_policy_data\.devices` holds data that no bridge wrote, and is left"
-    ):
-        bridge.push("devices", [device("b")])
-    assert bridge.engine.opa.get_data(TYPE) == json.loads(foreign)
-
-
-def test_pushers_at_the_same_time_leave_one_of_their_states_whole(opa, bridge):
-    bridge.push("devices", pusher.state(0, RESOURCES))
-    start = threading.Barrier(2)
-
-    def push(first):
-        acknowledged = []
-        with bridge_to(opa.url) as pushing:
-            start.wait(60)
-            for number in range(first, first + 12):
-                with contextlib.suppress(PushConflictError):
-                    acknowledged.append((pushing.push("devices", pusher.state(number, RESOURCES), force=True), number))
-        return acknowledged
-
-    with Reader(opa.url, lambda reading: reading.list_allowed(ANYBODY, "devices")) as reader:
-        with ThreadPoolExecutor(2) as pool:
-            acknowledged = [one for some in pool.map(push, (100, 200)) for one in some]
-        reader.wait_for(1)
-    revisions = {int(report.revision): number for report, number in acknowledged}
-    assert len(revisions) == len(acknowledged) > 0
-    # What was acknowledged last is there; or, where a push after it failed, still is.
-    assert state_of(bridge) == revisions[max(revisions)]
-    assert len(stored(bridge)) == size(state_of(bridge))
-
-
-def test_changes_from_threads_at_once_are_all_there_that_were_acknowledged(opa, bridge, monkeypatch):
-    monkeypatch.setattr(layout, "PAGE", 4)
-    monkeypatch.setattr(layout, "SMALL", 3)
-    bridge.push("devices", [device("d", n=1)])
-    start = threading.Barrier(3)
-
-    def change(thread):
-        acknowledged = set()
-        with bridge_to(opa.url) as changing:
-            start.wait(60)
-            for number in range(12):
-                with contextlib.suppress(PushConflictError):
-                    changing.upsert("devices", [device(f"{thread}-{number}-{n}", n=1, thread=thread) for n in range(3)])
-                    acknowledged |= {f"{thread}-{number}-{n}" for n in range(3)}
-                with contextlib.suppress(PushConflictError):
-                    changing.delete("devices", [f"{thread}-{number}-0"])
-                    acknowledged.discard(f"{thread}-{number}-0")
-        return acknowledged
-
-    with ThreadPoolExecutor(3) as pool:
-        acknowledged = set().union(*pool.map(change, range(3)))
-    assert stored(bridge).keys() == acknowledged | {"d"}
-    assert set(bridge.list_allowed(GRANTED, "devices").ids) == acknowledged | {"d"}
-
-
-def test_a_change_finds_out_that_a_push_came_in_between(opa, bridge, monkeypatch):
-    """Within each request of it; pages must be divided, for which it asks once more."""
-    monkeypatch.setattr(layout, "PAGE", 2)
-    monkeypatch.setattr(layout, "SMALL", 1)
-    few = [device(f"a{n}", n=1) for n in range(3)]
-    upserts = [device(f"b{n}", n=1) for n in range(9)]
-
-    def at(number, _line, now):
-        if number == at.number and now == "before":
-            at.number = -1
-            bridge.push("devices", [device(f"c{n}", n=1) for n in range(5)], force=True)
-
-    with relayed(opa.url, at) as (url, relay), bridge_to(url) as changing:
-        at.number = -1
-        bridge.push("devices", few)
-        changing.upsert("devices", upserts)
-        requests = len(relay.lines)
-        assert requests == 5  # what is current, what is held, the first ids of two postings, the patch
-        for number in range(requests):
-            bridge.push("devices", few, force=True)
-            relay.lines.clear()
-            at.number = number
-            changed = changing.upsert("devices", upserts)
-            assert changed.added == 9
-            assert sorted(stored(bridge)) == [f"b{n}" for n in range(9)] + [f"c{n}" for n in range(5)]
-
-
-def test_a_change_that_others_always_come_before_changes_nothing(opa, bridge):
-    numbers = count()
-
-    def at(_number, line, now):
-        if now == "before" and line.startswith("PATCH"):
-            bridge.upsert("devices", [device("other", n=next(numbers))])
-
-    bridge.push("devices", [device("a")])
-    with (
-        relayed(opa.url, at) as (url, _),
-        bridge_to(url) as changing,
-        pytest.raises(PushConflictError, match="5 times"),
-    ):
-        changing.upsert("devices", [device("b")])
-    assert sorted(stored(bridge)) == ["a", "other"]
 
 
 def test_a_shard_larger_than_a_part_and_larger_than_most_bodies(bridge):
@@ -676,22 +216,6 @@ def test_two_opas_behind_one_address_are_noticed(opa, bridge, start_opa, rules):
     other.kill()
 
 
-def test_an_opa_restarted_again_and_again_is_one_opa(opa, bridge, start_opa, rules):
-    for number in range(3):
-        bridge.push("devices", [device("a", n=1)])
-        assert bridge.check(GRANTED, "devices", "a")
-        assert bridge.list_allowed(GRANTED, "devices").ids == ("a",)
-        opa = restarted(opa, start_opa, rules)
-        with pytest.raises(ResourcesMissingError, match="restarted without them, or somebody removed them"):
-            bridge.check(GRANTED, "devices", "a")
-        with (
-            bridge_to(opa.url) as fresh,
-            pytest.raises(ResourcesMissingError, match="none were ever pushed, or it was"),
-        ):
-            fresh.check(GRANTED, "devices", f"{number}")
-    opa.kill()
-
-
 def test_a_later_layout_is_neither_read_nor_written(bridge):
     bridge.push("devices", [device("a", n=1)])
     bridge.engine.opa.patch_data(TYPE, b'[{"op":"add","path":"/state/layout","value":2}]')
@@ -805,31 +329,3 @@ def test_what_cannot_be_read_is_replaced_by_force_alone(bridge, caplog):
         assert (report.before, report.added, report.changed, report.removed) == (0, 2, 0, 0)
         assert "cannot be read, and are replaced" in caplog.text
         assert bridge.list_allowed(GRANTED, "devices").ids == ("a", "c")
-
-
-def test_an_opa_that_runs_out_of_memory_has_no_half_of_a_push(opa, bridge, start_opa, rules):
-    """It may take little more than it has, so that it ends where more is pushed than fits."""
-    bridge.push("devices", [device("a", n=1)])
-    assert bridge.check(GRANTED, "devices", "a")
-    pages = int(Path(f"/proc/{opa.pid}/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + 150_000_000
-    resource.prlimit(opa.pid, resource.RLIMIT_AS, (limit, limit))
-    text = "x" * 900_000
-    with pytest.raises(EngineUnreachableError):
-        bridge.push("devices", [device("a", n=2), *(device(f"b{n}", text=text) for n in range(300))], force=True)
-    opa.wait(60)
-    assert "out of memory" in opa.log or "cannot allocate memory" in opa.log
-    for ask in (
-        lambda: bridge.check(GRANTED, "devices", "a"),
-        lambda: bridge.check(GRANTED, "devices", "b1"),
-        lambda: bridge.list_allowed(GRANTED, "devices"),
-    ):
-        with pytest.raises(EngineUnreachableError):
-            ask()
-    again = start_opa([rules], port=opa.port)
-    with pytest.raises(ResourcesMissingError):
-        bridge.check(GRANTED, "devices", "a")
-    bridge.push("devices", [device("a", n=1)])
-    assert bridge.check(GRANTED, "devices", "a")
-    assert list(stored(bridge)) == ["a"]
-    again.kill()

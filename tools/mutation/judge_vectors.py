@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from conformance.vectors import FILES, cases
+from conformance.committed_vectors import FILES, cases
 
 from bridge import reference
 from bridge.errors import MalformedInputError

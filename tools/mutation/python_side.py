@@ -80,7 +80,9 @@ GROUPS: Final = (
             "tests/unit/tokens/test_token_validity.py",
             "tests/unit/tokens/test_key_set_age.py",
             "tests/unit/tokens/test_wrong_format.py",
-            "tests/integration/test_jwks_server.py",
+            "tests/integration/test_jwks_cache.py",
+            "tests/integration/test_jwks_faults.py",
+            "tests/integration/test_jwks_tls.py",
         ),
         prepared=tuple(
             ("test_token_keys", "private", key) for key in ("rsa", "rsa-other", "rsa-1024", "rsa-2047", "dsa")
@@ -231,7 +233,10 @@ GROUPS: Final = (
             "tests/http/test_credentials.py",
             "tests/integration/test_opa_connections.py",
             "tests/integration/test_opa_transport.py",
+            "tests/integration/test_opa_hosts.py",
             "tests/integration/test_opa_faults.py",
+            "tests/integration/test_opa_requests.py",
+            "tests/integration/test_opa_responses.py",
             "tests/integration/test_opa_tls.py",
         ),
     ),
@@ -246,7 +251,11 @@ GROUPS: Final = (
     Group(
         "aio",
         tuple(f"bridge/aio/{name}.py" for name in ("transport", "carrier", "async_client", "faults")),
-        ("tests/integration/test_aio_connections.py", "tests/unit/test_aio_faults.py"),
+        (
+            "tests/integration/test_aio_connections.py",
+            "tests/integration/test_aio_requests.py",
+            "tests/unit/test_aio_faults.py",
+        ),
     ),
     Group(
         "aio_keys",

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
-from conformance.vectors import all_cases, shown
+from conformance.committed_vectors import all_cases, shown
 from mutation.mutants import Mutant, Slice, Verdict
 from mutation.rego_mutants import functions_of, mutants, sets_of
 from mutation.rego_text import bare, module_text
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from conformance.vectors import PolicyCase
+    from conformance.committed_vectors import PolicyCase
 
 RULES: Final = "rego/jwt_policy"
 _SECONDS: Final = 120

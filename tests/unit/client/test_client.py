@@ -8,7 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from colliding import colliding
+from colliding_names import colliding
 
 import bridge
 from bridge import (

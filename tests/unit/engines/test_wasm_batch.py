@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import pytest
-from colliding import plain
-from hostile import demanding, device
+from colliding_names import plain
+from costly_queries import demanding, device
 
 from bridge import EngineError, EngineTimeoutError, PartialResultError, PolicyBridge, WasmEngine
 from bridge.decision import Request

@@ -6,9 +6,9 @@ import itertools
 from decimal import Decimal
 
 import pytest
-from colliding import colliding, plain
-from hostile import MOST, demanding, device, shapes
-from metered import Meter
+from colliding_names import colliding, plain
+from costly_queries import MOST, demanding, device, shapes
+from wasm_instructions import Meter
 
 from bridge import PolicyBridge, ReferenceEngine, WasmEngine, reference
 from bridge.decision import Request

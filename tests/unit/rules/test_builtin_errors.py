@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from conformance.vectors import shown
+from conformance.committed_vectors import shown
 from mutation.rego_side import Vectors
 
 from bridge.opa import run_opa

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 from conformance import tally
-from stored import patched, recounted
+from recounting import patched, recounted
 
 from bridge import PushRejectedError
 from bridge.store import generation, layout

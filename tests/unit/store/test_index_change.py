@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 from conformance import tally
-from stored import CannotPatch, held, patched, recounted
+from recounting import CannotPatch, held, patched, recounted
 
 from bridge import InvalidResponseError
 from bridge.store import layout

@@ -6,7 +6,7 @@ import copy
 import json
 
 import pytest
-from stored import patched, recounted
+from recounting import patched, recounted
 
 from bridge.store import layout
 from bridge.store.generation import parts

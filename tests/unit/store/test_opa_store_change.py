@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from memory_opa import ROOT, TYPES, MemoryOpa, Once, Several, fails, refused, store_on, texts
-from stored import whole
+from recounting import whole
 
 from bridge.errors import (
     EngineUnreachableError,

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from memory_opa import TYPES, MemoryOpa, Once, fails, refused, store_on, texts
-from stored import whole
+from recounting import whole
 
 from bridge.errors import ForeignContentError, OpaStatusError, UnsupportedLayoutError
 from bridge.opa.replies import StoredPolicy

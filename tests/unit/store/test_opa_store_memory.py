@@ -6,7 +6,7 @@ import logging
 
 import pytest
 from memory_opa import MemoryOpa, Once, fails, store_on
-from stored import whole
+from recounting import whole
 
 from bridge.errors import EngineUnreachableError
 from bridge.opa.replies import MemoryUsage

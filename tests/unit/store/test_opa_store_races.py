@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from memory_opa import MemoryOpa, Once, store_on, texts
-from stored import whole
+from recounting import whole
 
 from bridge.errors import PushConflictError
 from bridge.store import opa_push

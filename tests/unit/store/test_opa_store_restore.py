@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from memory_opa import MemoryOpa, Once, Several, Waits, fails, refused, store_on, texts
-from stored import whole
+from recounting import whole
 
 from bridge.errors import (
     EngineError,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from memory_opa import MemoryOpa, Several, fails, refused, store_on, texts
-from stored import recounted, whole
+from recounting import recounted, whole
 
 from bridge.errors import EngineUnreachableError, MultipleStoresError, ResourcesMissingError
 from bridge.strict_json import encode, parse

@@ -8,18 +8,11 @@ import os
 from types import SimpleNamespace
 
 import pytest
+from clocks import Clock
 from token_making import CLAIMS, KEYS, SECRET, jwk_of, made, oct_of, verifier
 
 from bridge.errors import ConfigurationError, KeysUnavailableError, UnknownKeyError
 from bridge.tokens import JwksFile, JwksUrl, jwk_set, jwks_file
-
-
-class Clock:
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        return self.now
 
 
 def write(path, *jwks):
@@ -46,7 +39,7 @@ def test_a_file_of_keys_is_read_again_when_it_changes(tmp_path):
 
 
 def test_a_file_of_keys_that_did_not_change_is_read_once(tmp_path, monkeypatch):
-    path, clock, reads = tmp_path / "keys.json", Clock(), []
+    path, clock, reads = tmp_path / "keys.json", Clock(0.0), []
     write(path, jwk_of("rsa", "a"))
     source = JwksFile(path, lifetime=10, clock=clock)
     opened = type(path).open

@@ -16,7 +16,7 @@ SET = json.dumps(
 TAKES = 4
 
 
-class Server:
+class AgedKeyServer:
     """A key server that takes its time, by a clock of its own."""
 
     def __init__(self, monkeypatch):
@@ -40,7 +40,7 @@ class Server:
 
 @pytest.fixture
 def server(monkeypatch):
-    made = Server(monkeypatch)
+    made = AgedKeyServer(monkeypatch)
     made.source.key_for("k")
     return made
 

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 import jwt
 import pytest
+from clocks import Clock
 
 from bridge import PolicyBridge, ReferenceEngine
 from bridge.errors import (
@@ -33,17 +34,9 @@ CLAIMS = {"sub": "a", "exp": NOW + 60, "list": [1, {"n": 1.5}]}
 SECRET, OTHER = bytes(range(64)), bytes(range(64, 128))
 
 
-class Clock:
-    def __init__(self):
-        self.now = NOW
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(NOW)
 
 
 @pytest.fixture

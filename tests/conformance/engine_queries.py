@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import requests
-from conformance.vectors import shown
+from conformance.committed_vectors import shown
 
 from bridge import reference
 from bridge.client import PolicyBridge
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from conformance.vectors import Stored
+    from conformance.committed_vectors import Stored
 
     from bridge.decision import Decision
     from bridge.policy import PolicySettings
 
 __all__ = [
-    "WAYS",
+    "QUERY_METHODS",
     "Deciders",
     "Query",
-    "Way",
+    "QueryMethod",
     "as_they_stand",
     "by_id",
     "differences",
@@ -99,7 +99,7 @@ class Deciders:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class QueryMethod:
     """A way to ask an engine.
 
     Attributes:
@@ -118,7 +118,7 @@ class Way:
         return f"{self.engine}-{self.ask.__name__}"
 
 
-def differences(deciders: Deciders, way: Way, questions: Iterable[Query]) -> list[str]:
+def differences(deciders: Deciders, way: QueryMethod, questions: Iterable[Query]) -> list[str]:
     """What was answered otherwise than wanted, a text each; the stored resources are brought there first."""
     found = []
     for settings, stored, group in groups(questions):
@@ -330,22 +330,22 @@ def entrypoint(bridge: PolicyBridge, name: str) -> str:
     return next(path for path in entrypoints(bridge.engine.rule_set) if path.endswith(f"/{name}"))
 
 
-def _ways() -> Iterator[Way]:
+def _ways() -> Iterator[QueryMethod]:
     for engine, keeps in (("reference", is_pushable), ("wasm", is_pushable), ("opa", _anything)):
         for ask in (check, check_of_objects, check_many, explain):
-            yield Way(engine, ask, lambda question, keeps=keeps: question.is_for_check and keeps(question))
-        yield Way(engine, batch, lambda question, keeps=keeps: question.case.input is None and keeps(question))
-    yield Way("reference", definition, _anything, fills_store=False)
-    yield Way("wasm", decision_of_wasm, is_nothing_stored)
-    yield Way("wasm", allow_of_wasm, is_nothing_stored)
-    yield Way("wasm", decisions_of_wasm, lambda question: question.has_item and is_nothing_stored(question))
-    yield Way("opa", decision_over_http, _anything)
-    yield Way("opa", allow_over_http, _anything)
-    yield Way("opa", decisions_over_http, lambda question: question.has_item)
+            yield QueryMethod(engine, ask, lambda question, keeps=keeps: question.is_for_check and keeps(question))
+        yield QueryMethod(engine, batch, lambda question, keeps=keeps: question.case.input is None and keeps(question))
+    yield QueryMethod("reference", definition, _anything, fills_store=False)
+    yield QueryMethod("wasm", decision_of_wasm, is_nothing_stored)
+    yield QueryMethod("wasm", allow_of_wasm, is_nothing_stored)
+    yield QueryMethod("wasm", decisions_of_wasm, lambda question: question.has_item and is_nothing_stored(question))
+    yield QueryMethod("opa", decision_over_http, _anything)
+    yield QueryMethod("opa", allow_over_http, _anything)
+    yield QueryMethod("opa", decisions_over_http, lambda question: question.has_item)
 
 
 def _anything(_: Query) -> bool:
     return True
 
 
-WAYS: Final = tuple(_ways())
+QUERY_METHODS: Final = tuple(_ways())

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from colliding import colliding, plain
+from colliding_names import colliding, plain
 
 from bridge.decision import Request
 from bridge.strict_json import encode

@@ -6,7 +6,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from conformance.vectors import FOLDER
+from conformance.committed_vectors import FOLDER
 
 from bridge.policy import PolicySettings
 from bridge.strict_json import encode, parse

@@ -1,16 +1,41 @@
-"""Vectors files as any JSON parser has them."""
+"""The vectors of tests/vectors: as `bridge.conformance` reads them, and as any JSON parser does."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import jsonschema
+
+from bridge.conformance.vector_files import policy_files, vectors_root
+from bridge.conformance.vectors import PolicyCase, Stored, cases, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+__all__ = [
+    "FILES",
+    "FOLDER",
+    "SCHEMA",
+    "PolicyCase",
+    "Stored",
+    "all_cases",
+    "breaches",
+    "cases",
+    "read_as_any_parser_does",
+    "shown",
+]
+
+FOLDER: Final = vectors_root()
+SCHEMA: Final = FOLDER / "schema.json"
+FILES: Final = policy_files(FOLDER)
+
+
+def all_cases() -> tuple[PolicyCase, ...]:
+    """The cases of all files."""
+    return tuple(case for path in FILES for case in cases(path))
 
 
 def breaches(schema_file: Path, files: Sequence[Path]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Tests that await."""
+"""Tests that are coroutines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 
-def awaited(test):
+def async_test(test):
     """Run a test's coroutine; nothing that it began may be left behind."""
 
     @functools.wraps(test)
