@@ -1,7 +1,7 @@
-"""JSON text <-> values, strictly (R12): exact numbers, nothing repaired, nothing lost.
+"""JSON text to values and back, strictly (R12): with exact numbers, no repair and no loss.
 
-`parse` reads text, `encode` writes canonical text and refuses what R12 refuses, with the place and the cause.
-Everything that is sent to any engine has gone through `encode`.
+`parse` reads text; `encode` writes canonical text. Both refuse what R12 refuses, with the place and the cause.
+`encode` writes everything that is sent to an engine.
 """
 
 from bridge.strict_json.decode import parse, parse_canonical
@@ -9,7 +9,6 @@ from bridge.strict_json.encode import encode, sorted_text, string_text
 from bridge.strict_json.grammar import is_json
 from bridge.strict_json.memo import Memo, encode_memoized
 from bridge.strict_json.numbers import are_canonical
-from bridge.strict_json.pointer import pointer, resolve
 from bridge.strict_json.scanner import scan_leniently
 from bridge.strict_json.values import (
     ABSENT,
@@ -19,6 +18,8 @@ from bridge.strict_json.values import (
     RESOURCE_BYTES,
     Absent,
     Value,
+    pointer,
+    resolve,
 )
 
 __all__ = [

@@ -1,8 +1,7 @@
-"""JSON text to values (R12.1-R12.5), the fast way where it is sure to be right.
+"""JSON text to values (R12.1-R12.5), by the fast decoder where its result is certain.
 
-The standard library's decoder is several times faster than the scanner, but says neither where a member is duplicated
-nor how deep the text is nested, and lets surrogates pass. So it decides nothing on its own: what it refuses, and what
-it cannot be trusted with, goes to the scanner, whose word is final.
+The standard library's decoder is several times faster than the scanner. But it reports no place of a duplicate member
+and no depth, and it accepts surrogates. So the scanner decides every text that the decoder refuses or may misjudge.
 """
 
 from __future__ import annotations
@@ -21,17 +20,17 @@ from bridge.strict_json.values import MAX_DEPTH
 if TYPE_CHECKING:
     from bridge.strict_json.values import Value
 
-_AT_ONCE: Final = 4_096
+_CHUNK: Final = 4_096
 _ESCAPED_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def parse(text: str | bytes, *, max_depth: int = MAX_DEPTH, what: str = "") -> Value:
-    """The JSON value that `text` spells, with exact numbers.
+    """Return the JSON value of a text, with exact numbers.
 
     Args:
         text: JSON text; bytes are UTF-8.
-        max_depth: How many containers may stand inside each other (R12.4).
-        what: What the text is, for the error.
+        max_depth: How deep containers may be nested (R12.4).
+        what: What the text is, for the error message.
 
     Raises:
         MalformedInputError: R12.1-R12.5, with line and column.
@@ -43,10 +42,10 @@ def parse(text: str | bytes, *, max_depth: int = MAX_DEPTH, what: str = "") -> V
 
 
 def parse_canonical(text: bytes) -> Value:
-    """The value of a text that `encode` wrote, which need not be doubted: what `parse` gives, in a third of the time.
+    """Return the value of a text that `encode` wrote: the same as `parse`, in a third of the time.
 
-    There is no member twice in it, no surrogate, and nothing nested too deep; a number with a point or an exponent is
-    none of the integers of 40 digits, and is spelt with the digits that its `Decimal` is to have.
+    Such a text has no duplicate member, no surrogate and no excessive depth. A number with a point or an exponent is
+    not an integer of at most 40 digits, and the text has exactly the digits of its `Decimal`.
     """
     value: Value = _CANONICAL.raw_decode(text.decode("utf-8"))[0]
     return value
@@ -56,10 +55,10 @@ def _parse(text: str, max_depth: int) -> Value:
     if not _ESCAPED_SURROGATE.search(text) and (text.isascii() or not SURROGATE.search(text)):
         try:
             value: Value = _DECODER.decode(text)
-        except (ValueError, RecursionError):  # whatever it is, the scanner finds it, or finds nothing
+        except (ValueError, RecursionError):  # the scanner finds the cause, or accepts the text
             pass
         else:
-            if text.count("[") + text.count("{") <= max_depth or _is_within(_outermost(value), max_depth):
+            if text.count("[") + text.count("{") <= max_depth or _is_within(_as_containers(value), max_depth):
                 return value
     return scan(text, max_depth=max_depth)
 
@@ -100,20 +99,20 @@ _DECODER: Final = JSONDecoder(
 _CANONICAL: Final = JSONDecoder(parse_float=Decimal)
 
 
-def _outermost(value: Value) -> list[Any]:
+def _as_containers(value: Value) -> list[Any]:
     return [value] if isinstance(value, (dict, list)) else []
 
 
 def _is_within(containers: list[Any], depth: int) -> bool:
-    """Whether no more than so many containers stand inside each other in any of these, itself included.
+    """Return whether each of the containers is nested at most `depth` deep, itself included.
 
-    Level by level, but of a wide level only some at a time, down to their ends: what is looked at together was made
-    together, and is in the processor's caches together.
+    The search goes level by level. It takes a wide level in chunks, each down to its leaves: the containers of a chunk
+    were made together, so they are in the processor's caches together.
     """
     while containers:
-        if len(containers) > _AT_ONCE:
-            starts = range(0, len(containers), _AT_ONCE)
-            return all(_is_within(containers[start : start + _AT_ONCE], depth) for start in starts)
+        if len(containers) > _CHUNK:
+            starts = range(0, len(containers), _CHUNK)
+            return all(_is_within(containers[start : start + _CHUNK], depth) for start in starts)
         if not depth:
             return False
         depth -= 1

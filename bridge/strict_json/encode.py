@@ -1,7 +1,7 @@
-"""Values to canonical JSON text: the one encoder that everything sent to an engine goes through.
+"""Values to canonical JSON text, by the one encoder for everything that is sent to an engine.
 
-Canonical text: no spaces, members in the order given, numbers in their one form (`numbers.write`), strings as raw
-UTF-8 with only `"`, the backslash and control characters escaped.
+Canonical text has no spaces, keeps the order of members, has each number in its one form (`numbers.write`), and has
+strings as raw UTF-8 with only `"`, the backslash and control characters escaped.
 """
 
 from __future__ import annotations
@@ -10,34 +10,39 @@ import math
 import sys
 from decimal import Decimal
 from json import JSONEncoder
+from json.encoder import c_make_encoder  # type: ignore[attr-defined] # the typeshed leaves it out
 from json.encoder import encode_basestring as _quote
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge.errors import MalformedInputError
 from bridge.strict_json import numbers
-from bridge.strict_json.plain import SMALL, plain_text
-from bridge.strict_json.pointer import pointer
 from bridge.strict_json.scanner import SURROGATE
-from bridge.strict_json.values import MAX_DEPTH, MAX_NODES, RESOURCE_BYTES
+from bridge.strict_json.values import MAX_DEPTH, MAX_NODES, RESOURCE_BYTES, pointer
 
 if TYPE_CHECKING:
     from bridge.strict_json.values import Value
 
+_SMALL: Final = 10**15  # an int of a smaller magnitude is its own canonical text
+_MAX_PLAIN_CONTAINERS: Final = 64  # so it is not deeper than R12.4 allows, and has no cycle
+_MAX_PLAIN_CHARACTERS: Final = 65_536
+_MIN_PLAIN_FRACTION: Final = 0.0001  # Python writes a smaller number with an exponent
+_C_FLAGS: Final = (False, False, False)  # no sorting, no skipping of names, no NaN
+_C_ENCODER: Final[Any] = c_make_encoder and c_make_encoder(None, None, _quote, None, ":", ",", *_C_FLAGS)
 _SORTED: Final = JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 def encode(value: object, *, max_bytes: int = RESOURCE_BYTES, what: str = "") -> bytes:
-    """The canonical text of `value`, as UTF-8.
+    """Return the canonical text of a value, as UTF-8.
 
     Args:
-        value: What `parse` gave, or Python objects as R12.7 allows.
-        max_bytes: The longest text allowed, in bytes (R12.6).
-        what: What the value is, for the error.
+        value: A value that `parse` returned, or Python objects that R12.7 allows.
+        max_bytes: The maximum length of the text, in bytes (R12.6).
+        what: What the value is, for the error message.
 
     Raises:
         MalformedInputError: R12.3-R12.7, with a JSON Pointer.
     """
-    plain = plain_text(value)
+    plain = _plain_text(value)
     if plain is not None and len(plain) <= max_bytes:
         return plain
     try:
@@ -54,19 +59,19 @@ def encode(value: object, *, max_bytes: int = RESOURCE_BYTES, what: str = "") ->
 
 
 def sorted_text(value: Value) -> bytes:
-    """The canonical text of a value that `parse` gave, with the names of every object in code point order.
+    """Return the canonical text of a value that `parse` returned, with the names of each object in code point order.
 
-    It is the same for equal values, and for no others (R11).
+    Two values have the same text exactly if they are equal (R11).
     """
     try:
         text = _SORTED.encode(value)
-    except TypeError:  # a number that is no int
+    except TypeError:  # a number that is not an int
         return encode(_with_sorted_names(value), max_bytes=sys.maxsize)
     return text.encode("utf-8")
 
 
 def string_text(value: str) -> bytes:
-    """The canonical text of a string that `parse` gave."""
+    """Return the canonical text of a string that `parse` returned."""
     quoted: str = _quote(value)
     return quoted.encode("utf-8")
 
@@ -77,8 +82,60 @@ def _with_sorted_names(value: Value) -> Value:
     return [_with_sorted_names(item) for item in value] if isinstance(value, list) else value
 
 
+def _plain_text(value: object) -> bytes | None:
+    """Return the canonical text of a small plain value as UTF-8; None for any other value.
+
+    Most claims and resources are objects of strings, small numbers, true, false and null. For those the standard
+    library's C encoder writes what `_Encoder` would, in two thirds of the time. But it also accepts tuples, subclasses,
+    names that are not strings, and numbers of any form. So each value is checked first. A value that is not certainly
+    plain is left to `_Encoder`, which alone refuses values and reports the place.
+    """
+    if type(value) is str:
+        pieces = [_quote(value)]
+    elif _C_ENCODER is not None and type(value) is dict and _is_plain(value):
+        pieces = _C_ENCODER(value, 0)
+    else:
+        return None
+    try:
+        return "".join(pieces).encode("utf-8")
+    except UnicodeEncodeError:  # an unpaired surrogate
+        return None
+
+
+def _is_plain(value: dict[Any, Any]) -> bool:
+    containers: list[Any] = [value]
+    characters = 0
+    for container in containers:
+        items = container
+        if type(container) is dict:
+            for name in container:
+                if type(name) is not str:
+                    return False
+                characters += len(name)
+            items = container.values()
+        for item in items:
+            kind = type(item)
+            if kind is str:
+                characters += len(item)
+            elif kind is dict or kind is list:
+                containers.append(item)
+            elif item is not None and kind is not bool and not _is_plain_number(item):
+                return False
+        characters += len(items)
+        if len(containers) > _MAX_PLAIN_CONTAINERS or characters > _MAX_PLAIN_CHARACTERS:
+            return False
+    return True
+
+
+def _is_plain_number(value: Any) -> bool:
+    if type(value) is int:
+        return -_SMALL < value < _SMALL
+    # The `repr` of such a float has a point and no exponent, does not end in zero, and has at most 17 digits.
+    return type(value) is float and _MIN_PLAIN_FRACTION <= abs(value) < _SMALL and not value.is_integer()
+
+
 class _Refused(Exception):
-    """A refusal on its way up, which gathers the path from the inside out."""
+    """A refused value; each container that the error passes adds its part of the path, innermost first."""
 
     def __init__(self, cause: str, rule: str) -> None:
         self.cause = cause
@@ -87,7 +144,7 @@ class _Refused(Exception):
 
 
 class _Encoder:
-    """Counts down what is left of R12.6 and R12.7, so that a small object cannot spell a huge text."""
+    """An encoder that counts down the limits of R12.6 and R12.7: a small object cannot make a huge text."""
 
     __slots__ = ("characters", "max_bytes", "nodes")
 
@@ -104,7 +161,7 @@ class _Encoder:
             return self.object(value, depth)
         if kind is list:
             return self.array(value, depth)
-        if kind is int and -SMALL < value < SMALL:
+        if kind is int and -_SMALL < value < _SMALL:
             return str(value)
         if value is None:
             return "null"
@@ -126,7 +183,7 @@ class _Encoder:
         try:
             for name, item in value.items():
                 if type(name) is not str:
-                    raise _Refused(f"a member name of the Python type {type(name).__qualname__}", "R12.7")  # noqa: TRY301 - below
+                    raise _Refused(f"a member name of the Python type {type(name).__qualname__}", "R12.7")  # noqa: TRY301 - caught below, for the path
                 parts.append(f"{self.string(name)}:{self.text(item, depth + 1)}")
         except _Refused as refused:
             refused.path.append(name if type(name) is str and not SURROGATE.search(name) else ascii(name))
@@ -138,7 +195,7 @@ class _Encoder:
         parts: list[str] = []
         try:
             for item in value:
-                parts.append(self.text(item, depth + 1))  # noqa: PERF401 - its length is the index of a refused item
+                parts.append(self.text(item, depth + 1))  # noqa: PERF401 - the length is the index of a refused item
         except _Refused as refused:
             refused.path.append(str(len(parts)))
             raise
@@ -162,12 +219,12 @@ class _Encoder:
 
 
 def _is_cycle(value: Any, path: list[str]) -> bool:
-    """Whether the containers on a path through `value` come to one that they have passed."""
-    passed = set()
+    """Return whether the containers on a path through a value come back to one of themselves."""
+    seen = set()
     for name in path:
-        if id(value) in passed:
+        if id(value) in seen:
             return True
-        passed.add(id(value))
+        seen.add(id(value))
         value = value[int(name)] if type(value) is list else value.get(name)
     return False
 

@@ -1,4 +1,4 @@
-"""Bytes that are no UTF-8 text, recognised by how they begin."""
+"""Bytes that are not UTF-8 text, recognized by their first bytes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Final, NamedTuple
 
 
 class Kind(Enum):
-    """What somebody has to do about it."""
+    """What the user has to do about the bytes."""
 
     MARK = auto()
-    """UTF-8 text, behind a byte order mark."""
+    """UTF-8 text after a byte order mark."""
 
     TEXT = auto()
     """Text in another encoding."""
@@ -24,11 +24,11 @@ class Kind(Enum):
 
 
 class Beginning(NamedTuple):
-    """What bytes are that begin so.
+    """The meaning of some first bytes.
 
     Attributes:
-        kind: What is to be done about it.
-        name: What it is called.
+        kind: What the user has to do about them.
+        name: The name of the format.
     """
 
     kind: Kind
@@ -56,24 +56,24 @@ _WITHOUT_MARK: Final = re.compile(rb"(?:[\t\n\r -~]\0){2}|(?:\0[\t\n\r -~]){2}")
 
 
 def beginning_of(data: bytes) -> Beginning | None:
-    """What bytes are that begin as no JSON text does; None where that is not recognised."""
-    for beginning, found in _BEGINNINGS:
-        if data.startswith(beginning):
-            return found
+    """Return the format that bytes begin like, which is not JSON; None if no format is recognized."""
+    for first_bytes, beginning in _BEGINNINGS:
+        if data.startswith(first_bytes):
+            return beginning
     return None
 
 
 def encoding_fault(data: bytes) -> str:
-    """Why bytes are no plain UTF-8 text, with the remedy; empty where no reason is recognised.
+    """Return why bytes are not plain UTF-8 text, with the remedy; empty if no cause is recognized.
 
-    A reason is a guess for an error text: nothing is refused by it alone.
+    The cause is a guess for an error message: it alone is no reason to refuse the bytes.
     """
-    found = beginning_of(data) or (_UTF_16 if _WITHOUT_MARK.match(data) else None)
-    if found is None:
+    beginning = beginning_of(data) or (_UTF_16 if _WITHOUT_MARK.match(data) else None)
+    if beginning is None:
         return ""
     return {
-        Kind.MARK: f"it begins with {found.name}: save it as UTF-8 without one",
-        Kind.TEXT: f"it is {found.name}, not UTF-8: save it as UTF-8",
-        Kind.COMPRESSED: f"it is compressed ({found.name}): decompress it first",
+        Kind.MARK: f"it begins with {beginning.name}: save it as UTF-8 without one",
+        Kind.TEXT: f"it is {beginning.name}, not UTF-8: save it as UTF-8",
+        Kind.COMPRESSED: f"it is compressed ({beginning.name}): decompress it first",
         Kind.ARCHIVE: "it is a zip archive: unpack it first",
-    }[found.kind]
+    }[beginning.kind]

@@ -1,9 +1,9 @@
-"""What is made of texts and values that come again and again, such as the claims of a bearer who asks about much.
+"""A cache of results for texts and values that repeat, such as the claims of a bearer who makes many requests.
 
-A dict cannot be a key, and equality would be the wrong question: `True == 1 == 1.0`. What Python marshals a value to
-can: of the types that R12.7 allows it is told from every other value, and subclasses are refused (so is `Decimal`,
-which is encoded each time). The text is made from what the key unmarshals to: a function of the key alone, whatever
-another thread does to the value meanwhile.
+A dict cannot be a cache key, and equality would be wrong: `True == 1 == 1.0`. The bytes that `marshal` writes can be
+one: different values of the types that R12.7 allows have different bytes, and `marshal` refuses subclasses and
+`Decimal` (which `encode` encodes each time). The text is made from the value that the key unmarshals to, so it depends
+on the key alone, even if another thread changes the value at the same time.
 """
 
 from __future__ import annotations
@@ -19,45 +19,45 @@ from bridge.strict_json.values import RESOURCE_BYTES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_Made = TypeVar("_Made")
-_MOST_KEPT: Final = 256
-_LONGEST_KEPT: Final = 4_096
-_IS_EXACT: Final = sys.implementation.name == "cpython"  # elsewhere marshal may know more types, or other ones
+_Result = TypeVar("_Result")
+_MAX_ENTRIES: Final = 256
+_MAX_KEY_BYTES: Final = 4_096
+_IS_EXACT: Final = sys.implementation.name == "cpython"  # elsewhere `marshal` may support other types
 
 
-class Memo(Generic[_Made]):
-    """A function of bytes that is asked once for what comes again; threads may share it.
+class Memo(Generic[_Result]):
+    """A cache of a function's results for bytes that repeat; threads may share it.
 
-    Some hundreds of results are remembered, of arguments up to 4,096 bytes; when it is full, it begins anew.
+    It holds at most 256 results, for keys of at most 4,096 bytes; when it is full, it is emptied.
 
     Args:
-        function: Its result depends on the bytes alone, is not None, and nobody changes it.
+        function: Its result depends on the bytes alone and is not None; nothing may change it.
     """
 
-    def __init__(self, function: Callable[[bytes], _Made]) -> None:
+    def __init__(self, function: Callable[[bytes], _Result]) -> None:
         self._function = function
-        self._known: dict[bytes, _Made] = {}
-        self._seen = [0] * _MOST_KEPT
+        self._results: dict[bytes, _Result] = {}
+        self._seen = [0] * _MAX_ENTRIES
 
-    def __call__(self, key: bytes) -> _Made | None:
-        """The function's result, or None for what has not come before or is too long: that is not worth the while."""
-        made = self._known.get(key)
-        if made is not None or len(key) > _LONGEST_KEPT:
-            return made
+    def __call__(self, key: bytes) -> _Result | None:
+        """Return the function's result, or None for a key that is new or too long: caching it would not pay."""
+        result = self._results.get(key)
+        if result is not None or len(key) > _MAX_KEY_BYTES:
+            return result
         digest = hash(key)
-        place = digest % _MOST_KEPT
-        if self._seen[place] != digest:
-            self._seen[place] = digest
+        slot = digest % _MAX_ENTRIES
+        if self._seen[slot] != digest:
+            self._seen[slot] = digest
             return None
-        made = self._function(key)
-        if len(self._known) >= _MOST_KEPT:
-            self._known.clear()
-        self._known[key] = made
-        return made
+        result = self._function(key)
+        if len(self._results) >= _MAX_ENTRIES:
+            self._results.clear()
+        self._results[key] = result
+        return result
 
 
 def encode_memoized(value: Any, *, max_bytes: int = RESOURCE_BYTES, what: str = "") -> bytes:
-    """As `encode`, for values that are likely to come again.
+    """Encode as `encode` does, with a cache for values that are likely to repeat.
 
     Raises:
         MalformedInputError: R12.3-R12.7, with a JSON Pointer.
@@ -65,7 +65,7 @@ def encode_memoized(value: Any, *, max_bytes: int = RESOURCE_BYTES, what: str = 
     if _IS_EXACT:
         try:
             text = _texts(marshal.dumps(value))
-        except (ValueError, MalformedInputError):  # whatever it is, `encode` finds it, or finds nothing
+        except (ValueError, MalformedInputError):  # `encode` finds the cause, or accepts the value
             text = None
         if text is not None and len(text) <= max_bytes:
             return text
@@ -73,7 +73,7 @@ def encode_memoized(value: Any, *, max_bytes: int = RESOURCE_BYTES, what: str = 
 
 
 def _text(key: bytes) -> bytes:
-    return encode(marshal.loads(key))  # noqa: S302 - never anything but what was marshalled above
+    return encode(marshal.loads(key))  # noqa: S302 - only bytes that `marshal` wrote above
 
 
 _texts: Final = Memo(_text)

@@ -1,8 +1,8 @@
 """Exact numbers and their one canonical text (R11, R12.5).
 
-A number is kept as `int` where, written out, it is an integer of at most 40 digits, and as `Decimal` otherwise.
-Its canonical text is what SEMANTICS ("What OPA does to numbers and strings") demands: OPA compares a text that ends
-in `0` behind a point or an exponent as a binary float, so no such text is ever written.
+A number is an `int` if, written in full, it is an integer of at most 40 digits; otherwise it is a `Decimal`.
+SEMANTICS ("What OPA does to numbers and strings") defines the canonical text: OPA compares a text that ends in `0`
+after a point or an exponent as a binary float, so `write` never writes such a text.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ MAX_INTEGER_DIGITS: Final = 40
 MAX_SIGNIFICANT_DIGITS: Final = 17
 SMALLEST: Final = Decimal("4e-324")
 LARGEST: Final = Decimal("1.8e308")
-_LARGEST_BITS: Final = 1_025  # 1.8e308 < 2**1025, so an int of more bits need not be written out to be refused
-_MOST_EXPONENT_DIGITS: Final = 9
-_PLAIN_ZEROS: Final = 6  # 0.0000001 is written out, 0.00000001 is 1e-8: a choice of looks
+_LARGEST_BITS: Final = 1_025  # 1.8e308 < 2**1025: an int of more bits is refused without writing it in full
+_MAX_EXPONENT_DIGITS: Final = 9
+_PLAIN_ZEROS: Final = 6  # 0.0000001 is written in full, 0.00000001 is 1e-8: for readability
 
 NUMBER: Final = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([-+]?[0-9]+))?")
 """RFC 8259, section 6."""
@@ -26,11 +26,11 @@ _STRING_OR_NUMBER: Final = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9][-+.0-9eE]*')
 
 
 class NumberError(ValueError):
-    """A number that R12.5 refuses; the text is the cause."""
+    """A number that R12.5 refuses; the message is the cause."""
 
 
 def read(text: str) -> int | Decimal:
-    """The number that a text matching `NUMBER` spells.
+    """Return the number of a text that matches `NUMBER`.
 
     Raises:
         NumberError: R12.5.
@@ -45,7 +45,7 @@ def read(text: str) -> int | Decimal:
 
 
 def normal(number: float | Decimal) -> int | Decimal:
-    """The same number in this module's form; `number` is exactly an int, a float or a Decimal, and finite.
+    """Return the same number as an `int` or a `Decimal` of this module; it is exactly an int, float or Decimal, finite.
 
     Raises:
         NumberError: R12.5.
@@ -55,7 +55,7 @@ def normal(number: float | Decimal) -> int | Decimal:
             raise NumberError("a number of a magnitude above 1.8e308")
         return _from_digits(number < 0, str(abs(number)), 0)
     if type(number) is float:
-        number = Decimal(repr(number))  # R12.7: the number that its repr spells
+        number = Decimal(repr(number))  # R12.7: the number of its `repr`
     assert isinstance(number, Decimal)
     sign, digits, exponent = number.as_tuple()
     assert isinstance(exponent, int)
@@ -65,7 +65,7 @@ def normal(number: float | Decimal) -> int | Decimal:
 
 
 def write(number: int | Decimal) -> str:
-    """The canonical text of a number that `read` or `normal` gave."""
+    """Return the canonical text of a number that `read` or `normal` returned."""
     if isinstance(number, int):
         return str(number)
     sign, digits, power = number.as_tuple()
@@ -84,19 +84,19 @@ def write(number: int | Decimal) -> str:
 
 
 def are_canonical(text: str) -> bool:
-    """Whether every number in a JSON text that `parse` accepts is written in its canonical form."""
+    """Return whether every number in a JSON text that `parse` accepts is in canonical form."""
     return all(token.startswith('"') or write(read(token)) == token for token in _STRING_OR_NUMBER.findall(text))
 
 
 def _power(exponent: str) -> int:
-    """The exponent, or one that is as far out of reach: Python's limit for digits may be lower than `MAX_TEXT`."""
+    """Return the exponent, or one that is out of range as well: Python's digit limit may be lower than `MAX_TEXT`."""
     digits = exponent.lstrip("+-").lstrip("0")
-    power = int(digits or "0") if len(digits) <= _MOST_EXPONENT_DIGITS else 10**_MOST_EXPONENT_DIGITS
+    power = int(digits or "0") if len(digits) <= _MAX_EXPONENT_DIGITS else 10**_MAX_EXPONENT_DIGITS
     return -power if exponent.startswith("-") else power
 
 
 def _from_digits(negative: bool, digits: str, power: int) -> int | Decimal:  # noqa: FBT001 - a sign, not a switch
-    """The number `digits` x 10**`power`."""
+    """Return the number `digits` x 10**`power`."""
     digits = digits.lstrip("0")
     significant = digits.rstrip("0")
     if not significant:
@@ -111,7 +111,7 @@ def _from_digits(negative: bool, digits: str, power: int) -> int | Decimal:  # n
             f"a number of {len(significant)} significant digits "
             f"(at most {MAX_SIGNIFICANT_DIGITS}, or an integer of at most {MAX_INTEGER_DIGITS} digits)"
         )
-    # The first test keeps exponents that Decimal cannot hold away from it.
+    # The first test keeps away exponents that Decimal cannot represent.
     if abs(length) <= MAX_TEXT:
         number = Decimal((negative, tuple(map(int, significant)), power))
         if SMALLEST <= number.copy_abs() <= LARGEST:

@@ -1,7 +1,7 @@
-"""Strict JSON from text, one token after the other, with the place of whatever is wrong.
+"""A strict JSON parser that reads token by token and reports the place of each mistake.
 
-This is the definition of what text is accepted (R12.1-R12.5); `decode` has a faster way to the same values. It keeps
-its own stack, so that nesting costs memory only, and looks at each character a bounded number of times.
+This is the definition of which text is accepted (R12.1-R12.5); `decode` returns the same values faster. It keeps its
+own stack, so nesting costs memory only, and it reads each character a bounded number of times.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LENIENT_DEPTH: Final = 256
 
 
 def scan(text: str, *, max_depth: int) -> Value:
-    """The value that `text` spells.
+    """Return the value of a text.
 
     Raises:
         MalformedInputError: R12.1-R12.5, with line and column.
@@ -37,10 +37,10 @@ def scan(text: str, *, max_depth: int) -> Value:
 
 
 def scan_leniently(text: str) -> Value | Absent:
-    """The value of a text that is JSON by its grammar but may break R12.2-R12.5, or ABSENT where it is no JSON.
+    """Return the value of a text that is JSON but may break R12.2-R12.5, or ABSENT if it is not JSON.
 
-    For telling which line was refused, never for deciding: of duplicate members the last counts, and numbers are read
-    as null. What is nested very deep is ABSENT as well: brackets cost a hundred times their size.
+    It tells which line was refused; no decision depends on it. The last of duplicate members counts, and numbers are
+    read as null. A text that is nested very deep is ABSENT as well: each bracket costs a hundred times its size.
     """
     try:
         return _LenientScanner(text, _LENIENT_DEPTH).document()
@@ -49,7 +49,7 @@ def scan_leniently(text: str) -> Value | Absent:
 
 
 class _Scanner:
-    """Reads one text; `at` is the offset of the next character."""
+    """A parser of one text; `at` is the offset of the next character."""
 
     def __init__(self, text: str, max_depth: int) -> None:
         self.text = text
@@ -66,7 +66,7 @@ class _Scanner:
         return value
 
     def value(self) -> Value:
-        """One value; containers are filled by the loop, innermost last in `open_`."""
+        """Return one value; the loop fills the containers, of which `open_` has the innermost last."""
         open_: list[tuple[list[Value] | dict[str, Value], str]] = []
         while True:
             self.space()
@@ -85,7 +85,7 @@ class _Scanner:
                 done = container
             else:
                 done = self.scalar(char)
-            # A finished value goes into its container, and closes it where a bracket follows.
+            # A complete value goes into its container; a bracket after it closes the container.
             while True:
                 if not open_:
                     return done
@@ -107,7 +107,7 @@ class _Scanner:
                 done = container
 
     def name(self, members: dict[str, Value]) -> str:
-        """A member's name and the colon behind it."""
+        """Read a member's name and the colon after it."""
         start = self.at
         if self.text[start : start + 1] != '"':
             raise self.refusal(f"expected a member name in double quotes, found {self.shown()}", "R12.1")
@@ -134,14 +134,14 @@ class _Scanner:
 
     def string(self) -> str:
         start = self.at
-        found: str
+        value: str
         try:
-            found, self.at = scanstring(self.text, start + 1, True)  # noqa: FBT003 - strict: no raw control characters
+            value, self.at = scanstring(self.text, start + 1, True)  # noqa: FBT003 - strict: no raw control characters
         except JSONDecodeError as error:
             raise self.refusal(_lowered(error.msg), "R12.1", error.pos) from None
-        if not found.isascii() and SURROGATE.search(found):
+        if not value.isascii() and SURROGATE.search(value):
             self.surrogate(start)
-        return found
+        return value
 
     def number(self, text: str, start: int) -> Value:
         try:
@@ -162,7 +162,7 @@ class _Scanner:
         self.at = match.end()
 
     def taken(self, char: str) -> bool:
-        """Whether `char` came next; then it is read."""
+        """Read `char` if it comes next, and return whether it did."""
         if self.text.startswith(char, self.at):
             self.at += 1
             return True
@@ -173,8 +173,8 @@ class _Scanner:
         if not rest:
             return "the end of the text"
         word = _WORD.match(self.text[self.at : self.at + _SHOWN])
-        found = word.group() if word else rest
-        return f"`{found}`" if found.isprintable() else f"U+{ord(found):04X}"
+        token = word.group() if word else rest
+        return f"`{token}`" if token.isprintable() else f"U+{ord(token):04X}"
 
     def refusal(self, cause: str, rule: str, at: int | None = None) -> MalformedInputError:
         at = self.at if at is None else at
@@ -199,5 +199,5 @@ class _LenientScanner(_Scanner):
 
 
 def _lowered(message: str) -> str:
-    """The decoder's message in this project's style."""
+    """Return the decoder's message in this project's style."""
     return message[:1].lower() + message[1:].removesuffix(" at").removesuffix(" starting")

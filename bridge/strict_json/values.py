@@ -1,4 +1,4 @@
-"""What a JSON value is in Python here, and the limits of R12."""
+"""JSON values in Python, the limits of R12, and JSON Pointers."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
 Value: TypeAlias = "bool | str | int | Decimal | list[Value] | dict[str, Value] | None"
-"""A JSON value as `parse` gives it. A number that written out in full is an integer of at most 40 digits is an
-`int`, however it was written (`1.0`, `1e3`); every other number is a `Decimal`. Numbers of different Python types
-are therefore different numbers."""
+"""A JSON value as `parse` returns it. A number that, written in full, is an integer of at most 40 digits is an `int`,
+however the text has it (`1.0`, `1e3`); every other number is a `Decimal`. So numbers of different Python types are
+different numbers."""
 
 MAX_DEPTH: Final = 64
-"""R12.4: containers inside each other; the claims object or the resource is the first."""
+"""R12.4: the maximum depth of nested containers; the claims object or the resource is the first."""
 
 CLAIMS_BYTES: Final = 65_536
-"""R12.6: the claims in canonical text, as UTF-8."""
+"""R12.6: the maximum length of the claims in canonical text, as UTF-8."""
 
 RESOURCE_BYTES: Final = 1_048_576
-"""R12.6: a resource in canonical text, as UTF-8."""
+"""R12.6: the maximum length of a resource in canonical text, as UTF-8."""
 
 MAX_NODES: Final = 1_000_000
-"""R12.7: values in a Python object, each counted as often as it would be written."""
+"""R12.7: the maximum number of values in a Python object; each counts once for each time it is written."""
 
 
 class Absent(Enum):
@@ -36,4 +36,24 @@ class Absent(Enum):
 
 
 ABSENT: Final[Literal[Absent.ABSENT]] = Absent.ABSENT
-"""No value at all, which is not null."""
+"""No value; null is a value."""
+
+
+def pointer(*names: str) -> str:
+    """Return the JSON Pointer (RFC 6901) of the member or item with this path of names.
+
+    Returns:
+        Each name after a `/`, with `~` as `~0` and `/` as `~1`; `""` without names.
+    """
+    return "".join("/" + name.replace("~", "~0").replace("/", "~1") for name in names)
+
+
+def resolve(value: Value, text: str) -> Value | Absent:
+    """Return the member of nested objects that the JSON Pointer `text` names, or ABSENT."""
+    member: Value = value
+    for token in text.split("/")[1:]:
+        name = token.replace("~1", "/").replace("~0", "~")
+        if not isinstance(member, dict) or name not in member:
+            return ABSENT
+        member = member[name]
+    return member

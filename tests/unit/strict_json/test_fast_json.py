@@ -15,8 +15,8 @@ from bridge.errors import MalformedInputError
 from bridge.strict_json import encode, encode_memoized, parse, parse_canonical
 
 # The package has functions of these names.
-encoding, plain, memo = (importlib.import_module(f"bridge.strict_json.{name}") for name in ("encode", "plain", "memo"))
-plain_text = plain.plain_text
+encoding, memo = (importlib.import_module(f"bridge.strict_json.{name}") for name in ("encode", "memo"))
+plain_text = encoding._plain_text
 
 
 class _Number(IntEnum):
@@ -179,7 +179,7 @@ def test_plain_values_take_the_fast_way(value):
 )
 def test_what_is_not_plain_beyond_doubt_is_left_to_the_encoder_proper(value):
     assert plain_text(value) is None
-    assert type(value) is not dict or type(plain._is_plain(value)) is bool
+    assert type(value) is not dict or type(encoding._is_plain(value)) is bool
 
 
 def test_what_contains_itself_or_spells_too_much_is_not_plain():
@@ -193,7 +193,7 @@ def test_what_contains_itself_or_spells_too_much_is_not_plain():
 
 
 def test_without_the_encoder_in_c_no_object_is_plain(monkeypatch):
-    monkeypatch.setattr(plain, "_ENCODER", None)
+    monkeypatch.setattr(encoding, "_C_ENCODER", None)
     assert plain_text({"a": 1}) is None
     assert encode({"a": 1}) == b'{"a":1}'
 
@@ -309,7 +309,7 @@ def function(asked):
 
 def test_a_function_is_asked_once_for_what_comes_again(function, asked):
     # Hashes differ from run to run, and of two texts of one place each pushes out that the other has come.
-    places = {hash(key) % memo._MOST_KEPT: key for key in (b"a", b"b", b"c", b"d", b"e", b"f")}
+    places = {hash(key) % memo._MAX_ENTRIES: key for key in (b"a", b"b", b"c", b"d", b"e", b"f")}
     one, other, *_ = places.values()
     assert [function(one), function(other)] == [None, None]
     assert [function(one), function(one), function(other), function(one)] == [
@@ -339,7 +339,7 @@ def test_some_hundreds_are_remembered_and_then_it_begins_anew(function):
     for key in keys:
         assert function(key) in (None, key)
         assert function(key) == key
-        sizes.append(len(function._known))
+        sizes.append(len(function._results))
     assert sizes[:258] == [*range(1, 257), 1, 2]
     assert max(sizes) == 256
     assert len(function._seen) == 256
@@ -349,7 +349,7 @@ def test_what_comes_between_may_push_out_that_it_has_come(function):
     for _ in range(3):
         for number in range(5_000):
             function(b"%d" % number)
-    assert len(function._known) <= 256
+    assert len(function._results) <= 256
 
 
 def test_what_is_remembered_is_still_bounded_in_bytes(encoded):
