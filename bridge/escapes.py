@@ -10,6 +10,8 @@ from typing import Final
 
 _SHORT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _PLANE: Final = 0x10000
+_MAX_QUOTED: Final = 40
+_MAX_QUOTED_SETTING: Final = 500
 
 
 def escaped(text: str) -> str:
@@ -56,6 +58,21 @@ def escaped_json(text: bytes) -> bytes:
     if text.isascii() and b"\x7f" not in text:
         return text
     return escaped(text.decode("utf-8")).encode("utf-8")
+
+
+def quoted(text: str) -> str:
+    """Return a text from a token or a key in backticks: printable, on one line, and cut after 40 characters."""
+    return _quoted(text, _MAX_QUOTED)
+
+
+def quoted_setting(value: object) -> str:
+    """Return a setting, such as a path or a URL, in backticks: as `quoted` does, but cut after 500 characters."""
+    return _quoted(str(value), _MAX_QUOTED_SETTING)
+
+
+def _quoted(text: str, length: int) -> str:
+    cut = text if len(text) <= length else text[:length] + "..."
+    return "`" + repr(cut)[1:-1].replace("`", "'") + "`"
 
 
 def _escape(char: str) -> str:

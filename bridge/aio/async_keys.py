@@ -43,8 +43,8 @@ class AsyncKeys:
 
     async def verified(self, verifier: TokenVerifier, token: str) -> VerifiedToken:
         """The same, of a verifier that is not derived, with the claims in canonical text."""
-        opened = verifier.opened(token)
-        return verifier.verified_by(opened, await self._key_for(verifier.source, opened.kid))
+        parsed = verifier.parse(token)
+        return verifier.verify_with(parsed, await self._key_for(verifier.source, parsed.kid))
 
     async def in_thread(self, function: Callable[..., T], *args: object) -> T:
         """What a function gives that may wait for others."""

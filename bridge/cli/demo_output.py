@@ -15,7 +15,7 @@ from bridge.decision import Reason
 from bridge.errors import MalformedInputError
 from bridge.escapes import escaped
 from bridge.strict_json import parse
-from bridge.tokens import base64url
+from bridge.tokens.jws import Base64urlError, decode_base64url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -166,7 +166,7 @@ def _lasting_claims(token: bytes) -> object:
     """Return the unverified claims of a token without its times; None if the text is no token."""
     parts = token.strip().split(b".")
     try:
-        claims = parse(base64url.decode(parts[1].decode("ascii")))
-    except (IndexError, UnicodeDecodeError, base64url.Base64urlError, MalformedInputError):
+        claims = parse(decode_base64url(parts[1].decode("ascii")))
+    except (IndexError, UnicodeDecodeError, Base64urlError, MalformedInputError):
         return None
     return {name: claims[name] for name in claims.keys() - {"iat", "exp"}} if isinstance(claims, dict) else None

@@ -1,10 +1,8 @@
 """Rule sets to Rego modules, and modules to Wasm.
 
-A `RuleSet` holds the settings; `render` gives its modules. No setting is ever put into a module's text but by
-`literal.literal`, or by `RuleSet` as a name that has been checked.
+A `RuleSet` has the settings; `render` returns its modules; `build_wasm` builds its Wasm.
 """
 
-from bridge.rendering.locations import PREBUILT, default_wasm, prebuilt_wasm, rego_root
 from bridge.rendering.modules import (
     Module,
     entrypoints,
@@ -12,12 +10,13 @@ from bridge.rendering.modules import (
     is_rendered,
     module_paths,
     paths_of,
+    rego_root,
     render,
     settings_path,
 )
 from bridge.rendering.rule_set import RuleSet, TokenChecks
 from bridge.rendering.rule_set_file import is_rule_set
-from bridge.rendering.wasm_build import build_wasm
+from bridge.rendering.wasm_build import PREBUILT, build_wasm, default_wasm, prebuilt_wasm
 
 __all__ = [
     "PREBUILT",

@@ -1,4 +1,7 @@
-"""A rule set's modules, rendered from the templates."""
+"""A rule set's Rego modules, rendered from the templates.
+
+A setting gets into a module's text only by `literal`, or as a name that `RuleSet` has checked.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,21 @@ import hashlib
 import sys
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bridge.rendering.literal import literal, set_literal
-from bridge.rendering.locations import rego_root
 from bridge.store.layout import BLOCK, LAYOUT
 from bridge.strict_json import encode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from bridge.rendering.rule_set import RuleSet
 
-_BELOW: Final = ("settings", "pointer", "policy", "resource", "constraint", "grant", "index", "listing", "store")
+_PACKAGE: Final = Path(__file__).resolve().parent.parent
+_SUBPACKAGES: Final = ("settings", "pointer", "policy", "resource", "constraint", "grant", "index", "listing", "store")
 _FOR_TOKENS: Final = "token"
 _ENTRYPOINTS: Final = ("allow", "decision", "decisions", "answer")
 
@@ -36,52 +41,60 @@ class Module:
     text: str
 
 
+def rego_root() -> Path:
+    """Return the folder `rego`: inside the package that a wheel has installed, beside it in a checkout."""
+    installed = _PACKAGE / "rego"
+    return installed if installed.is_dir() else _PACKAGE.parent / "rego"
+
+
 @cache
 def render(rule_set: RuleSet) -> tuple[Module, ...]:
-    """The modules of a rule set, each one after those that it imports."""
-    return tuple(_rendered(rule_set, fingerprint(rule_set)))
+    """Return the modules of a rule set, each one after those that it imports."""
+    return tuple(_render(rule_set, fingerprint(rule_set)))
 
 
 @cache
 def fingerprint(rule_set: RuleSet) -> str:
-    """What tells this rule set's modules from those of other settings or of another release of the rules.
+    """Return a hash that differs for other settings and for another release of the rules.
 
-    It is a hash over the modules as they are rendered without it, so that a corrected rule is another rule.
+    It covers the modules as they are rendered without it, so any change of a rule changes it.
     """
-    texts = [[module.path, module.text] for module in _rendered(rule_set, "")]
+    texts = [[module.path, module.text] for module in _render(rule_set, "")]
     return hashlib.sha256(encode(texts, max_bytes=sys.maxsize)).hexdigest()
 
 
 def entrypoints(rule_set: RuleSet) -> tuple[str, ...]:
-    """The entrypoints as paths, such as `jwt_policy/decision`: a public contract."""
+    """Return the entrypoints as paths, such as `jwt_policy/decision`: a public contract."""
     root = rule_set.package_root.replace(".", "/")
     return tuple(f"{root}/{name}" for name in _ENTRYPOINTS)
 
 
 def module_paths(rule_set: RuleSet) -> frozenset[str]:
-    """The paths of all modules that a rule set of this package root may have, with or without token checks."""
+    """Return the paths of all modules that rule sets of this package root may have, with and without token checks."""
     return paths_of(rule_set.package_root)
 
 
 def paths_of(package_root: str) -> frozenset[str]:
-    """The paths of all modules that any rule set of this package root may have."""
+    """Return the paths of all modules that any rule set of this package root may have."""
     folder = package_root.replace(".", "/")
-    return frozenset(f"{folder}/{name}/{name}.rego" for name in (*_BELOW, _FOR_TOKENS)) | {_main_path(package_root)}
+    return frozenset(f"{folder}/{name}/{name}.rego" for name in (*_SUBPACKAGES, _FOR_TOKENS)) | {
+        _main_path(package_root)
+    }
 
 
 def settings_path(rule_set: RuleSet) -> str:
-    """The path of the module that holds the fingerprint: without it no bridge believes the others."""
+    """Return the path of the module with the fingerprint, without which no bridge uses the others."""
     return f"{rule_set.package_root.replace('.', '/')}/settings/settings.rego"
 
 
 def is_rendered(path: str, text: str, package: tuple[str, ...], package_root: str) -> bool:
-    """Whether a module under one of the paths of a package root was rendered for that, by any release of these rules.
+    """Return whether a module was rendered for this package root, by any release of these rules.
 
-    It begins as all of them do, and has its package; text that somebody has added to it makes no difference, for it
-    lies in a place that is ours.
+    Such a module has its path's package and the first lines of its template. Text that was added to it later makes no
+    difference, because the place belongs to these rules.
 
     Args:
-        path: Its path below the folder `rego`, which is its policy id too.
+        path: Its path below the folder `rego`, which is also its policy id.
         text: Its Rego.
         package: The names of its package.
         package_root: The package root.
@@ -91,14 +104,14 @@ def is_rendered(path: str, text: str, package: tuple[str, ...], package_root: st
     if folder == names:
         template = "jwt_policy" if file == f"{names[-1]}.rego" else None
     else:
-        template = next((name for name in (*_BELOW, _FOR_TOKENS) if [*names, name] == folder), None)
+        template = next((name for name in (*_SUBPACKAGES, _FOR_TOKENS) if [*names, name] == folder), None)
         template = template if file == f"{template}.rego" else None
     return template is not None and package == tuple(folder) and text.startswith(_opening(template))
 
 
 @cache
 def _opening(template: str) -> str:
-    """The first two lines of a module, which are the same in every release: that it has a title, and which."""
+    """Return the first two lines of a template, the title of its METADATA, which are the same in every release."""
     lines = (rego_root() / "templates" / f"{template}.rego.j2").read_text(encoding="utf-8").splitlines(keepends=True)
     return "".join(lines[:2])
 
@@ -108,7 +121,7 @@ def _main_path(package_root: str) -> str:
     return "/".join([*names, names[-1]]) + ".rego"
 
 
-def _rendered(rule_set: RuleSet, fingerprint_: str) -> list[Module]:
+def _render(rule_set: RuleSet, fingerprint_: str) -> list[Module]:
     settings: dict[str, object] = {
         "root": rule_set.package_root,
         "data_root": rule_set.data_root,
@@ -122,7 +135,7 @@ def _rendered(rule_set: RuleSet, fingerprint_: str) -> list[Module]:
         "block": BLOCK,
         "subject": "claims" if rule_set.token is None else "token",
     }
-    names = list(_BELOW)
+    names = list(_SUBPACKAGES)
     if rule_set.token is not None:
         checks = rule_set.token
         key, keys = checks.split()
@@ -140,6 +153,25 @@ def _rendered(rule_set: RuleSet, fingerprint_: str) -> list[Module]:
     return [*modules, Module(_main_path(rule_set.package_root), _text("jwt_policy", settings))]
 
 
+def literal(value: object) -> str:
+    """Return the Rego literal of a JSON value.
+
+    JSON text is a Rego term of the same value, because Rego's scalars, arrays and objects are those of JSON. A byte
+    order mark is escaped, because OPA refuses one anywhere in a module; DEL is escaped for human readers.
+
+    Raises:
+        MalformedInputError: R12.7 does not allow the value.
+    """
+    text = encode(value, max_bytes=sys.maxsize).decode("utf-8")
+    return text.replace("\ufeff", "\\ufeff").replace("\x7f", "\\u007f")
+
+
+def set_literal(values: Iterable[str | int]) -> str:
+    """Return the Rego literal of a set of strings or integers."""
+    items = [literal(value) for value in values]
+    return "{" + ", ".join(items) + "}" if items else "set()"
+
+
 def _text(name: str, settings: dict[str, object]) -> str:
     return _environment().get_template(f"{name}.rego.j2").render(settings)
 
@@ -149,7 +181,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(rego_root() / "templates"),
         undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701 - Rego is no HTML; every value goes through `literal`
+        autoescape=False,  # noqa: S701 - Rego is not HTML; every value goes through `literal`
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -1,4 +1,4 @@
-"""What a rule set can be rendered for."""
+"""The settings of a rule set."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from bridge.errors import ConfigurationError, UsageError
+from bridge.escapes import quoted_setting
 from bridge.policy import PolicySettings
 from bridge.rendering import rule_set_file
 from bridge.rendering.token_checks import TokenChecks
-from bridge.tokens.wording import setting
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TYPE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -50,12 +50,12 @@ class RuleSet:
 
     Attributes:
         policy: The claim's name, the resource types, `require_policy` and `versions`.
-        package_root: The package that the entrypoints lie in, such as `jwt_policy` or `acme.jwt_policy`.
-        data_root: Where the pushed resources lie below `data`, such as `jwt_policy_data`.
-        token: The checks of raw tokens; None for a rule set that is given verified claims.
+        package_root: The package of the entrypoints, such as `jwt_policy` or `acme.jwt_policy`.
+        data_root: The path of the pushed resources below `data`, such as `jwt_policy_data`.
+        token: The checks of raw tokens; None for a rule set that takes verified claims.
 
     Raises:
-        ConfigurationError: A setting that cannot be rendered.
+        ConfigurationError: A setting cannot be rendered.
     """
 
     policy: PolicySettings = field(default_factory=PolicySettings)
@@ -67,51 +67,53 @@ class RuleSet:
         package, data = _path("package root", self.package_root), _path("data root", self.data_root)
         shorter = min(len(package), len(data))
         if package[:shorter] == data[:shorter]:
-            raise ConfigurationError("the package root and the data root must not lie inside each other")
+            raise ConfigurationError(
+                "the package root and the data root must not be inside each other: choose another data root"
+            )
         for name in self.policy.types:
-            # A type is a member of the data root as well, and so a part of URL paths.
+            # A type is also a member of the data root, and so a part of URL paths.
             if not _TYPE.fullmatch(name) or len(name) > _LONGEST:
                 raise ConfigurationError(
                     f"the resource type `{_shown(name)}` must be made of letters, digits, `_` and `-`, "
                     f"begin with a letter or `_`, and have at most {_LONGEST} characters"
                 )
-        _checked_text("claim's name", self.policy.claim)
+        _check_text("claim's name", self.policy.claim)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """The rule set in a rule-set file, such as `jwt-bridge install --write-rule-set FILE` writes.
+        """Read the rule set in a rule-set file, such as `jwt-bridge install --write-rule-set FILE` writes.
 
         Args:
-            path: A file of JSON or TOML, whose members are those of `RuleSet`, `PolicySettings` (`policy`) and
-                `TokenChecks` (`token`); one that is left out has its default.
+            path: A file of JSON or TOML, with the members of `RuleSet`, `PolicySettings` (`policy`) and `TokenChecks`
+                (`token`); a member that is left out has its default.
 
         Raises:
-            ConfigurationError: The file cannot be read, has a member that is unknown or of another type, or a setting
-                that cannot be rendered; the error says where.
+            ConfigurationError: The file cannot be read, or it has an unknown member, a member of the wrong type, or a
+                setting that cannot be rendered; the error has the place.
         """
         members = rule_set_file.read(path)
-        place = f"rule-set file {setting(path)}"
+        place = f"rule-set file {quoted_setting(path)}"
         token = members.pop("token", None)
         if token is not None and "keys" not in token:
-            raise ConfigurationError(f"{place}: `token.keys`: it is missing: a public key in PEM, or a JWKS, is needed")
+            raise ConfigurationError(f"{place}: `token.keys`: it is missing: give a public key in PEM, or a JWKS")
         try:
-            found = cls(
+            rule_set = cls(
                 policy=PolicySettings(**members.pop("policy", {})),
                 token=None if token is None else TokenChecks(**token),
                 **members,
             )
-            if found.token is not None:
-                rule_set_file.refuse_secrets(found.token.keys)
+            if rule_set.token is not None:
+                rule_set_file.refuse_secrets(rule_set.token.keys)
         except ConfigurationError as error:
             raise ConfigurationError(f"{place}: {error}") from None
-        return found
+        return rule_set
 
     @classmethod
     def given(cls, rule_set: object) -> RuleSet:
-        """Return the rule set that an engine was given, or the default one for None.
+        """Return an engine's argument `rule_set`, or the default rule set for None.
 
         Raises:
-            UsageError: It is something else; the text says what was probably meant.
+            UsageError: It is not a rule set; the text says what to write instead.
         """
         if rule_set is None:
             return cls()
@@ -125,7 +127,7 @@ class RuleSet:
         raise UsageError(f"a rule set is needed, not a `{name}`: RuleSet(...), or RuleSet.load(path)")
 
     def to_json(self) -> str:
-        """The rule-set file of this rule set, which `load` reads; it holds nothing secret, for keys are public.
+        """Return the rule-set file of this rule set, which `load` reads; it has no secret, because its keys are public.
 
         Raises:
             ConfigurationError: The JWKS of its token checks has a private key or a secret, which the rules leave out.
@@ -133,14 +135,14 @@ class RuleSet:
         return rule_set_file.text_of(self)
 
     def refuse_token_checks(self, engine: str) -> None:
-        """Refuse to be decided in this process.
+        """Refuse a rule set that verifies tokens on an engine of this process.
 
         Raises:
             ConfigurationError: The rule set verifies raw tokens.
         """
         if self.token is not None:
             raise ConfigurationError(
-                f"a rule set that verifies tokens runs on an OPA server only, not on the {engine} engine"
+                f"a rule set that verifies tokens runs only on an OPA server, not on {engine}: use `OpaEngine`"
             )
 
 
@@ -154,19 +156,19 @@ def _path(what: str, path: str) -> tuple[str, ...]:
     for name in names:
         if name in _KEYWORDS:
             raise ConfigurationError(
-                f"the {what} `{_shown(path)}` has a part `{name}`, which means something else in Rego"
+                f"the {what} `{_shown(path)}` has a part `{name}`, which is a keyword of Rego: choose another name"
             )
     if names[0] == "system":
-        raise ConfigurationError(f"the {what} `{_shown(path)}` lies in `system`, which is OPA's own")
+        raise ConfigurationError(f"the {what} `{_shown(path)}` is inside OPA's own `system`: choose another one")
     return names
 
 
-def _checked_text(what: str, text: str) -> None:
+def _check_text(what: str, text: str) -> None:
     if len(text) > _LONGEST:
         raise ConfigurationError(f"the {what} must have at most {_LONGEST} characters")
     for char in text:
         if unicodedata.category(char) in ("Cc", "Cs"):
-            raise ConfigurationError(f"the {what} has a character that it must not have: U+{ord(char):04X}")
+            raise ConfigurationError(f"the {what} has a control character or a surrogate, U+{ord(char):04X}: remove it")
 
 
 def _shown(value: object) -> str:

@@ -1,6 +1,6 @@
-"""Rule-set files: what a rule set holds, as JSON or TOML; never half believed.
+"""Rule-set files: the settings of a rule set as JSON or TOML, read as a whole or not at all.
 
-A member that is unknown, or of another type, is refused: a misspelt `require_policy` must not be a rule set without it.
+An unknown member, or one of the wrong type, is refused: a misspelt `require_policy` must not be a rule set without it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge.errors import ConfigurationError, MalformedInputError, UsageError
+from bridge.escapes import quoted_setting
 from bridge.files import SETTING_BYTES, read_file
 from bridge.strict_json import parse
 from bridge.strict_json.encodings import encoding_fault
-from bridge.tokens.wording import setting
 
 if TYPE_CHECKING:
     import os
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from bridge.rendering.rule_set import RuleSet
 
-MOST_BYTES: Final = SETTING_BYTES
-"""How long a rule-set file may be."""
+MAX_BYTES: Final = SETTING_BYTES
+"""The maximum length of a rule-set file."""
 
 _REMEDY: Final = "`jwt-bridge render --write-rule-set FILE` writes a rule-set file"
 _SECRET: Final = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth", "k"))
@@ -32,11 +32,11 @@ _SECRET: Final = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth", "k"))
 
 @dataclass(frozen=True, slots=True)
 class _SettingKind:
-    """What a member must be: in words, whether a value is that, and what becomes of it."""
+    """The type of a member: its name in words, a check of the value in the file, and its conversion."""
 
     words: str
     fits: Callable[[Any], bool]
-    made: Callable[[Any], Any] = lambda value: value
+    convert: Callable[[Any], Any] = lambda value: value
 
 
 def _is_array(value: object, kind: type) -> bool:
@@ -55,47 +55,47 @@ MEMBERS: Final[SettingKinds] = {
     "data_root": _TEXT,
     "token": {"keys": _TEXT, "algorithms": _TEXTS, "audience": _TEXTS, "issuer": _TEXT, "required": _TEXTS},
 }
-"""The members of a file: those of `RuleSet`, `PolicySettings` and `TokenChecks`, by the same names."""
+"""The members of a file: those of `RuleSet`, `PolicySettings` and `TokenChecks`, with the same names."""
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The members of a rule-set file, each of the type that it must have; those that are left out are not there.
+    """Read the members of a rule-set file and check their types; a member that is left out is not in the result.
 
     Raises:
-        ConfigurationError: The file cannot be read, or is no rule-set file.
+        ConfigurationError: The file cannot be read, or it is not a rule-set file.
     """
-    place = f"rule-set file {setting(path)}"
+    place = f"rule-set file {quoted_setting(path)}"
     try:
-        data = read_file(path, limit=MOST_BYTES, what="a rule set", name=place)
+        data = read_file(path, limit=MAX_BYTES, what="a rule set", name=place)
     except UsageError as error:
         raise ConfigurationError(f"{error} {_REMEDY}") from None
-    except (OSError, ValueError) as error:  # ValueError: the path has a NUL
+    except (OSError, ValueError) as error:  # ValueError: the path has a null character
         why = (getattr(error, "strerror", None) or str(error)).lower()
         raise ConfigurationError(f"{place}: it cannot be read: {why}; {_REMEDY}") from None
     return read_bytes(data, place, suffix=Path(path).suffix)
 
 
 def read_bytes(data: bytes, place: str, *, suffix: str = "") -> dict[str, Any]:
-    """The members in the bytes of a rule-set file.
+    """Read the members in the bytes of a rule-set file.
 
     Args:
         data: The bytes.
-        place: What they are, for the error.
-        suffix: The ending of the file's name: `.json` and `.toml` say which it is; else its first character does.
+        place: What they are, for the error message.
+        suffix: The ending of the file's name: `.json` or `.toml`; otherwise the first character decides the format.
 
     Raises:
-        ConfigurationError: They are no rule-set file.
+        ConfigurationError: They are not a rule-set file.
     """
-    text = _decoded(data, place)
-    value = _parsed(text, place, is_json=suffix == ".json" or (suffix != ".toml" and text.lstrip().startswith("{")))
+    text = _decode(data, place)
+    value = _parse_text(text, place, is_json=suffix == ".json" or (suffix != ".toml" and text.lstrip().startswith("{")))
     if not value:
-        # A file that was cut off, or is a wrong one, would be the default rules.
+        # Otherwise a file that was cut off, or a wrong one, would mean the default rules.
         raise ConfigurationError(f"{place}: it has no members; {_REMEDY}")
-    return _checked(value, MEMBERS, place, ())
+    return _check(value, MEMBERS, place, ())
 
 
 def is_rule_set(data: bytes) -> bool:
-    """Whether bytes are those of a rule-set file."""
+    """Return whether bytes are a rule-set file."""
     try:
         read_bytes(data, "")
     except ConfigurationError:
@@ -104,14 +104,14 @@ def is_rule_set(data: bytes) -> bool:
 
 
 def text_of(rule_set: RuleSet) -> str:
-    """The rule-set file of a rule set, as JSON: all of its members.
+    """Return the rule-set file of a rule set, as JSON with all members.
 
     Raises:
         ConfigurationError: A key of its JWKS is secret, which the rules leave out but the file would not; or the file
-            would be longer than `read` takes.
+            would be longer than `read` accepts.
     """
     policy, token = rule_set.policy, rule_set.token
-    found: dict[str, Any] = {
+    members: dict[str, Any] = {
         "policy": {
             "claim": policy.claim,
             "types": policy.types,
@@ -123,25 +123,25 @@ def text_of(rule_set: RuleSet) -> str:
     }
     if token is not None:
         refuse_secrets(token.keys)
-        found["token"] = {
+        members["token"] = {
             "keys": token.keys,
             "algorithms": token.algorithms,
             "audience": token.audience,
             **({} if token.issuer is None else {"issuer": token.issuer}),
             "required": token.required,
         }
-    text = json.dumps(found, indent=2) + "\n"
-    if len(text) > MOST_BYTES:  # it is ASCII
-        raise ConfigurationError(f"the rule-set file would have more than {MOST_BYTES:,} bytes: give fewer keys")
+    text = json.dumps(members, indent=2) + "\n"
+    if len(text) > MAX_BYTES:  # the text is ASCII
+        raise ConfigurationError(f"the rule-set file would have more than {MAX_BYTES:,} bytes: give fewer keys")
     return text
 
 
-def _decoded(data: bytes, place: str) -> str:
-    if len(data) > MOST_BYTES:
+def _decode(data: bytes, place: str) -> str:
+    if len(data) > MAX_BYTES:
         raise ConfigurationError(
-            f"{place}: it has more than {MOST_BYTES:,} bytes, so it is no rule-set file; {_REMEDY}"
+            f"{place}: it has more than {MAX_BYTES:,} bytes, so it is not a rule-set file; {_REMEDY}"
         )
-    if fault := encoding_fault(data):  # no rule-set file begins so
+    if fault := encoding_fault(data):  # a rule-set file never begins so
         raise ConfigurationError(f"{place}: {fault}")
     try:
         return data.decode("utf-8")
@@ -150,43 +150,43 @@ def _decoded(data: bytes, place: str) -> str:
         raise ConfigurationError(f"{place}: line {line}: it is not UTF-8: save it as UTF-8") from None
 
 
-def _parsed(text: str, place: str, *, is_json: bool) -> Mapping[str, Any]:
+def _parse_text(text: str, place: str, *, is_json: bool) -> Mapping[str, Any]:
     try:
         value = parse(text) if is_json else tomllib.loads(text)
     except MalformedInputError as error:
-        raise ConfigurationError(f"{place}: {error}: it is no JSON that can be relied on; {_REMEDY}") from None
-    except ValueError as error:  # a TOMLDecodeError, or what Python says of an integer of thousands of digits
+        raise ConfigurationError(f"{place}: {error}: it is not valid JSON; {_REMEDY}") from None
+    except ValueError as error:  # a TOMLDecodeError, or Python's error for an integer of thousands of digits
         cause = f"{error}"[:1].lower() + f"{error}"[1:]
         raise ConfigurationError(
-            f"{place}: {setting(cause)[1:-1]}: it is neither a JSON object nor TOML; {_REMEDY}"
+            f"{place}: {quoted_setting(cause)[1:-1]}: it is neither a JSON object nor TOML; {_REMEDY}"
         ) from None
     except RecursionError:
-        raise ConfigurationError(f"{place}: it is nested too deep, so it is no rule-set file; {_REMEDY}") from None
+        raise ConfigurationError(f"{place}: it is nested too deep, so it is not a rule-set file; {_REMEDY}") from None
     if not isinstance(value, dict):
-        raise ConfigurationError(f"{place}: it is no JSON object; {_REMEDY}")
+        raise ConfigurationError(f"{place}: it is not a JSON object; {_REMEDY}")
     return value
 
 
-def _checked(value: Mapping[str, Any], members: SettingKinds, place: str, path: tuple[str, ...]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, given in value.items():
-        where = f"{place}: {setting('.'.join((*path, name)))}"
-        kind = members.get(name)
+def _check(document: Mapping[str, Any], kinds: SettingKinds, place: str, path: tuple[str, ...]) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    for name, value in document.items():
+        where = f"{place}: {quoted_setting('.'.join((*path, name)))}"
+        kind = kinds.get(name)
         if kind is None:
-            raise ConfigurationError(f"{where}: no such member is known here; the known ones are {', '.join(members)}")
+            raise ConfigurationError(f"{where}: no such member is known here; the known ones are {', '.join(kinds)}")
         if isinstance(kind, dict):
-            if not isinstance(given, dict):
-                raise ConfigurationError(f"{where}: an object is needed, with some of {', '.join(kind)}")
-            found[name] = _checked(given, kind, place, (*path, name))
-        elif not kind.fits(given):
-            raise ConfigurationError(f"{where}: {kind.words} is needed; a member that is left out has its default")
+            if not isinstance(value, dict):
+                raise ConfigurationError(f"{where}: give an object, with some of {', '.join(kind)}")
+            settings[name] = _check(value, kind, place, (*path, name))
+        elif not kind.fits(value):
+            raise ConfigurationError(f"{where}: give {kind.words}, or leave the member out for its default")
         else:
-            found[name] = kind.made(given)
-    return found
+            settings[name] = kind.convert(value)
+    return settings
 
 
 def refuse_secrets(keys: str) -> None:
-    """Refuse private keys and secrets in the `keys` of a `TokenChecks`, which has seen to it that a PEM has none.
+    """Refuse private keys and secrets in the JWKS of a `TokenChecks`, which itself refuses a PEM with one.
 
     Raises:
         ConfigurationError: A key of the JWKS is one.
@@ -195,11 +195,11 @@ def refuse_secrets(keys: str) -> None:
         return
     document = parse(keys)
     assert isinstance(document, dict)
-    held = document["keys"]
-    assert isinstance(held, list)
-    for key in held:
+    jwks = document["keys"]
+    assert isinstance(jwks, list)
+    for key in jwks:
         if isinstance(key, dict) and not _SECRET.isdisjoint(key):
             raise ConfigurationError(
-                f"the JWKS has a private key or a secret (kid {setting(key.get('kid'))}), and a rule-set file holds "
-                "nothing secret: give a JWKS of public keys alone"
+                f"the JWKS has a private key or a secret (kid {quoted_setting(key.get('kid'))}), and a rule-set file "
+                "must have no secret: give a JWKS of public keys only"
             )

@@ -1,4 +1,4 @@
-"""The checks of raw tokens that a rule set can make in OPA itself."""
+"""The verification of raw tokens by the rules, in OPA itself."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Final
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bridge.errors import ConfigurationError, UnknownKeyError
+from bridge.escapes import quoted, quoted_setting
 from bridge.strict_json.scanner import SURROGATE
 from bridge.tokens import StaticKey, VerificationKey
-from bridge.tokens.algorithms import UnusableKeyError
-from bridge.tokens.jwk import document_from
-from bridge.tokens.jwk_set import KeySet, kid_of
-from bridge.tokens.wording import quoted, setting
+from bridge.tokens.jwk import KeySet, document_from, kid_of
+from bridge.tokens.keys import UnusableKeyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,20 +27,20 @@ _NOT_IN_OPA: Final = "Ed448"
 
 @dataclass(frozen=True, slots=True)
 class TokenChecks:
-    """How OPA verifies a raw token (`io.jwt.decode_verify`); there is no leeway, and `exp` is required.
+    """The settings of OPA's verification of raw tokens (`io.jwt.decode_verify`); it has no leeway and requires `exp`.
 
     Attributes:
-        keys: A public key in PEM, or the text of a JWKS, whose keys are told apart by `kid`. The text of the rules can
-            be read by whoever may read OPA's policies, so secrets and private keys are refused; so are weak keys, and
-            certificates, whose dates OPA would not check. Keys of a JWKS that are refused are left out of the rules,
-            and with them the tokens that name them; one at least must be left.
-        algorithms: The algorithms allowed; asymmetric ones only. All of them must fit the key of a PEM.
-        audience: The audiences, one of which `aud` must name; empty where a token must have no `aud`.
-        issuer: What `iss` must be, or None where it is not looked at.
-        required: Further claims that must be there.
+        keys: A public key in PEM, or the text of a JWKS, in which the `kid` of a token chooses the key. Everyone who
+            may read OPA's policies can read the rules, so secrets and private keys are refused. So are weak keys, and
+            certificates, whose dates OPA would not check. The rules leave out the refused keys of a JWKS, so tokens
+            that name them are invalid; at least one key must remain.
+        algorithms: The accepted algorithms; asymmetric ones only. With a PEM, all of them must fit its key.
+        audience: The accepted audiences, one of which `aud` must contain; empty if a token must have no `aud`.
+        issuer: The required `iss`, or None if `iss` may be anything.
+        required: Claims that a token must have besides `exp`.
 
     Raises:
-        ConfigurationError: A setting that cannot be rendered.
+        ConfigurationError: A setting cannot be rendered.
     """
 
     keys: str
@@ -63,31 +62,31 @@ class TokenChecks:
         for text in (*self.audience, *self.required, self.issuer or ""):
             if SURROGATE.search(text):
                 raise ConfigurationError(
-                    f"the audience, the issuer or a required claim has an unpaired surrogate: {setting(text)}"
+                    f"the audience, the issuer or a required claim has an unpaired surrogate: {quoted_setting(text)}"
                 )
         if type(self.keys) is not str:
             raise ConfigurationError("the keys must be the text of a PEM file or of a JWKS")
         self.split()
 
     def split(self) -> tuple[str, Mapping[str, Mapping[str, object]]]:
-        """The one key in PEM and no others, or an empty text and the keys of a JWKS by `kid`.
+        """Return the one key in PEM and no others, or an empty text and the keys of a JWKS by `kid`.
 
-        Each of the latter has its PEM (`cert`) and the `algorithms` that are both allowed and its own: OPA would verify
-        with a JWK by any algorithm of its family, whatever its `alg` says.
+        Each of the latter has its PEM (`cert`), and the accepted `algorithms` that fit it: with a JWK, OPA would accept
+        every algorithm of its family, whatever its `alg` says.
         """
-        found = self._keys()
-        if isinstance(found, StaticKey):
-            return _pem(found.key), {}
+        keys = self._keys()
+        if isinstance(keys, StaticKey):
+            return _pem(keys.key), {}
         return "", {
             kid: {"algorithms": [name for name in self.algorithms if name in key.algorithms], "cert": _pem(key)}
-            for kid, key in found.items()
+            for kid, key in keys.items()
         }
 
     def verifier(self, like: TokenVerifier) -> TokenVerifier:
-        """A verifier that demands what the rules demand, but has the clock and the leeway of another one."""
-        found = self._keys()
-        return like.alike(
-            found if isinstance(found, StaticKey) else _KeysOfRules(found),
+        """Return a verifier with the demands of the rules, and with the clock and the leeway of another verifier."""
+        keys = self._keys()
+        return like.derive(
+            keys if isinstance(keys, StaticKey) else _KeysOfRules(keys),
             algorithms=self.algorithms,
             audience=self.audience,
             issuer=self.issuer,
@@ -95,46 +94,48 @@ class TokenChecks:
         )
 
     def _keys(self) -> StaticKey | Mapping[str, VerificationKey]:
-        """The key of a PEM, or those keys of a JWKS that the rules hold, by `kid`."""
+        """Return the key of a PEM, or the keys of a JWKS that the rules contain, by `kid`."""
         text = self.keys.strip()
         if not text.startswith("{"):
             static = StaticKey.from_pem(text)
             static.check(self.algorithms)
             if not _is_for_opa(static.key):
-                raise ConfigurationError(f"the key is an {static.key.kind} key, which OPA cannot verify with")
+                raise ConfigurationError(
+                    f"the key is an {static.key.kind} key, which OPA does not support: use another one, such as Ed25519"
+                )
             return static
         try:
-            found = KeySet.of(document_from(text), published=True).keys
-        except UnusableKeyError as refused:
-            raise ConfigurationError(f"the keys: {refused}") from None
+            jwks = KeySet.of(document_from(text), published=True).keys
+        except UnusableKeyError as error:
+            raise ConfigurationError(f"the keys: {error}") from None
         keys = {
             kid: key
-            for kid, key in found.items()
+            for kid, key in jwks.items()
             if isinstance(key, VerificationKey)
             and _is_for_opa(key)
             and any(name in key.algorithms for name in self.algorithms)
         }
         if not keys:
-            why = "; ".join(f"`{kid}`: {key}" for kid, key in found.items() if isinstance(key, str))
+            why = "; ".join(f"`{kid}`: {key}" for kid, key in jwks.items() if isinstance(key, str))
             raise ConfigurationError(
-                "the JWKS has no key with a `kid` for these algorithms" + (f" ({why})" if why else "")
+                f"the JWKS has no key with a `kid` for these algorithms{f' ({why})' if why else ''}: add one"
             )
         return keys
 
 
 @dataclass(frozen=True, slots=True)
 class _KeysOfRules:
-    """The keys that the rules hold, as a source."""
+    """The keys in the rules, as a source."""
 
     keys: Mapping[str, VerificationKey]
 
     def check(self, algorithms: Sequence[str]) -> None:
-        """Nothing to refuse: each key is for one of them at least."""
+        """Accept the algorithms, because each key fits at least one of them."""
 
     def key_for(self, kid: str | None) -> VerificationKey:
         name = kid_of(kid)
         if name not in self.keys:
-            raise UnknownKeyError(f"they hold no key for the `kid` {quoted(name)}")
+            raise UnknownKeyError(f"they have no key for the `kid` {quoted(name)}: install them with the new keys")
         return self.keys[name]
 
 
@@ -143,6 +144,6 @@ def _is_for_opa(key: VerificationKey) -> bool:
 
 
 def _pem(key: VerificationKey) -> str:
-    """The key in the one form of PEM that OPA reads."""
-    assert not isinstance(key.material, bytes)  # neither a PEM nor a published set gives a secret
+    """Return the key in the one form of PEM that OPA reads."""
+    assert not isinstance(key.material, bytes)  # neither a PEM nor a published set has a secret
     return key.material.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")

@@ -1,37 +1,65 @@
-"""Modules to Wasm, by `opa build`."""
+"""Wasm builds of rule sets: those that come with the package, and new ones by `opa build`."""
 
 from __future__ import annotations
 
 import io
 import tarfile
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bridge.errors import EngineError
 from bridge.files import INPUT_BYTES, read_file
 from bridge.opa.executable import run_opa
 from bridge.opa.wording import on_one_line
-from bridge.rendering.modules import render
+from bridge.policy import VERSIONS, PolicySettings
+from bridge.rendering.modules import rego_root, render
+from bridge.rendering.rule_set import RuleSet
 
 if TYPE_CHECKING:
     import os
 
-    from bridge.rendering.rule_set import RuleSet
+_BUNDLE: Final = "bundle.tar.gz"
+_ROOT: Final = "rego"  # the build contains file names: the same names make the same bytes
+_VERSIONS: Final = (VERSIONS, frozenset({3}), frozenset({2, 3}))
 
-_BUNDLE = "bundle.tar.gz"
-_ROOT = "rego"  # file names stand in the build: the same ones make the same bytes
+PREBUILT: Final = tuple(
+    RuleSet(policy=PolicySettings(require_policy=require_policy, versions=versions))
+    for require_policy, versions in product((False, True), _VERSIONS)
+)
+"""The rule sets whose Wasm comes with the package: the default one, with each `require_policy` and `versions`."""
+
+
+def default_wasm() -> Path:
+    """Return the file of the Wasm build of the default rule set."""
+    return rego_root() / "jwt_policy" / "policy.wasm"
+
+
+def prebuilt_wasm(rule_set: RuleSet) -> Path | None:
+    """Return the file of the Wasm build of this rule set that comes with the package; None if there is none.
+
+    It does not read the file: the code that loads it compares its fingerprint with that of the rule set.
+    """
+    policy = rule_set.policy
+    if replace(rule_set, policy=replace(policy, require_policy=False, versions=VERSIONS)) != RuleSet():
+        return None
+    suffixes = ["required"] if policy.require_policy else []
+    if policy.versions != VERSIONS:
+        suffixes += map(str, sorted(policy.versions))
+    return default_wasm().with_stem("-".join(["policy", *suffixes]))
 
 
 def build_wasm(rule_set: RuleSet, *, executable: str | os.PathLike[str] | None = None) -> bytes:
-    """The Wasm build of a rule set, for `WasmEngine`; the same bytes each time for one release of `opa`.
+    """Build the Wasm of a rule set for `WasmEngine`; one release of `opa` always makes the same bytes.
 
     Args:
         rule_set: The settings.
-        executable: The `opa` to build with; None finds one.
+        executable: The `opa` executable; None finds one.
 
     Raises:
-        ConfigurationError: The rule set verifies raw tokens, which Wasm cannot.
+        ConfigurationError: The rule set verifies raw tokens, which Wasm cannot do.
         OpaNotFoundError: There is no usable `opa`.
         EngineError: `opa` refused the modules.
     """

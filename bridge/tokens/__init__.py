@@ -1,16 +1,15 @@
 """Tokens to verified claims (SEMANTICS, "Tokens").
 
-`TokenVerifier` believes a token only when one key, found by configuration alone, has verified it. Where the key comes
-from is a `KeySource`: one fixed key (`StaticKey`), a fixed set (`JwkSet`), a set in a file (`JwksFile`) or behind a
-URL (`JwksUrl`). What a token brings along itself (`jwk`, `jku`, `x5c`, `x5u`) is never used as a key.
+`TokenVerifier` accepts a token only if one configured key has verified it. A `KeySource` finds the key: `StaticKey` is
+one fixed key, `JwkSet` a fixed set, `JwksFile` a set in a file, `JwksUrl` a set behind a URL. A key inside a token
+(`jwk`, `jku`, `x5c`, `x5u`) is never used.
 """
 
-from bridge.tokens.jwk_set import JwkSet
 from bridge.tokens.jwks_file import JwksFile
 from bridge.tokens.jwks_url import JwksUrl
-from bridge.tokens.key_sources import KeySource, StaticKey
+from bridge.tokens.jws import may_be_sent_raw
+from bridge.tokens.key_sources import JwkSet, KeySource, StaticKey
 from bridge.tokens.keys import VerificationKey
-from bridge.tokens.raw import may_be_sent_raw
 from bridge.tokens.verifier import TokenVerifier
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Tokens that have been verified, kept so that their signatures need not be verified again."""
+"""A cache of verified tokens, so that their signatures are not verified again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final, cast
 
 from bridge.strict_json import parse
-from bridge.tokens.raw import may_be_sent_raw
+from bridge.tokens.jws import may_be_sent_raw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from bridge.strict_json import Value
     from bridge.tokens.keys import VerificationKey
 
-MOST_BYTES: Final = 16 * 1024 * 1024
+MAX_BYTES: Final = 16 * 1024 * 1024
 _OVERHEAD: Final = 1_000
 
 
-@dataclass(frozen=True, repr=False)  # a token is a secret, not for logs
+@dataclass(frozen=True, repr=False)  # a token is a secret and must not be logged
 class VerifiedToken:
-    """A token that was found valid, for as long as its time and its key last.
+    """A verified token, valid as long as its time and its key.
 
     Attributes:
         token: The token.
         text: Its claims in canonical text.
-        times: Those of its claims `exp`, `nbf` and `iat` that it has.
-        kid: The key that it names, or None.
-        key: The key that its signature is right for.
+        times: Its claims `exp`, `nbf` and `iat`, as far as it has them.
+        kid: Its key id, or None.
+        key: The key that has verified its signature.
     """
 
     token: str
@@ -42,68 +42,68 @@ class VerifiedToken:
 
     @property
     def claims(self) -> dict[str, Value]:
-        """Its claims, a copy of the caller's own."""
+        """Return a new copy of the claims."""
         return cast("dict[str, Value]", parse(self.text))
 
     @cached_property
     def may_be_sent_raw(self) -> bool:
-        """Whether OPA, which decodes the token by itself, reads it as the bridge does."""
+        """Return whether OPA, which decodes the token itself, reads the same claims as the bridge."""
         return may_be_sent_raw(self.token)
 
     @property
     def size(self) -> int:
-        """About the bytes of memory that it takes: its texts, and 1,000 for what else there is."""
+        """Return the approximate memory in bytes: its texts, and 1,000 for everything else."""
         return len(self.token) + len(self.text) + _OVERHEAD
 
 
 class TokenCache:
-    """The tokens verified last, bounded in number and in bytes; for many threads, and empty in a forked child.
+    """The most recently used verified tokens, limited in number and in bytes; thread-safe, and empty in a forked child.
 
     Args:
-        most: How many to keep; 0 is none.
+        max_tokens: The maximum number of tokens; 0 for no cache.
 
     Attributes:
-        most: As given.
+        max_tokens: The maximum number of tokens.
     """
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    def __init__(self, max_tokens: int) -> None:
+        self.max_tokens = max_tokens
         self._renew()
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (TokenCache, (self.most,))  # tokens are no business of a copy's
+        return (TokenCache, (self.max_tokens,))  # a copy does not get the tokens
 
     def find(self, token: str) -> VerifiedToken | None:
-        """What is kept about exactly this text."""
-        kept = self._mine()
-        with kept.lock:
-            found = kept.tokens.get(token)
-            if found is not None:
-                kept.tokens.move_to_end(token)
-        return found
+        """Return the verified token of exactly this text, or None."""
+        entries = self._current()
+        with entries.lock:
+            verified = entries.tokens.get(token)
+            if verified is not None:
+                entries.tokens.move_to_end(token)
+        return verified
 
-    def keep(self, verified: VerifiedToken) -> None:
-        """Keep one more, and let go of those used longest ago where there are too many."""
-        kept = self._mine()
-        with kept.lock:
-            kept.remove(verified.token)
-            kept.tokens[verified.token] = verified
-            kept.size += verified.size
-            while len(kept.tokens) > self.most or kept.size > MOST_BYTES:
-                kept.remove(next(iter(kept.tokens)))
+    def add(self, verified: VerifiedToken) -> None:
+        """Add a token, and remove the least recently used ones beyond the limits."""
+        entries = self._current()
+        with entries.lock:
+            entries.remove(verified.token)
+            entries.tokens[verified.token] = verified
+            entries.size += verified.size
+            while len(entries.tokens) > self.max_tokens or entries.size > MAX_BYTES:
+                entries.remove(next(iter(entries.tokens)))
 
-    def _mine(self) -> _Kept:
-        kept = self._kept
-        # The lock that another thread of the parent held at the fork would stay locked for ever in the child.
-        return kept if kept.pid == os.getpid() else self._renew()
+    def _current(self) -> _Entries:
+        entries = self._entries
+        # A lock that another thread of the parent held at the fork would stay locked forever in the child.
+        return entries if entries.pid == os.getpid() else self._renew()
 
-    def _renew(self) -> _Kept:
-        kept = self._kept = _Kept()
-        return kept
+    def _renew(self) -> _Entries:
+        entries = self._entries = _Entries()
+        return entries
 
 
-class _Kept:
-    """What one process keeps."""
+class _Entries:
+    """The cached tokens of one process."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -112,6 +112,6 @@ class _Kept:
         self.size = 0
 
     def remove(self, token: str) -> None:
-        found = self.tokens.pop(token, None)
-        if found is not None:
-            self.size -= found.size
+        verified = self.tokens.pop(token, None)
+        if verified is not None:
+            self.size -= verified.size

@@ -1,7 +1,8 @@
-"""JSON Web Keys (RFC 7517, RFC 7518 section 6, RFC 8037)."""
+"""JSON Web Keys and sets of them (RFC 7517, RFC 7518 section 6, RFC 8037)."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -15,13 +16,12 @@ from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 
-from bridge.errors import MalformedInputError
+from bridge.errors import MalformedInputError, UnknownKeyError
+from bridge.escapes import quoted
 from bridge.strict_json import encode, parse
-from bridge.tokens import base64url
-from bridge.tokens.algorithms import UnusableKeyError
-from bridge.tokens.keys import VerificationKey
-from bridge.tokens.wording import quoted
-from bridge.tokens.wrong_format import instead_of_jwks
+from bridge.tokens.jws import Base64urlError, decode_base64url
+from bridge.tokens.keys import UnusableKeyError, VerificationKey
+from bridge.tokens.wrong_format import instead_of_jwks, instead_of_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,60 +36,63 @@ _OKP: Final[dict[str, Callable[[bytes], object]]] = {
     "Ed25519": Ed25519PublicKey.from_public_bytes,
     "Ed448": Ed448PublicKey.from_public_bytes,
 }
-
-
 _BROKEN: Final = {
     "R12.2": ": an object has two members of one name",
     "R12.3": ": a string has an unpaired surrogate",
     "R12.4": ": it is nested too deep",
     "R12.5": ": a number has too many digits, or is too large or too small",
 }
+_IN_PUBLISHED_SET: Final = "it is an HMAC secret, and a set behind a URL is not secret; use a public key"
+_AMONG_PUBLIC_KEYS: Final = "it is an HMAC secret among public keys, and such a set may be published; separate them"
+_DUPLICATE: Final = "the set has more than one key with it; give each key its own `kid`"
 
 
 def document_from(jwk: str | bytes | Mapping[str, object]) -> Value:
-    """A JWK or a set of them, given as JSON text or as an object, as a strict JSON value (R12).
+    """Return a JWK or a JWK set, given as JSON text or as an object, as a strict JSON value (R12).
 
     Raises:
-        UnusableKeyError: It breaks R12. The cause is told by its rule and place only, as the text may hold a secret.
+        UnusableKeyError: It breaks R12. The error has only the rule and the place, because the text may hold a secret.
     """
     try:
         return parse(jwk if isinstance(jwk, str | bytes) else encode(jwk))
     except MalformedInputError as error:
         data = jwk.encode("utf-8", "surrogatepass") if isinstance(jwk, str) else jwk
-        if isinstance(data, bytes) and (found := instead_of_jwks(data)):
-            raise UnusableKeyError(f"no JSON: {found}") from None
+        if isinstance(data, bytes) and (remedy := instead_of_jwks(data)):
+            raise UnusableKeyError(f"not JSON: {remedy}") from None
         place = f", line {error.line}, column {error.column}" if error.line is not None else ""
         why = _BROKEN.get(error.rule, "")
         raise UnusableKeyError(f"the JSON is not well-formed ({error.rule}{place}){why}") from None
 
 
 def key_from_jwk(jwk: Value) -> VerificationKey:
-    """The key that a JWK, a JSON object, spells.
+    """Return the key of a JWK, a JSON object.
 
-    A private JWK is refused rather than reduced to its public part: who publishes it has lost it.
+    A private JWK is refused rather than reduced to its public part: a published private key is compromised.
 
     Raises:
         UnusableKeyError: It is private, not for verifying signatures by its `use`, `key_ops` or `alg`, weak,
             malformed, or of a kind that is not supported.
     """
     if not isinstance(jwk, dict):
-        raise UnusableKeyError("no JWK: it is not a JSON object")
+        raise UnusableKeyError("not a JWK: it is not a JSON object")
     kty = _text(jwk, "kty")
     if kty not in _READERS:
         raise UnusableKeyError(f"its `kty` {quoted(kty)} is not supported")
     if kty != "oct" and any(name in jwk for name in _PRIVATE_MEMBERS):
-        raise UnusableKeyError("it is a private key, so whoever holds the set could sign")
+        raise UnusableKeyError("it is a private key, so everyone who has the set could sign; give the public key")
     if "use" in jwk and jwk["use"] != "sig":
         raise UnusableKeyError("its `use` is not `sig`")
     if "key_ops" in jwk:
         operations = jwk["key_ops"]
         if not isinstance(operations, list) or "verify" not in operations:
-            raise UnusableKeyError("its `key_ops` do not hold `verify`")
+            raise UnusableKeyError("its `key_ops` do not contain `verify`")
     only = _text(jwk, "alg") if "alg" in jwk else None
     try:
         material = _READERS[kty](jwk)
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise error if isinstance(error, UnusableKeyError) else UnusableKeyError("its numbers are no key") from None
+    except UnusableKeyError:
+        raise
+    except (ValueError, UnsupportedAlgorithm):
+        raise UnusableKeyError("its numbers are not a valid key") from None
     return VerificationKey.of(material, only=only)
 
 
@@ -126,12 +129,108 @@ _READERS: Final[dict[str, Callable[[Jwk], object]]] = {"RSA": _rsa, "EC": _ec, "
 def _text(jwk: Jwk, name: str) -> str:
     value = jwk.get(name)
     if not isinstance(value, str):
-        raise UnusableKeyError(f"its `{name}` is not there or no string")
+        raise UnusableKeyError(f"its `{name}` is missing or not a string")
     return value
 
 
 def _bytes(jwk: Jwk, name: str) -> bytes:
     try:
-        return base64url.decode(_text(jwk, name))
-    except base64url.Base64urlError as error:
-        raise UnusableKeyError(f"its `{name}` is no base64url: {error}") from None
+        return decode_base64url(_text(jwk, name))
+    except Base64urlError as error:
+        raise UnusableKeyError(f"its `{name}` is not base64url: it has {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class KeySet:
+    """The keys of one document.
+
+    Families may be mixed: the token's `alg` must fit the one key that its `kid` names. An unusable key is kept as its
+    reason, for the error of a token that names it; the other keys remain usable (RFC 7517, section 5). A key without a
+    `kid` cannot be named and is left out.
+
+    Attributes:
+        keys: By `kid`: the key, or the reason why it is unusable.
+        unnamed: The number of keys without a `kid`.
+    """
+
+    keys: Mapping[str, VerificationKey | str]
+    unnamed: int
+
+    @classmethod
+    def of(cls, document: Value, *, published: bool) -> KeySet:
+        """Return the set in a JSON document.
+
+        HMAC secrets are usable only in a set that is not `published` and has no other keys.
+
+        Args:
+            document: The parsed document, `{"keys": [...]}`.
+            published: Whether others can read it too.
+
+        Raises:
+            UnusableKeyError: The document is not a JWK set. (One unusable key leaves the others usable.)
+        """
+        members = document.get("keys") if isinstance(document, dict) else None
+        if not isinstance(members, list):
+            remedy = instead_of_set(document)
+            raise UnusableKeyError(f"not a JWK set: it has no array `keys`{'; ' if remedy else ''}{remedy}")
+        jwks: list[Jwk] = []
+        for member in members:
+            if not isinstance(member, dict):
+                raise UnusableKeyError("not a JWK set: an item of `keys` is not an object")
+            jwks.append(member)
+        no_secrets = ""
+        if published:
+            no_secrets = _IN_PUBLISHED_SET
+        elif any(jwk.get("kty") != "oct" for jwk in jwks):
+            no_secrets = _AMONG_PUBLIC_KEYS
+        keys: dict[str, VerificationKey | str] = {}
+        for jwk in jwks:
+            kid = jwk.get("kid")
+            if isinstance(kid, str):
+                keys[kid] = _DUPLICATE if kid in keys else _key_or_reason(jwk, no_secrets)
+        return cls(keys, sum(not isinstance(jwk.get("kid"), str) for jwk in jwks))
+
+    def __contains__(self, kid: object) -> bool:
+        """Return whether the set has a key with this `kid`, usable or not."""
+        return kid in self.keys
+
+    def key_for(self, kid: str | None) -> VerificationKey:
+        """Return the one usable key with this `kid`.
+
+        Raises:
+            UnknownKeyError: The token has no `kid`; or no key, several keys or an unusable key has it.
+        """
+        name = kid_of(kid)
+        key = self.keys.get(name) or self._reason_for_none()
+        if isinstance(key, str):
+            raise UnknownKeyError(f"no key for the `kid` {quoted(name)}: {key}")
+        return key
+
+    def _reason_for_none(self) -> str:
+        if not self.keys and not self.unnamed:
+            return "the set has no keys at all"
+        if self.unnamed:
+            return f"the set has no key with it, and {self.unnamed:,} without a `kid`, which no token can name"
+        return "the set has no key with it; is it the set of the token's issuer?"
+
+
+def kid_of(kid: str | None) -> str:
+    """Return the `kid`, which a token must have if its key is in a set.
+
+    Raises:
+        UnknownKeyError: It is None.
+    """
+    if kid is None:
+        raise UnknownKeyError(
+            "the token has no `kid`, which chooses the key in a set: give the one key of its issuer in PEM, not the set"
+        )
+    return kid
+
+
+def _key_or_reason(jwk: Jwk, no_secrets: str) -> VerificationKey | str:
+    if no_secrets and jwk.get("kty") == "oct":
+        return no_secrets
+    try:
+        return key_from_jwk(jwk)
+    except UnusableKeyError as error:
+        return str(error)

@@ -1,4 +1,4 @@
-"""A set of keys behind a URL, cached."""
+"""A JWK set behind a URL: when it is fetched, and how."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
 
 from bridge.errors import ConfigurationError, KeysUnavailableError, UsageError
+from bridge.escapes import quoted, quoted_setting
 from bridge.files import CERTIFICATE_BYTES, refuse_unbounded_file
+from bridge.http import Address, Cause, HttpClient, HttpFailure, HttpSettings
+from bridge.http.address import PORTS
+from bridge.http.tls import Tls
 from bridge.process_bound import ProcessBound
-from bridge.tokens.algorithms import SYMMETRIC, UnusableKeyError
-from bridge.tokens.fetch import Fetcher, FetchError
-from bridge.tokens.jwk import document_from
-from bridge.tokens.jwk_set import KeySet, kid_of
-from bridge.tokens.seconds import seconds
-from bridge.tokens.wording import quoted, setting
+from bridge.tokens.claims import exact_seconds
+from bridge.tokens.jwk import KeySet, document_from, kid_of
+from bridge.tokens.keys import SYMMETRIC, UnusableKeyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from os import PathLike
     from pathlib import Path
 
     from bridge.tokens.keys import VerificationKey
@@ -33,17 +35,25 @@ if TYPE_CHECKING:
 MAX_BYTES: Final = 1_048_576
 _PLAIN: Final = re.compile(r"[!-~]+")
 _LONG_AGO: Final = -math.inf
+_OK: Final = 200
+_ACCEPT: Final = {"Accept": "application/jwk-set+json, application/json"}
+_LOOK: Final = "look at the key server"
+_REMEDIES: Final = {
+    Cause.REFUSED: "is the url right?",
+    Cause.TLS: "give the CA certificate of the server's issuer with `ca`",
+    Cause.TIMEOUT: "look at the key server, or raise `deadline`",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What is known; replaced whole, so that it can be read without the lock.
+    """The state of a source; always replaced as a whole, so it can be read without the lock.
 
     Attributes:
-        keys: The last set that was had, or None.
-        born: When the fetch that brought `keys` began.
-        tried: When the last fetch ended, however it ended.
-        fault: Why the last fetch failed; empty if it did not.
+        keys: The last fetched set, or None.
+        born: When the fetch of `keys` began.
+        tried: When the last fetch ended, successful or not.
+        fault: Why the last fetch failed; empty if it succeeded.
     """
 
     keys: KeySet | None = None
@@ -52,33 +62,78 @@ class _State:
     fault: str = ""
 
 
+class FetchError(Exception):
+    """A fetch without a usable response; the message is the cause."""
+
+
+class Fetcher:
+    """A client of one URL; threads and forked children may share it.
+
+    It follows no redirects and uses no proxies, `.netrc` or CA settings of the environment. It never retries: the
+    caller decides how often to fetch.
+
+    Args:
+        url: An http or https URL of printable ASCII, without user and fragment.
+        deadline: Seconds for the whole fetch, from the name's look-up to the last byte.
+        max_bytes: The maximum length of the body.
+        ca: A file of CA certificates in PEM, or None for those of `certifi`.
+
+    Raises:
+        ConfigurationError: The file cannot be used.
+    """
+
+    def __init__(self, url: str, *, deadline: float, max_bytes: int, ca: str | PathLike[str] | None = None) -> None:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").replace("%25", "%")
+        address = Address(parts.scheme, host, parts.port or PORTS[parts.scheme])
+        tls = Tls(ca, None) if parts.scheme == "https" else None
+        self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        self._deadline = deadline
+        self._http = HttpClient(HttpSettings(address, tls, deadline=deadline, max_answer=max_bytes))
+
+    def get(self) -> bytes:
+        """Return the body.
+
+        Raises:
+            FetchError: No whole response with status 200 and at most `max_bytes` came in time.
+        """
+        try:
+            reply = self._http.request(
+                "GET", self._target, seconds=self._deadline, is_read=False, headers=_ACCEPT, only_ok=True
+            )
+        except HttpFailure as failure:
+            raise FetchError(f"{failure}: {_REMEDIES.get(failure.cause, _LOOK)}") from None
+        if reply.status != _OK:
+            raise FetchError(f"the server answered with status {reply.status}: {_LOOK}")
+        return reply.body
+
+
 class JwksUrl(ProcessBound):
-    """A set of keys behind a URL, fetched when first needed and kept for `lifetime`.
+    """A JWK set behind a URL, fetched when first needed and cached for `lifetime`.
 
-    A `kid` that the kept set does not name is a reason to fetch once more, as keys rotate; but whatever the reason,
-    and whether it succeeds or not, a fetch is followed by `interval` without one. So a flood of made-up `kid`s causes
-    no flood of fetches, nor does an outage. One fetch runs at a time: threads whose key is in the kept set do not wait
-    for it, the others wait and use what it brings. When the lifetime is over and no fetch succeeds, the keys are
-    unavailable; expired keys are never used. A fetch that fails for an unknown `kid` alone leaves the kept set alone.
+    Keys rotate, so a `kid` that is not in the cached set causes a new fetch. After every fetch, successful or not, no
+    other fetch begins for `interval`. So neither invented `kid`s nor an outage cause many fetches. One fetch runs at a
+    time: a thread whose key is in the cached set does not wait for it; the others wait and use its result. If the
+    lifetime ends and no fetch succeeds, the keys are unavailable; expired keys are never used. If a fetch for an
+    unknown `kid` fails before that, the cached set remains.
 
-    HMAC secrets (`oct`) in the set are never used: what a URL hands out is no secret.
+    HMAC secrets (`oct`) in the set are never used: a set behind a URL is not secret.
 
-    Safe to use from many threads and across a fork. Nothing of the environment is used (proxies, `.netrc`, CA
-    variables), and redirects are not followed.
+    Threads and forked children may share a source. It uses nothing of the environment (proxies, `.netrc`, CA
+    variables) and follows no redirects.
 
     Args:
         url: An https URL, or an http URL of this machine (`localhost`, 127.0.0.0/8, `::1`); without user name,
             password or fragment.
         lifetime: Seconds for which a fetched set is used; at least `interval` plus `deadline`.
-        interval: Seconds without a fetch after one.
+        interval: Minimum seconds between two fetches.
         deadline: Seconds for one whole fetch.
-        ca: A file of CA certificates in PEM that the server's certificate is checked against, instead of the public
-            ones that `certifi` brings.
-        insecure_http: Allow an http URL of another machine: whoever can change what it answers can sign.
-        clock: A clock that never goes back, in seconds.
+        ca: A file of CA certificates in PEM to check the server's certificate, instead of the public ones of `certifi`.
+        insecure_http: Allow an http URL of another machine: everyone who can change the response can sign tokens.
+        clock: A monotonic clock, in seconds.
 
     Raises:
-        ConfigurationError: One of these is not so.
+        ConfigurationError: A setting cannot be used.
     """
 
     __slots__ = ("__weakref__", "_clock", "_fetcher", "_interval", "_lifetime", "_lock", "_state", "_url")
@@ -95,12 +150,12 @@ class JwksUrl(ProcessBound):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._url = _checked_url(url, insecure_http=insecure_http)
-        self._lifetime = float(seconds("lifetime", lifetime))
-        self._interval = float(seconds("interval", interval))
-        deadline = float(seconds("deadline", deadline))
+        self._lifetime = float(exact_seconds("lifetime", lifetime))
+        self._interval = float(exact_seconds("interval", interval))
+        deadline = float(exact_seconds("deadline", deadline))
         if self._lifetime < self._interval + deadline:
             raise ConfigurationError(
-                "lifetime: it must be at least interval plus deadline, or keys would lapse in between"
+                "lifetime: make it at least `interval` plus `deadline`, or the keys would expire between two fetches"
             )
         _check_ca(ca)
         self._fetcher = Fetcher(url, deadline=deadline, max_bytes=MAX_BYTES, ca=ca)
@@ -120,58 +175,60 @@ class JwksUrl(ProcessBound):
         """
         for name in algorithms:
             if name in SYMMETRIC:
-                raise ConfigurationError(f"algorithms: {quoted(name)} takes a secret, and what a URL hands out is none")
+                raise ConfigurationError(
+                    f"algorithms: {quoted(name)} takes a secret, and a set behind a URL is not secret: leave it out"
+                )
 
     def key_for(self, kid: str | None) -> VerificationKey:
-        """The key that `kid` names.
+        """Return the key with this `kid`, after a fetch if it is needed.
 
         Raises:
-            UnknownKeyError: No `kid`, no key of it, more than one, or one that must not be used.
-            KeysUnavailableError: There is no set that is still good, and none can be fetched now.
+            UnknownKeyError: The token has no `kid`; or no key, several keys or an unusable key has it.
+            KeysUnavailableError: The set has expired, and none can be fetched now.
         """
         key = self.known_key(kid)
         if key is None:
             with self._lock:
                 key = self.known_key(kid)  # another thread may have fetched meanwhile
                 if key is None:
-                    self._state = self._fetched()
-                    key = self._kept_key(kid)
+                    self._state = self._fetch()
+                    key = self._cached_key(kid)
         return key
 
     def known_key(self, kid: str | None) -> VerificationKey | None:
-        """The same without waiting for anything; None where a fetch may bring the key, which `key_for` waits for.
+        """Return the key with this `kid` without waiting; None if a fetch, which `key_for` waits for, may bring it.
 
         Raises:
-            UnknownKeyError: No `kid`, more than one key of it, one that must not be used, or none, and it is too early
-                to fetch again.
-            KeysUnavailableError: There is no set that is still good, and it is too early to fetch again.
+            UnknownKeyError: The token has no `kid`; several keys or an unusable key has it; or no key has it, and it is
+                too early for another fetch.
+            KeysUnavailableError: The set has expired, and it is too early for another fetch.
         """
-        name = kid_of(kid)  # first, so that a token without one is no reason to fetch
+        name = kid_of(kid)  # first, so that a token without one causes no fetch
         state = self._state
-        keys = self._good(state)
+        keys = self._unexpired(state)
         if (keys is None or name not in keys) and self._clock() - state.tried >= self._interval:
             return None
-        return self._kept_key(kid)
+        return self._cached_key(kid)
 
-    def _kept_key(self, kid: str | None) -> VerificationKey:
+    def _cached_key(self, kid: str | None) -> VerificationKey:
         state = self._state
-        keys = self._good(state)
+        keys = self._unexpired(state)
         if keys is None:
+            fault = state.fault or "the fetched keys have expired: try again later"
             raise KeysUnavailableError(
-                f"the keys at {setting(_without_query(self._url))} cannot be had:"
-                f" {state.fault or 'those that were fetched have expired'}"
+                f"the keys at {quoted_setting(_without_query(self._url))} are unavailable: {fault}"
             )
         return keys.key_for(kid)
 
-    def _good(self, state: _State) -> KeySet | None:
+    def _unexpired(self, state: _State) -> KeySet | None:
         return state.keys if 0 <= self._clock() - state.born < self._lifetime else None
 
-    def _fetched(self) -> _State:
+    def _fetch(self) -> _State:
         began = self._clock()
         try:
             keys = KeySet.of(document_from(self._fetcher.get()), published=True)
-        except (FetchError, UnusableKeyError) as failed:
-            return replace(self._state, tried=self._clock(), fault=str(failed))
+        except (FetchError, UnusableKeyError) as error:
+            return replace(self._state, tried=self._clock(), fault=str(error))
         return _State(keys, born=began, tried=self._clock())
 
 
@@ -179,9 +236,9 @@ _SOURCES: Final[weakref.WeakSet[JwksUrl]] = weakref.WeakSet()
 
 
 def _renew_locks() -> None:
-    """In a forked child, a lock that another thread of the parent held would stay locked for ever."""
+    """Replace the locks in a forked child: one that another thread of the parent held would stay locked forever."""
     for source in _SOURCES:
-        source._lock = threading.Lock()  # noqa: SLF001 - this module's own
+        source._lock = threading.Lock()  # noqa: SLF001 - an attribute of this module's class
 
 
 if hasattr(os, "register_at_fork"):
@@ -189,23 +246,25 @@ if hasattr(os, "register_at_fork"):
 
 
 def _checked_url(url: str, *, insecure_http: bool) -> str:
-    # plain characters only: parsers disagree on where the host ends in a text with spaces or backslashes
+    # only plain characters: with spaces or backslashes, parsers disagree on where the host ends
     if not isinstance(url, str) or not _PLAIN.fullmatch(url) or "\\" in url:
-        raise ConfigurationError("url: a URL of printable ASCII is needed")
+        raise ConfigurationError("url: give a URL of printable ASCII characters")
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise ConfigurationError("url: it is no URL") from None
+        raise ConfigurationError(
+            "url: it is not a valid URL: give one such as `https://issuer.example/jwks.json`"
+        ) from None
     if parts.scheme not in ("http", "https") or not host:
-        raise ConfigurationError("url: an https URL is needed")
+        raise ConfigurationError("url: give an https URL")
     if "@" in parts.netloc:
-        raise ConfigurationError("url: a user name or password in it would end up in logs")
+        raise ConfigurationError("url: remove the user name and password, which would end up in logs")
     if parts.fragment:
-        raise ConfigurationError("url: it must have no fragment")
+        raise ConfigurationError("url: remove the fragment (`#...`)")
     if parts.scheme == "http" and not insecure_http and not _is_loopback(host):
         raise ConfigurationError(
-            f"url: http to {setting(host)} is not safe, whoever changes the answer can sign tokens;"
+            f"url: http to {quoted_setting(host)} is not safe: everyone who can change the response can sign tokens;"
             " use https (or set insecure_http)"
         )
     return url
@@ -225,13 +284,15 @@ def _check_ca(ca: str | Path | None) -> None:
         refuse_unbounded_file(ca, limit=CERTIFICATE_BYTES, what="certificates in PEM")
         ssl.create_default_context(cafile=str(ca))
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        cause = "no certificate can be read from it" if isinstance(error, ssl.SSLError) else "it cannot be read"
-        raise ConfigurationError(f"ca: {setting(ca)}: {cause}") from None
+        cause = "it has no readable certificate" if isinstance(error, ssl.SSLError) else "it cannot be read"
+        raise ConfigurationError(
+            f"ca: {quoted_setting(ca)}: {cause}; give a readable file of certificates in PEM"
+        ) from None
     except UsageError as error:
         raise ConfigurationError(f"ca: {error}") from None
 
 
 def _without_query(url: str) -> str:
-    """The URL as it may be shown: a query may hold a secret."""
+    """Return the URL without its query, which may hold a secret."""
     parts: SplitResult = urlsplit(url)
     return parts._replace(query="").geturl()

@@ -1,4 +1,7 @@
-"""One key that verifies signatures, and the algorithms that it may be used with."""
+"""Keys that verify signatures, and the algorithms of each: the key decides the family.
+
+ES256K is not supported: its curve is not a NIST curve, few issuers use it, and nobody can confuse it with ES256.
+"""
 
 from __future__ import annotations
 
@@ -6,34 +9,62 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt.algorithms import HMACAlgorithm
 from jwt.exceptions import InvalidKeyError
 
+from bridge.errors import ConfigurationError
+from bridge.escapes import quoted
 from bridge.process_bound import ProcessBound
-from bridge.tokens.algorithms import PRIVATE_KEY, UnusableKeyError, fitting
-from bridge.tokens.wording import quoted
 from bridge.tokens.wrong_format import SSH, der_kind, instead_of_pem
 
 if TYPE_CHECKING:
-    from bridge.tokens.algorithms import Material
+    from collections.abc import Sequence
 
+Material: TypeAlias = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | Ed448PublicKey | bytes
+"""The part of a key that verifies: a public key, or the bytes of an HMAC secret."""
+
+MIN_RSA_BITS: Final = 2048
+_MAX_RSA_BITS: Final = 16_384  # OpenSSL verifies nothing beyond it
+
+_RSA: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+_CURVES: Final = {"secp256r1": ("P-256", "ES256"), "secp384r1": ("P-384", "ES384"), "secp521r1": ("P-521", "ES512")}
+_HASH_BYTES: Final = {"HS256": 32, "HS384": 48, "HS512": 64}
+
+_PRIVATE_KEY: Final = (
+    "a private key, and tokens are verified with public keys; "
+    "give its public key (`openssl pkey -in FILE -pubout`) and keep the private one secret"
+)
 _PEM_LABEL: Final = re.compile(r"-----BEGIN ([^-\r\n]+)-----")
 _PUBLIC_LABELS: Final = ("PUBLIC KEY", "RSA PUBLIC KEY")
 _ARMOURED: Final = re.compile(rb"---- ?BEGIN ")
 
+SYMMETRIC: Final = frozenset(_HASH_BYTES)
+"""The algorithms whose key is a secret."""
+
+SUPPORTED: Final = (*_RSA, *(name for _, name in _CURVES.values()), "EdDSA", *_HASH_BYTES)
+"""Every supported algorithm, by its `alg` name (RFC 7518, RFC 8037)."""
+
+
+class UnusableKeyError(ValueError):
+    """A key, or a set of keys, that must not be used; the message is the cause and holds no secret."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VerificationKey(ProcessBound):
-    """A key that was found strong enough, made by `of`.
+    """A key that is strong enough; `of` makes it.
 
     Attributes:
         material: The public key, or the secret; never shown.
-        kind: What it is, in words, such as `RSA 2048 bits`.
-        algorithms: The `alg` names that it may verify; a token of another one is refused.
+        kind: The kind of key in words, such as `RSA 2048 bits`.
+        algorithms: The `alg` names that the key may verify; a token with another one is refused.
     """
 
     material: Material = field(repr=False)
@@ -42,84 +73,150 @@ class VerificationKey(ProcessBound):
 
     @classmethod
     def of(cls, material: object, *, only: str | None = None) -> VerificationKey:
-        """The key for `material`.
+        """Return the key for a public key or a secret.
 
         Args:
             material: A public key of `cryptography`, or the bytes of an HMAC secret.
-            only: The one algorithm that the key is for, as a JWK's `alg` says, or None for all that fit.
+            only: The one algorithm of the key, as a JWK's `alg` says, or None for all that fit.
 
         Raises:
-            UnusableKeyError: It is weak, private, of no supported kind, a public key dressed up as a secret, or not for
+            UnusableKeyError: It is weak, private, of no supported kind, a public key in place of a secret, or not for
                 `only`.
         """
-        kind, algorithms = fitting(material)
+        kind, algorithms = kind_and_algorithms(material)
         if isinstance(material, bytes):
             _refuse_public_key_as_secret(material)
         if only is not None:
             if only not in algorithms:
-                raise UnusableKeyError(f"its `alg` {quoted(only)} is none that the key ({kind}) is fit for")
+                raise UnusableKeyError(f"its `alg` {quoted(only)} does not fit the key ({kind})")
             algorithms = (only,)
         return cls(cast("Material", material), kind, algorithms)
 
 
-def material_from_pem(text: str | bytes) -> object:
-    """The public key in a PEM text, of whatever kind.
+def checked_algorithms(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the setting `algorithms`, checked, each name once.
 
-    A certificate is refused, for it has dates and an issuer that nobody here would check.
+    Raises:
+        ConfigurationError: It is empty or a bare string, or it has `none` or a name that is not supported.
+    """
+    if isinstance(names, str | bytes):
+        raise ConfigurationError('algorithms: give a sequence of names, such as `("RS256",)`, not a bare string')
+    try:
+        unique = tuple(dict.fromkeys(names))
+    except TypeError:
+        raise ConfigurationError('algorithms: give a sequence of names, such as `("RS256",)`') from None
+    if not unique:
+        raise ConfigurationError("algorithms: give at least one")
+    for name in unique:
+        if not isinstance(name, str):
+            raise ConfigurationError("algorithms: each name must be a string")
+        if name.lower() == "none":
+            raise ConfigurationError("algorithms: `none` is never accepted, because an unsigned token proves nothing")
+        if name not in SUPPORTED:
+            raise ConfigurationError(f"algorithms: {quoted(name)} is not supported; use some of {', '.join(SUPPORTED)}")
+    return unique
+
+
+def kind_and_algorithms(material: object) -> tuple[str, tuple[str, ...]]:
+    """Return the kind of a key in words, and the algorithms that it is made for and strong enough for.
+
+    Raises:
+        UnusableKeyError: The key is too weak, private, or of a kind that no supported algorithm has.
+    """
+    if isinstance(material, bytes):
+        names = tuple(name for name, size in _HASH_BYTES.items() if len(material) >= size)
+        if not names:
+            shortest = min(_HASH_BYTES.values())
+            raise UnusableKeyError(
+                f"an HMAC secret under {shortest} bytes, which is shorter than its hash; give a longer one"
+            )
+        return "HMAC secret", names
+    if isinstance(material, RSAPublicKey):
+        return _of_rsa(material)
+    if isinstance(material, EllipticCurvePublicKey):
+        if material.curve.name not in _CURVES:
+            raise UnusableKeyError(
+                f"an elliptic curve that no supported algorithm has: {quoted(material.curve.name)}; use P-256"
+            )
+        curve, name = _CURVES[material.curve.name]
+        return f"EC {curve}", (name,)
+    if isinstance(material, Ed25519PublicKey):
+        return "Ed25519", ("EdDSA",)
+    if isinstance(material, Ed448PublicKey):
+        return "Ed448", ("EdDSA",)
+    if hasattr(material, "private_bytes"):
+        raise UnusableKeyError(_PRIVATE_KEY)
+    raise UnusableKeyError(
+        f"not a key of a supported algorithm: {quoted(type(material).__name__)}; give an RSA, EC or Ed25519 public key"
+    )
+
+
+def _of_rsa(key: RSAPublicKey) -> tuple[str, tuple[str, ...]]:
+    if key.key_size < MIN_RSA_BITS:
+        raise UnusableKeyError(f"an RSA key of {key.key_size} bits, under {MIN_RSA_BITS}; sign with a longer one")
+    if key.key_size > _MAX_RSA_BITS:
+        raise UnusableKeyError(f"an RSA key of {key.key_size} bits, over {_MAX_RSA_BITS}; sign with a shorter one")
+    return f"RSA {key.key_size} bits", _RSA
+
+
+def material_from_pem(text: str | bytes) -> object:
+    """Return the public key in a PEM text, of any kind.
+
+    A certificate is refused, because the verifier does not check its dates and its issuer.
 
     Raises:
         UnusableKeyError: The text is not exactly one PEM public key.
     """
-    given = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    raw = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
     try:
         text = text.decode("ascii") if isinstance(text, bytes) else text
         data = text.encode("ascii")
     except UnicodeError:
-        raise UnusableKeyError(f"no PEM text: {instead_of_pem(given) or 'it is not ASCII'}") from None
+        raise UnusableKeyError(f"not a PEM text: {instead_of_pem(raw) or 'it is not ASCII'}") from None
     labels = _PEM_LABEL.findall(text)
     if any("PRIVATE" in label for label in labels):
-        raise UnusableKeyError(PRIVATE_KEY)
+        raise UnusableKeyError(_PRIVATE_KEY)
     if any("CERTIFICATE" in label for label in labels):
         raise UnusableKeyError(
-            "a certificate, whose dates nobody would check; "
+            "a certificate, whose dates the verifier would not check; "
             "give its public key (`openssl x509 -in FILE -pubkey -noout`)"
         )
     if not labels:
-        found = instead_of_pem(given) or "it has no line `-----BEGIN PUBLIC KEY-----`"
-        raise UnusableKeyError(f"no PEM text of a public key: {found}")
+        format_remedy = instead_of_pem(raw) or "it has no line `-----BEGIN PUBLIC KEY-----`"
+        raise UnusableKeyError(f"not a PEM text of a public key: {format_remedy}")
     label, *others = labels
     if others:
         raise UnusableKeyError(
-            f"no PEM text of one public key: {len(labels)} PEM blocks are in it;"
-            " leave only that of the public key, or give several keys as a set (JWKS)"
+            f"not a PEM text of one public key: it has {len(labels)} PEM blocks;"
+            " leave only the public key, or give several keys as a set (JWKS)"
         )
     if label not in _PUBLIC_LABELS:
-        raise UnusableKeyError(f"no PEM text of a public key: it holds a {quoted(label)}, not a `PUBLIC KEY`")
+        raise UnusableKeyError(f"not a PEM text of a public key: it has a {quoted(label)}, not a `PUBLIC KEY`")
     try:
         return load_pem_public_key(data)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         why = (
-            r"its lines end in `\n`, a backslash and a letter: put line feeds there"
+            r"its lines end in `\n`, a backslash and a letter: write line feeds instead"
             if "\\n" in text
             else "is it whole?"
         )
-        raise UnusableKeyError(f"a PEM text that no public key can be read from; {why}") from None
+        raise UnusableKeyError(f"a PEM text without a readable public key; {why}") from None
 
 
 def _refuse_public_key_as_secret(secret: bytes) -> None:
-    """Refuse what anybody may know; with it as a secret, everybody who can read the public key could sign."""
+    """Refuse a public text as a secret: everyone who can read the public key could sign with it."""
     refusal = UnusableKeyError(
-        "an HMAC secret that is the text of a key or a certificate, not a secret; give a public key as such"
+        "an HMAC secret that is the text of a key or a certificate, not a secret; give a public key as a public key"
     )
     if _ARMOURED.search(secret) or SSH.search(secret):
         raise refusal
     try:
-        # a PEM body on one line, without its armour, is how some issuers show their public key
+        # some issuers show their public key as a PEM body on one line, without the BEGIN and END lines
         if der_kind(base64.b64decode(b"".join(secret.split()), validate=True)):
             raise refusal
     except binascii.Error:
         pass
     try:
-        HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret)  # knows DER and JWK texts
+        HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret)  # recognizes DER and JWK texts
     except InvalidKeyError:
         raise refusal from None

@@ -1,4 +1,4 @@
-"""The verifier: from a token's text to claims that may be believed."""
+"""The verifier: from a token's text to verified claims."""
 
 from __future__ import annotations
 
@@ -18,15 +18,13 @@ from bridge.errors import (
     InvalidTokenError,
     UsageError,
 )
+from bridge.escapes import quoted
 from bridge.process_bound import ProcessBound
 from bridge.tokens import claims as claim_checks
-from bridge.tokens.algorithms import configured
 from bridge.tokens.cache import TokenCache, VerifiedToken
 from bridge.tokens.jws import CompactJws, parse_compact
 from bridge.tokens.key_sources import KeySource, source_from
-from bridge.tokens.keys import VerificationKey
-from bridge.tokens.seconds import seconds
-from bridge.tokens.wording import quoted
+from bridge.tokens.keys import VerificationKey, checked_algorithms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -37,50 +35,50 @@ if TYPE_CHECKING:
     from bridge.strict_json import Value
 
 
-class Opened(NamedTuple):
-    """A token whose key is still to be found.
+class ParsedToken(NamedTuple):
+    """A token before its key is found; nothing of it is trusted.
 
     Attributes:
         token: The token.
-        kid: The key that it names, or None.
-        kept: What is known of it, where it was found valid before.
-        parts: Its parts, where it was not.
+        kid: Its key id, or None.
+        cached: The verified token of the cache, or None.
+        parts: Its parts if it is not in the cache, or None.
     """
 
     token: str
     kid: str | None
-    kept: VerifiedToken | None
+    cached: VerifiedToken | None
     parts: CompactJws | None
 
 
 @dataclass(frozen=True, slots=True, init=False, eq=False)
 class TokenVerifier(ProcessBound):
-    """Verifies tokens as SEMANTICS, "Tokens", says; immutable and safe to use from many threads.
+    """A verifier of tokens by the rules of SEMANTICS, "Tokens"; it is immutable, and threads may share it.
 
     Args:
-        key: Where the keys come from: a `KeySource` (`StaticKey`, `JwkSet`, `JwksFile`, `JwksUrl`), the PEM text of
-            one public key, or a public key object of `cryptography`.
-        algorithms: The `alg` names that are accepted. With one fixed key each must fit it.
-        audience: Whom a token must be for: one name, or several of which `aud` must contain one. With None, a token
-            with `aud` is refused.
-        issuer: What `iss` must be. With None, it is not looked at.
+        key: The source of keys: a `KeySource` (`StaticKey`, `JwkSet`, `JwksFile`, `JwksUrl`), the PEM text of one
+            public key, or a public key object of `cryptography`.
+        algorithms: The accepted `alg` names. With one fixed key, each must fit it.
+        audience: The accepted audience, or several; `aud` must contain one of them. With None, a token with `aud` is
+            refused.
+        issuer: The required `iss`. With None, `iss` may be anything.
         leeway: Seconds that clocks may differ.
-        required: Claims that must be there besides `exp`, whatever their value.
-        clock: The time, in seconds since the epoch.
-        cache: How many tokens that were found valid are kept, in at most 16 MiB, so that their signatures are not
-            verified again; 0 for none. It changes no answer: their time, and their key in its source, are looked at
-            each time.
+        required: Claims that a token must have besides `exp`, with any value.
+        clock: A function that returns the time, in seconds since the epoch.
+        cache: The maximum number of verified tokens in the cache (at most 16 MiB), so that their signatures are not
+            verified again; 0 for no cache. It changes no result: the time of a token, and its key in the source, are
+            checked each time.
 
     Raises:
-        ConfigurationError: A setting that cannot be used.
+        ConfigurationError: A setting cannot be used.
 
     Attributes:
-        source: Where the keys come from.
-        algorithms: As given, each once.
-        audience: The names, or empty.
-        issuer: As given.
+        source: The source of keys.
+        algorithms: The accepted `alg` names, each once.
+        audience: The accepted audiences, or empty.
+        issuer: The required issuer, or None.
         leeway: Exact seconds.
-        required: As given, each once.
+        required: The required claims, each once.
     """
 
     source: KeySource
@@ -91,7 +89,7 @@ class TokenVerifier(ProcessBound):
     required: tuple[str, ...]
     _clock: Callable[[], float] = field(repr=False)
     _jws: jwt.PyJWS = field(repr=False)
-    _kept: TokenCache = field(repr=False)
+    _cache: TokenCache = field(repr=False)
 
     def __init__(
         self,
@@ -105,33 +103,33 @@ class TokenVerifier(ProcessBound):
         clock: Callable[[], float] = time.time,
         cache: int = 1_024,
     ) -> None:
-        source, names = source_from(key), configured(algorithms)
+        source, names = source_from(key), checked_algorithms(algorithms)
         source.check(names)
         if issuer is not None and (not isinstance(issuer, str) or not issuer):
-            raise ConfigurationError("issuer: a string that is not empty is needed, or None")
+            raise ConfigurationError("issuer: give a string that is not empty, or None")
         if isinstance(required, str | bytes):
-            raise ConfigurationError('required: a sequence of names is needed, such as `("sub",)`, not a bare string')
+            raise ConfigurationError('required: give a sequence of names, such as `("sub",)`, not a bare string')
         if not callable(clock):
-            raise ConfigurationError("clock: a function is needed")
+            raise ConfigurationError("clock: give a function that returns seconds, such as `time.time`")
         if type(cache) is not int or cache < 0:
-            raise ConfigurationError("cache: a number of tokens is needed, or 0")
+            raise ConfigurationError("cache: give a number of tokens, or 0")
         values = {
             "source": source,
             "algorithms": names,
             "audience": _audiences(audience),
             "issuer": issuer,
-            "leeway": seconds("leeway", leeway, zero=True),
+            "leeway": claim_checks.exact_seconds("leeway", leeway, zero=True),
             "required": _strings("required", required),
             "_clock": clock,
             # the minimum key length is checked when a key is made; PyJWT checks again
             "_jws": jwt.PyJWS(algorithms=names, options={"enforce_minimum_key_length": True}),
-            "_kept": TokenCache(cache),
+            "_cache": TokenCache(cache),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
     def verify(self, token: str) -> dict[str, Value]:
-        """The claims of `token`, after its signature, time, audience and issuer have been verified, in this order.
+        """Verify the signature, time, audience and issuer of a token, in this order, and return its claims.
 
         Args:
             token: A JWS in compact form, at most 65,536 characters.
@@ -140,84 +138,84 @@ class TokenVerifier(ProcessBound):
             The claims, with exact numbers (`bridge.strict_json.Value`).
 
         Raises:
-            UsageError: The token is no `str`, or the clock gives no finite number.
-            MalformedTokenError: It is no compact JWS, header or claims break R12, or a claim that is checked is of the
-                wrong type.
-            AlgorithmNotAllowedError: Its algorithm is not configured, or not one for its key.
+            UsageError: The token is not a `str`, or the clock returns no finite number.
+            MalformedTokenError: It is not a compact JWS, header or claims break R12, or a checked claim has the wrong
+                type.
+            AlgorithmNotAllowedError: Its algorithm is not configured, or does not fit its key.
             UnknownKeyError: It has no `kid`, or its `kid` names no usable key.
-            KeysUnavailableError: The keys cannot be had now.
-            InvalidSignatureError: The signature is not right for the key.
+            KeysUnavailableError: The keys are unavailable now.
+            InvalidSignatureError: The signature does not fit the key.
             ExpiredTokenError: now >= `exp` + leeway.
             ImmatureTokenError: now < `nbf` or `iat` - leeway.
-            InvalidAudienceError: It is for somebody else.
-            InvalidIssuerError: It is from somebody else.
-            MissingRequiredClaimError: `exp`, a configured `aud` or `iss`, or another required claim is not there.
+            InvalidAudienceError: It is for another audience.
+            InvalidIssuerError: It is from another issuer.
+            MissingRequiredClaimError: `exp`, a configured `aud` or `iss`, or another required claim is missing.
         """
         return self.verified(token).claims
 
     def verified(self, token: str) -> VerifiedToken:
-        """The same, with the claims in canonical text; arguments and errors as for `verify`."""
-        opened = self.opened(token)
-        return self.verified_by(opened, self.source.key_for(opened.kid))
+        """Verify a token and return it with its claims in canonical text; arguments and errors as for `verify`."""
+        parsed = self.parse(token)
+        return self.verify_with(parsed, self.source.key_for(parsed.kid))
 
-    def opened(self, token: str) -> Opened:
-        """What there is to know of a token before its key; nothing of it is believed yet.
+    def parse(self, token: str) -> ParsedToken:
+        """Parse a token without its key, which its `kid` names.
 
         Raises:
-            UsageError: The token is no `str`.
-            MalformedTokenError: It is no compact JWS, or its header breaks R12.
+            UsageError: The token is not a `str`.
+            MalformedTokenError: It is not a compact JWS, or its header breaks R12.
             AlgorithmNotAllowedError: Its algorithm is not configured.
         """
-        kept = self._kept.find(token) if type(token) is str else None
-        if kept is not None:
-            return Opened(token, kept.kid, kept, None)
-        parts = self._taken_apart(token)
-        return Opened(token, parts.kid, None, parts)
+        cached = self._cache.find(token) if type(token) is str else None
+        if cached is not None:
+            return ParsedToken(token, cached.kid, cached, None)
+        parts = self._parts(token)
+        return ParsedToken(token, parts.kid, None, parts)
 
-    def verified_by(self, opened: Opened, key: VerificationKey) -> VerifiedToken:
-        """The verified token, once its source has given the key for its `kid`; errors as for `verify`."""
-        kept = opened.kept
-        # The source is asked anew, and gives the same object only for as long as it means the same key: so one that
-        # was withdrawn, has expired, or cannot be had is noticed as for a token that was never seen.
-        if kept is not None and key is kept.key:
-            claim_checks.check_time(kept.times, now=self._now(), leeway=self.leeway)
-            return kept
-        token, parts = opened.token, opened.parts or self._taken_apart(opened.token)
+    def verify_with(self, parsed: ParsedToken, key: VerificationKey) -> VerifiedToken:
+        """Verify a token with the key that the source has returned for its `kid`; errors as for `verify`."""
+        cached = parsed.cached
+        # The source is called for every token, and returns the same object only while it means the same key. So a key
+        # that was withdrawn, has expired or is unavailable has the same effect as for a token that is not cached.
+        if cached is not None and key is cached.key:
+            claim_checks.check_time(cached.times, now=self._now(), leeway=self.leeway)
+            return cached
+        token, parts = parsed.token, parsed.parts or self._parts(parsed.token)
         if not isinstance(key, VerificationKey):
-            raise UsageError("the key source gave something that is no key")
+            raise UsageError("the key source returned something else than a `VerificationKey`: make it return one")
         if parts.alg not in key.algorithms:
             raise AlgorithmNotAllowedError(
-                f"the token's algorithm {quoted(parts.alg)} is not one for its key ({key.kind})"
+                f"the token's algorithm {quoted(parts.alg)} does not fit its key ({key.kind}); is it the issuer's key?"
             )
         self._check_signature(token, parts.alg, key)
-        claims, text = claim_checks.read(parts.payload)
+        claims, text = claim_checks.read_claims(parts.payload)
         claim_checks.check_time(claims, now=self._now(), leeway=self.leeway)
         claim_checks.check_audience(claims, self.audience)
         claim_checks.check_issuer(claims, self.issuer)
         claim_checks.check_required(claims, self.required)
         times: dict[str, Value] = {name: claims[name] for name in claim_checks.TIMES if name in claims}
         verified = VerifiedToken(token, text, MappingProxyType(times), parts.kid, key)
-        self._kept.keep(verified)
+        self._cache.add(verified)
         return verified
 
     def outlasts(self, verified: VerifiedToken, seconds: float) -> bool:
-        """Whether a verified token holds for others too, who have no leeway, from now until so many seconds from now.
+        """Return whether a token will be valid for some seconds, for another verifier without leeway.
 
-        Their clocks may differ from this one's by as much as the leeway.
+        The other verifier's clock may differ from this one by the leeway.
 
         Args:
-            verified: What `verified` gave.
-            seconds: 0 or more.
+            verified: A token that `verified` returned.
+            seconds: The duration from now on, 0 or more.
         """
         now = self._now()
         try:
             for moment in (now, now + Fraction(seconds)):
-                claim_checks.check_time(verified.times, now=moment, leeway=-self.leeway)  # to the token's disadvantage
+                claim_checks.check_time(verified.times, now=moment, leeway=-self.leeway)  # against the token
         except InvalidTokenError:
             return False
         return True
 
-    def alike(
+    def derive(
         self,
         source: KeySource,
         *,
@@ -226,33 +224,33 @@ class TokenVerifier(ProcessBound):
         issuer: str | None,
         required: Sequence[str],
     ) -> TokenVerifier:
-        """A verifier with other keys and demands, but with the clock, the leeway and the cache's size of this one.
+        """Return a verifier with other keys and demands, and with the clock, the leeway and the cache size of this one.
 
         Raises:
-            ConfigurationError: A setting that cannot be used.
+            ConfigurationError: A setting cannot be used.
         """
-        made = TokenVerifier(
+        verifier = TokenVerifier(
             source,
             algorithms=algorithms,
             audience=audience or None,
             issuer=issuer,
             required=required,
             clock=self._clock,
-            cache=self._kept.most,
+            cache=self._cache.max_tokens,
         )
-        object.__setattr__(made, "leeway", self.leeway)  # exactly
-        return made
+        object.__setattr__(verifier, "leeway", self.leeway)  # exactly
+        return verifier
 
-    def _taken_apart(self, token: str) -> CompactJws:
+    def _parts(self, token: str) -> CompactJws:
         parts = parse_compact(token)
         if parts.alg.lower() == "none":
             raise AlgorithmNotAllowedError(
-                "the token is not signed (its `alg` is `none`), and such a token proves nothing"
+                "the token is not signed (its `alg` is `none`), so it proves nothing; get a signed one"
             )
         if parts.alg not in self.algorithms:
             accepted = ", ".join(self.algorithms)
             raise AlgorithmNotAllowedError(
-                f"the token's algorithm {quoted(parts.alg)} is not accepted here, only {accepted}"
+                f"the token's algorithm {quoted(parts.alg)} is not accepted, only {accepted}: set `algorithms`"
             )
         return parts
 
@@ -260,19 +258,19 @@ class TokenVerifier(ProcessBound):
         try:
             self._jws.decode_complete(token, key.material, algorithms=[alg])
         except (jwt.PyJWTError, UnsupportedAlgorithm, ValueError, TypeError):
-            # without the cause: its text could quote the token
+            # without the cause, whose text could contain the token
             blank = ""
             if isinstance(key.material, bytes) and key.material.strip() != key.material:
-                blank = "; the secret has white space around it: is that a part of it?"
+                blank = "; the secret has white space around it: is that intended?"
             raise InvalidSignatureError(
-                f"the token's signature is not right for the key: another key has signed it, or it was changed{blank}"
+                f"the token's signature does not fit the key: another key has signed it, or it was changed{blank}"
             ) from None
 
     def _now(self) -> Fraction:
         try:
             return Fraction(self._clock())
         except (ValueError, OverflowError, TypeError):
-            raise UsageError("the clock gave no finite number") from None
+            raise UsageError("the clock returned no finite number: give one such as `time.time`") from None
 
 
 def _audiences(audience: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -280,16 +278,16 @@ def _audiences(audience: str | Sequence[str] | None) -> tuple[str, ...]:
         return ()
     names = _strings("audience", (audience,) if isinstance(audience, str) else audience)
     if not names:
-        raise ConfigurationError("audience: at least one is needed, or None where tokens have none")
+        raise ConfigurationError("audience: give at least one, or None if tokens have none")
     return names
 
 
 def _strings(name: str, values: Iterable[object]) -> tuple[str, ...]:
     try:
-        found = tuple(values)
+        items = tuple(values)
     except TypeError:
-        raise ConfigurationError(f"{name}: a sequence of strings is needed") from None
-    strings = tuple(value for value in found if isinstance(value, str) and value)
-    if len(strings) != len(found):
+        raise ConfigurationError(f"{name}: give a sequence of strings") from None
+    strings = tuple(item for item in items if isinstance(item, str) and item)
+    if len(strings) != len(items):
         raise ConfigurationError(f"{name}: each must be a string that is not empty")
     return tuple(dict.fromkeys(strings))

@@ -1,7 +1,7 @@
-"""What is given by mistake in place of a token, a key or a set of keys: recognised, with what to do about it.
+"""Other formats that users give by mistake in place of a token, a key or a key set, each with the remedy.
 
-All of these are guesses for an error text, made of what was refused already. No text holds anything of what was given,
-which may be a secret.
+These are guesses for error messages, about input that is already refused. No message contains the input, which may be a
+secret.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ SSH: Final = re.compile(rb"(?:ssh-|ecdsa-sha2-)[a-z0-9-]+(?:@openssh\.com)?[ \t]
 """The text of an OpenSSH public key."""
 
 _PEM: Final = re.compile(rb"^[ \t]*-----BEGIN ", re.MULTILINE)
-"""A line that begins a PEM block; lines of text may stand before it."""
+"""A line that begins a PEM block; other lines may come before it."""
 
 _SSH2: Final = b"---- BEGIN SSH2"
 _TOKEN: Final = re.compile(rb"e[w-z\d_-][\w-]*\.[\w-]*\.[\w-]*")
 _NO_TOKEN: Final = (
     (re.compile(r"[Aa]uthorization\s*:"), "it begins with `Authorization:`, the name of an HTTP header: take it off"),
-    (re.compile(r"[{[]"), "it is JSON, not a token; verified claims are given as an object, with --claims"),
+    (re.compile(r"[{[]"), "it is JSON, not a token; give verified claims as an object, with --claims"),
     (re.compile(r"(?:.*\n)*-----BEGIN "), "it is a PEM text, such as a key, not a token"),
     (re.compile(r"<"), "it begins with `<`: it is a page of HTML or XML, not a token"),
-    (re.compile(r"""["'`]"""), "it stands in quotes, which are no part of it: take them off"),
+    (re.compile(r"""["'`]"""), "it is in quotes, which do not belong to it: take them off"),
     (re.compile(r"\ufeff"), "it begins with a byte order mark: save it as UTF-8 without one"),
     (re.compile(r"[^.]*%2[Ee]"), "it is percent-encoded, as in a URL: decode it first"),
     (re.compile(r".*\s"), "it has white space inside, such as a line break: take it out"),
@@ -44,7 +44,7 @@ _NO_TOKEN: Final = (
 
 
 def instead_of_token(token: str) -> str:
-    """What a text is that is no compact JWS, with the remedy; empty where it is not recognised."""
+    """Return what a text is that is not a compact JWS, with the remedy; empty if it is not recognized."""
     for pattern, remedy in _NO_TOKEN:
         if pattern.match(token):
             return remedy
@@ -52,7 +52,7 @@ def instead_of_token(token: str) -> str:
 
 
 def instead_of_pem(data: bytes) -> str:
-    """What a text without a PEM block is, or bytes that are no text, with the remedy; empty where not recognised."""
+    """Return what a text without a PEM block is, or binary data, with the remedy; empty if it is not recognized."""
     text = data.strip()
     if not text:
         return "it is empty"
@@ -73,7 +73,7 @@ def instead_of_pem(data: bytes) -> str:
 
 
 def instead_of_jwks(data: bytes) -> str:
-    """What a text is that is no JSON, with the remedy; empty where it is not recognised."""
+    """Return what a text is that is not JSON, with the remedy; empty if it is not recognized."""
     if not data.strip():
         return "it is empty"
     if fault := encoding_fault(data):
@@ -86,7 +86,7 @@ def instead_of_jwks(data: bytes) -> str:
 
 
 def instead_of_set(document: Value) -> str:
-    """What a JSON document is that is no set of keys, with the remedy; empty where it is not recognised."""
+    """Return what a JSON document is that is not a JWK set, with the remedy; empty if it is not recognized."""
     if isinstance(document, list):
         return 'it is an array: write {"keys": ...} around it'
     if not isinstance(document, dict):
@@ -94,12 +94,12 @@ def instead_of_set(document: Value) -> str:
     if "kty" in document:
         return 'it is one key (JWK): write {"keys": [...]} around it'
     if "jwks_uri" in document:
-        return "it is an OpenID configuration, whose `jwks_uri` says where the set is"
+        return "it is an OpenID configuration: give the URL in its `jwks_uri`"
     return ""
 
 
 def der_kind(data: bytes) -> str:
-    """`public key` or `certificate`, where bytes are one in DER; empty where they are neither."""
+    """Return `public key` or `certificate` for bytes that are one in DER; empty for others."""
     for kind, load in (("public key", load_der_public_key), ("certificate", x509.load_der_x509_certificate)):
         try:
             load(data)
@@ -115,7 +115,7 @@ def _json_instead_of_pem(text: bytes) -> str:
     except MalformedInputError:
         return "it is a page of HTML or XML" if text.startswith(b"<") else ""
     if isinstance(document, dict) and "kty" in document:
-        return 'it is a JWK, not PEM: `StaticKey.from_jwk` takes it, and in a set, {"keys": [...]}, --jwks does'
+        return 'it is a JWK, not PEM: give it to `StaticKey.from_jwk`, or in a set, {"keys": [...]}, to --jwks'
     if isinstance(document, dict) and "keys" in document:
-        return "it is a set of keys (JWKS), not PEM: `JwkSet`, `JwksFile` and --jwks take it"
+        return "it is a set of keys (JWKS), not PEM: give it to `JwkSet`, `JwksFile` or --jwks"
     return ""

@@ -36,7 +36,7 @@ from bridge import (
 from bridge.aio import AsyncOpaEngine, AsyncPolicyBridge
 from bridge.aio.daemon_threads import DaemonThreads
 from bridge.rendering import fingerprint
-from bridge.tokens.fetch import Fetcher
+from bridge.tokens.jwks_url import Fetcher
 
 LONG = 60  # seconds: a net under a test that is broken
 MADE_UP = 60

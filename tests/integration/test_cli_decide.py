@@ -14,8 +14,7 @@ from cli_process import COMMAND, PATIENCE, between, ended, environment, read_lin
 from fault_server import FaultServer
 
 from bridge.opa import OpaClient
-from bridge.rendering import RuleSet, render
-from bridge.rendering.locations import rego_root
+from bridge.rendering import RuleSet, rego_root, render
 from bridge.store import layout
 
 if TYPE_CHECKING:

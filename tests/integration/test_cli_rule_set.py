@@ -392,7 +392,7 @@ def test_a_file_with_a_private_key_is_neither_written_nor_taken(tmp_path):
     }
     (tmp_path / "jwks.json").write_text(json.dumps(keys))
     done = run_here("render", "--jwks", tmp_path / "jwks.json", "--write-rule-set", tmp_path / "rules.json", status=2)
-    assert "holds nothing secret" in done.stderr
+    assert "must have no secret" in done.stderr
     assert not (tmp_path / "rules.json").exists()
 
 

@@ -17,7 +17,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from bridge import ConfigurationError, PolicySettings, RuleSet, TokenChecks
 from bridge.rendering import fingerprint
-from bridge.rendering.rule_set_file import MEMBERS, MOST_BYTES, is_rule_set
+from bridge.rendering.rule_set_file import MAX_BYTES, MEMBERS, is_rule_set
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -153,32 +153,32 @@ def test_no_setting_can_be_forgotten():
         (b'{"policy": {"requirePolicy": true}}', "`policy.requirePolicy`: no such member is known here; the known "),
         (b'{"policy": {"require_policy ": true}}', "`policy.require_policy `: no such member"),
         (b'{"\\u001b[2J\\n": 1}', "`\\x1b[2J\\n`: no such member"),
-        (b'{"policy": null}', "`policy`: an object is needed, with some of claim, types, require_policy, versions"),
-        (b'{"policy": {"require_policy": "true"}}', "`policy.require_policy`: true or false is needed"),
-        (b'{"policy": {"require_policy": 1}}', "`policy.require_policy`: true or false is needed"),
-        (b'{"policy": {"require_policy": null}}', "`policy.require_policy`: true or false is needed"),
-        (b'{"policy": {"claim": 1}}', "`policy.claim`: a string is needed"),
-        (b'{"policy": {"types": "devices"}}', "`policy.types`: an array of strings is needed"),
-        (b'{"policy": {"types": ["devices", 1]}}', "`policy.types`: an array of strings is needed"),
-        (b'{"policy": {"types": {"devices": {}}}}', "`policy.types`: an array of strings is needed"),
+        (b'{"policy": null}', "`policy`: give an object, with some of claim, types, require_policy, versions"),
+        (b'{"policy": {"require_policy": "true"}}', "`policy.require_policy`: give true or false"),
+        (b'{"policy": {"require_policy": 1}}', "`policy.require_policy`: give true or false"),
+        (b'{"policy": {"require_policy": null}}', "`policy.require_policy`: give true or false"),
+        (b'{"policy": {"claim": 1}}', "`policy.claim`: give a string"),
+        (b'{"policy": {"types": "devices"}}', "`policy.types`: give an array of strings"),
+        (b'{"policy": {"types": ["devices", 1]}}', "`policy.types`: give an array of strings"),
+        (b'{"policy": {"types": {"devices": {}}}}', "`policy.types`: give an array of strings"),
         (b'{"policy": {"types": []}}', "the resource types must be a tuple of one or more strings"),
-        (b'{"policy": {"versions": 2}}', "`policy.versions`: an array of integers is needed"),
-        (b'{"policy": {"versions": [true]}}', "`policy.versions`: an array of integers is needed"),
-        (b'{"policy": {"versions": ["2"]}}', "`policy.versions`: an array of integers is needed"),
+        (b'{"policy": {"versions": 2}}', "`policy.versions`: give an array of integers"),
+        (b'{"policy": {"versions": [true]}}', "`policy.versions`: give an array of integers"),
+        (b'{"policy": {"versions": ["2"]}}', "`policy.versions`: give an array of integers"),
         (b"[policy]\nversions = [" + b"2" * 5_000 + b"]", "it is neither a JSON object nor TOML"),
-        (b"[policy]\nversions = [2.0]", "`policy.versions`: an array of integers is needed"),
+        (b"[policy]\nversions = [2.0]", "`policy.versions`: give an array of integers"),
         (b'{"policy": {"versions": [4]}}', "the versions must be 2, 3 or both"),
         (b'{"policy": {"versions": []}}', "the versions must be 2, 3 or both"),
-        (b'{"package_root": null}', "`package_root`: a string is needed"),
+        (b'{"package_root": null}', "`package_root`: give a string"),
         (b'{"package_root": "a b"}', "the package root `a b` must be names"),
-        (b'{"package_root": "a", "data_root": "a.b"}', "must not lie inside each other"),
-        (b'{"token": null}', "`token`: an object is needed"),
+        (b'{"package_root": "a", "data_root": "a.b"}', "must not be inside each other"),
+        (b'{"token": null}', "`token`: give an object"),
         (b'{"token": {}}', "`token.keys`: it is missing"),
         (b'{"token": {"issuer": "x"}}', "`token.keys`: it is missing"),
-        (b'{"token": {"keys": "x"}}', "no PEM text"),
+        (b'{"token": {"keys": "x"}}', "not a PEM text"),
         (b'{"token": {"secret": "x"}}', "`token.secret`: no such member is known here"),
-        (b"[policy]\nclaim = 2026-01-01", "`policy.claim`: a string is needed"),
-        (b'{"policy": {}}' + b" " * MOST_BYTES, "more than 1,048,576 bytes"),
+        (b"[policy]\nclaim = 2026-01-01", "`policy.claim`: give a string"),
+        (b'{"policy": {}}' + b" " * MAX_BYTES, "more than 1,048,576 bytes"),
     ],
 )
 def test_what_is_no_rule_set_is_refused_with_place_and_cause(loaded, data, cause):
@@ -237,9 +237,9 @@ def test_what_looks_like_a_rule_set_is_told_from_other_files():
 def test_a_private_key_among_public_ones_is_neither_written_nor_read(loaded, secret):
     keys = json.dumps({"keys": [JWK, secret]})
     checks = TokenChecks(keys)  # it is left out of the rules, whose text does not have it
-    with pytest.raises(ConfigurationError, match="holds nothing secret"):
+    with pytest.raises(ConfigurationError, match="must have no secret"):
         RuleSet(token=checks).to_json()
-    with pytest.raises(ConfigurationError, match="holds nothing secret") as refused:
+    with pytest.raises(ConfigurationError, match="must have no secret") as refused:
         loaded(json.dumps({"token": {"keys": keys}}))
     assert secret.get("d", secret.get("k")) not in str(refused.value).split("`")
 

@@ -8,7 +8,7 @@ from token_making import CLAIMS, FAMILIES, SECRET, X, Y, b64, in_set, jwk_of, ma
 
 from bridge.errors import AlgorithmNotAllowedError, ConfigurationError, UnknownKeyError
 from bridge.tokens import JwkSet, StaticKey, jwk
-from bridge.tokens.algorithms import UnusableKeyError
+from bridge.tokens.keys import UnusableKeyError
 
 
 @pytest.mark.parametrize(("alg", "name"), FAMILIES)
@@ -142,13 +142,13 @@ def test_a_malformed_jwk_text_is_not_shown():
             )
             for x, y in ((X[1:], Y), (b"\0" + X, Y), (X, Y[1:]), (X, b"\0" + Y))
         ),
-        ({"kty": "OKP", "crv": "Ed25519", "x": b64(b"x" * 31)}, "its numbers are no key"),
-        ({"kty": "EC", "crv": "P-256", "x": b64(Y), "y": b64(X)}, "its numbers are no key"),
+        ({"kty": "OKP", "crv": "Ed25519", "x": b64(b"x" * 31)}, "its numbers are not a valid key"),
+        ({"kty": "EC", "crv": "P-256", "x": b64(Y), "y": b64(X)}, "its numbers are not a valid key"),
         (
             {"kty": "oct", "k": "="},
-            "its `k` is no base64url: a character that base64url does not have: `=` is padding, take it off",
+            "its `k` is not base64url: it has a character that base64url does not have: `=` is padding, take it off",
         ),
-        ({"kty": "oct", "k": "s$cret"}, "its `k` is no base64url: a character that base64url does not have"),
+        ({"kty": "oct", "k": "s$cret"}, "its `k` is not base64url: it has a character that base64url does not have"),
     ],
 )
 def test_a_jwk_that_is_refused_says_why(document, cause):
@@ -162,7 +162,7 @@ def test_a_kind_of_key_that_openssl_lacks_is_refused(monkeypatch):
         raise UnsupportedAlgorithm("no such curve")
 
     monkeypatch.setitem(jwk._READERS, "OKP", lacking)
-    with pytest.raises(UnusableKeyError, match="its numbers are no key"):
+    with pytest.raises(UnusableKeyError, match="its numbers are not a valid key"):
         jwk.key_from_jwk({"kty": "OKP"})
 
 

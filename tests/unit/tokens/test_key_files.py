@@ -12,7 +12,7 @@ from clocks import Clock
 from token_making import CLAIMS, KEYS, SECRET, jwk_of, made, oct_of, verifier
 
 from bridge.errors import ConfigurationError, KeysUnavailableError, UnknownKeyError
-from bridge.tokens import JwksFile, JwksUrl, jwk_set, jwks_file
+from bridge.tokens import JwksFile, JwksUrl, jwk, jwks_file
 
 
 def write(path, *jwks):
@@ -70,7 +70,7 @@ def test_a_file_of_keys_that_is_spoilt_makes_the_keys_unavailable(tmp_path):
     with pytest.raises(KeysUnavailableError):
         source.key_for("a")
     path.mkdir()
-    with pytest.raises(KeysUnavailableError, match="no regular file"):
+    with pytest.raises(KeysUnavailableError, match="not a regular file"):
         source.key_for("a")
     with pytest.raises(KeysUnavailableError):
         JwksFile("a\0b").key_for("a")
@@ -78,7 +78,7 @@ def test_a_file_of_keys_that_is_spoilt_makes_the_keys_unavailable(tmp_path):
 
 def test_a_pipe_in_place_of_a_file_of_keys_does_not_hang(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(KeysUnavailableError, match="no regular file"):
+    with pytest.raises(KeysUnavailableError, match="not a regular file"):
         JwksFile(tmp_path / "pipe").key_for("a")
 
 
@@ -96,13 +96,13 @@ def test_secrets_in_a_file_count_only_among_themselves(tmp_path):
 def read(monkeypatch):
     """How often the keys were read."""
     times = []
-    of = jwk_set.KeySet.of
+    of = jwk.KeySet.of
 
     def counted(document, *, published):
         times.append(published)
         return of(document, published=published)
 
-    monkeypatch.setattr(jwk_set.KeySet, "of", counted)
+    monkeypatch.setattr(jwk.KeySet, "of", counted)
     return times
 
 
@@ -133,7 +133,7 @@ def test_a_file_is_read_as_far_as_its_bound(tmp_path, monkeypatch):
     path.write_bytes(KEYS)
     JwksFile(path).key_for("a")
     path.write_bytes(KEYS + b" ")
-    with pytest.raises(KeysUnavailableError, match=f"cannot be had: it: more than {len(KEYS)} bytes"):
+    with pytest.raises(KeysUnavailableError, match=f"are unavailable: it: more than {len(KEYS)} bytes"):
         JwksFile(path).key_for("a")
     sizes = []
 
@@ -155,13 +155,18 @@ def test_a_file_that_cannot_be_read_says_which_and_why(tmp_path, monkeypatch):
     with pytest.raises(KeysUnavailableError) as refusal:
         JwksFile(path).key_for("a")
     shown = str(path).replace("\n", "\\n")
-    assert str(refusal.value) == f"the keys in the file `{shown}` cannot be had: No such file or directory"
+    assert (
+        str(refusal.value)
+        == f"the keys in the file `{shown}` are unavailable: No such file or directory; put a readable JWK set there"
+    )
 
     def stat(_):
         raise OSError("no strerror")
 
     monkeypatch.setattr(jwks_file.Path, "stat", stat)
-    with pytest.raises(KeysUnavailableError, match=r"cannot be had: it cannot be read\Z"):
+    with pytest.raises(
+        KeysUnavailableError, match=r"are unavailable: it cannot be read; put a readable JWK set there\Z"
+    ):
         JwksFile(path).key_for("a")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridge import JwksFile, JwksUrl, KeysUnavailableError, UnknownKeyError
-from bridge.tokens.fetch import Fetcher, FetchError
+from bridge.tokens.jwks_url import Fetcher, FetchError
 
 SET = json.dumps(
     {"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k", "x": "Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE"}]}

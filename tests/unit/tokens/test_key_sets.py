@@ -144,4 +144,7 @@ def test_a_set_is_given_as_text_or_as_an_object():
 def test_a_set_that_fits_no_algorithm_says_what_was_refused(jwks, said):
     with pytest.raises(ConfigurationError) as refusal:
         JwkSet({"keys": jwks}).check(["RS256", "PS256"])
-    assert str(refusal.value) == f"key set: no key with a `kid` is one for RS256, PS256{said}"
+    assert (
+        str(refusal.value)
+        == f"key set: no key with a `kid` fits RS256, PS256{said}: set `algorithms`, or give other keys"
+    )

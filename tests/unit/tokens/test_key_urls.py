@@ -14,8 +14,9 @@ from fault_server import FaultServer
 from token_making import KEYS, SECRET, certificate, oct_of, self_signed, verifier
 
 from bridge.errors import ConfigurationError, KeysUnavailableError, UnknownKeyError
-from bridge.tokens import JwkSet, JwksFile, JwksUrl, StaticKey, jwk, jwk_set, jwks_url, seconds
-from bridge.tokens.fetch import Fetcher, FetchError
+from bridge.tokens import JwkSet, JwksFile, JwksUrl, StaticKey, jwk, jwks_url
+from bridge.tokens.claims import exact_seconds
+from bridge.tokens.jwks_url import Fetcher, FetchError
 
 # The settings of a URL
 
@@ -71,7 +72,7 @@ def test_urls_that_are_taken(url):
 def test_urls_that_are_refused(url):
     with pytest.raises(ConfigurationError, match="url") as refused:
         JwksUrl(url)
-    assert "password" not in str(refused.value).replace("user name or password", "")
+    assert "password" not in str(refused.value).replace("user name and password", "")
 
 
 def test_plain_http_to_another_machine_must_be_asked_for():
@@ -121,17 +122,17 @@ def test_what_sources_say_about_themselves(tmp_path):
 @pytest.mark.parametrize("value", [Decimal("Infinity"), Decimal("NaN"), float("inf"), float("nan")])
 def test_seconds_are_finite(value):
     with pytest.raises(ConfigurationError, match=r"\Aleeway: the number of seconds must be finite"):
-        seconds.seconds("leeway", value)
+        exact_seconds("leeway", value)
 
 
 def test_seconds_that_are_too_few_say_so():
     for value, zero, cause in ((0, False, "negative or 0"), (-1, False, "negative or 0"), (-1, True, "negative")):
         with pytest.raises(ConfigurationError) as refusal:
-            seconds.seconds("leeway", value, zero=zero)
+            exact_seconds("leeway", value, zero=zero)
         assert str(refusal.value) == f"leeway: the number of seconds must not be {cause}"
-    assert seconds.seconds("leeway", 0, zero=True) == 0
-    assert type(seconds.seconds("leeway", 0.1)) is Fraction
-    assert seconds.seconds("leeway", 0.1) == Fraction(1, 10)
+    assert exact_seconds("leeway", 0, zero=True) == 0
+    assert type(exact_seconds("leeway", 0.1)) is Fraction
+    assert exact_seconds("leeway", 0.1) == Fraction(1, 10)
 
 
 # The fetch
@@ -191,7 +192,9 @@ def test_a_fetch_that_breaks_is_tried_once():
 def test_keys_behind_a_url_take_no_secrets():
     with pytest.raises(ConfigurationError) as refusal:
         JwksUrl("https://example.com/keys").check(["RS256", "HS256"])
-    assert str(refusal.value) == "algorithms: `HS256` takes a secret, and what a URL hands out is none"
+    assert (
+        str(refusal.value) == "algorithms: `HS256` takes a secret, and a set behind a URL is not secret: leave it out"
+    )
 
 
 @pytest.fixture
@@ -240,11 +243,12 @@ def test_keys_that_cannot_be_had_say_from_where_and_why():
     with pytest.raises(KeysUnavailableError) as refusal:
         source.key_for("a")
     assert (
-        str(refusal.value) == "the keys at `http://127.0.0.1:9/a` cannot be had: connection refused: is the url right?"
+        str(refusal.value)
+        == "the keys at `http://127.0.0.1:9/a` are unavailable: connection refused: is the url right?"
     )
     assert type(source._state.fault) is str
     source._state = jwks_url._State(born=0.0, tried=100.0)
-    with pytest.raises(KeysUnavailableError, match=r"those that were fetched have expired\Z"):
+    with pytest.raises(KeysUnavailableError, match=r"the fetched keys have expired: try again later\Z"):
         source.key_for("a")
 
 
@@ -256,7 +260,7 @@ def test_keys_that_another_thread_has_brought_are_not_fetched_again():
             waiting = threading.Thread(target=lambda: found.append(source.key_for("a")))
             waiting.start()
             waiting.join(0.2)
-            keys = jwk_set.KeySet.of(jwk.document_from(KEYS), published=True)
+            keys = jwk.KeySet.of(jwk.document_from(KEYS), published=True)
             source._state = jwks_url._State(keys, born=100.0)
         waiting.join(5)
         assert found == [keys.key_for("a")]
@@ -284,12 +288,12 @@ def test_where_there_is_no_fork_there_is_nothing_to_do_after_one(monkeypatch):
     "url", ["", "https://example.com/a b", "https://ex\xe4mple.com/", "https:\\\\example.com", None]
 )
 def test_a_url_that_is_no_printable_ascii_is_refused_as_that(url):
-    with pytest.raises(ConfigurationError, match=r"\Aurl: a URL of printable ASCII is needed\Z"):
+    with pytest.raises(ConfigurationError, match=r"\Aurl: give a URL of printable ASCII characters\Z"):
         JwksUrl(url)
 
 
 def test_http_to_another_machine_is_refused_with_its_name():
-    with pytest.raises(ConfigurationError, match=r"\Aurl: http to `example\.com` is not safe, "):
+    with pytest.raises(ConfigurationError, match=r"\Aurl: http to `example\.com` is not safe: "):
         JwksUrl("http://example.com/keys")
 
 
@@ -297,9 +301,9 @@ def test_certificates_that_cannot_be_read_say_which_and_why(tmp_path):
     empty, missing = tmp_path / "a\nb", tmp_path / "c\nd"
     empty.write_bytes(b"")
     for path, cause in (
-        (empty, "no certificate can be read from it"),
-        (missing, "it cannot be read"),
-        ("a\0b", "it cannot be read"),
+        (empty, "it has no readable certificate; give a readable file of certificates in PEM"),
+        (missing, "it cannot be read; give a readable file of certificates in PEM"),
+        ("a\0b", "it cannot be read; give a readable file of certificates in PEM"),
     ):
         with pytest.raises(ConfigurationError) as refusal:
             JwksUrl("https://example.com/keys", ca=path)

@@ -32,7 +32,7 @@ from token_making import (
 
 from bridge.errors import AlgorithmNotAllowedError, ConfigurationError, InvalidSignatureError
 from bridge.tokens import JwkSet, JwksFile, StaticKey, TokenVerifier
-from bridge.tokens.algorithms import SUPPORTED, SYMMETRIC, UnusableKeyError, configured, fitting
+from bridge.tokens.keys import SUPPORTED, SYMMETRIC, UnusableKeyError, checked_algorithms, kind_and_algorithms
 
 
 @pytest.mark.parametrize(("alg", "name"), FAMILIES)
@@ -209,24 +209,24 @@ def test_texts_of_keys_are_refused_as_secrets():
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
 def test_a_key_is_for_these_algorithms(key, found):
-    assert fitting(key) == found
+    assert kind_and_algorithms(key) == found
 
 
 @pytest.mark.parametrize(
     ("key", "cause"),
     [
-        (b"x" * 31, "an HMAC secret under 32 bytes, which is shorter than its hash; give one that is longer"),
+        (b"x" * 31, "an HMAC secret under 32 bytes, which is shorter than its hash; give a longer one"),
         (
             ec.generate_private_key(ec.SECP256K1()).public_key(),
-            "an elliptic curve that no supported algorithm has: `secp256k1`",
+            "an elliptic curve that no supported algorithm has: `secp256k1`; use P-256",
         ),
-        (5, "no key that a supported algorithm has: `int`"),
+        (5, "not a key of a supported algorithm: `int`; give an RSA, EC or Ed25519 public key"),
     ],
     ids=["short", "curve", "number"],
 )
 def test_a_key_that_is_refused_says_why(key, cause):
     with pytest.raises(UnusableKeyError) as refusal:
-        fitting(key)
+        kind_and_algorithms(key)
     assert str(refusal.value) == cause
 
 
@@ -236,13 +236,13 @@ def test_the_algorithms_whose_key_is_a_secret_are_these():
 
 
 def test_algorithms_are_a_sequence_of_names_each_once():
-    assert configured(["RS256", "ES256", "RS256"]) == ("RS256", "ES256")
+    assert checked_algorithms(["RS256", "ES256", "RS256"]) == ("RS256", "ES256")
     for text in ("RS256", b"RS256"):
         with pytest.raises(ConfigurationError, match="not a bare string"):
-            configured(text)
+            checked_algorithms(text)
     with pytest.raises(ConfigurationError) as refusal:
-        configured(["RS\n1"])
-    assert str(refusal.value) == f"algorithms: `RS\\n1` is not supported, these are: {', '.join(SUPPORTED)}"
+        checked_algorithms(["RS\n1"])
+    assert str(refusal.value) == f"algorithms: `RS\\n1` is not supported; use some of {', '.join(SUPPORTED)}"
     assert (
         *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
         *("ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512"),
@@ -255,12 +255,12 @@ def test_algorithms_are_a_sequence_of_names_each_once():
 def test_settings_of_the_verifier_that_are_refused_are_named():
     for settings, cause in (
         ({"leeway": -1}, "leeway: the number of seconds must not be negative"),
-        ({"required": "sub"}, "required: a sequence of names is needed"),
-        ({"required": b"sub"}, "required: a sequence of names is needed"),
+        ({"required": "sub"}, "required: give a sequence of names"),
+        ({"required": b"sub"}, "required: give a sequence of names"),
         ({"required": ["sub", ""]}, "required: each must be a string that is not empty"),
-        ({"required": 1}, "required: a sequence of strings is needed"),
+        ({"required": 1}, "required: give a sequence of strings"),
         ({"audience": ["a", 1]}, "audience: each must be a string that is not empty"),
-        ({"audience": 1}, "audience: a sequence of strings is needed"),
+        ({"audience": 1}, "audience: give a sequence of strings"),
     ):
         with pytest.raises(ConfigurationError) as refusal:
             TokenVerifier(PEM, algorithms=["ES256"], **settings)
@@ -280,7 +280,9 @@ def test_an_algorithm_that_is_not_one_for_the_key_is_named():
     header = b64(json.dumps({"alg": "RS256", "kid": "a"}).encode())
     with pytest.raises(AlgorithmNotAllowedError) as refusal:
         verifier.verify(f"{header}.e30.AAAA")
-    assert str(refusal.value) == "the token's algorithm `RS256` is not one for its key (EC P-256)"
+    assert (
+        str(refusal.value) == "the token's algorithm `RS256` does not fit its key (EC P-256); is it the issuer's key?"
+    )
 
 
 @pytest.mark.parametrize("error", [jwt.PyJWTError, UnsupportedAlgorithm, ValueError, TypeError])
@@ -292,6 +294,6 @@ def test_whatever_goes_wrong_with_a_signature_is_an_invalid_signature(monkeypatc
     header = b64(b'{"alg":"ES256"}')
     with pytest.raises(
         InvalidSignatureError,
-        match=r"\Athe token's signature is not right for the key: another key has signed it, or it was changed\Z",
+        match=r"\Athe token's signature does not fit the key: another key has signed it, or it was changed\Z",
     ):
         TokenVerifier(PEM, algorithms=["ES256"]).verify(f"{header}.e30.AAAA")

@@ -285,11 +285,11 @@ def test_the_settings_of_the_service_that_the_seed_describes():
 
 def test_claims_that_are_malformed_are_named_as_such():
     with pytest.raises(MalformedTokenError) as refusal:
-        claims.read(b"{")
+        claims.read_claims(b"{")
     assert refusal.value.args[0].startswith("claims: line 1, column 2: ")
     for payload in (json.dumps({"a": "x" * 65_536}).encode(), b'{"a":[' + b",".join([b"1e39"] * 2_000) + b"]}"):
         with pytest.raises(MalformedTokenError) as refusal:
-            claims.read(payload)
+            claims.read_claims(payload)
         (cause,) = refusal.value.args
         assert cause.startswith("claims: ")
         assert cause.endswith("longer than 65,536 bytes in canonical text (R12.6)")
@@ -309,7 +309,7 @@ def test_claims_that_are_malformed_are_named_as_such():
 def test_an_expired_token_says_for_how_long_it_has_been(ago, said):
     with pytest.raises(ExpiredTokenError) as refusal:
         claims.check_time({"exp": 5}, now=5 + Fraction(ago), leeway=Fraction(0))
-    assert str(refusal.value) == f"the token has expired: its `exp` was {said} ago"
+    assert str(refusal.value) == f"the token has expired: its `exp` was {said} ago; get a new one"
 
 
 @pytest.mark.parametrize(
@@ -319,14 +319,14 @@ def test_an_expired_token_says_for_how_long_it_has_been(ago, said):
         (["a", "b", "c"], "`a`, `b`, `c`"),
         (["a", "b", "c", "d"], "`a`, `b`, `c` and 1 more"),
         (["a", "b", "c", "d", "e"], "`a`, `b`, `c` and 2 more"),
-        ([], "nobody that it names"),
+        ([], "no named audience"),
         (["a\n"], "`a\\n`"),
     ],
 )
 def test_a_token_for_others_says_for_whom(aud, said):
     with pytest.raises(InvalidAudienceError) as refusal:
         claims.check_audience({"aud": aud}, ["me"])
-    assert str(refusal.value) == f"the token is for another audience: {said}"
+    assert str(refusal.value) == f"the token is for another audience: {said}; if it is for this service, set `audience`"
     with pytest.raises(InvalidAudienceError) as refusal:
         claims.check_audience({"aud": aud}, [])
-    assert str(refusal.value) == f"the token is for {said}, and no audience is configured here"
+    assert str(refusal.value) == f"the token is for {said}, and no audience is configured: set `audience`"

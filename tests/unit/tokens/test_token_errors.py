@@ -25,17 +25,17 @@ from bridge.errors import (
     UnknownKeyError,
     UsageError,
 )
+from bridge.escapes import quoted, quoted_setting
 from bridge.tokens import (
     JwkSet,
     KeySource,
     StaticKey,
     TokenVerifier,
     VerificationKey,
-    jwk_set,
+    jwk,
     jwks_file,
     jwks_url,
     jws,
-    wording,
 )
 
 # What a caller can rely on
@@ -131,7 +131,7 @@ def test_a_source_of_ones_own():
     assert verifier(source).verify(made(kid="a")) == CLAIMS
     assert (source.algorithms, source.kid) == (("RS256",), "a")
     source.key_for = lambda _: public("rsa")
-    with pytest.raises(UsageError, match="no key"):
+    with pytest.raises(UsageError, match="something else than a `VerificationKey`"):
         verifier(source).verify(made())
 
 
@@ -223,9 +223,9 @@ def test_told_of_an_empty_token(text):
 @pytest.mark.parametrize(
     ("around", "told"),
     [
-        ("{}\n", "white space at its end, such as the line feed of a file,"),
-        ("{}\u00a0", "white space at its end,"),
-        (" {}", "white space at its beginning,"),
+        ("{}\n", "ends with white space, such as the line feed of a file,"),
+        ("{}\u00a0", "ends with white space,"),
+        (" {}", "begins with white space,"),
         ("Bearer {}", "begins with `Bearer `, which is a part of the HTTP header"),
         ("bearer {}", "begins with `Bearer `,"),
     ],
@@ -248,7 +248,9 @@ def test_told_of_the_segments():
 
 def test_told_which_algorithms_are_accepted():
     subject = verifier(algorithms=("RS384", "PS256"))
-    assert refusal(made(), subject) == "the token's algorithm `RS256` is not accepted here, only RS384, PS256"
+    assert (
+        refusal(made(), subject) == "the token's algorithm `RS256` is not accepted, only RS384, PS256: set `algorithms`"
+    )
 
 
 @pytest.mark.parametrize(
@@ -257,30 +259,48 @@ def test_told_which_algorithms_are_accepted():
         ("b", "the token is for another audience: `b`"),
         (["b", "c"], "the token is for another audience: `b`, `c`"),
         (["b"] * 6, "the token is for another audience: `b`, `b`, `b` and 3 more"),
-        ([], "the token is for another audience: nobody that it names"),
+        ([], "the token is for another audience: no named audience"),
         ("x" * 1000, f"the token is for another audience: `{'x' * 40}...`"),
         ("\x1b[2J`\u202e", "the token is for another audience: `\\x1b[2J'\\u202e`"),
     ],
 )
 def test_told_which_audience_a_token_is_for(aud, told):
-    assert refusal(made({**CLAIMS, "aud": aud}), verifier(audience="a")) == told
+    assert (
+        refusal(made({**CLAIMS, "aud": aud}), verifier(audience="a"))
+        == f"{told}; if it is for this service, set `audience`"
+    )
 
 
-@pytest.mark.parametrize(("aud", "told"), [("b", "`b`"), (["b", 5], "`b`"), (5, "nobody that it names")])
+@pytest.mark.parametrize(("aud", "told"), [("b", "`b`"), (["b", 5], "`b`"), (5, "no named audience")])
 def test_told_which_audience_a_token_is_for_where_none_is_configured(aud, told):
-    assert refusal(made({**CLAIMS, "aud": aud})) == f"the token is for {told}, and no audience is configured here"
+    assert (
+        refusal(made({**CLAIMS, "aud": aud}))
+        == f"the token is for {told}, and no audience is configured: set `audience`"
+    )
 
 
 @pytest.mark.parametrize(
     ("claims", "leeway", "told"),
     [
-        (f'{{"exp":{NOW}}}', 0, "the token has expired: its `exp` was 0 seconds ago"),
-        (f'{{"exp":{NOW - 1}}}', 0, "the token has expired: its `exp` was 1 second ago"),
-        (f'{{"exp":{NOW - 1}.5}}', 0, "the token has expired: its `exp` was 1 second ago"),
-        (f'{{"exp":{NOW - 5000}}}', 10, "the token has expired: its `exp` was 5,000 seconds ago"),
-        ('{"exp":-1e300}', 0, "the token has expired: its `exp` was more than 1,000,000,000,000 seconds ago"),
-        (f'{{{EXP},"nbf":{NOW + 12}}}', 5, "the token's `nbf` is in the future, by 12 seconds"),
-        (f'{{{EXP},"iat":{NOW}.25}}', 0, "the token's `iat` is in the future, by 1 second"),
+        (f'{{"exp":{NOW}}}', 0, "the token has expired: its `exp` was 0 seconds ago; get a new one"),
+        (f'{{"exp":{NOW - 1}}}', 0, "the token has expired: its `exp` was 1 second ago; get a new one"),
+        (f'{{"exp":{NOW - 1}.5}}', 0, "the token has expired: its `exp` was 1 second ago; get a new one"),
+        (f'{{"exp":{NOW - 5000}}}', 10, "the token has expired: its `exp` was 5,000 seconds ago; get a new one"),
+        (
+            '{"exp":-1e300}',
+            0,
+            "the token has expired: its `exp` was more than 1,000,000,000,000 seconds ago; get a new one",
+        ),
+        (
+            f'{{{EXP},"nbf":{NOW + 12}}}',
+            5,
+            "the token's `nbf` is in the future, by 12 seconds; set the clocks, or a `leeway`",
+        ),
+        (
+            f'{{{EXP},"iat":{NOW}.25}}',
+            0,
+            "the token's `iat` is in the future, by 1 second; set the clocks, or a `leeway`",
+        ),
     ],
 )
 def test_told_by_how_much_a_token_is_out_of_its_time(claims, leeway, told):
@@ -289,7 +309,7 @@ def test_told_by_how_much_a_token_is_out_of_its_time(claims, leeway, told):
 
 def test_told_what_to_do_about_a_token_without_kid():
     text = refusal(made(), in_set(jwk_of("rsa", "a")))
-    assert text.endswith("give the one key that it is signed for in PEM, in place of the set")
+    assert text.endswith("give the one key of its issuer in PEM, not the set")
 
 
 # What is quoted
@@ -297,14 +317,14 @@ def test_told_what_to_do_about_a_token_without_kid():
 
 @pytest.mark.parametrize("size", [40, 41])
 def test_what_a_token_says_is_quoted_short(size):
-    assert wording.quoted("x" * size) == "`" + "x" * 40 + ("..." if size > 40 else "") + "`"
-    assert wording.quoted("a`b\n'\"é\x00") == "`a'b\\n\\'\"é\\x00`"
+    assert quoted("x" * size) == "`" + "x" * 40 + ("..." if size > 40 else "") + "`"
+    assert quoted("a`b\n'\"é\x00") == "`a'b\\n\\'\"é\\x00`"
 
 
 @pytest.mark.parametrize("size", [500, 501])
 def test_what_was_configured_is_quoted_long(size):
-    assert wording.setting("x" * size) == "`" + "x" * 500 + ("..." if size > 500 else "") + "`"
-    assert wording.setting(5) == "`5`"
+    assert quoted_setting("x" * size) == "`" + "x" * 500 + ("..." if size > 500 else "") + "`"
+    assert quoted_setting(5) == "`5`"
 
 
 # Values that nobody can change
@@ -313,7 +333,7 @@ def test_what_was_configured_is_quoted_long(size):
 def test_what_keys_and_tokens_are_kept_in_cannot_be_changed():
     kinds = [
         jws.CompactJws,
-        jwk_set.KeySet,
+        jwk.KeySet,
         jwks_file._Read,
         jwks_url._State,
         VerificationKey,

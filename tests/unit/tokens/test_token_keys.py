@@ -31,7 +31,7 @@ from token_making import (
 from bridge import files
 from bridge.errors import ConfigurationError, InvalidSignatureError, UnknownKeyError
 from bridge.tokens import JwkSet, StaticKey, TokenVerifier, VerificationKey, keys, wrong_format
-from bridge.tokens.algorithms import UnusableKeyError
+from bridge.tokens.keys import UnusableKeyError
 
 # Keys given directly
 
@@ -77,8 +77,8 @@ def test_private_keys_are_refused():
         ("some secret that must not be shown", "it has no line `-----BEGIN PUBLIC KEY-----`"),
         ("ümlaut", "not ASCII"),
         (b"\x80\xff", "not ASCII"),
-        ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "no public key can be read"),
-        ("-----BEGIN PUBLIC KEY-----\n", "no public key can be read"),
+        ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "without a readable public key"),
+        ("-----BEGIN PUBLIC KEY-----\n", "without a readable public key"),
         ("-----BEGIN DH PARAMETERS-----\nAAAA\n-----END DH PARAMETERS-----\n", "`DH PARAMETERS`"),
         (None, "NoneType"),
         (5, "int"),
@@ -123,7 +123,7 @@ def test_rsa_keys_that_openssl_cannot_verify_with_or_anybody_can_sign_for():
     with pytest.raises(ConfigurationError, match="over 16384"):
         StaticKey.from_jwk(huge)
     for exponent in (b"\x01", b"\x02", b"\x00"):
-        with pytest.raises(ConfigurationError, match="its numbers are no key"):
+        with pytest.raises(ConfigurationError, match="its numbers are not a valid key"):
             StaticKey.from_jwk(jwk_of("rsa", e=b64(exponent)))
     # RFC 8017, A.1.1: RSAPublicKey ::= SEQUENCE { modulus INTEGER, publicExponent INTEGER }
     modulus = b"\x00" + public("rsa").public_numbers().n.to_bytes(256, "big")
@@ -220,14 +220,14 @@ def test_what_cannot_be_read_is_no_der():
 def test_a_pem_block_begins_with_a_label_between_five_dashes(text, count):
     with pytest.raises(UnusableKeyError) as refusal:
         keys.material_from_pem(text)
-    several = f"no PEM text of one public key: {count} PEM blocks are in it; leave only that of the public key"
-    assert str(refusal.value).startswith(several if count else "no PEM text of a public key: it has no line")
+    several = f"not a PEM text of one public key: it has {count} PEM blocks; leave only the public key"
+    assert str(refusal.value).startswith(several if count else "not a PEM text of a public key: it has no line")
 
 
 def test_a_key_for_another_algorithm_names_it():
     with pytest.raises(UnusableKeyError) as refusal:
         VerificationKey.of(b"x" * 32, only="RS\n")
-    assert str(refusal.value) == "its `alg` `RS\\n` is none that the key (HMAC secret) is fit for"
+    assert str(refusal.value) == "its `alg` `RS\\n` does not fit the key (HMAC secret)"
 
 
 @pytest.mark.parametrize("error", [ValueError, TypeError, UnsupportedAlgorithm])
@@ -238,7 +238,7 @@ def test_whatever_openssl_cannot_read_is_no_key(monkeypatch, error):
     monkeypatch.setattr(keys, "load_pem_public_key", failing)
     monkeypatch.setattr(wrong_format, "load_der_public_key", failing)
     monkeypatch.setattr(wrong_format.x509, "load_der_x509_certificate", failing)
-    with pytest.raises(UnusableKeyError, match="that no public key can be read from"):
+    with pytest.raises(UnusableKeyError, match="without a readable public key"):
         keys.material_from_pem("-----BEGIN PUBLIC KEY-----")
     assert wrong_format.der_kind(DER) == ""
 
@@ -295,4 +295,6 @@ def test_a_file_of_a_key_is_read_as_far_as_its_bound(tmp_path, monkeypatch):
 def test_an_algorithm_that_does_not_fit_the_key_says_which_do():
     with pytest.raises(ConfigurationError) as refusal:
         StaticKey.from_secret(b"x" * 48).check(["HS256", "RS\n"])
-    assert str(refusal.value) == ("algorithms: `RS\\n` does not fit the key (HMAC secret), which is for HS256, HS384")
+    assert str(refusal.value) == (
+        "algorithms: `RS\\n` does not fit the key (HMAC secret), which is for HS256, HS384: set `algorithms` to these"
+    )

@@ -12,8 +12,8 @@ import pytest
 from token_making import CLAIMS, EXP, NOW, SourceThatMustNotBeAsked, b64, made, verifier
 
 from bridge.errors import MalformedTokenError, UsageError
-from bridge.tokens import base64url, jws
-from bridge.tokens.jws import MAX_BYTES, CompactJws, parse_compact
+from bridge.tokens import jws
+from bridge.tokens.jws import MAX_BYTES, Base64urlError, CompactJws, decode_base64url, parse_compact
 
 # Header, payload and size
 
@@ -216,13 +216,13 @@ def refusal_of(token):
         ("a" * MAX_BYTES, "the token has 1 segment, not 3"),
         ("a.b", "the token has 2 segments, not 3"),
         ("a.b.c.d", "the token has 4 segments, not 3"),
-        ("=.AA.AA", "it is no token: its first segment is no JSON object in base64url"),
-        ("AA.AA.AA", "it is no token: its first segment is no JSON object in base64url"),
-        (b64(b"\v{}") + ".AA.AA", "it is no token: its first segment is no JSON object in base64url"),
+        ("=.AA.AA", "it is not a token: its first segment is not a JSON object in base64url"),
+        ("AA.AA.AA", "it is not a token: its first segment is not a JSON object in base64url"),
+        (b64(b"\v{}") + ".AA.AA", "it is not a token: its first segment is not a JSON object in base64url"),
         ("ew=.AA.AA", "the token's header has a character that base64url does not have: `=` is padding, take it off"),
         ("e30.A.AA", "the token's payload has a length that base64url never has; is something cut off?"),
         ("e30.AA.AB", "the token's signature has unused bits at the end that are not zero; is something cut off"),
-        (f"{b64(b' {}')}.AA.AA", "token header: `alg` is not there or no string"),
+        (f"{b64(b' {}')}.AA.AA", "token header: `alg` is missing or not a string"),
         (
             f"{b64(b'{')}.AA.AA",
             "token header: line 1, column 2: expected a member name in double quotes, found the end of",
@@ -238,7 +238,7 @@ def test_a_text_that_begins_like_a_json_object_is_told_of_as_a_token():
     for start in (*("e" + character for character in ALPHABET), *(character + "y" for character in ALPHABET)):
         a_token = base64.urlsafe_b64decode(start + "AA").startswith(b"{")
         cause = refusal_of(f"{start}=.AA.AA")
-        assert cause.startswith("the token's header has a character" if a_token else "it is no token"), start
+        assert cause.startswith("the token's header has a character" if a_token else "it is not a token"), start
 
 
 @pytest.mark.parametrize("kid", [None, "", "a"])
@@ -250,7 +250,7 @@ def test_a_token_says_its_algorithm_its_key_and_its_payload(kid):
 @pytest.mark.parametrize("size", range(8))
 def test_base64url_of_every_length_is_read(size):
     data = bytes(range(250, 250 + min(size, 6))) + b"\x00" * max(0, size - 6)
-    assert base64url.decode(b64(data)) == data
+    assert decode_base64url(b64(data)) == data
 
 
 @pytest.mark.parametrize(("start", "last"), [("A", "AQgw"), ("AA", "AEIMQUYcgkosw048"), ("AAA", ALPHABET)])
@@ -258,24 +258,24 @@ def test_base64url_of_bytes_has_one_spelling(start, last):
     """RFC 4648, section 3.5: the bits that no byte takes are zero."""
     taken = []
     for end in ALPHABET:
-        with contextlib.suppress(base64url.Base64urlError):
-            taken.append(b64(base64url.decode(start + end)))
+        with contextlib.suppress(Base64urlError):
+            taken.append(b64(decode_base64url(start + end)))
     assert taken == [start + end for end in ALPHABET if end in last]
 
 
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("AA+A", ": `+` and `/` are of standard base64, and base64url has `-` and `_` in their place"),
-        ("AA/A", ": `+` and `/` are of standard base64, and base64url has `-` and `_` in their place"),
+        ("AA+A", ": `+` and `/` belong to standard base64; base64url has `-` and `_` in their place"),
+        ("AA/A", ": `+` and `/` belong to standard base64; base64url has `-` and `_` in their place"),
         ("AA==", ": `=` is padding, take it off"),
-        ("AA\xe9A", ", for it is not ASCII; was something copied along?"),
+        ("AA\xe9A", ", because it is not ASCII; was other text copied along?"),
         ("AA$A", ""),
     ],
 )
 def test_a_character_that_base64url_lacks_is_told_of(text, why):
-    with pytest.raises(base64url.Base64urlError) as refusal:
-        base64url.decode(text)
+    with pytest.raises(Base64urlError) as refusal:
+        decode_base64url(text)
     assert str(refusal.value) == f"a character that base64url does not have{why}"
 
 
@@ -284,6 +284,6 @@ def test_only_a_text_with_a_character_that_no_token_has_is_looked_at_for_what_it
     looked_at = []
     monkeypatch.setattr(jws, "instead_of_token", lambda text: looked_at.append(text) or "it is something else")
     parse_compact(".".join((b64(b'{"alg":"none"}'), ALPHABET, "")))
-    with pytest.raises(MalformedTokenError, match="no token: it is something else"):
+    with pytest.raises(MalformedTokenError, match="not a token: it is something else"):
         parse_compact("a.b.c$")
     assert looked_at == ["a.b.c$"]

@@ -72,15 +72,15 @@ def test_both_ends_are_counted_from_one_moment():
 def test_another_verifier_has_the_clock_and_the_leeway_and_demands_of_its_own():
     third = Decimal(1) / 3
     verifier, clock = subject(third)
-    other = verifier.alike(verifier.source, algorithms=("HS256",), audience=("a", "b"), issuer="i", required=("sub",))
+    other = verifier.derive(verifier.source, algorithms=("HS256",), audience=("a", "b"), issuer="i", required=("sub",))
     assert (other.leeway, other.audience, other.issuer, other.required) == (verifier.leeway, ("a", "b"), "i", ("sub",))
-    assert other._kept.most == verifier._kept.most == 7
+    assert other._cache.max_tokens == verifier._cache.max_tokens == 7
     token = made(aud="b", iss="i", sub="s")
     other.verify(token)
     with pytest.raises(InvalidAudienceError):
         verifier.verify(token)
     with pytest.raises(InvalidAudienceError):
-        verifier.alike(verifier.source, algorithms=("HS256",), audience=(), issuer=None, required=()).verify(token)
+        verifier.derive(verifier.source, algorithms=("HS256",), audience=(), issuer=None, required=()).verify(token)
     clock[0] += 2_000
     with pytest.raises(ExpiredTokenError):
         other.verify(token)
