@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from bridge.conformance.queries import as_they_stand, by_id, groups
+from bridge.conformance.case_queries import as_they_stand, by_id, groups
 from bridge.conformance.token_cases import token_cases
 from bridge.conformance.vectors import cases, shown
 from bridge.errors import MalformedInputError, UsageError
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from bridge.conformance.queries import Query
+    from bridge.conformance.case_queries import Query
     from bridge.conformance.targets import TargetFactory
     from bridge.conformance.token_cases import TokenCase
     from bridge.conformance.vectors import PolicyCase

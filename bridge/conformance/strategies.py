@@ -12,7 +12,7 @@ from bridge.strict_json import ABSENT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from bridge.conformance.queries import Query
+    from bridge.conformance.case_queries import Query
     from bridge.decision import Decision, Request
 
 AskEntrypoint: TypeAlias = "Callable[[str, bytes], object]"

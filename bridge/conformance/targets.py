@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from bridge import reference
-from bridge.conformance.queries import is_nothing_stored, is_pushable, is_resource
+from bridge.conformance.case_queries import is_nothing_stored, is_pushable, is_resource
 from bridge.conformance.strategies import ENTRYPOINTS, by_entrypoints, in_batches
 from bridge.store import layout
 from bridge.strict_json import MAX_DEPTH, encode, parse
@@ -13,7 +13,7 @@ from bridge.strict_json import MAX_DEPTH, encode, parse
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from bridge.conformance.queries import Query
+    from bridge.conformance.case_queries import Query
     from bridge.conformance.strategies import Outcome
     from bridge.conformance.vectors import Stored
     from bridge.engines import Engine, OpaEngine, ReferenceEngine, WasmEngine

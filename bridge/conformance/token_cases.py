@@ -1,37 +1,36 @@
-"""The vectors about tokens, read, and what the bridge's verifier makes of them."""
+"""The vectors about tokens, and the outcome of the bridge's verifier for them."""
 
 from __future__ import annotations
 
+import base64
 import time
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from bridge.conformance.schema import Fields, read_cases
-from bridge.errors import ConfigurationError, InvalidTokenError, MalformedInputError
-from bridge.strict_json import encode, parse
+from bridge.conformance.vector_files import joined_text, read_cases
+from bridge.errors import ConfigurationError, InvalidTokenError, UsageError
+from bridge.strict_json import encode, parse, sorted_text
 from bridge.tokens import JwkSet, StaticKey, TokenVerifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from decimal import Decimal
     from pathlib import Path
 
     from bridge.strict_json import Value
     from bridge.tokens import KeySource
 
 INVALID_SETTING: Final = ConfigurationError.code
-
-_KEYS: Final = ("pem", "jwk", "jwks", "jwks_text", "secret_base64")
-_CODES: Final = frozenset((INVALID_SETTING, *(kind.code for kind in InvalidTokenError.__subclasses__())))
+_SCHEMA: Final = "tokens.schema.json"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Key:
-    """What verifies.
+    """A key that verifies.
 
     Attributes:
-        form: How it is given: `pem`, `jwk`, `jwks` or `secret`.
+        form: Its format: `pem`, `jwk`, `jwks` or `secret`.
         data: Its text, or the bytes of the secret.
     """
 
@@ -39,7 +38,7 @@ class Key:
     data: bytes
 
     def source(self) -> KeySource:
-        """The key for a verifier.
+        """Return the key for a verifier.
 
         Raises:
             ConfigurationError: It cannot be used.
@@ -60,11 +59,11 @@ class TokenCase:
     Attributes:
         name: Its stable name.
         rules: The rules that it is about; `Tokens` is the chapter.
-        key: What verifies.
+        key: The key that verifies.
         settings: The verifier's other settings that are not the defaults, as `TokenVerifier` takes them.
-        token: The token; None where the settings must be refused.
-        now: The time in seconds since 1970; None where the outcome is the same at any time from 2024 to 2099.
-        expected: What is wanted, as `outcome` gives it.
+        token: The token; None if the settings must be refused.
+        now: The time in seconds since 1970; None if the outcome is the same at any time from 2024 to 2099.
+        expected: The demanded outcome, as `outcome` returns it.
     """
 
     name: str
@@ -76,7 +75,7 @@ class TokenCase:
     expected: dict[str, object]
 
     def verifier(self, clock: Callable[[], Any] = time.time) -> TokenVerifier:
-        """The verifier that it speaks of.
+        """Return the verifier of the case.
 
         Raises:
             ConfigurationError: The settings must be refused.
@@ -84,7 +83,7 @@ class TokenCase:
         return TokenVerifier(self.key.source(), **self.settings, clock=clock if self.now is None else self._then)
 
     def outcome(self, clock: Callable[[], Any] = time.time) -> dict[str, object]:
-        """What the bridge's verifier makes of it: `claims`, in canonical text with their members sorted, or `error`."""
+        """Verify the token; return its `claims`, in canonical text with sorted members, or the `error`."""
         try:
             verifier = self.verifier(clock)
             if self.token is None:
@@ -99,78 +98,51 @@ class TokenCase:
 
 @cache
 def token_cases(path: Path) -> tuple[TokenCase, ...]:
-    """The cases of a file.
+    """Return the cases of a file.
 
     Raises:
-        UsageError: The file is malformed; the error says where and how.
-        OSError: It cannot be read.
+        UsageError: The file is malformed; the error has the place and the cause.
+        OSError: The file cannot be read.
     """
-    return read_cases(path, _case, optional=("keys",))
+    return read_cases(path, _SCHEMA, _case)
 
 
-def _case(document: Fields, case: Fields) -> TokenCase:
-    case.only(("name", "rules", "key", "expect"), ("why", "settings", "token", "now"))
-    keys = document.within("keys")
-    name = case.string("key")
-    if name not in keys:
-        raise case.wrong("key", f"no such key is among the file's: `{name}`")
-    expected = _expected(case.within("expect"))
-    if ("token" in case) is (expected == {"error": INVALID_SETTING}):
-        raise case.wrong("token", f"it is there, unless the error is `{INVALID_SETTING}`")
+def _case(document: dict[str, Any], members: dict[str, Any]) -> TokenCase:
+    key = members["key"]
+    if key not in document["keys"]:
+        raise UsageError(f"`key`: the file's `keys` have no `{key}`: add it there, or name one of them")
+    settings = dict(members.get("settings", {}))
+    for name in settings.keys() & {"algorithms", "audience", "required"}:
+        settings[name] = tuple(settings[name])
+    if "leeway" in settings:
+        settings["leeway"] = Decimal(settings["leeway"])
     return TokenCase(
-        name=case.string("name"),
-        rules=case.strings("rules"),
-        key=_key(keys.within(name)),
-        settings=_settings(case.within("settings")) if "settings" in case else {},
-        token=case.text("token") if "token" in case else None,
-        now=case.seconds("now") if "now" in case else None,
-        expected=expected,
+        name=members["name"],
+        rules=tuple(members["rules"]),
+        key=_key(document["keys"][key]),
+        settings=settings,
+        token=joined_text(members["token"]) if "token" in members else None,
+        now=Decimal(members["now"]) if "now" in members else None,
+        expected=_expected(members["expect"]),
     )
 
 
-def _key(key: Fields) -> Key:
-    key.only((), _KEYS)
-    form = key.one_of(_KEYS)
+def _key(members: dict[str, Any]) -> Key:
+    [(form, value)] = members.items()
     if form == "secret_base64":
-        return Key("secret", key.base64(form))
-    if form in ("pem", "jwks_text"):
-        return Key(form.removesuffix("_text"), key.string(form).encode())
-    return Key(form, encode(key.within(form).value))
+        return Key("secret", base64.b64decode(value))
+    if isinstance(value, str):
+        return Key(form.removesuffix("_text"), value.encode())
+    return Key(form, encode(value, what=form))
 
 
-def _settings(settings: Fields) -> dict[str, Any]:
-    settings.only((), ("algorithms", "audience", "issuer", "leeway", "required"))
-    found: dict[str, Any] = {
-        name: settings.strings(name) for name in ("algorithms", "audience", "required") if name in settings
-    }
-    if "issuer" in settings:
-        found["issuer"] = settings.string("issuer")
-    if "leeway" in settings:
-        found["leeway"] = settings.seconds("leeway")
-    return found
-
-
-def _expected(expect: Fields) -> dict[str, object]:
-    form = expect.one_of(("claims", "claims_text", "error"))
-    expect.only((form,))
-    if form == "error":
-        if expect.string(form) not in _CODES:
-            raise expect.wrong(form, f"it is none of `{'`, `'.join(sorted(_CODES))}`")
-        return {"error": expect.string(form)}
-    try:
-        claims = parse(expect.text(form)) if form == "claims_text" else expect.within(form).value
-        return _claims(claims)
-    except MalformedInputError as error:
-        raise expect.wrong(form, str(error)) from None
+def _expected(expect: dict[str, Any]) -> dict[str, object]:
+    if "error" in expect:
+        return expect
+    if "claims" in expect:
+        return _claims(expect["claims"])
+    return _claims(parse(joined_text(expect["claims_text"]), what="claims_text"))
 
 
 def _claims(claims: Value) -> dict[str, object]:
-    return {"claims": encode(_sorted(claims)).decode("utf-8")}
-
-
-def _sorted(value: Value) -> Value:
-    if isinstance(value, dict):
-        return {name: _sorted(value[name]) for name in sorted(value)}
-    if isinstance(value, list):
-        return [_sorted(item) for item in value]
-    return value
+    return {"claims": sorted_text(claims).decode("utf-8")}

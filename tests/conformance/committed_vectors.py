@@ -50,6 +50,12 @@ def breaches(schema_file: Path, files: Sequence[Path]) -> list[str]:
     ]
 
 
+def have_all_members(schema_file: Path, files: Sequence[Path]) -> bool:
+    """Whether each file has every member that its schema knows: those of a user may leave some out."""
+    members = json.loads(schema_file.read_text(encoding="utf-8"))["properties"]
+    return all(json.loads(path.read_text(encoding="ascii")).keys() == members.keys() for path in files)
+
+
 def read_as_any_parser_does(path: Path) -> None:
     """Read a file, and see that it has no member that parsers drop and no number that they round."""
 

@@ -12,7 +12,7 @@ from conformance.committed_vectors import shown
 
 from bridge import reference
 from bridge.client import PolicyBridge
-from bridge.conformance.queries import (
+from bridge.conformance.case_queries import (
     NO_RESOURCE,
     NOBODY,
     Query,

@@ -207,7 +207,7 @@ def test_render_leaves_foreign_files_alone(tmp_path) -> None:
         (["--package-root", "system.x"], {}, 2, "lies in `system`"),
         (["--claim", ""], {}, 2, "the claim's name"),
         (["--issuer", "x"], {}, 2, "rules that verify tokens need a key"),
-        (["--key", "KEY", "--wasm", "x.wasm"], {}, 2, "runs on an OPA server only"),
+        (["--key", "KEY", "--wasm", "x.wasm"], {}, 2, "runs only on an OPA server"),
         (["--key", "KEY", "--jwks", "x"], {}, 2, "--key and --jwks are both given: leave one of them out"),
         (["--jwks", "https://example.com/jwks"], {}, 2, "--jwks must name a file here"),
         (["--key", "nothing.pem"], {}, 2, "`nothing.pem`: no such file or directory"),

@@ -10,7 +10,7 @@ import pytest
 
 from bridge import ConfigurationError, KeysUnavailableError, OpaClient, StaticKey, UsageError, WasmEngine, files
 from bridge.cli.input_files import chunks_of_lines
-from bridge.conformance.schema import read_cases
+from bridge.conformance.vectors import cases
 from bridge.files import CHUNK, INPUT_BYTES, read_chunks, read_file, read_stream, refuse_unbounded_file
 from bridge.tokens import JwksFile, JwksUrl
 
@@ -133,7 +133,7 @@ def a_client_certificate(file):
         (ConfigurationError, lambda file: WasmEngine(wasm=file)),
         (ConfigurationError, lambda file: OpaClient("https://127.0.0.1:1", ca=file)),
         (ConfigurationError, a_client_certificate),
-        (UsageError, lambda file: read_cases(file, lambda *_: None)),
+        (UsageError, lambda file: cases(files.Path(file))),
     ],
     ids=["key", "jwks", "jwks ca", "wasm", "opa ca", "client certificate", "vectors"],
 )
@@ -151,7 +151,7 @@ def test_every_setting_that_names_a_file_refuses_one_that_is_too_long(long_file,
         (ConfigurationError, lambda file: WasmEngine(wasm=file)),
         (ConfigurationError, lambda file: OpaClient("https://127.0.0.1:1", ca=file)),
         (ConfigurationError, a_client_certificate),
-        (UsageError, lambda file: read_cases(file, lambda *_: None)),
+        (UsageError, lambda file: cases(files.Path(file))),
     ],
     ids=["key", "jwks", "jwks ca", "wasm", "opa ca", "client certificate", "vectors"],
 )
