@@ -1,5 +1,5 @@
-"""The conformance vectors, and whether a decider answers as they want.
+"""The conformance vectors, and the comparison of an engine's decisions with them.
 
-The files are data for any language (tests/vectors/README.md); here they are read and asked. Nothing here knows what the
-right answer is: it stands in the files, written down from the rule book.
+The files are data for any language (tests/vectors/README.md); this package reads and runs them. It does not know the
+right decisions: the files have them, written from the rule book.
 """

@@ -1,4 +1,4 @@
-"""Ways to ask one question of one engine, each with the answer that is wanted and the one that was given."""
+"""Ways to send one query to one engine, each with the expected and the actual answer."""
 
 from __future__ import annotations
 
@@ -12,92 +12,94 @@ from bridge.strict_json import ABSENT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from bridge.conformance.case_queries import Query
+    from bridge.conformance.case_queries import CaseQuery
     from bridge.decision import Decision, Request
 
-AskEntrypoint: TypeAlias = "Callable[[str, bytes], object]"
-"""Gives what an entrypoint is for an input in canonical text."""
+QueryEntrypoint: TypeAlias = "Callable[[str, bytes], object]"
+"""Returns the value of an entrypoint for an input in canonical text."""
 
 ENTRYPOINTS: Final = ("decision", "allow", "decisions")
 """The public entrypoints."""
 
 _NOTHING: Final = "no result"
-_OF_THE_QUESTION: Final = (400, 500)
+_STATUSES_OF_QUERY: Final = (400, 500)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one question got in one way.
+class CaseOutcome:
+    """The answer to one query by one strategy.
 
     Attributes:
-        question: The question.
-        strategy: How it was asked, such as `decision`.
-        expected: The answer that the vectors want.
-        actual: The answer; a text where there was none, or one that is no decision.
+        query: The query.
+        strategy: How it was sent, such as `decision`.
+        expected: The expected answer of the vectors.
+        actual: The actual answer; an error text if there was no valid answer.
     """
 
-    question: Query
+    query: CaseQuery
     strategy: str
     expected: object
     actual: object
 
 
-def by_entrypoints(query: AskEntrypoint, questions: Sequence[Query], entrypoints: Sequence[str]) -> Iterator[Outcome]:
-    """Each question alone, through these of the public entrypoints.
+def by_entrypoints(
+    ask: QueryEntrypoint, queries: Sequence[CaseQuery], entrypoints: Sequence[str]
+) -> Iterator[CaseOutcome]:
+    """Send each query alone, through the given public entrypoints.
 
     Raises:
-        EngineError: The engine failed, for reasons that no question can have.
+        EngineError: The engine failed, for a reason that no query can have.
     """
-    for question in questions:
-        expected = question.case.expected
+    for query in queries:
+        expected = query.case.expected
         if "decision" in entrypoints:
-            yield Outcome(question, "decision", expected, _said(query, "decision", question.text))
+            yield CaseOutcome(query, "decision", expected, _ask(ask, "decision", query.text))
         if "allow" in entrypoints:
-            yield Outcome(question, "allow", expected["allow"], _said(query, "allow", question.text))
-        if "decisions" in entrypoints and question.has_item:
-            three = [question.expected_of_another, expected, expected]
-            yield Outcome(question, "decisions", three, _said(query, "decisions", question.among_others))
+            yield CaseOutcome(query, "allow", expected["allow"], _ask(ask, "allow", query.text))
+        if "decisions" in entrypoints and query.has_item:
+            three = [query.expected_of_another, expected, expected]
+            yield CaseOutcome(query, "decisions", three, _ask(ask, "decisions", query.among_others))
 
 
 def in_batches(
-    decide: Callable[[Sequence[Request]], list[Decision]], questions: Sequence[Query], batch_bytes: int
-) -> Iterator[Outcome]:
-    """Many questions in one query, as the bridge asks.
+    decide: Callable[[Sequence[Request]], list[Decision]], queries: Sequence[CaseQuery], batch_bytes: int
+) -> Iterator[CaseOutcome]:
+    """Send many queries in one batch, as the bridge does.
 
     Raises:
-        EngineError: The engine failed, for reasons that no question can have.
+        EngineError: The engine failed, for a reason that no query can have.
     """
-    asked = [question for question in questions if question.case.input is None]
+    batched = [query for query in queries if query.case.input is None]
     start = 0
-    for batch in batches([question.request for question in asked], batch_bytes):
-        for question, actual in zip(asked[start:], _decided(decide, batch), strict=False):
-            yield Outcome(question, "answer", question.case.expected, actual)
+    for batch in batches([query.request for query in batched], batch_bytes):
+        for query, actual in zip(batched[start:], _decide(decide, batch), strict=False):
+            yield CaseOutcome(query, "answer", query.case.expected, actual)
         start += len(batch)
 
 
-def _decided(decide: Callable[[Sequence[Request]], list[Decision]], requests: Sequence[Request]) -> list[object]:
-    """The decisions; where the engine's answer is none, the halves are asked, so that one does not hide the others."""
+def _decide(decide: Callable[[Sequence[Request]], list[Decision]], requests: Sequence[Request]) -> list[object]:
+    """Return the decisions; after an invalid response, send both halves, so that one query does not hide the others."""
     try:
         return [decision.as_dict() for decision in decide(requests)]
     except (InvalidResponseError, OpaStatusError) as fault:
-        _raise_if_whole(fault)
+        _raise_if_general(fault)
         if len(requests) == 1:
             return [str(fault)]
         middle = len(requests) // 2
-        found = [*_decided(decide, requests[:middle]), *_decided(decide, requests[middle:])]
-        return found if any(isinstance(actual, str) for actual in found) else [str(fault)] * len(requests)
+        answers = [*_decide(decide, requests[:middle]), *_decide(decide, requests[middle:])]
+        return answers if any(isinstance(actual, str) for actual in answers) else [str(fault)] * len(requests)
 
 
-def _said(query: AskEntrypoint, entrypoint: str, text: bytes) -> object:
+def _ask(ask: QueryEntrypoint, entrypoint: str, text: bytes) -> object:
     try:
-        actual = query(entrypoint, text)
+        actual = ask(entrypoint, text)
     except (InvalidResponseError, OpaStatusError) as fault:
-        _raise_if_whole(fault)
+        _raise_if_general(fault)
         return str(fault)
     return _NOTHING if actual is ABSENT else actual
 
 
-def _raise_if_whole(fault: InvalidResponseError | OpaStatusError) -> None:
-    """Raise a refusal that no question can be the cause of, such as one by a gateway."""
-    if isinstance(fault, OpaStatusError) and not (fault.opa_code and fault.status in _OF_THE_QUESTION):
+def _raise_if_general(fault: InvalidResponseError | OpaStatusError) -> None:
+    """Raise an error that no query can cause, such as one of a gateway."""
+    if isinstance(fault, OpaStatusError) and not (fault.opa_code and fault.status in _STATUSES_OF_QUERY):
         raise fault

@@ -1,4 +1,4 @@
-"""What the vectors are asked of: an engine with its rules, and what it can be asked."""
+"""The targets of the vectors: an engine with its rules, and which queries it can answer."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from bridge.strict_json import MAX_DEPTH, encode, parse
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from bridge.conformance.case_queries import Query
-    from bridge.conformance.strategies import Outcome
+    from bridge.conformance.case_queries import CaseQuery
+    from bridge.conformance.strategies import CaseOutcome
     from bridge.conformance.vectors import Stored
     from bridge.engines import Engine, OpaEngine, ReferenceEngine, WasmEngine
     from bridge.policy import PolicySettings
@@ -27,41 +27,41 @@ _BATCH_DEPTH: Final = MAX_DEPTH + 4  # a resource in an array in the input
 
 
 class Target(Protocol):
-    """An engine with the rules of one settings, as something to be asked."""
+    """An engine with the rules of given settings, as a target of queries."""
 
-    def left_out(self, question: Query) -> str | None:
-        """Why a question cannot be asked of it, as the end of a sentence about several; None where it can."""
+    def left_out(self, query: CaseQuery) -> str | None:
+        """Return why the target cannot answer a query, as the end of a sentence about several; None if it can."""
         ...
 
-    def ask(self, stored: Stored, questions: Sequence[Query]) -> Iterator[Outcome]:
-        """The answers to questions that are not left out, in every way there is.
+    def ask(self, stored: Stored, queries: Sequence[CaseQuery]) -> Iterator[CaseOutcome]:
+        """Send queries that are not left out, by every strategy, and yield the answers.
 
         Args:
-            stored: What is to be stored meanwhile, and nothing else.
-            questions: The questions.
+            stored: The resources to store during the queries, and no others.
+            queries: The queries.
 
         Raises:
-            EngineError: The engine failed, for reasons that no question can have.
+            EngineError: The engine failed, for a reason that no query can have.
         """
         ...
 
 
 TargetFactory: TypeAlias = "Callable[[PolicySettings], Target | str]"
-"""Gives what is asked the cases of these settings, or why there is nothing to ask, as the end of a sentence."""
+"""Returns the target for the cases of given settings, or why there is none, as the end of a sentence."""
 
 
 class ReferenceTarget:
-    """The reference, which can be asked everything."""
+    """The reference, which can answer every query."""
 
     def __init__(self, engine: ReferenceEngine) -> None:
         self._engine = engine
 
-    def left_out(self, question: Query) -> str | None:  # noqa: ARG002 - as the protocol has it
-        """Nothing is."""
+    def left_out(self, query: CaseQuery) -> str | None:  # noqa: ARG002 - as the protocol has it
+        """Leave out nothing."""
         return None
 
-    def ask(self, stored: Stored, questions: Sequence[Query]) -> Iterator[Outcome]:
-        """By the definition, and by the engine where it can hold what is stored."""
+    def ask(self, stored: Stored, queries: Sequence[CaseQuery]) -> Iterator[CaseOutcome]:
+        """Ask the definition, and also the engine if it can store the resources."""
         values: dict[str, dict[str, Value]] = {}
         for (type_, id_), text in stored.items():
             if text is not None:
@@ -71,27 +71,27 @@ class ReferenceTarget:
         def query(_: str, text: bytes) -> object:
             return reference.decide(parse(text, max_depth=_BATCH_DEPTH), settings, values).as_dict()
 
-        yield from by_entrypoints(query, questions, ("decision",))
+        yield from by_entrypoints(query, queries, ("decision",))
         if _pushed(self._engine, stored):
-            yield from in_batches(self._engine.decide, questions, self._engine.batch_bytes)
+            yield from in_batches(self._engine.decide, queries, self._engine.batch_bytes)
 
 
 class WasmTarget:
-    """The Wasm build; what is stored is in its engine, which takes resources only."""
+    """The Wasm build; its engine stores the resources, and takes nothing else."""
 
     def __init__(self, engine: WasmEngine) -> None:
         self._engine = engine
 
-    def left_out(self, question: Query) -> str | None:
-        """What asks for something that is no resource."""
-        return None if is_pushable(question) else STORES_RESOURCES_ONLY
+    def left_out(self, query: CaseQuery) -> str | None:
+        """Leave out queries for something that is not a resource."""
+        return None if is_pushable(query) else STORES_RESOURCES_ONLY
 
-    def ask(self, stored: Stored, questions: Sequence[Query]) -> Iterator[Outcome]:
-        """By the entrypoints where nothing is stored, and by the engine."""
-        without = [question for question in questions if is_nothing_stored(question)]
+    def ask(self, stored: Stored, queries: Sequence[CaseQuery]) -> Iterator[CaseOutcome]:
+        """Ask the entrypoints if nothing is stored, and the engine."""
+        without = [query for query in queries if is_nothing_stored(query)]
         yield from by_entrypoints(self._engine.query, without, ENTRYPOINTS)
         _pushed(self._engine, stored)
-        yield from in_batches(self._engine.decide, questions, self._engine.batch_bytes)
+        yield from in_batches(self._engine.decide, queries, self._engine.batch_bytes)
 
 
 class OpaTarget:
@@ -99,32 +99,32 @@ class OpaTarget:
 
     Args:
         engine: The server and its rule set.
-        writes: Whether its data root is ours to write.
+        writes: Whether the target may write below the data root.
     """
 
     def __init__(self, engine: OpaEngine, *, writes: bool) -> None:
         self._engine = engine
         self._writes = writes
-        # Rules that verify tokens take claims in one form only, which is the bridge's own.
+        # Rules that verify tokens take claims in one form only, that of the bridge.
         self._entrypoints = ENTRYPOINTS if engine.rule_set.token is None else ()
 
-    def left_out(self, question: Query) -> str | None:
-        """All that asks by id where the data root is not ours, and whole inputs where claims are not taken."""
-        if not self._writes and question.request.id is not None:
+    def left_out(self, query: CaseQuery) -> str | None:
+        """Leave out queries by id if nothing may be written, and whole inputs if the rules take no claims."""
+        if not self._writes and query.request.id is not None:
             return STORES_NOTHING
-        if not self._entrypoints and question.case.input is not None:
-            return "they are no questions, and rules that verify tokens are asked questions only"
+        if not self._entrypoints and query.case.input is not None:
+            return "their input is not a request, and rules that verify tokens take only requests"
         return None
 
-    def ask(self, stored: Stored, questions: Sequence[Query]) -> Iterator[Outcome]:
-        """By the entrypoints, and by the engine."""
+    def ask(self, stored: Stored, queries: Sequence[CaseQuery]) -> Iterator[CaseOutcome]:
+        """Ask the entrypoints and the engine."""
         if self._writes and not _pushed(self._engine, stored):
             self._put(stored)
-        yield from by_entrypoints(self._engine.query, questions, self._entrypoints)
-        yield from in_batches(self._engine.decide, questions, self._engine.batch_bytes)
+        yield from by_entrypoints(self._engine.query, queries, self._entrypoints)
+        yield from in_batches(self._engine.decide, queries, self._engine.batch_bytes)
 
     def _put(self, stored: Stored) -> None:
-        """Write what no push would: behind the store's back, for it is the rules' answer that counts here."""
+        """Write what no push would, past the store, because only the answer of the rules counts here."""
         types: dict[str, dict[bytes, bytes]] = {type_: {} for type_ in self._engine.rule_set.policy.types}
         for (type_, id_), text in stored.items():
             if text is not None:
@@ -134,7 +134,7 @@ class OpaTarget:
 
 
 def _pushed(engine: Engine, stored: Stored) -> bool:
-    """Store these in place of all there is; gives False, and stores nothing, where one is none to be pushed."""
+    """Replace all stored resources; store nothing and return False if one of them cannot be pushed."""
     types = engine.rule_set.policy.types
     resources: dict[str, dict[bytes, bytes]] = {type_: {} for type_ in types}
     for (type_, id_), text in stored.items():

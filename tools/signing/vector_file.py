@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+import jsonschema
 from signer import CLAIMS, FOLDER, joined, pem, secret
 
 
@@ -55,8 +56,11 @@ class File:
             inner = ",\n".join(f"      {json.dumps(name)}: {json.dumps(value)}" for name, value in case.items())
             cases.append("    {\n" + inner + "\n    }")
         lines += [",\n".join(cases), "  ]", "}"]
+        text = "\n".join(lines) + "\n"
+        schema = json.loads((FOLDER.parent / "tokens.schema.json").read_text(encoding="utf-8"))
+        jsonschema.Draft202012Validator(schema).validate(json.loads(text))
         FOLDER.mkdir(exist_ok=True)
-        (FOLDER / f"{self.name}.json").write_text("\n".join(lines) + "\n", encoding="ascii")
+        (FOLDER / f"{self.name}.json").write_text(text, encoding="ascii")
 
 
 RULES = ["Tokens", *(f"R12.{number}" for number in range(1, 7))]
