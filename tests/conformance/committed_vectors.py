@@ -24,6 +24,7 @@ __all__ = [
     "all_cases",
     "breaches",
     "cases",
+    "have_all_members",
     "read_as_any_parser_does",
     "shown",
 ]

@@ -15,7 +15,7 @@ from bridge.client import PolicyBridge
 from bridge.conformance.case_queries import (
     NO_RESOURCE,
     NOBODY,
-    Query,
+    CaseQuery,
     as_they_stand,
     by_id,
     groups,
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "QUERY_METHODS",
+    "CaseQuery",
     "Deciders",
-    "Query",
     "QueryMethod",
     "as_they_stand",
     "by_id",
@@ -54,7 +54,7 @@ __all__ = [
 _BATCH_DEPTH: Final = 68  # a resource in an array in the input
 _LONGEST_NUMBER: Final = 1_000
 
-Answered: TypeAlias = "Iterator[tuple[Query, object, object]]"
+Answered: TypeAlias = "Iterator[tuple[CaseQuery, object, object]]"
 """A question, the answer that is wanted, and the one that was given."""
 
 
@@ -110,15 +110,15 @@ class QueryMethod:
     """
 
     engine: str
-    ask: Callable[[Deciders, PolicyBridge, Sequence[Query]], Answered]
-    fits: Callable[[Query], bool]
+    ask: Callable[[Deciders, PolicyBridge, Sequence[CaseQuery]], Answered]
+    fits: Callable[[CaseQuery], bool]
     fills_store: bool = True
 
     def __str__(self) -> str:
         return f"{self.engine}-{self.ask.__name__}"
 
 
-def differences(deciders: Deciders, way: QueryMethod, questions: Iterable[Query]) -> list[str]:
+def differences(deciders: Deciders, way: QueryMethod, questions: Iterable[CaseQuery]) -> list[str]:
     """What was answered otherwise than wanted, a text each; the stored resources are brought there first."""
     found = []
     for settings, stored, group in groups(questions):
@@ -155,13 +155,13 @@ def _store(bridge: PolicyBridge, stored: Stored) -> None:
 # Ways to ask through PolicyBridge.
 
 
-def check(_: Deciders, bridge: PolicyBridge, questions: Sequence[Query]) -> Answered:
+def check(_: Deciders, bridge: PolicyBridge, questions: Sequence[CaseQuery]) -> Answered:
     for question in questions:
         arguments = _arguments(question, parse)
         yield question, question.case.expected, _said(lambda a=arguments: bridge.check(*a).as_dict())
 
 
-def check_of_objects(_: Deciders, bridge: PolicyBridge, questions: Sequence[Query]) -> Answered:
+def check_of_objects(_: Deciders, bridge: PolicyBridge, questions: Sequence[CaseQuery]) -> Answered:
     """With the Python objects that the standard library reads from the texts as they are spelled."""
     for question in questions:
         try:
@@ -171,7 +171,7 @@ def check_of_objects(_: Deciders, bridge: PolicyBridge, questions: Sequence[Quer
         yield question, question.case.expected, _said(lambda a=arguments: bridge.check(*a).as_dict())
 
 
-def check_many(_: Deciders, bridge: PolicyBridge, questions: Sequence[Query]) -> Answered:
+def check_many(_: Deciders, bridge: PolicyBridge, questions: Sequence[CaseQuery]) -> Answered:
     for question in questions:
         claims, type_, item = _arguments(question, parse)
         another = NOBODY if question.request.resource is None else NO_RESOURCE
@@ -180,7 +180,7 @@ def check_many(_: Deciders, bridge: PolicyBridge, questions: Sequence[Query]) ->
         yield question, wanted, _said(lambda a=(claims, type_, items): _dicts(bridge.check_many(*a)))
 
 
-def explain(_: Deciders, bridge: PolicyBridge, questions: Sequence[Query]) -> Answered:
+def explain(_: Deciders, bridge: PolicyBridge, questions: Sequence[CaseQuery]) -> Answered:
     for question in questions:
         arguments = _arguments(question, parse)
         expected = question.case.expected
@@ -188,14 +188,14 @@ def explain(_: Deciders, bridge: PolicyBridge, questions: Sequence[Query]) -> An
         yield question, wanted, _said(lambda a=arguments: _explained(bridge, *a))
 
 
-def batch(_: Deciders, bridge: PolicyBridge, questions: Sequence[Query]) -> Answered:
+def batch(_: Deciders, bridge: PolicyBridge, questions: Sequence[CaseQuery]) -> Answered:
     """All in one query, whatever they are."""
     decisions = bridge.engine.decide([question.request for question in questions])
     for question, decision in zip(questions, decisions, strict=True):
         yield question, question.case.expected, decision.as_dict()
 
 
-def _arguments(question: Query, read: Callable[[bytes], Any]) -> tuple[Any, Any, Any]:
+def _arguments(question: CaseQuery, read: Callable[[bytes], Any]) -> tuple[Any, Any, Any]:
     request = question.request
     item = request.id if request.resource is None else request.resource
     assert request.claims is not None
@@ -204,7 +204,7 @@ def _arguments(question: Query, read: Callable[[bytes], Any]) -> tuple[Any, Any,
     return read(request.claims), read(request.type), read(item)
 
 
-def _spelled(question: Query) -> Query:
+def _spelled(question: CaseQuery) -> CaseQuery:
     texts = question.case.texts
     resource = None if question.request.resource is None else texts["resource"]
     return replace(question, request=question.request._replace(claims=texts["claims"], resource=resource))
@@ -255,7 +255,7 @@ def _said(ask: Callable[[], object]) -> object:
 # Ways to ask a decider itself.
 
 
-def definition(_: Deciders, bridge: PolicyBridge, questions: Sequence[Query]) -> Answered:
+def definition(_: Deciders, bridge: PolicyBridge, questions: Sequence[CaseQuery]) -> Answered:
     """`reference.decide`, which may be given any stored value."""
     for question in questions:
         stored: dict[str, dict[str, Any]] = {}
@@ -266,44 +266,44 @@ def definition(_: Deciders, bridge: PolicyBridge, questions: Sequence[Query]) ->
         yield question, question.case.expected, decision.as_dict()
 
 
-def decision_of_wasm(_: Deciders, bridge: PolicyBridge, questions: Sequence[Query]) -> Answered:
+def decision_of_wasm(_: Deciders, bridge: PolicyBridge, questions: Sequence[CaseQuery]) -> Answered:
     return _one(questions, _wasm(bridge, "decision"))
 
 
-def allow_of_wasm(_: Deciders, bridge: PolicyBridge, questions: Sequence[Query]) -> Answered:
+def allow_of_wasm(_: Deciders, bridge: PolicyBridge, questions: Sequence[CaseQuery]) -> Answered:
     return _verdict(questions, _wasm(bridge, "allow"))
 
 
-def decisions_of_wasm(_: Deciders, bridge: PolicyBridge, questions: Sequence[Query]) -> Answered:
+def decisions_of_wasm(_: Deciders, bridge: PolicyBridge, questions: Sequence[CaseQuery]) -> Answered:
     return _several(questions, _wasm(bridge, "decisions"))
 
 
-def decision_over_http(deciders: Deciders, bridge: PolicyBridge, questions: Sequence[Query]) -> Answered:
+def decision_over_http(deciders: Deciders, bridge: PolicyBridge, questions: Sequence[CaseQuery]) -> Answered:
     return _one(questions, _http(deciders, bridge, "decision"))
 
 
-def allow_over_http(deciders: Deciders, bridge: PolicyBridge, questions: Sequence[Query]) -> Answered:
+def allow_over_http(deciders: Deciders, bridge: PolicyBridge, questions: Sequence[CaseQuery]) -> Answered:
     return _verdict(questions, _http(deciders, bridge, "allow"))
 
 
-def decisions_over_http(deciders: Deciders, bridge: PolicyBridge, questions: Sequence[Query]) -> Answered:
+def decisions_over_http(deciders: Deciders, bridge: PolicyBridge, questions: Sequence[CaseQuery]) -> Answered:
     return _several(questions, _http(deciders, bridge, "decisions"))
 
 
 Ask: TypeAlias = "Callable[[bytes], object]"
 
 
-def _one(questions: Sequence[Query], ask: Ask) -> Answered:
+def _one(questions: Sequence[CaseQuery], ask: Ask) -> Answered:
     for question in questions:
         yield question, question.case.expected, ask(question.text)
 
 
-def _verdict(questions: Sequence[Query], ask: Ask) -> Answered:
+def _verdict(questions: Sequence[CaseQuery], ask: Ask) -> Answered:
     for question in questions:
         yield question, question.case.expected["allow"], ask(question.text)
 
 
-def _several(questions: Sequence[Query], ask: Ask) -> Answered:
+def _several(questions: Sequence[CaseQuery], ask: Ask) -> Answered:
     for question in questions:
         wanted = [question.expected_of_another, question.case.expected, question.case.expected]
         yield question, wanted, ask(question.among_others)
@@ -344,7 +344,7 @@ def _ways() -> Iterator[QueryMethod]:
     yield QueryMethod("opa", decisions_over_http, lambda question: question.has_item)
 
 
-def _anything(_: Query) -> bool:
+def _anything(_: CaseQuery) -> bool:
     return True
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conformance.committed_vectors import FOLDER, breaches, read_as_any_parser_does, shown
+from conformance.committed_vectors import FOLDER, breaches, have_all_members, read_as_any_parser_does, shown
 from rule_files import write_rules
 
 from bridge import reference
@@ -119,6 +119,7 @@ def _wanted(case: TokenCase, resource: dict[str, str]) -> list[str]:
 
 def test_every_file_follows_the_schema() -> None:
     assert breaches(SCHEMA, FILES) == []
+    assert have_all_members(SCHEMA, FILES)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -20,13 +20,14 @@ from conformance.committed_vectors import (
     all_cases,
     breaches,
     cases,
+    have_all_members,
     read_as_any_parser_does,
     shown,
 )
 from conformance.engine_queries import (
     QUERY_METHODS,
+    CaseQuery,
     Deciders,
-    Query,
     QueryMethod,
     as_they_stand,
     by_id,
@@ -66,7 +67,7 @@ VIOLATION_CODES = {
 }
 OUTSIDE_THE_VECTORS = {Reason.INVALID_TOKEN, Reason.ENGINE_UNAVAILABLE}
 OF_VALUES = {"R12.3", "R12.4", "R12.5", "R12.6"}
-SIDES: dict[str, Callable[[Iterable[PolicyCase]], list[Query]]] = {"inline": as_they_stand, "stored": by_id}
+SIDES: dict[str, Callable[[Iterable[PolicyCase]], list[CaseQuery]]] = {"inline": as_they_stand, "stored": by_id}
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ def _asked() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("way", "questions"), list(_asked()))
-def test_the_answers_are_those_of_the_vectors(deciders: Deciders, way: QueryMethod, questions: list[Query]) -> None:
+def test_the_answers_are_those_of_the_vectors(deciders: Deciders, way: QueryMethod, questions: list[CaseQuery]) -> None:
     found = differences(deciders, way, questions)
     assert not found, f"{len(found)} of {len(questions)} cases differ:\n" + "\n".join(found)
 
@@ -240,6 +241,7 @@ def test_what_is_no_resource_is_not_pushed() -> None:
 
 def test_every_file_follows_the_schema() -> None:
     assert breaches(SCHEMA, FILES) == []
+    assert have_all_members(SCHEMA, FILES)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -24,7 +24,7 @@ from bridge.errors import ConfigurationError
 from bridge.opa import run_opa
 from bridge.policy import PolicySettings
 from bridge.rendering import RuleSet, TokenChecks, fingerprint, render
-from bridge.rendering.literal import literal
+from bridge.rendering.modules import literal
 from bridge.strict_json import parse
 
 KEYWORDS = (

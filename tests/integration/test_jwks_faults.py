@@ -69,8 +69,8 @@ def test_no_thread_can_be_had_to_look_the_name_up(clock, monkeypatch):
 @pytest.mark.parametrize(
     ("body", "status", "headers", "cause"),
     [
-        (b"", 200, {}, "no JSON: it is empty"),
-        (b"<html>", 200, {}, "no JSON: it is a page of HTML or XML"),
+        (b"", 200, {}, "not JSON: it is empty"),
+        (b"<html>", 200, {}, "not JSON: it is a page of HTML or XML"),
         (b"nonsense", 200, {}, "not well-formed"),
         (b'{"keys":[', 200, {}, "not well-formed"),
         (b'{"keys":[],"keys":[]}', 200, {}, "R12.2"),
