@@ -1,10 +1,13 @@
-"""Decides, through Open Policy Agent, what the `policy` claim of a JWT lets its bearer access."""
+"""Decide, through Open Policy Agent, what the `policy` claim of a JWT lets its bearer access.
+
+These are the names that most programs need. Import the others from their packages: `bridge.aio`, `bridge.errors`,
+`bridge.opa`, `bridge.store`, `bridge.strict_json`.
+"""
 
 from bridge.client import PolicyBridge
-from bridge.decision import Decision, Failure, Reason, Violation
+from bridge.decision import Decision, Failure, PartialResultError, Reason, Violation
 from bridge.engines import Engine, OpaEngine, ReferenceEngine, WasmEngine
 from bridge.errors import (
-    AlgorithmNotAllowedError,
     BridgeError,
     ConfigurationError,
     CursorExpiredError,
@@ -12,47 +15,28 @@ from bridge.errors import (
     EngineTimeoutError,
     EngineUnreachableError,
     ExpiredTokenError,
-    ForeignContentError,
-    ImmatureTokenError,
-    InvalidAudienceError,
-    InvalidIssuerError,
-    InvalidResponseError,
-    InvalidSignatureError,
     InvalidTokenError,
     KeysUnavailableError,
     MalformedInputError,
-    MalformedTokenError,
-    MissingRequiredClaimError,
-    MultipleStoresError,
-    OpaNotFoundError,
-    OpaStatusError,
-    OwnedByBundleError,
-    PartialResultError,
-    PushConflictError,
     PushRejectedError,
     ResourcesMissingError,
     RulesMismatchError,
     RulesNotInstalledError,
     StaleResourcesError,
-    UnknownKeyError,
-    UnsupportedLayoutError,
-    UnsupportedOpaVersionError,
     UsageError,
 )
-from bridge.explanation import ExplainedFailure, Explanation
+from bridge.explanation import Explanation
 from bridge.listing import Listing
-from bridge.opa import ManagedOpa, OpaClient
+from bridge.opa import OpaClient
 from bridge.policy import PolicySettings
 from bridge.rendering import RuleSet, TokenChecks
-from bridge.store import ChangeReport, PushReport, RejectedResource
-from bridge.strict_json import ABSENT
+from bridge.store import PushReport
 from bridge.tokens import JwkSet, JwksFile, JwksUrl, StaticKey, TokenVerifier
 
+__version__ = "0.1.0"
+
 __all__ = [
-    "ABSENT",
-    "AlgorithmNotAllowedError",
     "BridgeError",
-    "ChangeReport",
     "ConfigurationError",
     "CursorExpiredError",
     "Decision",
@@ -61,15 +45,8 @@ __all__ = [
     "EngineTimeoutError",
     "EngineUnreachableError",
     "ExpiredTokenError",
-    "ExplainedFailure",
     "Explanation",
     "Failure",
-    "ForeignContentError",
-    "ImmatureTokenError",
-    "InvalidAudienceError",
-    "InvalidIssuerError",
-    "InvalidResponseError",
-    "InvalidSignatureError",
     "InvalidTokenError",
     "JwkSet",
     "JwksFile",
@@ -77,24 +54,15 @@ __all__ = [
     "KeysUnavailableError",
     "Listing",
     "MalformedInputError",
-    "MalformedTokenError",
-    "ManagedOpa",
-    "MissingRequiredClaimError",
-    "MultipleStoresError",
     "OpaClient",
     "OpaEngine",
-    "OpaNotFoundError",
-    "OpaStatusError",
-    "OwnedByBundleError",
     "PartialResultError",
     "PolicyBridge",
     "PolicySettings",
-    "PushConflictError",
     "PushRejectedError",
     "PushReport",
     "Reason",
     "ReferenceEngine",
-    "RejectedResource",
     "ResourcesMissingError",
     "RuleSet",
     "RulesMismatchError",
@@ -103,9 +71,6 @@ __all__ = [
     "StaticKey",
     "TokenChecks",
     "TokenVerifier",
-    "UnknownKeyError",
-    "UnsupportedLayoutError",
-    "UnsupportedOpaVersionError",
     "UsageError",
     "Violation",
     "WasmEngine",

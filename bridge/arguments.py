@@ -1,4 +1,4 @@
-"""What a bridge is made of and given: each wrong object is refused with what was probably meant."""
+"""Check the arguments of a bridge's constructor: an error for a wrong object says what was probably meant."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _INSTEAD_OF_VERIFIER: Final[Mapping[type, str]] = dict.fromkeys(
 
 
 def require_engine(engine: object) -> None:
-    """Refuse what `PolicyBridge` cannot ask.
+    """Refuse an object that is no engine for `PolicyBridge`.
 
     Raises:
         UsageError: It is not a synchronous engine; the text says what was probably meant.
@@ -49,7 +49,7 @@ def require_engine(engine: object) -> None:
 
 
 def require_async_engine(engine: object) -> None:
-    """Refuse what `AsyncPolicyBridge` cannot ask.
+    """Refuse an object that is no engine for `AsyncPolicyBridge`.
 
     Raises:
         UsageError: It is not an asynchronous engine; the text says what was probably meant.
@@ -61,7 +61,7 @@ def require_async_engine(engine: object) -> None:
 
 
 def require_verifier(verifier: object) -> None:
-    """Refuse what cannot verify tokens.
+    """Refuse an object that cannot verify tokens.
 
     Raises:
         UsageError: It is not a verifier; the text says what was probably meant.

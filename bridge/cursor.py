@@ -1,9 +1,9 @@
-"""Cursors: where a list goes on.
+"""Cursors: the place where a list goes on.
 
-A cursor grants nothing, so no key signs it: each list decides anew, by the claims that it is given. It is bound to
-what grants, which is the policy claim, the resource type and the rules, so that no list goes on in another one by
-mistake; a token that was renewed has the same policy, and goes on. What a cursor says is compared with what is there,
-so that a forged one skips and repeats nothing: it is refused, or lists what is allowed behind the id that it names.
+A cursor grants nothing, so no key signs it: each list decides again, by its own claims. It is bound to what grants:
+the policy claim, the resource type and the rules. So no list goes on in another one by mistake, and a renewed token
+with the same policy goes on. The list compares a cursor with its own pages. So a forged cursor skips and repeats
+nothing: the list refuses it, or lists what is allowed after the id in it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bridge.rendering import RuleSet
 
 _MOST_BYTES: Final = RESOURCE_BYTES + 256
-"""Of a cursor's JSON that is read: an id is shorter than its resource may be (R12.6)."""
+"""The most bytes of a cursor's JSON: an id is shorter than the largest resource (R12.6)."""
 
 _MOST_CHARACTERS: Final = -(-_MOST_BYTES * 4 // 3)
 _HEX: Final = 32
@@ -34,11 +34,11 @@ _HEX: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a list goes on.
+    """The place where a list goes on.
 
     Attributes:
         revision: The revision of the resources.
-        page: The number of the page that `last` stands on.
+        page: The number of the page that has `last`.
         last: The last id that was listed.
     """
 
@@ -46,60 +46,60 @@ class Cursor:
     page: int
     last: str
 
-    def written(self, about: str) -> str:
-        """Its text: base64url without padding of a JSON array, in the one way that there is to write it.
+    def text(self, binding: str) -> str:
+        """Return its text: the base64url, without padding, of a JSON array in canonical text.
 
         Args:
-            about: What it is bound to, as `bound_to` gives it.
+            binding: What it is bound to, from `bound_to`.
         """
-        text = encode([self.revision, self.page, self.last, about], max_bytes=sys.maxsize)
-        return base64.urlsafe_b64encode(text).decode("ascii").rstrip("=")
+        array = encode([self.revision, self.page, self.last, binding], max_bytes=sys.maxsize)
+        return base64.urlsafe_b64encode(array).decode("ascii").rstrip("=")
 
     @classmethod
-    def read(cls, text: str, about: str) -> Cursor:
-        """The cursor in a text.
+    def read(cls, text: str, binding: str) -> Cursor:
+        """Return the cursor in a text.
 
         Raises:
-            UsageError: It is no cursor, or that of another list.
+            UsageError: It is no cursor, or the cursor of another list.
         """
         if type(text) is not str or len(text) > _MOST_CHARACTERS:
-            raise never_given()
+            raise unknown_cursor()
         try:
             value = parse(base64.urlsafe_b64decode(text + "=="))
         except (MalformedInputError, ValueError):
-            raise never_given() from None
+            raise unknown_cursor() from None
         match value:
-            case [str(revision), int(page), str(last), str(other)] if type(page) is int:
+            case [str(revision), int(page), str(last), str(bound)] if type(page) is int:
                 cursor = cls(revision, page, last)
             case _:
-                raise never_given()
-        # One place has one text: no spaces, no padding, no `1.0`, nothing that a decoder of base64 passes over.
-        if not is_revision(revision) or page < 0 or cursor.written(other) != text:
-            raise never_given()
-        if other != about:
+                raise unknown_cursor()
+        # One place has one text: no spaces, no padding, no `1.0`, nothing that a decoder of base64 ignores.
+        if not is_revision(revision) or page < 0 or cursor.text(bound) != text:
+            raise unknown_cursor()
+        if bound != binding:
             raise UsageError(
                 "`after` is the cursor of another list: of another policy claim, resource type or rule set; list from "
                 "the beginning"
             )
         return cursor
 
-    def behind(self, page: Sequence[str]) -> Sequence[str]:
-        """The ids behind it, of those on its page.
+    def after(self, page: Sequence[str]) -> Sequence[str]:
+        """Return the ids on its page that come after it.
 
         Args:
             page: The allowed ids on its page, in the order of code points.
 
         Raises:
-            UsageError: Its own is none of them.
+            UsageError: The page does not have its own id.
         """
         at = bisect_left(page, self.last)
         if at == len(page) or page[at] != self.last:
-            raise never_given()
+            raise unknown_cursor()
         return page[at + 1 :]
 
 
 def bound_to(claims: bytes, type_: bytes, rule_set: RuleSet) -> str:
-    """What a cursor is bound to, and what grants: the policy claim, or that there is none; the type; the rules.
+    """Return what a cursor is bound to: a hash of the policy claim (or that there is none), the type and the rules.
 
     Args:
         claims: The claims, in canonical text.
@@ -113,11 +113,11 @@ def bound_to(claims: bytes, type_: bytes, rule_set: RuleSet) -> str:
         policy = b"no policy"
     else:
         policy = sorted_text(value[name])
-    # No JSON text has a line feed of its own, and none is like the two above.
+    # No canonical text has a line feed, and none is equal to one of the two texts above.
     parts = (fingerprint(rule_set).encode("ascii"), type_, policy)
     return sha256(b"\n".join(parts)).hexdigest()[:_HEX]
 
 
-def never_given() -> UsageError:
-    """The error for a cursor that no list has given."""
-    return UsageError("`after` must be the `cursor` of an earlier list, as it was given; or list from the beginning")
+def unknown_cursor() -> UsageError:
+    """Return the error for a cursor that no list has returned."""
+    return UsageError("`after` must be the unchanged `cursor` of an earlier list; or list from the beginning")

@@ -1,17 +1,19 @@
-"""What is asked and what is answered: Request, Decision and its details."""
+"""The values that go to an engine and come back: Request, Decision and its details."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, NoReturn
+
+from bridge.errors import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
 class Reason(StrEnum):
-    """Why a decision is what it is (SEMANTICS, "Order of the questions")."""
+    """Why a decision allows or denies (SEMANTICS, "Order of the questions")."""
 
     UNKNOWN_TYPE = "unknown_type"
     INVALID_RESOURCE = "invalid_resource"
@@ -30,7 +32,7 @@ class Reason(StrEnum):
 
 
 ALLOWING: Final = frozenset({Reason.UNRESTRICTED, Reason.MATCHED})
-"""The reasons that go with an allow; every other one denies."""
+"""The reasons that allow; every other one denies."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -60,35 +62,35 @@ class Failure:
 
 
 class _Nothing(dict[str, str]):
-    """A mapping that stays empty, so that decisions can share it."""
+    """A mapping that stays empty, so decisions can share it."""
 
     def _refuse(self, *_args: object, **_kwargs: object) -> NoReturn:
         raise TypeError("a decision cannot be changed")
 
     def __reduce__(self) -> str:
-        return "NO_BUNDLES"  # whoever is unpickled or copied shares it as well
+        return "NO_BUNDLES"  # a copy of a decision shares it as well
 
     __setitem__ = __ior__ = setdefault = update = _refuse
 
 
 NO_BUNDLES: Final[Mapping[str, str]] = _Nothing()
-"""The `bundles` of a decision that no bundle took part in."""
+"""The `bundles` of a decision without bundles."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer to one request. True in a condition exactly when it allows.
+    """The result of one request. It is true in a condition exactly if it allows.
 
     Attributes:
         allow: Whether the access is allowed.
         reason: Why (R1-R7).
         violations: What is wrong with the policy claim, sorted by (pointer, code); only with `invalid_policy`.
         failures: The constraints that failed, sorted by (pointer, code); only with `constraint_failed`.
-        engine: The name of the engine that decided, or could not; empty where none was asked.
-        decision_id: OPA's id of the decision in its decision log, if it logs.
-        revision: The revision of the pushed resources that were asked, for a request by id.
-        bundles: Revisions of OPA's bundles by name.
-        error: The text of the fault behind `engine_unavailable`; what is wrong, with `malformed_input` of `check_many`.
+        engine: The name of the engine that decided, or could not decide; empty if no engine took part.
+        decision_id: The id of the decision in OPA's decision log, if OPA logs.
+        revision: The revision of the pushed resources, for a request by id.
+        bundles: The revisions of OPA's bundles, by name.
+        error: The text of the error behind `engine_unavailable`; or the cause of `malformed_input` in `check_many`.
     """
 
     allow: bool
@@ -102,7 +104,7 @@ class Decision:
     error: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        # A decision that contradicts itself must not come into being, wherever it was made.
+        # No code can make a decision that contradicts itself.
         if self.allow is not (self.reason in ALLOWING):
             raise ValueError(f"allow {self.allow!r} does not go with the reason `{self.reason}`")
         if bool(self.violations) is not (self.reason is Reason.INVALID_POLICY):
@@ -114,24 +116,24 @@ class Decision:
         return self.allow
 
     def as_dict(self) -> dict[str, object]:
-        """What all engines agree on: `allow`, `reason`, and `violations` or `failures` where there are any."""
-        answer: dict[str, object] = {"allow": self.allow, "reason": str(self.reason)}
+        """Return what all engines agree on: `allow`, `reason`, and `violations` or `failures` if there are any."""
+        members: dict[str, object] = {"allow": self.allow, "reason": str(self.reason)}
         for name, details in (("violations", self.violations), ("failures", self.failures)):
             if details:
-                answer[name] = [{"pointer": detail.pointer, "code": detail.code} for detail in details]
-        return answer
+                members[name] = [{"pointer": detail.pointer, "code": detail.code} for detail in details]
+        return members
 
 
 class Request(NamedTuple):
-    """One question in canonical text, as it goes to any engine; None stands for an absent member.
+    """One request in canonical text, as it goes to any engine; None is an absent member.
 
-    A named tuple, for each check makes one: a frozen dataclass takes three times as long to make.
+    It is a named tuple, because each check makes one, and a frozen dataclass takes three times as long.
 
     Attributes:
-        claims: The claims, or whatever was given as such.
-        type: The resource type, or whatever was given as such.
-        resource: The resource, or whatever was given as such.
-        id: The id of a stored resource, or whatever was given as such; only looked at without `resource`.
+        claims: The claims, or the value in their place.
+        type: The resource type, or the value in its place.
+        resource: The resource, or the value in its place.
+        id: The id of a stored resource, or the value in its place; it counts only without `resource`.
         token: The raw token in place of claims, for a rule set that verifies tokens itself.
     """
 
@@ -143,17 +145,17 @@ class Request(NamedTuple):
 
     @property
     def is_by_id(self) -> bool:
-        """Whether it is about a stored resource (R2)."""
+        """Return whether it is about a stored resource (R2)."""
         return self.resource is None and self.id is not None
 
     @property
     def size(self) -> int:
-        """The bytes of its texts."""
+        """Return how many bytes its texts have."""
         return sum(len(text) for text in self if text)
 
     @property
     def text(self) -> bytes:
-        """The input that asks this one question."""
+        """Return the input for the rules that makes this one request."""
         members = (
             (b'"claims":', self.claims),
             (b'"type":', self.type),
@@ -162,3 +164,23 @@ class Request(NamedTuple):
             (b'"token":', self.token),
         )
         return b"{" + b",".join(name + text for name, text in members if text is not None) + b"}"
+
+
+class PartialResultError(EngineError):
+    """The engine decided on some of several requests only; nothing is known about the others.
+
+    Attributes:
+        fault: The first error of the engine.
+        decisions: In the order of the requests: the decision, or None if there is none.
+    """
+
+    code: ClassVar[str] = "partial_result"
+
+    def __init__(self, fault: EngineError, decisions: tuple[Decision | None, ...]) -> None:
+        known = sum(decision is not None for decision in decisions)
+        super().__init__(f"only {known:,} of {len(decisions):,} were decided: {fault}")
+        self.fault = fault
+        self.decisions = list(decisions)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (PartialResultError, (self.fault, tuple(self.decisions)), vars(self))

@@ -1,77 +1,75 @@
 """Every error that the bridge raises.
 
-A denial is a value (`bridge.Decision`); an error is raised when there is no decision to give::
+A denial is a value (`bridge.Decision`). An error is raised if there is no decision to return::
 
     BridgeError
-    ├── MalformedInputError        a text or a value breaks R12; says where and why
-    ├── InvalidTokenError          a token that must not be believed; `code` tells the cause
-    │   ├── MalformedTokenError        no JWS, header or payload break R12, or a checked claim is of the wrong type
-    │   ├── AlgorithmNotAllowedError      the algorithm is not configured, or not one for the key
-    │   ├── InvalidSignatureError      the signature is not right for the key
-    │   ├── UnknownKeyError            no key, or more than one, of that `kid`; or no `kid`
-    │   ├── ExpiredTokenError          now >= `exp` + leeway
-    │   ├── ImmatureTokenError      now < `nbf` or `iat` - leeway
-    │   ├── InvalidAudienceError       `aud` is for somebody else
-    │   ├── InvalidIssuerError         `iss` is somebody else
-    │   └── MissingRequiredClaimError          a required claim is absent
-    ├── KeysUnavailableError       the verification keys cannot be had
-    ├── EngineError           the engine cannot decide; `on_error="deny"` denies for these, and only these
-    │   ├── EngineUnreachableError     no connection, or it broke
-    │   ├── EngineTimeoutError      no answer within the call's total deadline
-    │   ├── InvalidResponseError             an answer that is not what the protocol promises, or not to this question
-    │   ├── OpaStatusError            OPA answered with an error status
-    │   ├── RulesNotInstalledError     the rule set is not there (OPA answered without `result`)
-    │   ├── RulesMismatchError           the engine's rules carry another fingerprint
-    │   ├── UnsupportedOpaVersionError          an OPA that compares numbers wrongly
-    │   ├── ResourcesMissingError         the engine has no pushed resources, never or no more
-    │   ├── StaleResourcesError        the engine's resources are older than the revision that was asked for
-    │   ├── MultipleStoresError         several OPAs with other data answer at one address
-    │   ├── UnsupportedLayoutError         a newer bridge has written the pushed resources
-    │   ├── ForeignContentError        others' modules or data lie where the rules' or the resources' place is
-    │   ├── OwnedByBundleError         a bundle owns the place of the rules or of the resources
-    │   ├── PushConflictError         another push took this one's place; nothing of this one is there
-    │   └── PartialResultError         a fault left some of many undecided; has the decisions on the others
-    ├── UsageError                a call that makes no sense, whatever the data
-    │   └── ConfigurationError        a setting that cannot be used
-    ├── PushRejectedError           resources that must not be pushed as they are
-    ├── CursorExpiredError           a list cannot go on, for the resources have changed since
-    └── OpaNotFoundError            no usable `opa` executable
+    ├── MalformedInputError             a text or a value breaks R12; says where and why
+    ├── InvalidTokenError               the token is not valid; `code` tells the cause
+    │   ├── MalformedTokenError         no JWS; header or payload break R12; or a checked claim has the wrong type
+    │   ├── AlgorithmNotAllowedError    the algorithm is not configured, or does not fit the key
+    │   ├── InvalidSignatureError       the signature does not fit the key
+    │   ├── UnknownKeyError             no key has the `kid`, or several have it; or no `kid`
+    │   ├── ExpiredTokenError           now >= `exp` + leeway
+    │   ├── ImmatureTokenError          now < `nbf` or `iat` - leeway
+    │   ├── InvalidAudienceError        `aud` names another audience
+    │   ├── InvalidIssuerError          `iss` names another issuer
+    │   └── MissingRequiredClaimError   a required claim is missing
+    ├── KeysUnavailableError            the verification keys cannot be read or fetched
+    ├── EngineError                     the engine cannot decide; `on_error="deny"` denies for these, and only these
+    │   ├── EngineUnreachableError      no connection, or it broke
+    │   ├── EngineTimeoutError          no response within the call's total deadline
+    │   ├── InvalidResponseError        the response breaks the protocol, or belongs to another request
+    │   ├── OpaStatusError              OPA responded with an error status
+    │   ├── RulesNotInstalledError      the rule set is not there (OPA responded without `result`)
+    │   ├── RulesMismatchError          the engine's rules have another fingerprint
+    │   ├── UnsupportedOpaVersionError  the OPA compares numbers wrongly
+    │   ├── ResourcesMissingError       the engine has no pushed resources: none were pushed, or it lost them
+    │   ├── StaleResourcesError         the engine's resources are older than `at_least`
+    │   ├── MultipleStoresError         several OPAs with different data respond at one address
+    │   ├── UnsupportedLayoutError      a newer bridge wrote the pushed resources
+    │   ├── ForeignContentError         modules or data of others are in the place of the rules or the resources
+    │   ├── OwnedByBundleError          a bundle owns the place of the rules or the resources
+    │   ├── PushConflictError           another push took the place of this one; nothing of this one remains
+    │   └── PartialResultError          the engine decided on some requests only; has the decisions (`bridge.decision`)
+    ├── UsageError                      the call makes no sense, whatever the data
+    │   └── ConfigurationError          a setting cannot be used
+    ├── PushRejectedError               some resources must not be pushed as they are
+    ├── CursorExpiredError              a list cannot go on, because the resources have changed
+    └── OpaNotFoundError                no usable `opa` executable
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 from bridge.escapes import escaped, shown
 
-if TYPE_CHECKING:
-    from bridge.decision import Decision
-
 
 class BridgeError(Exception):
-    """The base of all errors here.
+    """The base of all errors of the bridge.
 
     Attributes:
-        code: A stable word for the kind of error, for programs to branch on.
+        code: A stable word for the kind of error, on which programs can branch.
     """
 
     code: ClassVar[str] = "error"
 
     def __str__(self) -> str:
-        """The text on one line, without a character that is not printable: services write it to their logs."""
+        """Return the text on one line, printable characters only: services write it to their logs."""
         return escaped(super().__str__())
 
 
 class MalformedInputError(BridgeError):
-    """A text or a value that is not well-formed (R12).
+    """A text or a value is not well-formed (R12).
 
     Attributes:
         cause: What is wrong, in words.
         rule: The rule that is broken, such as `R12.2`.
-        what: What was read: `claims`, `resource`, `token header`, ...; empty where the caller knows.
-        line: 1-based line in the text, or None where there was no text.
-        column: 1-based column, in code points, or None.
-        pointer: JSON Pointer (RFC 6901) into the value, or None where line and column tell the place.
+        what: What was read: `claims`, `resource`, `token header`, ...; empty if the caller knows.
+        line: The line in the text, from 1; None if there was no text.
+        column: The column in code points, from 1; or None.
+        pointer: JSON Pointer (RFC 6901) into the value; None if line and column give the place.
     """
 
     code: ClassVar[str] = "malformed_input"
@@ -103,60 +101,54 @@ class MalformedInputError(BridgeError):
         return escaped(": ".join([*parts, f"{self.cause} ({self.rule})"]))
 
     def __reduce__(self) -> tuple[object, ...]:
-        arguments = (self.cause, self.rule, self.what, self.line, self.column, self.pointer)
-        return (_rebuild_malformed, arguments, vars(self))
+        return (partial(MalformedInputError, **self._place(), what=self.what), (self.cause,), vars(self))
 
     def named(self, what: str) -> MalformedInputError:
-        """The same error, saying that it is about `what`."""
-        return MalformedInputError(
-            self.cause, rule=self.rule, what=what, line=self.line, column=self.column, pointer=self.pointer
-        )
+        """Return the same error with another `what`."""
+        return MalformedInputError(self.cause, **self._place(), what=what)
 
-
-def _rebuild_malformed(
-    cause: str, rule: str, what: str, line: int | None, column: int | None, pointer: str | None
-) -> MalformedInputError:
-    return MalformedInputError(cause, rule=rule, what=what, line=line, column=column, pointer=pointer)
+    def _place(self) -> dict[str, Any]:
+        return {"rule": self.rule, "line": self.line, "column": self.column, "pointer": self.pointer}
 
 
 class InvalidTokenError(BridgeError):
-    """A token that must not be believed (SEMANTICS, "Tokens")."""
+    """The token is not valid (SEMANTICS, "Tokens")."""
 
     code: ClassVar[str] = "invalid_token"
 
 
 class MalformedTokenError(InvalidTokenError):
-    """The text is no compact JWS, its header or payload break R12, or a claim that is checked is of the wrong type."""
+    """The text is no compact JWS, its header or payload break R12, or a checked claim has the wrong type."""
 
     code: ClassVar[str] = "malformed"
 
 
 class AlgorithmNotAllowedError(InvalidTokenError):
-    """The token's algorithm is not one of the configured, or not one for the key."""
+    """The token's algorithm is not configured, or does not fit the key."""
 
     code: ClassVar[str] = "algorithm"
 
 
 class InvalidSignatureError(InvalidTokenError):
-    """The signature is not right for the key."""
+    """The signature does not fit the key."""
 
     code: ClassVar[str] = "signature"
 
 
 class UnknownKeyError(InvalidTokenError):
-    """The token's `kid` names no key, or more than one, or there is no `kid`."""
+    """No key has the token's `kid`, or several have it, or the token has no `kid`."""
 
     code: ClassVar[str] = "unknown_key"
 
 
 class ExpiredTokenError(InvalidTokenError):
-    """The token's time is over."""
+    """The token has expired."""
 
     code: ClassVar[str] = "expired"
 
 
 class ImmatureTokenError(InvalidTokenError):
-    """The token's time has not come."""
+    """The token is not valid yet."""
 
     code: ClassVar[str] = "not_yet_valid"
 
@@ -174,43 +166,43 @@ class InvalidIssuerError(InvalidTokenError):
 
 
 class MissingRequiredClaimError(InvalidTokenError):
-    """A required claim is absent."""
+    """A required claim is missing."""
 
     code: ClassVar[str] = "missing_claim"
 
 
 class KeysUnavailableError(BridgeError):
-    """The verification keys cannot be had, so no token can be verified now."""
+    """The verification keys are unavailable, so no token can be verified now."""
 
     code: ClassVar[str] = "keys_unavailable"
 
 
 class EngineError(BridgeError):
-    """The engine cannot decide; nothing is known about the access asked for."""
+    """The engine cannot decide; nothing is known about the requested access."""
 
     code: ClassVar[str] = "engine_error"
 
 
 class EngineUnreachableError(EngineError):
-    """No connection to the engine, or it broke before the answer was whole."""
+    """There is no connection to the engine, or it broke before the response was complete."""
 
     code: ClassVar[str] = "unreachable"
 
 
 class EngineTimeoutError(EngineError):
-    """No whole answer within the call's total deadline."""
+    """There is no complete response within the call's total deadline."""
 
     code: ClassVar[str] = "timeout"
 
 
 class InvalidResponseError(EngineError):
-    """The engine answered something that its protocol does not promise, or the answer is to another question."""
+    """The engine's response breaks its protocol, or belongs to another request."""
 
     code: ClassVar[str] = "invalid_response"
 
 
 class OpaStatusError(EngineError):
-    """OPA answered with an error status.
+    """OPA responded with an error status.
 
     Attributes:
         status: The HTTP status.
@@ -227,12 +219,8 @@ class OpaStatusError(EngineError):
         self.opa_message = opa_message
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Its arguments go by keyword, which pickle cannot know.
-        return (_rebuild_refused, (str(self), self.status, self.opa_code, self.opa_message), vars(self))
-
-
-def _rebuild_refused(message: str, status: int, opa_code: str, opa_message: str) -> OpaStatusError:
-    return OpaStatusError(message, status=status, opa_code=opa_code, opa_message=opa_message)
+        keywords: dict[str, Any] = {"status": self.status, "opa_code": self.opa_code, "opa_message": self.opa_message}
+        return (partial(OpaStatusError, **keywords), (str(self),), vars(self))
 
 
 class RulesNotInstalledError(EngineError):
@@ -248,40 +236,40 @@ class RulesMismatchError(EngineError):
 
 
 class UnsupportedOpaVersionError(EngineError):
-    """An OPA older than the oldest that compares numbers as R11 demands."""
+    """The OPA is too old to compare numbers as R11 demands."""
 
     code: ClassVar[str] = "unsupported_opa_version"
 
 
 class ResourcesMissingError(EngineError):
-    """The engine has no pushed resources of the type: none was ever pushed, or it was restarted without them."""
+    """The engine has no pushed resources of the type: none were pushed, or it has restarted without them."""
 
     code: ClassVar[str] = "resources_missing"
 
 
 class StaleResourcesError(EngineError):
-    """The engine answered from resources that are older than the revision that the caller asked for."""
+    """The engine's resources are older than the revision `at_least`."""
 
     code: ClassVar[str] = "stale_resources"
 
 
 class MultipleStoresError(EngineError):
-    """Several OPAs answer at one address, each with resources of its own, so no answer can be relied on."""
+    """Several OPAs respond at one address, each with its own resources, so no response can be relied on."""
 
     code: ClassVar[str] = "multiple_stores"
 
 
 class UnsupportedLayoutError(EngineError):
-    """The pushed resources were written by a newer bridge, in a layout that this one does not know."""
+    """A newer bridge has written the pushed resources, in a layout that this one does not know."""
 
     code: ClassVar[str] = "unsupported_layout"
 
 
 class ForeignContentError(EngineError):
-    """Modules or data that no bridge wrote lie where those of a rule set belong; nothing was changed.
+    """Modules or data of others are in the place of a rule set's; nothing was changed.
 
     Attributes:
-        ids: What they are called: a module by its policy id, data by its reference, such as `data.jwt_policy_data.x`.
+        ids: Their names: a module's policy id, or a reference to data, such as `data.jwt_policy_data.x`.
     """
 
     code: ClassVar[str] = "foreign_content"
@@ -295,7 +283,7 @@ class ForeignContentError(EngineError):
 
 
 class OwnedByBundleError(EngineError):
-    """A bundle owns the place of the rules or of the resources, so nobody else may write there.
+    """A bundle owns the place of the rules or of the resources, so only the bundle may write there.
 
     Attributes:
         bundle: The bundle's name.
@@ -312,48 +300,28 @@ class OwnedByBundleError(EngineError):
 
 
 class PushConflictError(EngineError):
-    """Another push took this one's place; nothing of this one is there."""
+    """Another push took the place of this one; nothing of this one remains."""
 
     code: ClassVar[str] = "push_conflict"
 
 
-class PartialResultError(EngineError):
-    """A fault left some of many questions undecided; about these nothing is known.
-
-    Attributes:
-        fault: The first fault.
-        decisions: In the order of the questions: the decision, or None where there is none.
-    """
-
-    code: ClassVar[str] = "partial_result"
-
-    def __init__(self, fault: EngineError, decisions: tuple[Decision | None, ...]) -> None:
-        known = sum(decision is not None for decision in decisions)
-        super().__init__(f"only {known:,} of {len(decisions):,} were decided: {fault}")
-        self.fault = fault
-        self.decisions = list(decisions)
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (PartialResultError, (self.fault, tuple(self.decisions)), vars(self))
-
-
 class UsageError(BridgeError):
-    """A call that makes no sense, whatever the data."""
+    """The call makes no sense, whatever the data."""
 
     code: ClassVar[str] = "usage"
 
 
 class ConfigurationError(UsageError):
-    """A setting that cannot be used; the text names it and says why."""
+    """A setting cannot be used; the text names it and says why."""
 
     code: ClassVar[str] = "invalid_setting"
 
 
 class PushRejectedError(BridgeError):
-    """Resources that must not be pushed as they are; nothing was changed.
+    """Some resources must not be pushed as they are; nothing was changed.
 
     Attributes:
-        rejected: The resources that cannot be pushed, each of which says where it stands and why.
+        rejected: The rejected resources; each says its place and the cause.
     """
 
     code: ClassVar[str] = "push_rejected"
@@ -367,12 +335,12 @@ class PushRejectedError(BridgeError):
 
 
 class CursorExpiredError(BridgeError):
-    """A list cannot go on where it ended, for the resources have changed since; it must begin anew."""
+    """A list cannot go on, because the resources have changed since it began: begin it again."""
 
     code: ClassVar[str] = "cursor_expired"
 
 
 class OpaNotFoundError(BridgeError):
-    """No usable `opa` executable; the text says what to install."""
+    """There is no usable `opa` executable; the text says what to install."""
 
     code: ClassVar[str] = "opa_not_found"

@@ -1,7 +1,7 @@
-"""Text of others in what people read: no character of it moves a cursor, ends a line or turns the writing direction.
+"""Escape text of others for people: no character of it moves a cursor, ends a line or turns the writing direction.
 
-Whatever is not printable is escaped as in JSON: control and format characters, line and paragraph separators, spaces
-that are not the space, surrogates, and code points that are private or not assigned.
+Characters that are not printable are escaped as in JSON: control and format characters, line and paragraph separators,
+spaces other than the plain one, surrogates, and private or unassigned code points.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ _MAX_QUOTED_SETTING: Final = 500
 
 
 def escaped(text: str) -> str:
-    """The text with an escape in place of each character that is not printable, on one line.
+    """Return the text with an escape in place of each character that is not printable, on one line.
 
-    A backslash stays one, so a JSON text stays the same JSON, with the same value; of other texts it is not told apart
-    what had an escape before: there, quote each part of others by `shown`.
+    A backslash remains, so a JSON text keeps its value. In another text, nobody can tell a new escape from one that was
+    there before: quote each part that comes from others with `shown`.
 
     Args:
         text: Any text.
 
     Returns:
-        The text itself where all of it is printable.
+        The text itself if all of it is printable.
     """
     if text.isprintable():
         return text
@@ -32,13 +32,13 @@ def escaped(text: str) -> str:
 
 
 def shown(value: object) -> str:
-    r"""A text of others as part of a sentence: itself, or a JSON string where it is odd, so that no two look the same.
+    r"""Return a text of others for use in a sentence: itself, or a JSON string, so that no two texts look the same.
 
     Args:
-        value: A text, or something else, of which its `str` is shown.
+        value: A text, or another object, whose `str` is shown.
 
     Returns:
-        The text where it is printable, has no backslash and begins with no quote; `"a\nb"` for a text with a line feed,
+        The text if it is printable, has no backslash and begins with no quote; `"a\nb"` for a text with a line feed,
         `"a\\nb"` for one with a backslash and an `n`.
     """
     text = str(value)
@@ -48,12 +48,12 @@ def shown(value: object) -> str:
 
 
 def escaped_json(text: bytes) -> bytes:
-    """JSON text in UTF-8, of the same value, with escapes in place of what is not printable.
+    """Return JSON text of the same value, with escapes in place of characters that are not printable.
 
-    It is for people and programs to read, and never for an engine: the Wasm build reads pairs of escapes wrongly.
+    People and programs may read it, but never an engine: the Wasm build reads pairs of escapes wrongly.
 
     Args:
-        text: JSON text without spaces between its tokens but the plain one.
+        text: JSON text in UTF-8, with no white space between its tokens except the plain space.
     """
     if text.isascii() and b"\x7f" not in text:
         return text

@@ -1,15 +1,20 @@
-"""A decision, and what it was made of."""
+"""Explain a decision: for each constraint that failed, the expected and the actual value."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
-from bridge.errors import InvalidResponseError, UsageError
+from bridge.bearer import type_text
+from bridge.errors import EngineError, InvalidResponseError, UsageError
 from bridge.reference import equal
 from bridge.strict_json import ABSENT, Absent, parse, parse_canonical, pointer, resolve
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from bridge.bearer import Bearer
+    from bridge.checks import OnError
     from bridge.decision import Decision, Failure, Request
     from bridge.strict_json import Value
 
@@ -19,9 +24,9 @@ class ExplainedFailure:
     """A constraint that failed.
 
     Attributes:
-        failure: Which one, and how.
-        expected: The value that the policy failures.
-        actual: The value that the resource has; ABSENT where it has none.
+        failure: The constraint, and how it failed.
+        expected: The value that the policy demands.
+        actual: The value that the resource has; ABSENT if it has none.
     """
 
     failure: Failure
@@ -31,12 +36,12 @@ class ExplainedFailure:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A decision and what it was made of.
+    """A decision, the constraints that failed, and the resource.
 
     Attributes:
-        decision: The decision, as `check` gives it.
+        decision: The decision, the same that `check` returns.
         failures: The constraints that failed, in the order of `decision.failures`.
-        resource: The resource that was looked at; ABSENT where there is none.
+        resource: The resource that the decision is about; ABSENT if there is none.
     """
 
     decision: Decision
@@ -44,7 +49,7 @@ class Explanation:
     resource: Value | Absent
 
     def __bool__(self) -> NoReturn:
-        """Refuse to be a condition, for the explanation of a denial would be true as well.
+        """Refuse to be a condition: the explanation of a denial would be true as well.
 
         Raises:
             UsageError: Always.
@@ -53,19 +58,46 @@ class Explanation:
 
 
 def explain(
+    bearer: Bearer, type_: str, resource_or_id: object, claim: str, on_error: OnError
+) -> Generator[Request, tuple[Decision, bytes | None], Explanation]:
+    """Check one resource or id, and explain the decision.
+
+    Args:
+        bearer: Whose access is checked.
+        type_: The resource type.
+        resource_or_id: The id if it is a string; otherwise the resource.
+        claim: The name of the policy claim.
+        on_error: What an error of the engine becomes.
+
+    Yields:
+        The request for the engine's `explain`.
+
+    Raises:
+        MalformedInputError: The type, the resource or the id breaks R12.
+        EngineError: The engine cannot decide, and errors do not deny.
+    """
+    request = bearer.request(type_text(type_), resource_or_id)
+    try:
+        decision, stored = yield request
+        return explained(decision, claims=bearer.claims, description=(claim, type_), request=request, stored=stored)
+    except EngineError as error:
+        return Explanation(on_error.denial(error), (), ABSENT)
+
+
+def explained(
     decision: Decision, *, claims: bytes, description: tuple[str, str], request: Request, stored: bytes | None
 ) -> Explanation:
-    """What a decision was made of.
+    """Return the explanation of a decision.
 
     Args:
         decision: The decision.
         claims: The claims, in canonical text.
         description: The names of the policy claim and of the resource type.
-        request: What was requested.
-        stored: The stored resource that a request by id was about, in canonical text, or None.
+        request: The request.
+        stored: The stored resource that a request by id is about, in canonical text, or None.
 
     Raises:
-        InvalidResponseError: The stored resource has another id, or a failure is none: the policy does not demand it,
+        InvalidResponseError: The stored resource has another id, or a failure is wrong: the policy does not demand it,
             or the resource meets it, or it is not missing.
     """
     text = request.resource if request.resource is not None else stored

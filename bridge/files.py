@@ -1,7 +1,7 @@
-"""Reading files and streams that others name, never more of them than a limit.
+"""Read files and streams that others name, up to a limit.
 
-Input that is cut off at a limit may mean something else than the whole of it, so one byte more than the limit is read,
-and what has that byte is refused. Nothing reads a file, a device such as `/dev/zero` or a pipe further than that.
+A truncated input may mean something else than the whole input. So these functions read one byte more than the limit,
+and refuse an input that has that byte. They read no file, pipe or device such as `/dev/zero` further.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from os import PathLike
 
 CHUNK: Final = 1 << 20
-"""Bytes that are read at once of what is read in parts."""
+"""How many bytes one read takes."""
 
 KEY_BYTES: Final = 65_536
-"""A key in PEM, an HMAC secret, a token."""
+"""The limit for a key in PEM, an HMAC secret or a token."""
 
 SETTING_BYTES: Final = 1_048_576
-"""A file of settings: a JWK set, a bearer token for OPA, keys for rules to hold."""
+"""The limit for a file of settings: a JWK set, a bearer token for OPA, keys of token rules."""
 
 INPUT_BYTES: Final = 64 * 1024 * 1024
-"""A JSON text with all its spaces and escapes, a file of vectors, a Wasm build; some sixty times R12.6."""
+"""The limit for a JSON text with all its spaces and escapes, a file of vectors or a Wasm build; 64 times R12.6."""
 
 CERTIFICATE_BYTES: Final = 16 * 1024 * 1024
-"""Certificates in PEM, of authorities or of a client; what systems bring has a quarter of a mebibyte."""
+"""The limit for certificates in PEM; the authorities of an operating system take about 256 KiB."""
 
 _SHOWN: Final = 500
 
@@ -40,16 +40,16 @@ def read_file(path: str | PathLike[str], *, limit: int, what: str, name: str = "
     """Read a whole file of at most `limit` bytes.
 
     Args:
-        path: The file; a pipe or a device will do.
+        path: The file, which may be a pipe or a device.
         limit: The most bytes that it may have.
         what: What it holds, for the error, such as `a token`.
-        name: What to call it in the error; by default its path.
+        name: Its name in the error; by default its path.
 
     Raises:
         UsageError: It has more bytes.
         OSError: It cannot be read.
     """
-    # Unbuffered: a buffer would read more than it is asked for.
+    # Unbuffered: a buffer would read more than the limit.
     with Path(path).open("rb", buffering=0) as file:
         return read_stream(file, limit=limit, what=what, name=name or _quoted(path))
 
@@ -61,7 +61,7 @@ def read_stream(stream: IO[bytes], *, limit: int, what: str, name: str) -> bytes
         stream: An open binary file.
         limit: The most bytes that it may have.
         what: What it holds, for the error, such as `a token`.
-        name: What the stream is called, for the error.
+        name: The name of the stream, for the error.
 
     Raises:
         UsageError: It has more bytes.
@@ -78,7 +78,7 @@ def read_stream(stream: IO[bytes], *, limit: int, what: str, name: str) -> bytes
 
 
 def read_chunks(stream: IO[bytes]) -> Iterator[bytes]:
-    """Give a stream in parts of at most `CHUNK` bytes, for callers that bound what they keep of them.
+    """Return a stream in parts of at most `CHUNK` bytes, for callers with limits of their own.
 
     Raises:
         OSError: It cannot be read.
@@ -89,16 +89,16 @@ def read_chunks(stream: IO[bytes]) -> Iterator[bytes]:
 
 def _read(stream: IO[bytes], size: int) -> bytes:
     part: bytes | None = stream.read(size)
-    if part is None:  # a stream that does not wait has nothing yet, which is not its end
+    if part is None:  # a non-blocking stream has no data yet, but it has not ended
         raise BlockingIOError(errno.EAGAIN, "it has not ended, and cannot be waited for: it is set to non-blocking")
     return part
 
 
 def refuse_unbounded_file(path: str | PathLike[str], *, limit: int, what: str) -> None:
-    """Refuse a file that is too long, or may be, before a library reads it by its name, to whatever end.
+    """Refuse a file that is or may be too long, before a library reads all of it by its name.
 
     Raises:
-        UsageError: It has more bytes, or is no file that has a length, such as a pipe or a device.
+        UsageError: It has more bytes, or it has no length, like a pipe or a device.
         OSError: There is no such file.
     """
     state = Path(path).stat()

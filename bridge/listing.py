@@ -1,29 +1,31 @@
-"""Lists of what a policy allows, page by page."""
+"""List what a policy allows, page by page: steps without I/O."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from bridge.cursor import Cursor, bound_to, never_given
+from bridge.bearer import type_text
+from bridge.checks import require_fresh_revision, revision_number
+from bridge.cursor import Cursor, bound_to, unknown_cursor
 from bridge.decision import Reason
 from bridge.engines.pages import MOST_PAGES, PageRequest
 from bridge.errors import CursorExpiredError, InvalidResponseError, UsageError
-from bridge.freshness import require_fresh_revision, revision_number
 from bridge.store.layout import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    from bridge.bearer import Bearer
     from bridge.decision import Decision
     from bridge.engines.pages import PageResponse
     from bridge.rendering import RuleSet
 
 LIMIT: Final = 1_000
-"""How many ids a list has where nobody says."""
+"""The most ids of a list by default."""
 
-_ANEW: Final = 5
-_FOR_ALL: Final = frozenset(
+_TRIES: Final = 5
+_DENIED_FOR_ALL: Final = frozenset(
     (
         Reason.MALFORMED_INPUT,
         Reason.UNKNOWN_TYPE,
@@ -32,9 +34,9 @@ _FOR_ALL: Final = frozenset(
         Reason.TYPE_NOT_GRANTED,
     )
 )
-"""The reasons that every resource of a type is denied for alike (R1, R3, R4, R5)."""
+"""The reasons that deny every resource of a type alike (R1, R3, R4, R5)."""
 
-_REPORT: Final = "ask again; if it stays so, look at what is installed in the engine (`jwt-bridge doctor`)"
+_REMEDY: Final = "list again; if the error remains, check the rules of the engine with `jwt-bridge doctor`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,12 @@ class Listing:
 
     Attributes:
         ids: The ids, in the order of code points.
-        complete: There are no more behind these.
+        complete: There are no more ids after these.
         everything: The policy demands nothing of a resource: it allows all of the type, pushed or not.
-        cursor: What `after` is given to go on; None where the list is complete. It grants nothing: each list decides
-            anew, by the claims that it is given.
-        decision: What is decided for every resource alike, where none is allowed.
-        revision: The revision of the resources; None where none were looked at.
+        cursor: Pass it as `after` to go on; None if the list is complete. It grants nothing: each list decides again,
+            by its own claims.
+        decision: The decision for every resource alike, if none is allowed.
+        revision: The revision of the resources; None if no resources were read.
     """
 
     ids: tuple[str, ...]
@@ -59,7 +61,7 @@ class Listing:
     revision: str | None = None
 
     def __bool__(self) -> NoReturn:
-        """Refuse to be a condition, for a list that allows nothing would be true as well.
+        """Refuse to be a condition: a list that allows nothing would be true as well.
 
         Raises:
             UsageError: Always.
@@ -67,115 +69,120 @@ class Listing:
         raise UsageError("a Listing is neither true nor false: use `listing.ids`, or `listing.everything`")
 
 
-def listing(
-    rule_set: RuleSet, claims: bytes, type_: bytes, limit: int, after: str | None, at_least: str | None
+def list_allowed(
+    bearer: Bearer, type_: object, rule_set: RuleSet, *, limit: int, after: str | None, at_least: str | None
 ) -> Generator[PageRequest, PageResponse, Listing]:
-    """Asks for one pages after the other until the list is as long as wanted.
+    """List the ids of the pushed resources that the policy allows, from as many pages as that takes.
 
     Args:
+        bearer: Whose access is listed.
+        type_: The resource type.
         rule_set: The settings that the engine decides by.
-        claims: The claims, in canonical text.
-        type_: The resource type, in canonical text.
-        limit: How many ids at most.
-        after: The cursor of the list that this one goes on from.
-        at_least: The oldest revision that may be listed.
+        limit: The most ids.
+        after: The cursor of the list that this one continues.
+        at_least: The oldest revision to list from.
+
+    Yields:
+        The request for the engine's `list_pages`.
 
     Raises:
-        CursorExpiredError: The resources have changed since.
+        CursorExpiredError: The resources have changed since the list began.
         StaleResourcesError: They are older than `at_least`.
-        InvalidResponseError: A pages does not go with the list.
+        InvalidResponseError: A page does not fit the list.
+        MalformedInputError: The type breaks R12.
         UsageError: The limit, the cursor or the revision makes no sense.
     """
+    text = type_text(type_)
     oldest = revision_number(at_least)
     if type(limit) is not int or limit < 1:
-        raise UsageError("the limit must be a number, at least 1")
-    about = bound_to(claims, type_, rule_set)
-    start = None if after is None else Cursor.read(after, about)
-    for _ in range(_ANEW):
-        found = yield from _one(claims, type_, limit, start, about, oldest)
-        if found is not None:
-            return found
+        raise UsageError("`limit` must be an integer, at least 1")
+    binding = bound_to(bearer.claims, text, rule_set)
+    start = None if after is None else Cursor.read(after, binding)
+    for _ in range(_TRIES):
+        listing = yield from _of_one_revision(bearer.claims, text, limit, start, binding, oldest)
+        if listing is not None:
+            return listing
         if start is not None:
             raise CursorExpiredError("the resources have changed since the list began: list from the beginning")
     raise CursorExpiredError("the resources change faster than they can be listed: list fewer at once")
 
 
-def _one(
-    claims: bytes, type_: bytes, limit: int, start: Cursor | None, about: str, oldest: int | None
+def _of_one_revision(
+    claims: bytes, type_: bytes, limit: int, start: Cursor | None, binding: str, oldest: int | None
 ) -> Generator[PageRequest, PageResponse, Listing | None]:
-    """The list of one revision; None where another one came in between."""
+    """Return the list of one revision; None if the revision changes meanwhile."""
     ids: list[str] = []
-    number = place = 0 if start is None else start.page
+    number = last_page = 0 if start is None else start.page
     first: PageResponse | None = None
-    seen = ""
+    last_id = ""
     while True:
-        wanted = min((limit - len(ids)) // PAGE + 2, MOST_PAGES)
-        pages = yield PageRequest(claims, type_, number, wanted)
-        if pages.decision is not None:
-            return _denied(pages.decision, first, start)
-        require_fresh_revision(pages.revision, oldest)
+        count = min((limit - len(ids)) // PAGE + 2, MOST_PAGES)
+        response = yield PageRequest(claims, type_, number, count)
+        if response.decision is not None:
+            return _denied(response.decision, first, start)
+        require_fresh_revision(response.revision, oldest)
         if first is None:
-            if start is not None and pages.revision != start.revision:
+            if start is not None and response.revision != start.revision:
                 return None
-            if start is not None and number >= pages.length:
-                raise never_given()
-            first = pages
-        elif pages.revision != first.revision:
+            if start is not None and number >= response.length:
+                raise unknown_cursor()
+            first = response
+        elif response.revision != first.revision:
             return None
-        _refuse_contradiction(pages, first, number, wanted)
-        for page in pages.pages:
-            seen = _in_order(page, seen)
-            fresh = start.behind(page) if start is not None and number == start.page else page
+        _refuse_contradiction(response, first, number, count)
+        for page in response.pages:
+            last_id = _in_order(page, last_id)
+            rest = start.after(page) if start is not None and number == start.page else page
             room = limit - len(ids)
             if room:
-                ids += fresh[:room]
-                place = number
-            if len(fresh) > room:
-                cursor = Cursor(first.revision or "", place, ids[-1]).written(about)
+                ids += rest[:room]
+                last_page = number
+            if len(rest) > room:
+                cursor = Cursor(first.revision or "", last_page, ids[-1]).text(binding)
                 return Listing(
-                    tuple(ids), complete=False, everything=pages.everything, cursor=cursor, revision=pages.revision
+                    tuple(ids), complete=False, everything=first.everything, cursor=cursor, revision=first.revision
                 )
             number += 1
-        if number >= pages.length:
-            return Listing(tuple(ids), complete=True, everything=pages.everything, revision=pages.revision)
+        if number >= first.length:
+            return Listing(tuple(ids), complete=True, everything=first.everything, revision=first.revision)
 
 
 def _denied(decision: Decision, first: PageResponse | None, start: Cursor | None) -> Listing:
-    """The list of nothing, where a decision says that nothing is allowed."""
-    if decision.reason not in _FOR_ALL or first is not None:
+    """Return the empty list, if the decision says that nothing is allowed."""
+    if decision.reason not in _DENIED_FOR_ALL or first is not None:
         raise InvalidResponseError(
-            f"the engine answers a list by the decision `{decision.reason}`, which cannot be: {_REPORT}"
+            f"the engine responds to a list with the decision `{decision.reason}`, which no list can have: {_REMEDY}"
         )
     if start is not None:
-        raise never_given()  # it is bound to the very policy, type and rules that are denied
+        raise unknown_cursor()  # it is bound to the same policy, type and rules that are denied
     return Listing((), complete=True, decision=decision)
 
 
-def _refuse_contradiction(pages: PageResponse, first: PageResponse, number: int, wanted: int) -> None:
-    """Refuse a pages that does not go with the list's first one, or is not the one that was asked for.
+def _refuse_contradiction(response: PageResponse, first: PageResponse, number: int, count: int) -> None:
+    """Refuse a response that does not fit the first one, or has other pages than the requested ones.
 
     A list never changes within a revision; a shorter one would end early, and call itself complete.
 
     Raises:
-        InvalidResponseError: It is such a pages.
+        InvalidResponseError: It is such a response.
     """
-    most = min(pages.length - number, wanted)
-    if (pages.everything, pages.length) != (first.everything, first.length) or not min(most, 1) <= len(
-        pages.pages
+    most = min(response.length - number, count)
+    if (response.everything, response.length) != (first.everything, first.length) or not min(most, 1) <= len(
+        response.pages
     ) <= most:
-        raise InvalidResponseError(f"the engine gave a pages of a list that does not go with the others: {_REPORT}")
-    if pages.pages and pages.revision is None:
-        raise InvalidResponseError(f"the engine lists resources of no revision: {_REPORT}")
+        raise InvalidResponseError(f"the engine returned pages of a list that do not fit the others: {_REMEDY}")
+    if response.pages and response.revision is None:
+        raise InvalidResponseError(f"the engine lists resources of no revision: {_REMEDY}")
 
 
-def _in_order(page: Sequence[str], seen: str) -> str:
-    """The last id that was seen, after a page.
+def _in_order(page: Sequence[str], last_id: str) -> str:
+    """Return the last id of a page, or the one before if the page is empty.
 
     Raises:
         InvalidResponseError: The ids are not in the order of code points, or one is empty, or came before.
     """
     for id_ in page:
-        if id_ <= seen:
-            raise InvalidResponseError(f"the engine gave a list whose ids are not in order: {_REPORT}")
-        seen = id_
-    return seen
+        if id_ <= last_id:
+            raise InvalidResponseError(f"the engine returned a list whose ids are not in order: {_REMEDY}")
+        last_id = id_
+    return last_id

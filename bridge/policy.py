@@ -19,20 +19,20 @@ VERSIONS: Final = frozenset({2})
 KNOWN_VERSIONS: Final = frozenset({2, 3})
 RESOURCE_TYPES: Final = ("devices", "sessions")
 _BESIDE: Final[dict[object, frozenset[str]]] = {3: frozenset({"push", "features"})}
-"""By version: what may stand beside the resource types, and grants nothing (R8.4)."""
+"""By version: the members that may stand beside the resource types, and grant nothing (R8.4)."""
 _NOTHING: Final[frozenset[str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class PolicySettings:
-    """What a deployment may choose about policies.
+    """The settings of a deployment about policies.
 
     Attributes:
         claim: The name of the claim that holds the policy.
         types: The known resource types.
         require_policy: Whether a token without a policy is denied (R3).
         versions: The versions of the policy claim that are valid (R8.3): `{2}`, `{3}` or `{2, 3}`. A set, a tuple or a
-            list is accepted too, and becomes a frozenset.
+            list also works, and becomes a frozenset.
 
     Raises:
         ConfigurationError: One of them cannot be used.
@@ -57,22 +57,22 @@ class PolicySettings:
         object.__setattr__(self, "versions", _versions(self.versions))
 
 
-def _versions(given: Collection[int]) -> frozenset[int]:
-    """The versions in a collection; of exact types, for `True == 1` and `2.0 == 2` in Python."""
-    if type(given) not in (frozenset, set, tuple, list):
+def _versions(versions: Collection[int]) -> frozenset[int]:
+    """Return the versions as a frozenset; only exact types, because `True == 1` and `2.0 == 2` in Python."""
+    if type(versions) not in (frozenset, set, tuple, list):
         raise ConfigurationError("the versions must be a set, such as frozenset({2, 3})")
-    if not given or not all(type(version) is int and version in KNOWN_VERSIONS for version in given):
+    if not versions or not all(type(version) is int and version in KNOWN_VERSIONS for version in versions):
         raise ConfigurationError("the versions must be 2, 3 or both, as integers")
-    return frozenset(given)
+    return frozenset(versions)
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What the policy holds under one resource type: the constraints.
+    """The constraints of a policy for one resource type.
 
     Attributes:
-        id: The id that is demanded, or ABSENT.
-        custom_data: The members of `custom_data` that are demanded.
+        id: The expected id, or ABSENT.
+        custom_data: The expected members of `custom_data`.
     """
 
     id: str | Absent
@@ -88,7 +88,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class InvalidPolicy:
-    """A policy claim that grants nothing at all, and why: violations sorted by (pointer, code)."""
+    """A policy claim that grants nothing, and the violations, sorted by (pointer, code)."""
 
     violations: tuple[Violation, ...]
 
@@ -96,62 +96,62 @@ class InvalidPolicy:
 def parse_policy(
     claim: Value, types: tuple[str, ...] = RESOURCE_TYPES, versions: frozenset[int] = VERSIONS
 ) -> Policy | InvalidPolicy:
-    """The policy in `claim`, or all that is wrong with it (R8).
+    """Return the policy in `claim`, or all its violations (R8).
 
     Args:
-        claim: The claim's value, as `strict_json.parse` gives it.
+        claim: The claim's value, from `strict_json.parse`.
         types: The known resource types.
         versions: The valid versions.
     """
     if not isinstance(claim, dict):
         return InvalidPolicy((Violation("", "not_an_object"),))  # R8.1
     version = _version(claim, versions)
-    found = [version] if isinstance(version, Violation) else []
+    violations = [version] if isinstance(version, Violation) else []
     beside = _BESIDE.get(version, _NOTHING)
     for name, value in claim.items():
         if name == "version":
             continue
         if name not in types and name not in beside:
-            found.append(Violation(pointer(name), "unknown_resource_type"))  # R8.4
+            violations.append(Violation(pointer(name), "unknown_resource_type"))  # R8.4
         elif not isinstance(value, dict):
-            found.append(Violation(pointer(name), "not_an_object"))  # R8.5, and R8.4 beside the types
+            violations.append(Violation(pointer(name), "not_an_object"))  # R8.5, and R8.4 beside the types
         elif name in types:
-            found += _description(name, value)
-    if found:
-        return InvalidPolicy(tuple(sorted(found)))
+            violations += _description(name, value)
+    if violations:
+        return InvalidPolicy(tuple(sorted(violations)))
     return Policy({name: _parsed(claim[name]) for name in types if name in claim})
 
 
 def _version(claim: dict[str, Value], versions: frozenset[int]) -> int | Violation:
-    """The claim's version, or what is wrong with it."""
+    """Return the claim's version, or its violation."""
     if "version" not in claim:
         return Violation("/version", "version_missing")  # R8.2
-    found = claim["version"]
-    # An exact type, for `True == 1` in Python; a Decimal is never 2, but need not be known here not to be.
-    if type(found) in (int, Decimal):
+    claimed = claim["version"]
+    # An exact type, because `True == 1` in Python. A Decimal is never 2, but this function need not know that.
+    if type(claimed) in (int, Decimal):
         for version in versions:
-            if found == version:
+            if claimed == version:
                 return version
     return Violation("/version", "version_unsupported")  # R8.3
 
 
 def _description(name: str, description: dict[str, Value]) -> list[Violation]:
-    found = [
+    violations = [
         Violation(pointer(name, member), "unknown_field")  # R8.6
         for member in description
         if member not in ("id", "custom_data")
     ]
     if "id" in description and not isinstance(description["id"], str):
-        found.append(Violation(pointer(name, "id"), "not_a_string"))  # R8.7
+        violations.append(Violation(pointer(name, "id"), "not_a_string"))  # R8.7
     if "custom_data" in description and not isinstance(description["custom_data"], dict):
-        found.append(Violation(pointer(name, "custom_data"), "not_an_object"))  # R8.8
-    return found
+        violations.append(Violation(pointer(name, "custom_data"), "not_an_object"))  # R8.8
+    return violations
 
 
 def _parsed(description: Value) -> Description:
     assert isinstance(description, dict)
-    wanted = description.get("id", ABSENT)
+    id_ = description.get("id", ABSENT)
     custom_data = description.get("custom_data", {})
     assert isinstance(custom_data, dict)
-    assert isinstance(wanted, (str, Absent))
-    return Description(wanted, custom_data)
+    assert isinstance(id_, (str, Absent))
+    return Description(id_, custom_data)

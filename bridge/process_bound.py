@@ -1,4 +1,4 @@
-"""What belongs to the process that made it: neither pickled nor copied, and an error that says what to do instead."""
+"""Objects that belong to the process that made them: they refuse to be pickled or copied."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bridge.errors import UsageError
 class ProcessBound:
     """A class whose objects hold connections, threads, keys or resources of one process.
 
-    They cross no process boundary, and have no second copy: a pickle would also write down secrets of their settings.
+    They work in no other process, and have no copies. A pickle would also contain the secrets of their settings.
     """
 
     __slots__ = ()
@@ -19,7 +19,7 @@ class ProcessBound:
         """Refuse `pickle`, `copy.copy` and `copy.deepcopy`.
 
         Raises:
-            UsageError: Always; it says what to do in a worker process.
+            UsageError: Always; the text says what to do in a worker process.
         """
         raise UsageError(
             f"`{type(self).__name__}` belongs to the process that made it, and may hold secrets: it can be "

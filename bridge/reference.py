@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bridge.strict_json import Value
 
 NAME: Final = "reference"
-"""What decisions say that were made here."""
+"""The engine's name in decisions of the reference."""
 
 _NOTHING: Final[Mapping[str, Mapping[str, Value]]] = MappingProxyType({})
 
@@ -29,13 +29,13 @@ def decide(
     stored: Mapping[str, Mapping[str, Value]] = _NOTHING,
     policy: Policy | Decision | None = None,
 ) -> Decision:
-    """The decision for one request, whatever it is.
+    """Return the decision for one request, whatever it is.
 
     Args:
-        request: An object with `claims`, `type`, and `resource` or `id`, as `strict_json.parse` gives it.
-        settings: What the deployment chose.
+        request: An object with `claims`, `type`, and `resource` or `id`, from `strict_json.parse`.
+        settings: The settings of the deployment.
         stored: The stored resources: values by resource type and id.
-        policy: What `policy_in` gives for these claims, where it is known already.
+        policy: The result of `policy_in` for these claims, if it is already known.
     """
     if not isinstance(request, dict):
         return deny(Reason.MALFORMED_INPUT)
@@ -60,7 +60,7 @@ def decide(
 
 
 def policy_in(claims: dict[str, Value], settings: PolicySettings) -> Policy | Decision:
-    """The policy in the claims, or the decision where there is none that could grant or constrain (R3, R4)."""
+    """Return the policy in the claims, or the decision if there is no valid policy (R3, R4)."""
     if settings.claim not in claims:
         return deny(Reason.POLICY_REQUIRED) if settings.require_policy else allow(Reason.UNRESTRICTED)  # R3
     policy = parse_policy(claims[settings.claim], settings.types, settings.versions)
@@ -70,7 +70,7 @@ def policy_in(claims: dict[str, Value], settings: PolicySettings) -> Policy | De
 
 
 def _resource(request: dict[str, Value], stored: Mapping[str, Value]) -> Resource | Reason:
-    """The resource asked about (R2)."""
+    """Return the requested resource, or the reason to deny (R2)."""
     if "resource" in request:
         resource = parse_resource(request["resource"])
         return Reason.INVALID_RESOURCE if isinstance(resource, InvalidResource) else resource
@@ -84,20 +84,20 @@ def _resource(request: dict[str, Value], stored: Mapping[str, Value]) -> Resourc
 
 
 def _failures(description: Description, resource: Resource) -> tuple[Failure, ...]:
-    """The constraints that the resource does not meet, sorted (R9, R10)."""
-    found = []
+    """Return the constraints that the resource does not meet, sorted (R9, R10)."""
+    failures = []
     if description.id is not ABSENT and not equal(description.id, resource.id):
-        found.append(Failure("/id", "different"))
-    for name, wanted in description.custom_data.items():
+        failures.append(Failure("/id", "different"))
+    for name, expected in description.custom_data.items():
         if name not in resource.custom_data:
-            found.append(Failure(pointer("custom_data", name), "missing"))
-        elif not equal(wanted, resource.custom_data[name]):
-            found.append(Failure(pointer("custom_data", name), "different"))
-    return tuple(sorted(found))
+            failures.append(Failure(pointer("custom_data", name), "missing"))
+        elif not equal(expected, resource.custom_data[name]):
+            failures.append(Failure(pointer("custom_data", name), "different"))
+    return tuple(sorted(failures))
 
 
 def equal(one: Value, other: Value) -> bool:
-    """Whether two JSON values are equal (R11). Equal numbers have the same Python type: see `strict_json.Value`."""
+    """Return whether two JSON values are equal (R11). Equal numbers have one Python type: see `strict_json.Value`."""
     if type(one) is not type(other):
         return False
     if isinstance(one, list) and isinstance(other, list):
@@ -109,11 +109,11 @@ def equal(one: Value, other: Value) -> bool:
 
 @cache
 def deny(reason: Reason) -> Decision:
-    """A denial without details."""
+    """Return a denial without details."""
     return Decision(allow=False, reason=reason, engine=NAME)
 
 
 @cache
 def allow(reason: Reason) -> Decision:
-    """An allow for one of the two reasons there are."""
+    """Return an allow, for one of the two reasons that allow."""
     return Decision(allow=True, reason=reason, engine=NAME)

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A device or a session, as far as a decision looks at it.
+    """The parts of a device or a session that a decision looks at.
 
     Attributes:
         id: Its id, not empty.
-        custom_data: Its custom data, empty where it has none (R10).
+        custom_data: Its custom data, empty if it has none (R10).
     """
 
     id: str
@@ -32,7 +32,7 @@ class InvalidResource:
 
 
 def parse_resource(value: Value) -> Resource | InvalidResource:
-    """The resource in `value`, as `strict_json.parse` gives it, or why it is none (R12.8)."""
+    """Return the resource in `value`, from `strict_json.parse`, or why it is none (R12.8)."""
     if not isinstance(value, dict):
         return InvalidResource("a resource must be an object")
     if "id" not in value:

@@ -29,7 +29,7 @@ async def awaiting(url: str, *, closes: bool) -> None:
     question = asyncio.ensure_future(bridge.check(CLAIMS, "devices", "d1"))
     await asyncio.to_thread(BEGUN.wait)
     if closes:
-        bridge.engine.waiting.opa.deadline = SHORT  # how long a run is waited for
+        bridge.engine.synchronous.opa.deadline = SHORT  # how long a run is waited for
         await bridge.close()
     else:
         await bridge.engine.opa.close()  # aiohttp complains of what is left open

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge import ABSENT, PolicyBridge, ReferenceEngine, StaticKey, TokenVerifier
+from bridge import PolicyBridge, ReferenceEngine, StaticKey, TokenVerifier
+from bridge.strict_json import ABSENT
 
 if TYPE_CHECKING:
     from bridge import Decision, Explanation, RuleSet

@@ -1,4 +1,4 @@
-"""AsyncPolicyBridge: `PolicyBridge` for programs that await."""
+"""AsyncPolicyBridge: `PolicyBridge` for asyncio applications."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from bridge.aio.async_keys import AsyncKeys
 from bridge.arguments import require_async_engine, require_verifier
-from bridge.checks import BatchCheck, Bearer, checked_on_error, denial_for, required_verifier, type_text
+from bridge.bearer import Bearer, RawTokens, required_verifier, type_text
+from bridge.checks import OnError, check_many, denies_on_error, fresh_decision, revision_number
 from bridge.client import PolicyBridge
 from bridge.errors import EngineError
 from bridge.explanation import Explanation, explain
-from bridge.freshness import require_fresh, revision_number
-from bridge.listing import LIMIT, Listing, listing
+from bridge.listing import LIMIT, Listing, list_allowed
 from bridge.process_bound import ProcessBound
-from bridge.raw_tokens import RawTokens
-from bridge.strict_json import ABSENT
+from bridge.steps import drive_async
 from bridge.tokens import TokenVerifier
 
 if TYPE_CHECKING:
@@ -31,21 +30,21 @@ if TYPE_CHECKING:
 class AsyncPolicyBridge(ProcessBound):
     """Asks an OPA server what a token's policy claim lets its bearer access.
 
-    To be shared by all tasks of one event loop; use it in `async with`, or `await bridge.close()`. Whatever
-    `PolicyBridge` says of arguments, decisions and errors holds here. A question that is cancelled leaves nothing
-    behind. What changes rules or resources is done in a thread, which goes on to its end whatever is cancelled.
+    All tasks of one event loop may share it. Use it in `async with`, or `await bridge.close()`. Arguments, decisions
+    and errors are those of `PolicyBridge`. A cancelled check leaves nothing behind. Methods that change rules or
+    resources run in a thread, which runs to its end also if the task is cancelled.
 
-    A token whose key is at hand is verified at once, in the event loop. Threads of the bridge's own, 16 at most, do
-    what may wait for others: they fetch keys (`JwksUrl`), look at a key file (`JwksFile`, for each token), and ask a
-    source or a verifier of the application's own. A slow key server holds up only the tokens that need its answer.
+    If the key is already known, the event loop verifies the token at once. At most 16 threads of the bridge do what may
+    block: fetch keys (`JwksUrl`), read a key file (`JwksFile`, for each token), and call a key source or a verifier of
+    the application. A slow key server delays only the tokens that need its response.
 
     Args:
-        engine: What decides; `require_policy` and `versions` are settings of its rule set.
-        verifier: What verifies tokens; without one, `check` takes verified claims only.
+        engine: The engine that decides; `require_policy` and `versions` are settings of its rule set.
+        verifier: The verifier of tokens; without one, `check` takes verified claims only.
         on_error: As for `PolicyBridge`.
 
     Raises:
-        UsageError: `engine` is no asynchronous engine, `verifier` no verifier, or `on_error` is neither.
+        UsageError: `engine` is no asynchronous engine, `verifier` is no verifier, or `on_error` is neither word.
     """
 
     def __init__(
@@ -55,17 +54,18 @@ class AsyncPolicyBridge(ProcessBound):
         verifier: TokenVerifier | None = None,
         on_error: Literal["raise", "deny"] = "raise",
     ) -> None:
-        self._denies = checked_on_error(on_error)
+        denies = denies_on_error(on_error)
         require_async_engine(engine)
         require_verifier(verifier)
         self.engine = engine
         self.verifier = verifier
-        self._waiting = PolicyBridge(engine.waiting)
+        self._synchronous = PolicyBridge(engine.synchronous)
+        self._on_error = OnError(engine.name, denies)
         self._raw = RawTokens.of(engine.rule_set, engine)
         self._keys = AsyncKeys()
 
     async def verify(self, token: str) -> dict[str, Value]:
-        """The claims of a token that is valid; as `PolicyBridge.verify`."""
+        """Verify the token and return its claims; as `PolicyBridge.verify`."""
         return await self._keys.verify(required_verifier(self.verifier), token)
 
     async def check(
@@ -76,17 +76,14 @@ class AsyncPolicyBridge(ProcessBound):
         *,
         at_least: str | None = None,
     ) -> Decision:
-        """Whether the bearer may access a resource; as `PolicyBridge.check`."""
+        """Decide whether the bearer may access a resource; as `PolicyBridge.check`."""
+        bearer = await self._bearer(token_or_claims)
+        request = bearer.request(type_text(type_), resource_or_id)
         oldest = revision_number(at_least)
-        request = (await self._subject(token_or_claims)).request(type_text(type_), resource_or_id)
         try:
-            decisions = await self.engine.decide([request])
-            require_fresh([request], decisions, oldest)
-            return decisions[0]
-        except EngineError as fault:
-            if not self._denies:
-                raise
-            return denial_for(self.engine.name, fault)
+            return fresh_decision(request, await self.engine.decide([request]), oldest)
+        except EngineError as error:
+            return self._on_error.denial(error)
 
     async def check_many(
         self,
@@ -96,35 +93,19 @@ class AsyncPolicyBridge(ProcessBound):
         *,
         at_least: str | None = None,
     ) -> list[Decision]:
-        """The decision for each resource or id, in the same order; as `PolicyBridge.check_many`."""
-        oldest = revision_number(at_least)
-        subject = await self._subject(token_or_claims)
-        several = BatchCheck(
-            subject, type_, resources_or_ids, engine=self.engine.name, denies=self._denies, oldest=oldest
-        )
-        for places, requests in several.parts(self.engine.batch_bytes):
-            try:
-                decisions = await self.engine.decide(requests)
-                require_fresh(requests, decisions, oldest)
-                several.answered(places, decisions)
-            except EngineError as fault:
-                several.failed(places, fault)
-        return several.decisions()
+        """Return the decision for each resource or id, in the same order; as `PolicyBridge.check_many`."""
+        bearer = await self._bearer(token_or_claims)
+        most = self.engine.batch_bytes
+        steps = check_many(bearer, type_, resources_or_ids, at_least, self._on_error, batch_bytes=most)
+        return await drive_async(steps, self.engine.decide)
 
     async def explain(
         self, token_or_claims: str | Mapping[str, object], type_: str, resource_or_id: object
     ) -> Explanation:
-        """The decision, and what each failed constraint wanted and found; as `PolicyBridge.explain`."""
-        subject = await self._subject(token_or_claims)
-        request = subject.request(type_text(type_), resource_or_id)
-        try:
-            decision, stored = await self.engine.explain(request)
-            description = (self.engine.rule_set.policy.claim, type_)
-            return explain(decision, claims=subject.claims, description=description, request=request, stored=stored)
-        except EngineError as fault:
-            if not self._denies:
-                raise
-            return Explanation(denial_for(self.engine.name, fault), (), ABSENT)
+        """Return the decision, and the expected and actual values of failed constraints; as `PolicyBridge.explain`."""
+        bearer = await self._bearer(token_or_claims)
+        steps = explain(bearer, type_, resource_or_id, self.engine.rule_set.policy.claim, self._on_error)
+        return await drive_async(steps, self.engine.explain)
 
     async def list_allowed(
         self,
@@ -135,16 +116,10 @@ class AsyncPolicyBridge(ProcessBound):
         after: str | None = None,
         at_least: str | None = None,
     ) -> Listing:
-        """The ids of the pushed resources that `check` allows; as `PolicyBridge.list_allowed`."""
-        claims = (await self._subject(token_or_claims)).claims
-        steps = listing(self.engine.rule_set, claims, type_text(type_), limit, after, at_least)
-        try:
-            request = next(steps)
-            while True:
-                request = steps.send(await self.engine.list_pages(request))
-        except StopIteration as stop:
-            listed: Listing = stop.value
-            return listed
+        """Return the ids of the pushed resources that `check` allows; as `PolicyBridge.list_allowed`."""
+        bearer, rule_set = await self._bearer(token_or_claims), self.engine.rule_set
+        steps = list_allowed(bearer, type_, rule_set, limit=limit, after=after, at_least=at_least)
+        return await drive_async(steps, self.engine.list_pages)
 
     async def push(
         self,
@@ -155,9 +130,9 @@ class AsyncPolicyBridge(ProcessBound):
         skip_invalid: bool = False,
         force: bool = False,
     ) -> PushReport:
-        """Store resources in place of all that are stored of their type; as `PolicyBridge.push`."""
+        """Replace all stored resources of a type; as `PolicyBridge.push`."""
         return await asyncio.to_thread(
-            self._waiting.push, type_, resources, omit=omit, skip_invalid=skip_invalid, force=force
+            self._synchronous.push, type_, resources, omit=omit, skip_invalid=skip_invalid, force=force
         )
 
     async def sync(
@@ -171,23 +146,23 @@ class AsyncPolicyBridge(ProcessBound):
     ) -> SyncReport:
         """Make the stored resources of a type equal to these; as `PolicyBridge.sync`."""
         return await asyncio.to_thread(
-            self._waiting.sync, type_, resources, omit=omit, skip_invalid=skip_invalid, force=force
+            self._synchronous.sync, type_, resources, omit=omit, skip_invalid=skip_invalid, force=force
         )
 
     async def upsert(self, type_: str, resources: Iterable[object], *, omit: Iterable[str] = ()) -> ChangeReport:
-        """Store some resources, all at once or none; as `PolicyBridge.upsert`."""
-        return await asyncio.to_thread(self._waiting.upsert, type_, resources, omit=omit)
+        """Store some resources, all or none; as `PolicyBridge.upsert`."""
+        return await asyncio.to_thread(self._synchronous.upsert, type_, resources, omit=omit)
 
     async def delete(self, type_: str, ids: Iterable[str]) -> ChangeReport:
-        """Remove some resources, all at once or none; as `PolicyBridge.delete`."""
-        return await asyncio.to_thread(self._waiting.delete, type_, ids)
+        """Remove some resources, all or none; as `PolicyBridge.delete`."""
+        return await asyncio.to_thread(self._synchronous.delete, type_, ids)
 
     async def install(self, *, replace: Collection[str] = ()) -> None:
-        """Bring the rules to OPA, and make sure that they answer; as `PolicyBridge.install`."""
-        await asyncio.to_thread(self._waiting.install, replace=replace)
+        """Install the rules on OPA, and make sure that they respond; as `PolicyBridge.install`."""
+        await asyncio.to_thread(self._synchronous.install, replace=replace)
 
     async def close(self) -> None:
-        """Close the engine's connections, and find no more keys; a fetch that has begun holds up nothing."""
+        """Close the engine's connections, and fetch no more keys; wait for no fetch that has begun."""
         self._keys.close()
         await self.engine.close()
 
@@ -199,7 +174,7 @@ class AsyncPolicyBridge(ProcessBound):
     ) -> None:
         await self.close()
 
-    async def _subject(self, token_or_claims: object) -> Bearer:
+    async def _bearer(self, token_or_claims: object) -> Bearer:
         if not isinstance(token_or_claims, str):
             return Bearer.of_claims(token_or_claims)
         verifier = required_verifier(self.verifier)

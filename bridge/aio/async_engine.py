@@ -1,55 +1,49 @@
-"""An OPA server, awaited."""
+"""Decide on an OPA server, in an asyncio application."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from bridge.aio.async_client import AsyncOpaClient
-from bridge.engines.opa_engine import LOST, OpaEngine
-from bridge.engines.protocol import OPA_BATCH_BYTES, OPA_NAME, halves_after
+from bridge.engines.opa_engine import OpaEngine
+from bridge.engines.opa_queries import OpaQueries, RecoveryPause
 from bridge.engines.recovery import PATIENCE, RECOVERY_ATTEMPTS, RECOVERY_TIMEOUT
-from bridge.engines.recovery_wait import RecoveryWait
-from bridge.errors import OpaStatusError
-from bridge.opa.question import RulesQuery
-from bridge.process_bound import ProcessBound
 from bridge.rendering import RuleSet
+from bridge.steps import drive_async
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from bridge.decision import Decision, Request
+    from bridge.engines.opa_queries import OpaCall
     from bridge.engines.pages import PageRequest, PageResponse
     from bridge.engines.recovery_run import RecoveryRun
     from bridge.opa import QueryReply
     from bridge.store import Source
 
-_Answer = TypeVar("_Answer")
 
-
-class AsyncOpaEngine(ProcessBound):
-    """Decides on an OPA server that has the rule set installed.
+class AsyncOpaEngine(OpaQueries):
+    """Decides on an OPA server that has the rules installed.
 
     Args:
         opa: The server's URL, or a client for it, with its token, its TLS settings and its deadline.
         rule_set: The settings of the installed rules.
-        sources: As for `OpaEngine`: with these, an OPA that has lost the rules or the resources gets both anew, in a
-            thread of its own, while all tasks wait that asked.
+        sources: As for `OpaEngine`: with sources, an OPA that has lost the rules or the resources gets both again, from
+            a thread, while the tasks that need them wait.
         omit: As for `OpaEngine`.
         patience: As for `OpaEngine`.
         recovery_timeout: As for `OpaEngine`.
         recovery_attempts: As for `OpaEngine`.
 
     Attributes:
-        waiting: The engine that does not await, for the same OPA.
+        synchronous: The synchronous engine for the same OPA.
 
     Raises:
         ConfigurationError: The URL, a source or another setting cannot be used.
     """
-
-    name = OPA_NAME
 
     def __init__(
         self,
@@ -62,99 +56,70 @@ class AsyncOpaEngine(ProcessBound):
         recovery_timeout: float = RECOVERY_TIMEOUT,
         recovery_attempts: int = RECOVERY_ATTEMPTS,
     ) -> None:
-        self.rule_set = RuleSet.given(rule_set)
+        rule_set = RuleSet.given(rule_set)
         self.opa = AsyncOpaClient(opa) if isinstance(opa, str) else opa
-        self.batch_bytes = min(OPA_BATCH_BYTES, self.opa.max_body)
-        self.waiting = OpaEngine(
+        self.synchronous = OpaEngine(
             self.opa.waiting(),
-            self.rule_set,
+            rule_set,
             sources=sources,
             omit=omit,
             patience=patience,
             recovery_timeout=recovery_timeout,
             recovery_attempts=recovery_attempts,
         )
-        self._protocol = self.waiting._protocol  # noqa: SLF001 - which OPAs answered, both must know
-
-    @property
-    def deadline(self) -> float:
-        """Seconds that one call to OPA may last at most."""
-        return self.opa.deadline
+        # Both must know which OPAs have responded, so they share the protocol.
+        super().__init__(self.opa, rule_set, self.synchronous._protocol, self.synchronous.recovery)  # noqa: SLF001
 
     async def decide(self, requests: Sequence[Request]) -> list[Decision]:
-        """Exactly one decision for each request, in the same order.
+        """Return exactly one decision for each request, in the same order.
 
         Raises:
             EngineError: There is no decision for any of them.
         """
-        if not requests:
-            return []
-        path, question = self._protocol.path, self._protocol.question(requests)
-        try:
-            return await self._asked(path, question, lambda reply: self._protocol.decisions(reply, requests))
-        except OpaStatusError as refused:
-            halves = halves_after(refused, requests)
-            if halves is None:
-                raise
-        self.batch_bytes = max(1, sum(request.size for request in requests) // 2)
-        return [decision for half in halves for decision in await self.decide(half)]
+        return await drive_async(self._decide(requests), self._perform)
 
     async def explain(self, request: Request) -> tuple[Decision, bytes | None]:
-        """The decision, and the stored resource it is about, in canonical text, where it was asked by id and known.
+        """Return the decision, and the stored resource that a request by id is about, in canonical text, or None.
 
         Raises:
             EngineError: There is no decision.
         """
-        path, question = self._protocol.path, self._protocol.explaining_question(request)
-        return await self._asked(path, question, lambda reply: self._protocol.explained(reply, request))
+        return await drive_async(self._explain(request), self._perform)
 
     async def list_pages(self, request: PageRequest) -> PageResponse:
-        """A pages of a list.
+        """Return the requested pages of a list.
 
         Raises:
             ResourcesMissingError: There are no pushed resources.
             EngineError: There is no list.
         """
-        path, question = self._protocol.list_path, RulesQuery(request.text)
-        return await self._asked(path, question, lambda reply: self._protocol.pages(reply, request))
+        return await drive_async(self._list_pages(request), self._perform)
 
     async def restore(self) -> None:
         """Bring back the rules and the resources that OPA has lost; as `OpaEngine.restore`."""
-        recovery = self.waiting.needed_restoration()
+        recovery = self._required_recovery()
         run = recovery.begun()
         await _ended(run, run.limits.left)
         recovery.raise_failure(run)
 
     async def close(self) -> None:
-        """End the thread that brings back what OPA lost, within 5 s or the client's deadline; close the connections."""
-        recovery = self.waiting.recovery
+        """Stop a recovery, within 5 s or the client's deadline, and close the connections."""
+        recovery = self._recovery
         run = None if recovery is None else recovery.stop()
         if recovery is not None and run is not None and not recovery.is_inside:
             await _ended(run, recovery.closing)
-        self.waiting.opa.close()
+        self.synchronous.opa.close()
         await self.opa.close()
 
-    async def _asked(self, path: Sequence[str], question: RulesQuery, read: Callable[[QueryReply], _Answer]) -> _Answer:
-        """The answer; asked once more where what OPA had lost has been brought back."""
-        recovery = self.waiting.recovery
-        if recovery is None:
-            return read(await self.opa.query(path, question, provenance=True))
-        waiting = RecoveryWait(recovery, self.opa.deadline)
-        try:
-            return read(await self.opa.query(path, question, provenance=True))
-        except LOST as lost:
-            await _ended(*waiting.waits_for(lost))
-            left = waiting.again(lost)
-        try:
-            answer = read(await self.opa.query(path, question, provenance=True, deadline=left))
-        except LOST as lost:
-            raise waiting.still(lost) from None
-        waiting.answered()
-        return answer
+    async def _perform(self, step: OpaCall | RecoveryPause) -> QueryReply | None:
+        if isinstance(step, RecoveryPause):
+            await _ended(step.run, step.seconds)
+            return None
+        return await self.opa.query(step.path, step.query, provenance=True, deadline=step.deadline)
 
 
 async def _ended(run: RecoveryRun, seconds: float) -> None:
-    """Wait until a run has ended, so many seconds at most; a task that is cancelled takes it from nobody."""
+    """Wait until a run has ended, at most so many seconds; a cancelled task does not end the run."""
     ended = asyncio.Event()
     wake = partial(asyncio.get_running_loop().call_soon_threadsafe, ended.set)
     if run.call_at_end(wake):

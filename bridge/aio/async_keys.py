@@ -1,4 +1,4 @@
-"""Tokens verified without holding up the event loop."""
+"""Verify tokens without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _MOST_THREADS: Final = 16
 
 
 class AsyncKeys:
-    """Verifies tokens for the tasks of one event loop; only what may wait for others runs in a thread.
+    """Verifies tokens for the tasks of one event loop; only what may block runs in a thread.
 
-    - A key that is fixed, or that a `JwksUrl` knows and need not fetch again, is used at once, in the event loop.
-    - One fetch runs at a time for each `JwksUrl`; all tasks whose keys it may bring wait for it together, in no thread.
-    - A `JwksFile` looks at its file for each token, and a disk may be slow, so it does that in a thread. So does any
-      source, and any derived verifier, of the application's own.
+    - The event loop itself uses a fixed key, and a key that a `JwksUrl` knows and need not fetch again.
+    - For each `JwksUrl`, one fetch runs at a time; all tasks that may need its keys wait for it, without a thread.
+    - A `JwksFile` looks at its file for each token, and a disk may be slow, so a thread does that. A thread also calls
+      key sources and derived verifiers of the application.
     """
 
     def __init__(self) -> None:
@@ -36,22 +36,22 @@ class AsyncKeys:
         self._fetches: dict[JwksUrl, asyncio.Future[VerificationKey]] = {}
 
     async def verify(self, verifier: TokenVerifier, token: str) -> dict[str, Value]:
-        """The claims of a token that is valid; errors as for `TokenVerifier.verify`, and `UsageError` after `close`."""
+        """Verify the token and return its claims; as `TokenVerifier.verify`, and `UsageError` after `close`."""
         if type(verifier) is not TokenVerifier:
-            return await self.in_thread(verifier.verify, token)  # whoever derives a verifier adds demands to `verify`
+            return await self.in_thread(verifier.verify, token)  # a derived verifier adds demands to `verify`
         return (await self.verified(verifier, token)).claims
 
     async def verified(self, verifier: TokenVerifier, token: str) -> VerifiedToken:
-        """The same, of a verifier that is not derived, with the claims in canonical text."""
+        """Verify the token with a verifier that is not derived, and return it with its claims in canonical text."""
         parsed = verifier.parse(token)
         return verifier.verify_with(parsed, await self._key_for(verifier.source, parsed.kid))
 
     async def in_thread(self, function: Callable[..., T], *args: object) -> T:
-        """What a function gives that may wait for others."""
+        """Call a function that may block, in a thread, and return its result."""
         return await asyncio.wrap_future(self._threads.run(function, *args))
 
     def close(self) -> None:
-        """Find no more keys; a fetch that has begun goes on, and nothing waits for its end."""
+        """Fetch no more keys; a fetch that has begun goes on, and nothing waits for its end."""
         self._threads.close()
 
     async def _key_for(self, source: KeySource, kid: str | None) -> VerificationKey:
@@ -64,7 +64,7 @@ class AsyncKeys:
             if fetch is None:
                 fetch = self._fetches[source] = asyncio.wrap_future(self._threads.run(source.key_for, kid))
                 fetch.add_done_callback(lambda _: self._fetches.pop(source))
-                return await asyncio.shield(fetch)  # a task that is cancelled takes it from no other
-            with suppress(Exception):  # what it was for another `kid`
+                return await asyncio.shield(fetch)  # a cancelled task does not cancel it for the others
+            with suppress(Exception):  # an error for another `kid`
                 await asyncio.shield(fetch)
         return key

@@ -1,4 +1,4 @@
-"""Threads of a bridge's own, for what may wait for others."""
+"""Run functions that may block, in threads that never keep the process alive."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 
 class DaemonThreads:
-    """Runs functions in a bounded number of threads; a thread ends as soon as nothing is left to run.
+    """Runs functions in a limited number of threads; a thread ends if there is nothing left to run.
 
-    asyncio's default executor is everybody's: others fill it. Python waits for the threads of a `ThreadPoolExecutor`
-    when it ends: a key server or a disk that hangs would keep the process. These are daemon threads, which it leaves.
+    The whole application shares asyncio's default executor, and may fill it. Python waits at its exit for the threads
+    of a `ThreadPoolExecutor`: a key server or a disk that hangs would keep the process alive. Python does not wait for
+    these daemon threads.
 
     Args:
-        most: How many threads at most.
+        most: The most threads.
         name: Their name.
     """
 
@@ -40,7 +41,7 @@ class DaemonThreads:
         """Call a function in a thread, with the context variables of the caller.
 
         Returns:
-            The outcome.
+            The future of its result.
 
         Raises:
             UsageError: The bridge is closed.
@@ -49,7 +50,7 @@ class DaemonThreads:
         job: Future[T] = Future()
         with self._lock:
             if self._closed:
-                raise UsageError("this bridge is closed, make another one")
+                raise UsageError("this bridge is closed: make a new one")
             self._jobs.append((job, partial(copy_context().run, function, *args)))
             if self._running < self._most:
                 try:
@@ -65,13 +66,13 @@ class DaemonThreads:
         return job
 
     def close(self) -> None:
-        """Refuse what has not begun; what has begun goes on, and its thread ends with it."""
+        """Refuse calls that have not begun; the others go on, and their threads end with them."""
         with self._lock:
             self._closed = True
             jobs, self._jobs = self._jobs, deque()
         for job, _ in jobs:
             if job.set_running_or_notify_cancel():
-                job.set_exception(UsageError("the bridge was closed before the keys were found"))
+                job.set_exception(UsageError("the bridge was closed before the keys were found: make a new one"))
 
     def _work(self) -> None:
         while True:
@@ -81,7 +82,7 @@ class DaemonThreads:
                     return
                 job, function = self._jobs.popleft()
             _do(job, function)
-            del job, function  # only the waiting task keeps an outcome alive
+            del job, function  # only the waiting task keeps a result alive
 
 
 def _do(job: Future[Any], function: Callable[[], Any]) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from bridge.decision import Decision, Request
+from bridge.decision import Decision, PartialResultError, Request
 from bridge.engines import wasm_batch
 from bridge.engines.codec import input_for, read_answer
 from bridge.engines.local_listing import local_pages, refuse_never_pushed
 from bridge.engines.wasm_pool import DEADLINE, Pool, result_of
 from bridge.engines.wasm_trimming import TINY_BYTES, Trimming, is_light
-from bridge.errors import ConfigurationError, PartialResultError, UsageError
+from bridge.errors import ConfigurationError, UsageError
 from bridge.files import INPUT_BYTES, read_file
 from bridge.process_bound import ProcessBound
 from bridge.rendering import RuleSet, entrypoints, fingerprint, prebuilt_wasm

@@ -17,10 +17,8 @@ from fault_server import INPUT, NONCE, Exchange, FaultServer, ends_by_deadline, 
 from bridge import (
     EngineUnreachableError,
     ExpiredTokenError,
-    InvalidResponseError,
     MalformedInputError,
     OpaEngine,
-    OpaStatusError,
     PartialResultError,
     PolicyBridge,
     PushRejectedError,
@@ -30,10 +28,10 @@ from bridge import (
     StaleResourcesError,
     StaticKey,
     TokenVerifier,
-    UnsupportedOpaVersionError,
     UsageError,
 )
 from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge
+from bridge.errors import InvalidResponseError, OpaStatusError, UnsupportedOpaVersionError
 from bridge.rendering import fingerprint
 
 CLAIMS = {"policy": {"version": 2, "devices": {"id": "d1", "custom_data": {"user": "u1", "n": 1}}}}
@@ -140,7 +138,7 @@ async def test_rules_and_resources_come_by_it_too(start_opa) -> None:
         with pytest.raises(UsageError):
             await bridge.upsert("users", [])
     with pytest.raises(UsageError, match="closed"):
-        bridge.engine.waiting.install()
+        bridge.engine.synchronous.install()
 
 
 def test_it_has_what_the_bridge_that_waits_has() -> None:

@@ -13,14 +13,9 @@ import pytest
 from async_tests import async_test, serving
 from fault_server import ANSWER, INPUT, Exchange, FaultServer, replying, sending
 
-from bridge import (
-    EngineError,
-    EngineTimeoutError,
-    EngineUnreachableError,
-    InvalidResponseError,
-    UsageError,
-)
+from bridge import EngineError, EngineTimeoutError, EngineUnreachableError, UsageError
 from bridge.aio import AsyncOpaClient
+from bridge.errors import InvalidResponseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

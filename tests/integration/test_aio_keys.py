@@ -21,20 +21,18 @@ from fault_server import NONCE, FaultServer, replying
 
 from bridge import (
     ExpiredTokenError,
-    InvalidSignatureError,
     JwkSet,
     JwksFile,
     JwksUrl,
     KeysUnavailableError,
-    MalformedTokenError,
     RuleSet,
     StaticKey,
     TokenVerifier,
-    UnknownKeyError,
     UsageError,
 )
 from bridge.aio import AsyncOpaEngine, AsyncPolicyBridge
 from bridge.aio.daemon_threads import DaemonThreads
+from bridge.errors import InvalidSignatureError, MalformedTokenError, UnknownKeyError
 from bridge.rendering import fingerprint
 from bridge.tokens.jwks_url import Fetcher
 

@@ -9,15 +9,9 @@ from async_tests import async_test, serving
 from fault_server import ANSWER, INPUT, NONCE, TOKEN, Exchange, FaultServer, replying, sending
 from loopback_certificates import Authority
 
-from bridge import (
-    ConfigurationError,
-    EngineError,
-    EngineUnreachableError,
-    InvalidResponseError,
-    MalformedInputError,
-    OpaClient,
-)
+from bridge import ConfigurationError, EngineError, EngineUnreachableError, MalformedInputError, OpaClient
 from bridge.aio import AsyncOpaClient
+from bridge.errors import InvalidResponseError
 from bridge.opa.question import RulesQuery
 
 

@@ -8,16 +8,8 @@ import re
 import pytest
 from cli_process import between, run_here
 
-from bridge import (
-    EngineError,
-    OpaClient,
-    OpaEngine,
-    OpaStatusError,
-    OwnedByBundleError,
-    PolicyBridge,
-    PolicySettings,
-    RuleSet,
-)
+from bridge import EngineError, OpaClient, OpaEngine, PolicyBridge, PolicySettings, RuleSet
+from bridge.errors import OpaStatusError, OwnedByBundleError
 from bridge.opa import run_opa
 from bridge.rendering import render
 

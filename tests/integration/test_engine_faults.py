@@ -19,11 +19,8 @@ from bridge import (
     EngineError,
     EngineTimeoutError,
     EngineUnreachableError,
-    ForeignContentError,
-    InvalidResponseError,
     OpaClient,
     OpaEngine,
-    OpaStatusError,
     PolicyBridge,
     PolicySettings,
     Reason,
@@ -31,8 +28,8 @@ from bridge import (
     RulesMismatchError,
     RulesNotInstalledError,
     TokenChecks,
-    UnsupportedOpaVersionError,
 )
+from bridge.errors import ForeignContentError, InvalidResponseError, OpaStatusError, UnsupportedOpaVersionError
 from bridge.rendering import fingerprint, render
 from bridge.store import layout
 from bridge.strict_json import encode

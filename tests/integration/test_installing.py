@@ -9,18 +9,9 @@ import pytest
 from installing import DENIED, DEVICE, GRANTED, MAIN, NEW, SETTINGS, texts_on
 from relay import Cut, relayed
 
-from bridge import (
-    EngineError,
-    ForeignContentError,
-    OpaClient,
-    OpaEngine,
-    OpaStatusError,
-    PolicyBridge,
-    RulesNotInstalledError,
-    UsageError,
-    WasmEngine,
-)
+from bridge import EngineError, OpaClient, OpaEngine, PolicyBridge, RulesNotInstalledError, UsageError, WasmEngine
 from bridge.aio import AsyncOpaEngine, AsyncPolicyBridge
+from bridge.errors import ForeignContentError, OpaStatusError
 
 CONSTRAINT = "jwt_policy/constraint/constraint.rego"
 OLD_FINGERPRINT = "0" * 64
@@ -285,10 +276,10 @@ def test_what_cannot_be_removed_is_refused_before_anything_is_changed(opa):
 def test_an_asynchronous_client_installs_likewise(opa):
     async def run():
         async with AsyncPolicyBridge(AsyncOpaEngine(opa.url)) as bridge:
-            bridge.engine.waiting.opa.put_policy("foreign.rego", "package jwt_policy.x\n")
+            bridge.engine.synchronous.opa.put_policy("foreign.rego", "package jwt_policy.x\n")
             with pytest.raises(ForeignContentError):
                 await bridge.install()
             await bridge.install(replace=["foreign.rego"])
-            return texts_on(bridge.engine.waiting.opa)
+            return texts_on(bridge.engine.synchronous.opa)
 
     assert asyncio.run(run()) == NEW

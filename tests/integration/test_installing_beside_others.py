@@ -7,17 +7,9 @@ import json
 import pytest
 from installing import DENIED, DEVICE, GRANTED, MAIN, NEW, SETTINGS, texts_on
 
-from bridge import (
-    ForeignContentError,
-    OpaClient,
-    OpaEngine,
-    OpaStatusError,
-    PolicyBridge,
-    PolicySettings,
-    RuleSet,
-    RulesNotInstalledError,
-)
+from bridge import OpaClient, OpaEngine, PolicyBridge, PolicySettings, RuleSet, RulesNotInstalledError
 from bridge.engines.diagnosis import rules_findings
+from bridge.errors import ForeignContentError, OpaStatusError
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ import pytest
 from cli_process import run
 
 from bridge import (
-    ABSENT,
     MalformedInputError,
     OpaClient,
     OpaEngine,
@@ -23,7 +22,7 @@ from bridge import (
 )
 from bridge.aio import AsyncOpaEngine, AsyncPolicyBridge
 from bridge.decision import Request
-from bridge.strict_json import encode
+from bridge.strict_json import ABSENT, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,16 +16,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from fault_server import Exchange, FaultServer
 
-from bridge import (
-    InvalidResponseError,
-    OpaEngine,
-    PolicyBridge,
-    RuleSet,
-    RulesMismatchError,
-    TokenChecks,
-    TokenVerifier,
-    WasmEngine,
-)
+from bridge import OpaEngine, PolicyBridge, RuleSet, RulesMismatchError, TokenChecks, TokenVerifier, WasmEngine
+from bridge.errors import InvalidResponseError
 from bridge.rendering import fingerprint
 
 if TYPE_CHECKING:

@@ -16,18 +16,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bridge import (
-    ABSENT,
-    ChangeReport,
     Decision,
     ExpiredTokenError,
-    ExplainedFailure,
     Explanation,
     Failure,
     JwkSet,
     JwksFile,
     JwksUrl,
     Listing,
-    ManagedOpa,
     OpaClient,
     OpaEngine,
     PolicyBridge,
@@ -35,7 +31,6 @@ from bridge import (
     PushReport,
     Reason,
     ReferenceEngine,
-    RejectedResource,
     RuleSet,
     StaticKey,
     TokenChecks,
@@ -46,16 +41,12 @@ from bridge import (
     errors,
 )
 from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge
-from bridge.decision import NO_BUNDLES
-from bridge.errors import (
-    BridgeError,
-    EngineUnreachableError,
-    MalformedInputError,
-    OpaStatusError,
-    PartialResultError,
-    PushRejectedError,
-)
-from bridge.store import IntegrityReport, SyncReport, from_objects
+from bridge.decision import NO_BUNDLES, PartialResultError
+from bridge.errors import BridgeError, EngineUnreachableError, MalformedInputError, OpaStatusError, PushRejectedError
+from bridge.explanation import ExplainedFailure
+from bridge.opa import ManagedOpa
+from bridge.store import ChangeReport, IntegrityReport, RejectedResource, SyncReport, from_objects
+from bridge.strict_json import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,9 +111,9 @@ def an_error(kind: type[BridgeError]) -> BridgeError:
 
 
 def kinds(base: type[BridgeError]) -> list[type[BridgeError]]:
-    """All of the tree in `bridge.errors`."""
+    """All of the tree in `bridge.errors`, with the error that holds decisions."""
     found = [base, *(kind for child in base.__subclasses__() for kind in kinds(child))]
-    return [kind for kind in dict.fromkeys(found) if kind.__module__ == errors.__name__]
+    return [kind for kind in dict.fromkeys(found) if kind.__module__ in (errors.__name__, "bridge.decision")]
 
 
 def same(error: BridgeError, other: BaseException | None) -> bool:

@@ -23,24 +23,26 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from rule_files import write_rules
 
 from bridge import (
-    AlgorithmNotAllowedError,
     ExpiredTokenError,
-    ImmatureTokenError,
-    InvalidAudienceError,
-    InvalidIssuerError,
-    InvalidSignatureError,
     InvalidTokenError,
     JwkSet,
-    MalformedTokenError,
-    MissingRequiredClaimError,
     OpaClient,
     OpaEngine,
     PolicyBridge,
     Reason,
     TokenVerifier,
-    UnknownKeyError,
 )
 from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge
+from bridge.errors import (
+    AlgorithmNotAllowedError,
+    ImmatureTokenError,
+    InvalidAudienceError,
+    InvalidIssuerError,
+    InvalidSignatureError,
+    MalformedTokenError,
+    MissingRequiredClaimError,
+    UnknownKeyError,
+)
 from bridge.rendering import RuleSet, TokenChecks
 from bridge.strict_json import encode, numbers
 

@@ -136,9 +136,9 @@ def test_sources_are_arrays_too_and_leave_members_out(opa, tmp_path):
     async def awaited():
         engine = AsyncOpaEngine(AsyncOpaClient(opa.url, deadline=DEADLINE), sources={"devices": file}, omit=omit)
         async with AsyncPolicyBridge(engine) as bridge:
-            engine.waiting.opa.delete_data(TYPE)
+            engine.synchronous.opa.delete_data(TYPE)
             assert await bridge.check(CLAIMS, "devices", "d1")
-            assert whole(engine.waiting.opa.get_data(TYPE)) == kept
+            assert whole(engine.synchronous.opa.get_data(TYPE)) == kept
 
     asyncio.run(awaited())
 

@@ -76,7 +76,7 @@ def test_close_awaited_lets_others_go_on(opa):
         await closing
         with pytest.raises((EngineError, UsageError)):
             await waiting
-        return engine.waiting.recovery
+        return engine.synchronous.recovery
 
     recovery = asyncio.run(close())
     assert recovery.last.has_ended
@@ -88,7 +88,7 @@ def test_an_awaited_restore(opa):
         engine = AsyncOpaEngine(AsyncOpaClient(opa.url, deadline=DEADLINE), sources={"devices": lambda: RESOURCES})
         async with AsyncPolicyBridge(engine) as bridge:
             await engine.restore()
-            assert whole(engine.waiting.opa.get_data(TYPE)) == {resource["id"]: resource for resource in RESOURCES}
+            assert whole(engine.synchronous.opa.get_data(TYPE)) == {resource["id"]: resource for resource in RESOURCES}
             assert await bridge.check(CLAIMS, "devices", "d1")
         with pytest.raises(UsageError, match="closed"):
             await engine.restore()

@@ -199,7 +199,7 @@ def test_a_source_that_asks_its_bridge_in_the_event_loop(opa):
         engine = AsyncOpaEngine(
             AsyncOpaClient(opa.url, deadline=DEADLINE), sources={"devices": asking(ask_there, told)}
         )
-        engine.waiting.recovery.clock = Clock()
+        engine.synchronous.recovery.clock = Clock()
         async with AsyncPolicyBridge(engine) as bridge:
             assert await bridge.check(CLAIMS, "devices", "d1")
 
@@ -279,13 +279,13 @@ def test_a_task_that_gives_up_does_not_stop_it(opa, waits):
 
     async def ask():
         engine = AsyncOpaEngine(AsyncOpaClient(opa.url, deadline=DEADLINE), sources={"devices": source})
-        engine.waiting.recovery.clock = Clock()
+        engine.synchronous.recovery.clock = Clock()
         async with AsyncPolicyBridge(engine) as bridge:
             waited = waits(source)
             with pytest.raises(RulesNotInstalledError, match="it is being brought back for"):
                 await bridge.check(CLAIMS, "devices", "d1")
             assert waited == [DEADLINE]
-            await asyncio.to_thread(let_it_end, source, engine.waiting.recovery)
+            await asyncio.to_thread(let_it_end, source, engine.synchronous.recovery)
             assert await bridge.check(CLAIMS, "devices", "d1")
 
     asyncio.run(ask())

@@ -15,8 +15,9 @@ from balancer import by_connection, by_request, in_turn
 from cli_process import run
 from recounting import recounted
 
-from bridge import EngineError, MultipleStoresError, OpaClient, OpaEngine, PolicyBridge, ResourcesMissingError
+from bridge import EngineError, OpaClient, OpaEngine, PolicyBridge, ResourcesMissingError
 from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge
+from bridge.errors import MultipleStoresError
 from bridge.http import connect
 from bridge.store import from_objects, generation
 

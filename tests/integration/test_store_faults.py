@@ -24,17 +24,11 @@ from store_faults import (
     stored,
 )
 
-from bridge import (
-    InvalidResponseError,
-    OpaClient,
-    OpaEngine,
-    PolicyBridge,
-    Reason,
-    UsageError,
-)
+from bridge import OpaClient, OpaEngine, PolicyBridge, Reason, UsageError
 from bridge.errors import (
     EngineUnreachableError,
     ForeignContentError,
+    InvalidResponseError,
     MultipleStoresError,
     PushConflictError,
     ResourcesMissingError,

@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bridge import errors
+from bridge.decision import PartialResultError
 from bridge.escapes import escaped, escaped_json, shown
 from bridge.store import from_objects
 from bridge.strict_json import encode
@@ -68,7 +69,7 @@ def made(kind):
         return kind(HOSTILE, rule=HOSTILE, what=HOSTILE, line=1, column=1, pointer=f"/{HOSTILE}")
     if kind is errors.OpaStatusError:
         return kind(HOSTILE, status=400, opa_code=HOSTILE, opa_message=HOSTILE)
-    if kind is errors.PartialResultError:
+    if kind is PartialResultError:
         return kind(errors.EngineError(HOSTILE), (None,))
     return kind(HOSTILE)
 
@@ -76,7 +77,7 @@ def made(kind):
 def all_errors(kind=errors.BridgeError):
     yield kind
     for below in kind.__subclasses__():
-        if below.__module__ == "bridge.errors":
+        if below.__module__ in ("bridge.errors", "bridge.decision"):
             yield from all_errors(below)
 
 

@@ -90,7 +90,7 @@ GROUPS: Final = (
     ),
     Group(
         "lists",
-        ("bridge/listing.py", "bridge/cursor.py", "bridge/freshness.py", "bridge/engines/listing.py"),
+        ("bridge/listing.py", "bridge/cursor.py", "bridge/engines/listing.py"),
         (
             "tests/unit/client/test_cursor.py",
             "tests/unit/client/test_freshness.py",
@@ -123,9 +123,11 @@ GROUPS: Final = (
     ),
     Group(
         "checks",
-        ("bridge/checks.py", "bridge/explanation.py", "bridge/raw_tokens.py"),
+        ("bridge/checks.py", "bridge/bearer.py", "bridge/explanation.py", "bridge/steps.py"),
         (
             "tests/unit/client/test_checks.py",
+            "tests/unit/client/test_freshness.py",
+            "tests/unit/client/test_steps.py",
             "tests/unit/client/test_explanation.py",
             "tests/unit/client/test_immutable_values.py",
             "tests/unit/tokens/test_rules_that_verify_tokens.py",

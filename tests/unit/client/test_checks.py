@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from bridge import Decision, MalformedInputError, PartialResultError, StaticKey, TokenVerifier, UsageError
-from bridge.checks import BatchCheck, Bearer, batches, checked_on_error, denial_for, required_verifier, type_text
+from bridge.bearer import Bearer, required_verifier, type_text
+from bridge.checks import BatchCheck, OnError, batches, denies_on_error
 from bridge.decision import Reason, Request
 from bridge.errors import EngineTimeoutError, InvalidResponseError, StaleResourcesError
 
@@ -47,7 +48,7 @@ class TestSubject:
                 raise AssertionError
 
         verifier = Demanding(StaticKey.from_secret(bytes(range(64))), algorithms=("HS256",))
-        assert Bearer.of_token("t", verifier, None).claims == b'{"token":"t","n":1}'
+        assert Bearer.of("t", verifier, None).claims == b'{"token":"t","n":1}'
 
     def test_a_verified_token_has_its_text(self):
         asked = []
@@ -82,21 +83,21 @@ class TestSubject:
 
         monkeypatch.setattr(TokenVerifier, "verified", verified)
         raw = SimpleNamespace(refuse=lambda found, by: seen.append((found.token, by)), may_go=lambda *_: True)
-        subject = Bearer.of_token("t", verifier, raw)
+        subject = Bearer.of("t", verifier, raw)
         assert (subject.claims, subject.token, seen) == (b'{"v":1}', b'"t"', ["t", ("t", verifier)])
-        assert Bearer.of_token("t", verifier, None).token is None
+        assert Bearer.of("t", verifier, None).token is None
 
     def test_a_token_that_may_no_longer_go_is_replaced_by_its_claims(self):
         may = [True]
         subject = Bearer(CLAIMS, b'"t"', lambda: may[0])
         requests = [subject.request(TYPE, "d1"), subject.request(TYPE, {"id": "d2"})]
-        assert subject.in_time(requests) is requests
+        assert subject.sendable(requests) is requests
         may[0] = False
-        assert subject.in_time(requests) == [
+        assert subject.sendable(requests) == [
             Request(CLAIMS, TYPE, id=b'"d1"'),
             Request(CLAIMS, TYPE, resource=b'{"id":"d2"}'),
         ]
-        assert SUBJECT.in_time(requests) is requests
+        assert SUBJECT.sendable(requests) is requests
 
     def test_a_request_is_by_id_or_by_resource(self):
         assert SUBJECT.request(TYPE, "d1") == Request(CLAIMS, TYPE, id=b'"d1"')
@@ -128,7 +129,7 @@ class TestSubject:
 
 
 def several(values, *, denies=False, oldest=None, subject=SUBJECT):
-    return BatchCheck(subject, "devices", values, engine="e", denies=denies, oldest=oldest)
+    return BatchCheck(subject, "devices", values, on_error=OnError("e", denies=denies), oldest=oldest)
 
 
 def resources(count):
@@ -145,7 +146,7 @@ class TestSeveral:
 
     def test_parts_have_their_places(self):
         asked = several([{"id": "d0"}, MALFORMED, "d2", {"id": "d3"}, MALFORMED, {"id": "d5"}])
-        parts = list(asked.parts(60))
+        parts = list(asked.batches(60))
         assert [list(places) for places, _ in parts] == [[0, 2], [3, 5]]
         assert [request for _, requests in parts for request in requests] == [
             Request(CLAIMS, TYPE, resource=b'{"id":"d0"}'),
@@ -154,7 +155,7 @@ class TestSeveral:
             Request(CLAIMS, TYPE, resource=b'{"id":"d5"}'),
         ]
         for places, _ in parts:
-            asked.answered(places, [decision(place) for place in places])
+            asked.add(places, [decision(place) for place in places])
         found = asked.decisions()
         assert [one.decision_id for one in found] == ["0", None, "2", "3", None, "5"]
         assert [one.reason for one in (found[1], found[4])] == ["malformed_input"] * 2
@@ -163,16 +164,16 @@ class TestSeveral:
 
     def test_each_part_has_its_own_places(self):
         asked = several([MALFORMED, *resources(4)])
-        assert [list(places) for places, _ in asked.parts(1)] == [[1], [2], [3], [4]]
+        assert [list(places) for places, _ in asked.batches(1)] == [[1], [2], [3], [4]]
 
     def test_a_malformed_type_is_malformed(self):
         with pytest.raises(MalformedInputError, match=r"^type"):
-            BatchCheck(SUBJECT, ("devices",), [], engine="e", denies=False)
+            BatchCheck(SUBJECT, ("devices",), [], on_error=OnError("e", denies=False))
 
     def test_parts_go_as_they_may_go_now(self):
         may = iter([True, False])
         asked = several(resources(2), subject=Bearer(CLAIMS, b'"t"', lambda: next(may)))
-        (_, first), (_, second) = asked.parts(1)
+        (_, first), (_, second) = asked.batches(1)
         assert (first[0].token, first[0].claims) == (b'"t"', None)
         assert (second[0].token, second[0].claims) == (None, CLAIMS)
 
@@ -180,33 +181,33 @@ class TestSeveral:
         asked = several(resources(2))
         for wrong in ([decision(0)], [decision(0)] * 3):
             with pytest.raises(ValueError, match="zip"):
-                asked.answered([0, 1], wrong)
+                asked.add([0, 1], wrong)
 
     def test_a_fault_before_any_decision_is_itself(self):
         with pytest.raises(EngineTimeoutError) as caught:
-            several(resources(2)).failed([0], LATE)
+            several(resources(2)).fail([0], LATE)
         assert caught.value is LATE
 
     def test_a_fault_after_a_decision_keeps_it(self):
         asked = several(resources(3))
-        asked.answered([1], [decision(1)])
+        asked.add([1], [decision(1)])
         with pytest.raises(PartialResultError) as caught:
-            asked.failed([0], LATE)
+            asked.fail([0], LATE)
         assert (caught.value.fault, caught.value.decisions) == (LATE, [None, decision(1), None])
         assert caught.value.__cause__ is LATE
 
     def test_a_fault_denies_its_part_where_faults_deny(self):
         asked = several(resources(3), denies=True)
-        asked.failed([0, 2], LATE)
-        asked.answered([1], [decision(1)])
+        asked.fail([0, 2], LATE)
+        asked.add([1], [decision(1)])
         assert asked.decisions() == [LATE_DENIAL, decision(1), LATE_DENIAL]
-        assert denial_for("e", LATE) == LATE_DENIAL
+        assert OnError("e", denies=True).denial(LATE) == LATE_DENIAL
 
     def test_what_was_answered_beside_a_fault_is_kept(self):
         asked = several(resources(5))
-        asked.failed([0, 1, 2], PartialResultError(LATE, (decision(0), None, decision(2))))
-        asked.failed([3], PartialResultError(InvalidResponseError("later"), (None,)))
-        asked.answered([4], [decision(4)])
+        asked.fail([0, 1, 2], PartialResultError(LATE, (decision(0), None, decision(2))))
+        asked.fail([3], PartialResultError(InvalidResponseError("later"), (None,)))
+        asked.add([4], [decision(4)])
         with pytest.raises(PartialResultError) as caught:
             asked.decisions()
         assert (caught.value.fault, caught.value.__cause__) == (LATE, LATE)
@@ -215,34 +216,34 @@ class TestSeveral:
     def test_as_many_answers_beside_a_fault_as_questions(self):
         for wrong in ((), (None,), (None, None, None)):
             with pytest.raises(ValueError, match="zip"):
-                several(resources(2)).failed([0, 1], PartialResultError(LATE, wrong))
+                several(resources(2)).fail([0, 1], PartialResultError(LATE, wrong))
 
     def test_what_was_left_open_is_denied_where_faults_deny(self):
         asked = several(resources(3), denies=True)
-        asked.failed([0, 1, 2], PartialResultError(LATE, (decision(0), None, decision(2))))
+        asked.fail([0, 1, 2], PartialResultError(LATE, (decision(0), None, decision(2))))
         assert asked.decisions() == [decision(0), LATE_DENIAL, decision(2)]
 
     def test_what_was_answered_beside_a_fault_is_not_older_than_was_asked_for(self):
         ids = ["d0", MALFORMED, "d1", "d2"]
         for denies in (False, True):
             asked = several(ids, denies=denies, oldest=7)
-            asked.failed([0, 2, 3], PartialResultError(LATE, (None, decision(1, revision="7"), None)))
+            asked.fail([0, 2, 3], PartialResultError(LATE, (None, decision(1, revision="7"), None)))
             asked = several(ids, denies=denies, oldest=8)
             stale = PartialResultError(LATE, (None, decision(1, revision="7"), decision(2, revision="8")))
             if denies:
-                asked.failed([0, 2, 3], stale)
+                asked.fail([0, 2, 3], stale)
                 reasons = [one.reason for one in asked.decisions()]
                 assert reasons == ["engine_unavailable", "malformed_input", "engine_unavailable", "engine_unavailable"]
                 assert "older than 8" in asked.decisions()[2].error
             else:
-                asked.answered([0], [decision(0, revision="8")])
+                asked.add([0], [decision(0, revision="8")])
                 with pytest.raises(PartialResultError) as caught:
-                    asked.failed([0, 2, 3], stale)
+                    asked.fail([0, 2, 3], stale)
                 assert isinstance(caught.value.fault, StaleResourcesError)
 
     def test_a_stale_part_is_not_noted_as_left_open(self):
         asked = several(["d0"], oldest=8, denies=True)
-        asked.failed([0], PartialResultError(LATE, (decision(0, revision="7"),)))
+        asked.fail([0], PartialResultError(LATE, (decision(0, revision="7"),)))
         assert [one.reason for one in asked.decisions()] == ["engine_unavailable"]
 
 
@@ -279,11 +280,11 @@ class TestBatches:
 
 
 def test_faults_raise_or_deny():
-    assert checked_on_error("deny") is True
-    assert checked_on_error("raise") is False
+    assert denies_on_error("deny") is True
+    assert denies_on_error("raise") is False
     for wrong in ("allow", "", None, True, "Deny"):
         with pytest.raises(UsageError, match="on_error must be"):
-            checked_on_error(wrong)
+            denies_on_error(wrong)
 
 
 def test_a_token_needs_a_verifier():

@@ -29,7 +29,7 @@ ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 @given(revision=st.integers(0, 10**40 - 1).map(str), page=st.integers(0, 10**39), last=ids)
 def test_a_place_is_read_as_it_was_written(revision, page, last):
     cursor = Cursor(revision, page, last)
-    text = cursor.written(ABOUT)
+    text = cursor.text(ABOUT)
     assert Cursor.read(text, ABOUT) == cursor
     assert text == written([revision, page, last, ABOUT])
     assert "=" not in text
@@ -62,7 +62,7 @@ def test_a_place_is_read_as_it_was_written(revision, page, last):
     ids=lambda text: ascii(text)[:60],
 )
 def test_what_no_list_has_given_is_refused(text):
-    with pytest.raises(UsageError, match="must be the `cursor` of an earlier list"):
+    with pytest.raises(UsageError, match="must be the unchanged `cursor` of an earlier list"):
         Cursor.read(text, ABOUT)
 
 
@@ -94,20 +94,20 @@ def test_a_cursor_has_one_text():
 
 def test_a_cursor_has_a_bounded_size():
     longest = "x" * 1_048_500  # about what an id can be at most (R12.6)
-    text = Cursor("9" * 40, 10**39, longest).written(ABOUT)
+    text = Cursor("9" * 40, 10**39, longest).text(ABOUT)
     assert Cursor.read(text, ABOUT).last == longest
     assert Cursor.read(written(["17", 3, longest + "x" * 286, ABOUT]), ABOUT).page == 3
     for more in (*range(287, 300), 10_000_000):
-        with pytest.raises(UsageError, match="must be the `cursor`"):
+        with pytest.raises(UsageError, match="must be the unchanged `cursor`"):
             Cursor.read(written(["17", 3, longest + "x" * more, ABOUT]), ABOUT)
     for fewer in range(0, 300, 7):  # up to the bound and beyond it: a number whose canonical text is longer
         text = written(b'["17",1e39,"%b","%b"]' % (longest.encode() + b"x" * fewer, ABOUT.encode()))
-        with pytest.raises(UsageError, match="must be the `cursor`"):
+        with pytest.raises(UsageError, match="must be the unchanged `cursor`"):
             Cursor.read(text, ABOUT)
 
 
 def test_a_cursor_of_another_list_is_told():
-    text = Cursor("17", 3, "d1").written(ABOUT)
+    text = Cursor("17", 3, "d1").text(ABOUT)
     for other in ("0" * 31 + "1", "", "0" * 31, ABOUT + "0"):
         with pytest.raises(UsageError, match="of another policy claim, resource type or rule set"):
             Cursor.read(text, other)

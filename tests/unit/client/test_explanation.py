@@ -7,7 +7,7 @@ import pytest
 from bridge import PolicyBridge, ReferenceEngine, UsageError
 from bridge.decision import Decision, Failure, Reason, Request
 from bridge.errors import InvalidResponseError
-from bridge.explanation import explain
+from bridge.explanation import explained
 from bridge.strict_json import ABSENT
 
 CLAIMS = b'{"policy":{"version":2,"devices":{"id":"d1","custom_data":{"n":1,"m":null,"a":[{"x":1}]}}}}'
@@ -20,8 +20,8 @@ def failed(*failures):
     return Decision(not found, Reason.CONSTRAINT_FAILED if found else Reason.MATCHED, failures=found)
 
 
-def explained(decision, request=BY_ID, stored=None):
-    return explain(decision, claims=CLAIMS, description=ABOUT, request=request, stored=stored)
+def explanation_of(decision, request=BY_ID, stored=None):
+    return explained(decision, claims=CLAIMS, description=ABOUT, request=request, stored=stored)
 
 
 @pytest.mark.parametrize(
@@ -31,24 +31,24 @@ def explained(decision, request=BY_ID, stored=None):
 def test_a_stored_resource_of_another_id_is_refused(stored):
     for decision in (failed(), failed(("/id", "different"))):
         with pytest.raises(InvalidResponseError, match="of another id than the one asked for"):
-            explained(decision, stored=stored)
+            explanation_of(decision, stored=stored)
 
 
 def test_the_stored_resource_of_that_id_is_told():
-    assert explained(failed(), stored=b'{"id":"d1","x":1}').resource == {"id": "d1", "x": 1}
-    assert explained(failed()).resource is ABSENT
+    assert explanation_of(failed(), stored=b'{"id":"d1","x":1}').resource == {"id": "d1", "x": 1}
+    assert explanation_of(failed()).resource is ABSENT
     awkward = Request(CLAIMS, b'"devices"', id=b'"a\\"\\\\\xc3\xa9"')
-    assert explained(failed(), awkward, b'{"id":"a\\"\\\\\xc3\xa9"}').resource == {"id": 'a"\\é'}
+    assert explanation_of(failed(), awkward, b'{"id":"a\\"\\\\\xc3\xa9"}').resource == {"id": 'a"\\é'}
 
 
 @pytest.mark.parametrize("id_", [b"null", b"7", b'["d1"]', b"{}"])
 def test_no_stored_resource_goes_with_an_id_that_is_none(id_):
     with pytest.raises(InvalidResponseError, match="of another id"):
-        explained(failed(), Request(CLAIMS, b'"devices"', id=id_), b'{"id":"d1"}')
+        explanation_of(failed(), Request(CLAIMS, b'"devices"', id=id_), b'{"id":"d1"}')
 
 
 def test_a_resource_that_came_along_is_its_own():
-    found = explained(failed(("/id", "different")), Request(CLAIMS, b'"devices"', b'{"id":"d2"}'), b'{"id":"d3"}')
+    found = explanation_of(failed(("/id", "different")), Request(CLAIMS, b'"devices"', b'{"id":"d2"}'), b'{"id":"d3"}')
     assert found.resource == {"id": "d2"}
     assert [(one.expected, one.actual) for one in found.failures] == [("d1", "d2")]
 
@@ -68,19 +68,19 @@ def test_a_resource_that_came_along_is_its_own():
 )
 def test_a_failure_that_is_none_is_refused(failure, resource):
     with pytest.raises(InvalidResponseError, match="which it is not"):
-        explained(failed(failure), Request(CLAIMS, b'"devices"', resource))
+        explanation_of(failed(failure), Request(CLAIMS, b'"devices"', resource))
     with pytest.raises(InvalidResponseError, match="which it is not"):
-        explained(failed(failure), stored=resource)
+        explanation_of(failed(failure), stored=resource)
 
 
 @pytest.mark.parametrize("pointer", ["/custom_data/x", "/custom_data/", "/x"])
 def test_a_failure_of_what_nobody_demands_is_refused(pointer):
     with pytest.raises(InvalidResponseError, match="does not demand"):
-        explained(failed((pointer, "missing")), stored=b'{"id":"d1"}')
+        explanation_of(failed((pointer, "missing")), stored=b'{"id":"d1"}')
 
 
 def test_failures_as_they_are():
-    found = explained(
+    found = explanation_of(
         failed(("/custom_data/a", "different"), ("/custom_data/m", "missing"), ("/custom_data/n", "different")),
         stored=b'{"id":"d1","custom_data":{"n":true,"a":[{"x":1.5}]}}',
     )
@@ -90,20 +90,20 @@ def test_failures_as_they_are():
 
 def test_a_failure_of_a_resource_that_is_not_there_has_no_demands():
     decision = failed(("/id", "different"))
-    found = explained(decision)
+    found = explanation_of(decision)
     assert (found.decision, found.failures, found.resource) == (decision, (), ABSENT)
 
 
 def test_a_decision_is_explained_whatever_was_given_as_the_type():
     request = Request(CLAIMS, b"7", b'{"id":"d1"}')
     decision = Decision(allow=False, reason=Reason.MALFORMED_INPUT)
-    found = explain(decision, claims=b"[]", description=("policy", 7), request=request, stored=None)
+    found = explained(decision, claims=b"[]", description=("policy", 7), request=request, stored=None)
     assert (found.decision, found.failures, found.resource) == (decision, (), {"id": "d1"})
 
 
 def test_each_demand_has_its_failure():
     decision = failed(("/custom_data/m", "missing"), ("/id", "different"))
-    found = explained(decision, Request(CLAIMS, b'"devices"', b'{"id":"d2"}'))
+    found = explanation_of(decision, Request(CLAIMS, b'"devices"', b'{"id":"d2"}'))
     assert found.decision is decision
     assert tuple(one.failure for one in found.failures) == decision.failures
 
@@ -112,7 +112,7 @@ def test_each_demand_has_its_failure():
 @pytest.mark.parametrize("stored", [b"{}", b'{"id":null}', b'{"id":"null"}'])
 def test_no_stored_resource_goes_with_no_id(id_, stored):
     with pytest.raises(InvalidResponseError, match="of another id"):
-        explained(failed(), Request(CLAIMS, b'"devices"', id=id_), stored)
+        explanation_of(failed(), Request(CLAIMS, b'"devices"', id=id_), stored)
 
 
 def test_every_engine_is_looked_at(monkeypatch):

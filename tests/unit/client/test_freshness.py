@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from bridge import PolicyBridge, ReferenceEngine, UsageError, WasmEngine
+from bridge.checks import require_fresh, require_fresh_revision, revision_number
 from bridge.decision import Decision, Reason, Request
 from bridge.errors import EngineError, ResourcesMissingError, StaleResourcesError
-from bridge.freshness import require_fresh, require_fresh_revision, revision_number
 
 CLAIMS = {"policy": {"version": 2, "devices": {}}}
 

@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError, fields
 
 import pytest
 
-from bridge.checks import Bearer
+from bridge.bearer import Bearer
 from bridge.cursor import Cursor
 from bridge.decision import Decision, Failure, Reason
 from bridge.engines.pages import PageRequest, PageResponse

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from bridge import RuleSet
+from bridge.bearer import Bearer
 from bridge.cursor import Cursor, bound_to
 from bridge.decision import Decision, Reason
 from bridge.engines.pages import PageRequest, PageResponse
 from bridge.errors import CursorExpiredError, StaleResourcesError, UsageError
-from bridge.listing import LIMIT, listing
+from bridge.listing import LIMIT, list_allowed
 from bridge.store.layout import PAGE
 
 CLAIMS, TYPE = b'{"sub":"a"}', b'"sessions"'
@@ -18,7 +19,7 @@ ABOUT = bound_to(CLAIMS, TYPE, RULES)
 
 
 def steps(limit=LIMIT, after=None, at_least=None):
-    return listing(RULES, CLAIMS, TYPE, limit, after, at_least)
+    return list_allowed(Bearer(CLAIMS), "sessions", RULES, limit=limit, after=after, at_least=at_least)
 
 
 def page_response(*pages, length=None, revision="7", everything=False):
@@ -41,7 +42,7 @@ def cursor_of(found):
 
 @pytest.mark.parametrize("limit", [0, -1, True, False, 1.0, "1", None, 0.5])
 def test_a_limit_is_a_number_that_is_at_least_1(limit):
-    with pytest.raises(UsageError, match="the limit must be a number, at least 1"):
+    with pytest.raises(UsageError, match="`limit` must be an integer, at least 1"):
         next(steps(limit))
 
 
@@ -127,12 +128,12 @@ def test_a_cursor_names_the_page_of_its_last_id(pages, place):
 
 
 def test_a_list_goes_on_at_the_page_of_its_cursor():
-    running = steps(2, Cursor("7", 5, "b").written(ABOUT))
+    running = steps(2, Cursor("7", 5, "b").text(ABOUT))
     assert next(running) == PageRequest(CLAIMS, TYPE, 5, 2)
     found = ended(running, page_response(["a", "b", "c", "d", "e"], length=9))
     assert (found.ids, cursor_of(found)) == (("c", "d"), Cursor("7", 5, "d"))
     # The cursor's page counts once: on later ones nothing is left out.
-    running = steps(2, Cursor("7", 5, "b").written(ABOUT))
+    running = steps(2, Cursor("7", 5, "b").text(ABOUT))
     next(running)
     asked = running.send(page_response(["a", "b"], length=9))
     assert asked.page == 6
@@ -141,7 +142,7 @@ def test_a_list_goes_on_at_the_page_of_its_cursor():
 
 
 def test_a_list_that_goes_on_behind_the_last_id_is_complete():
-    running = steps(2, Cursor("7", 0, "b").written(ABOUT))
+    running = steps(2, Cursor("7", 0, "b").text(ABOUT))
     next(running)
     assert ended(running, page_response(["b"])).complete
 

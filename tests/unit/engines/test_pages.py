@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from bridge import CursorExpiredError, RuleSet
+from bridge.bearer import Bearer
 from bridge.cursor import Cursor, bound_to
 from bridge.decision import Decision, Reason, Violation
 from bridge.engines.listing import read_pages
 from bridge.engines.pages import MOST_PAGES, PageRequest, PageResponse
 from bridge.errors import InvalidResponseError, StaleResourcesError, UsageError
-from bridge.listing import listing
+from bridge.listing import list_allowed
 from bridge.store.layout import PAGE
 
 CLAIMS, TYPE = b"{}", b'"devices"'
@@ -24,7 +25,7 @@ def pieces(*pages, length=None, revision="7", everything=False):
 
 def listed(*given, limit=1_000, after=None, at_least=None):
     """The list of these pieces, and where each was asked for."""
-    steps = listing(RuleSet(), CLAIMS, TYPE, limit, after, at_least)
+    steps = list_allowed(Bearer(CLAIMS), "devices", RuleSet(), limit=limit, after=after, at_least=at_least)
     asked = [next(steps).page]
     for piece in given:
         try:
@@ -35,7 +36,7 @@ def listed(*given, limit=1_000, after=None, at_least=None):
 
 
 def cursor(revision="7", page=0, last="b"):
-    return Cursor(revision, page, last).written(bound_to(CLAIMS, TYPE, RuleSet()))
+    return Cursor(revision, page, last).text(bound_to(CLAIMS, TYPE, RuleSet()))
 
 
 def test_pieces_are_one_list():
@@ -93,7 +94,7 @@ def test_ids_that_came_before_the_cursor_do_not_come_again(later):
 )
 def test_pieces_that_contradict_each_other_are_refused(given):
     """A list that became shorter within a revision would end early, and call itself complete."""
-    with pytest.raises(InvalidResponseError, match="does not go with the others"):
+    with pytest.raises(InvalidResponseError, match="do not fit the others"):
         listed(*given)
 
 
@@ -101,14 +102,14 @@ def test_more_pages_than_were_asked_for_are_refused():
     wanted = 3
     found, _ = listed(pieces(*(["a"], ["b"], ["c"])), limit=PAGE)
     assert found.ids == ("a", "b", "c")
-    with pytest.raises(InvalidResponseError, match="does not go"):
+    with pytest.raises(InvalidResponseError, match="do not fit"):
         listed(pieces(*[[f"{number}"] for number in range(wanted + 1)]), limit=PAGE)
 
 
 def test_resources_of_no_revision_are_refused():
     assert listed(pieces(revision=None))[0].complete
     with pytest.raises(
-        InvalidResponseError, match="of no revision: ask again; if it stays so, look at what is installed"
+        InvalidResponseError, match="of no revision: list again; if the error remains, check the rules of the engine"
     ):
         listed(pieces(["a"], revision=None))
 
@@ -130,25 +131,25 @@ def test_a_denial_of_all_resources_is_an_answer_to_a_list(reason):
 
 @pytest.mark.parametrize("reason", OTHERS)
 def test_a_decision_on_one_resource_is_no_answer_to_a_list(reason):
-    with pytest.raises(InvalidResponseError, match=f"by the decision `{reason}`"):
+    with pytest.raises(InvalidResponseError, match=f"with the decision `{reason}`"):
         listed(PageResponse(denial(reason)))
 
 
 def test_no_denial_comes_in_the_middle_of_a_list():
-    with pytest.raises(InvalidResponseError, match="which cannot be"):
+    with pytest.raises(InvalidResponseError, match="which no list can have"):
         listed(pieces(["a"], length=2), PageResponse(denial("type_not_granted")))
 
 
 def test_no_cursor_was_given_of_a_list_that_is_denied():
-    with pytest.raises(UsageError, match="must be the `cursor`"):
+    with pytest.raises(UsageError, match="must be the unchanged `cursor`"):
         listed(PageResponse(denial("type_not_granted")), after=cursor())
 
 
 @pytest.mark.parametrize("page", [1, 2, 3, 10**30])
 def test_no_cursor_names_a_page_that_there_is_not(page):
-    with pytest.raises(UsageError, match="must be the `cursor`"):
+    with pytest.raises(UsageError, match="must be the unchanged `cursor`"):
         listed(pieces(), after=cursor(page=page))
-    with pytest.raises(UsageError, match="must be the `cursor`"):
+    with pytest.raises(UsageError, match="must be the unchanged `cursor`"):
         listed(pieces(length=1), after=cursor(page=page))
 
 
@@ -156,7 +157,7 @@ def test_no_cursor_names_a_page_that_there_is_not(page):
 def test_no_cursor_names_an_id_that_is_not_allowed_on_its_page(last):
     page = ["b", "d"]
     assert listed(pieces(page, length=5), after=cursor(page=4))[0].ids == ("d",)
-    with pytest.raises(UsageError, match="must be the `cursor`"):
+    with pytest.raises(UsageError, match="must be the unchanged `cursor`"):
         listed(pieces(page, length=5), after=cursor(page=4, last=last))
 
 

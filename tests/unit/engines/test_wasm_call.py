@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wasmtime import _bindings
 
-from bridge import EngineError, InvalidResponseError, PolicyBridge, WasmEngine
+from bridge import EngineError, PolicyBridge, WasmEngine
 from bridge.decision import Request
 from bridge.engines import wasm_call, wasm_engine, wasm_pool
 from bridge.engines.wasm_pool import result_of
+from bridge.errors import InvalidResponseError
 from bridge.strict_json import encode
 
 CLAIMS = {"policy": {"version": 2, "devices": {"custom_data": {"user": "u1"}}}}

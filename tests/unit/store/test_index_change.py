@@ -10,7 +10,7 @@ import pytest
 from conformance import tally
 from recounting import CannotPatch, held, patched, recounted
 
-from bridge import InvalidResponseError
+from bridge.errors import InvalidResponseError
 from bridge.store import layout
 from bridge.store.generation import parts
 from bridge.store.index_change import FirstsMissingError, IndexChange

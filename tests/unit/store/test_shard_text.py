@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge import InvalidResponseError
+from bridge.errors import InvalidResponseError
 from bridge.store.shard_text import differing
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=4) | st.text('{}[],:"\\', max_size=6)

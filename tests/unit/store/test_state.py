@@ -8,8 +8,7 @@ import re
 
 import pytest
 
-from bridge import InvalidResponseError
-from bridge.errors import EngineError, ForeignContentError, UnsupportedLayoutError
+from bridge.errors import EngineError, ForeignContentError, InvalidResponseError, UnsupportedLayoutError
 from bridge.store.layout import empty_generation
 from bridge.store.state import CurrentGeneration, Lease, TypeState, current, first_state, foreign, reference
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge import JwksFile, JwksUrl, KeysUnavailableError, UnknownKeyError
+from bridge import JwksFile, JwksUrl, KeysUnavailableError
+from bridge.errors import UnknownKeyError
 from bridge.tokens.jwks_url import Fetcher, FetchError
 
 SET = json.dumps(

@@ -9,15 +9,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from bridge import (
-    InvalidAudienceError,
-    InvalidSignatureError,
-    MissingRequiredClaimError,
-    RuleSet,
-    StaticKey,
-    TokenVerifier,
-)
-from bridge.raw_tokens import RawTokens
+from bridge import RuleSet, StaticKey, TokenVerifier
+from bridge.bearer import RawTokens
+from bridge.errors import InvalidAudienceError, InvalidSignatureError, MissingRequiredClaimError
 from bridge.rendering import TokenChecks
 
 NOW = 1_700_000_000

@@ -7,7 +7,8 @@ from decimal import Decimal
 import jwt
 import pytest
 
-from bridge import ExpiredTokenError, InvalidAudienceError, StaticKey, TokenVerifier
+from bridge import ExpiredTokenError, StaticKey, TokenVerifier
+from bridge.errors import InvalidAudienceError
 
 NOW = 1_700_000_000
 SECRET = bytes(range(64))
