@@ -452,7 +452,7 @@ WHAT = ["--type", "devices", "--resource", GOOD]
         (["--token", "x", "--key", "public.pem", "--jwks", "jwks.json", *WHAT], "--jwks and --secret-file, not both"),
         (["--token", "x", "--key", "private.pem", *WHAT], "a private key, and tokens are verified with public keys"),
         (["--token", "x", "--key", "weak.pem", *WHAT], "an RSA key of 1024 bits, under 2048"),
-        (["--token", "x", "--key", "bad.pem", *WHAT], "a PEM text that no public key can be read from"),
+        (["--token", "x", "--key", "bad.pem", *WHAT], "a PEM text without a readable public key"),
         (["--token", "x", "--key", "binary", *WHAT], "not a PEM text"),
         (["--token", "x", "--key", ".", *WHAT], "Is a directory"),
         (["--token", "x", "--secret-file", "short.txt", "--alg", "HS256", *WHAT], "an HMAC secret under 32 bytes"),
