@@ -12,7 +12,7 @@ from loopback_certificates import Authority
 from bridge import ConfigurationError, EngineError, EngineUnreachableError, MalformedInputError, OpaClient
 from bridge.aio import AsyncOpaClient
 from bridge.errors import InvalidResponseError
-from bridge.opa.question import RulesQuery
+from bridge.opa.queries import RulesQuery
 
 
 # --- secrets, TLS and the environment

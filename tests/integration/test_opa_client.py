@@ -473,7 +473,7 @@ def test_a_restart_in_the_middle_of_a_query_is_not_noticed(opa_executable, monke
             if seconds > 0:
                 started.append(ManagedOpa(executable=opa_executable, port=first.port))
 
-        monkeypatch.setattr("bridge.http.client.sleep", restart)
+        monkeypatch.setattr("bridge.http.session.sleep", restart)
         first.kill()
         assert client.query(("x",), INPUT).result is ABSENT
         for opa in started:
