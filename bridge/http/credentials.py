@@ -107,7 +107,7 @@ class BearerToken:
             return last[2]
         state = identity(path)
         if last is not None and state is None:  # to open a pipe could take longer than any deadline
-            raise _file_error(path, "it is a regular file no more")
+            raise _file_error(path, "it is no regular file any more")
         if last is None or state != last[1]:
             last = (now, state, _read(path))
         self._file = (now, state, last[2])  # replaced whole, so no lock is needed

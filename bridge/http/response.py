@@ -55,13 +55,7 @@ class StrictResponse(HTTPResponse):
         self.is_whole = length == 0
 
     def read(self, amt: int | None = None) -> bytes:
-        """Return at most `amt` bytes of the body; fewer only at its end.
-
-        Raises:
-            IncompleteRead: The connection ended in the body.
-            HTTPException: The chunks are malformed.
-            OSError: The connection broke, or the deadline has passed.
-        """
+        """Return at most `amt` bytes of the body, fewer only at its end; raise the errors of `body`."""
         if not self.chunked or self.fp is None:
             data = super().read(amt)
             self.is_whole = self.is_whole or self.length == 0

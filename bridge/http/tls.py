@@ -69,8 +69,8 @@ def tls_context(ca: Path | None, client_certificate: ClientCertificate | None) -
         context.load_verify_locations(cafile=DEFAULT_CA_BUNDLE_PATH if ca is None else ca)
     except (OSError, ValueError, TypeError, UsageError) as error:
         raise ConfigurationError(
-            f"`ca`: no certificate authorities can be read from `{ca}`: {_reason(error)}: name a PEM file of"
-            " certificates by `ca`"
+            f"`ca`: no certificate authorities can be read from `{ca}`: "
+            + _reason(error, "name a PEM file of certificates by `ca`")
         ) from None
     if client_certificate is not None:
         _load_certificate(context, client_certificate)
@@ -88,8 +88,8 @@ def _load_certificate(context: ssl.SSLContext, files: ClientCertificate) -> None
         context.load_cert_chain(certificate, key, password=_no_passphrase)
     except (OSError, ValueError, TypeError, UsageError) as error:
         raise ConfigurationError(
-            f"`client_certificate`: `{certificate}` with the key `{key}` cannot be used: {_reason(error)}: name PEM"
-            " files of a certificate and of its key by `client_certificate`"
+            f"`client_certificate`: `{certificate}` with the key `{key}` cannot be used: "
+            + _reason(error, "name PEM files of a certificate and of its key by `client_certificate`")
         ) from None
 
 
@@ -97,9 +97,11 @@ def _no_passphrase() -> str:
     raise ValueError("the key has a passphrase")
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, remedy: str) -> str:
+    if isinstance(error, UsageError):
+        return str(error)  # it has a remedy of its own
     if isinstance(error, ssl.SSLError):
-        return error.reason.lower().replace("_", " ") if error.reason else "no PEM"
-    if isinstance(error, OSError):
-        return str(error.strerror).lower()
-    return str(error)
+        reason = error.reason.lower().replace("_", " ") if error.reason else "no PEM"
+    else:
+        reason = str(error.strerror).lower() if isinstance(error, OSError) else str(error)
+    return f"{reason}: {remedy}"

@@ -21,22 +21,7 @@ if TYPE_CHECKING:
 class BaseOpaClient(ProcessBound):
     """A client for one OPA.
 
-    Args:
-        url: The address of OPA, such as `http://127.0.0.1:8181`, `https://gateway.example/opa` behind a gateway, or
-            `unix:///run/opa.sock`.
-        token: The bearer token: a text; a file (`pathlib.Path`), read again when it changes; or a function that returns
-            it, called for each request. After a 401 the client reads the file, or calls the function, once more.
-        ca: PEM file with the only certificate authorities to trust; by default those that `requests` brings.
-        client_certificate: PEM files of a certificate and its key, for an OPA that asks for one. When these files or
-            `ca` change, new connections use the new files.
-        deadline: The deadline of a call, in seconds, unless the call sets its own.
-        max_answer: The largest response body to accept, in bytes.
-        max_idle: Seconds for which an idle connection is kept; set it below the limit of every balancer in between.
-        max_body: The size of a part of a push and of a batch, in bytes. Parts and batches that are still too large for
-            OPA, or for a proxy before it, are halved.
-
-    Raises:
-        ConfigurationError: A setting cannot be used.
+    `OpaClient` describes the arguments.
     """
 
     def __init__(
@@ -147,11 +132,7 @@ class OpaCalls(BaseOpaClient):
 
 
 def encoded(text: str, what: str) -> bytes:
-    """Return a text in UTF-8.
-
-    Raises:
-        UsageError: It has an unpaired surrogate, or is no text.
-    """
+    """Return a text in UTF-8, or raise `UsageError`."""
     try:
         return text.encode()
     except (UnicodeEncodeError, AttributeError):

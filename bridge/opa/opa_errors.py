@@ -37,13 +37,7 @@ _REMEDIES: Final = {
 
 
 def call_error(failure: HttpFailure, what: str, address: Address) -> EngineError:
-    """Return the error for a call that brought no response.
-
-    Args:
-        failure: Why there is none.
-        what: Method and path.
-        address: The address of the server.
-    """
+    """Return the error for a call without a response; `what` is method and path."""
     text = f"`{what}` at {address}: {failure}"
     if remedy := _REMEDIES.get(failure.cause):
         text += f": {remedy}"

@@ -44,14 +44,7 @@ def data_path(names: Sequence[str], *, root: bool = False) -> str:
 
 
 def data_reference(path: Sequence[str]) -> str:
-    """Return the reference to a document in Rego.
-
-    Args:
-        path: The names from the root down; the same names as for `data_path`, and at least one.
-
-    Raises:
-        UsageError: The path is malformed.
-    """
+    """Return the reference to a document in Rego; the path is as for `data_path`."""
     data_path(path)
     return "data" + "".join(f"[{json.dumps(name)}]" for name in path)
 

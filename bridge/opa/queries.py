@@ -46,22 +46,14 @@ class RulesQuery:
 
 
 def checked_body(body: bytes | RulesQuery) -> bytes | RulesQuery:
-    """Return the body of a request.
-
-    Raises:
-        UsageError: It is neither bytes nor a `RulesQuery`.
-    """
+    """Return the body of a request, or raise `UsageError`."""
     if not isinstance(body, (bytes, RulesQuery)):
         raise UsageError("a body must be bytes or a `RulesQuery`: encode a text by `.encode()`")
     return body
 
 
 def query_target(path: Sequence[str], *, provenance: bool) -> str:
-    """Return the target of a query, which is sent by POST.
-
-    Raises:
-        UsageError: The path is malformed.
-    """
+    """Return the target of a query, which is sent by POST; the path is as for `data_path`."""
     return data_path(path, root=True) + ("?provenance=true" if provenance else "")
 
 
@@ -91,23 +83,14 @@ def query_reply(reply: Reply, target: str, settings: HttpSettings, *, provenance
 
 
 def require_ok(reply: Reply, what: str, settings: HttpSettings) -> Reply:
-    """Return the response to a read.
-
-    Raises:
-        OpaStatusError: The response has an error status.
-        InvalidResponseError: The response has another status than 200.
-    """
+    """Return the response to a read if its status is 200, or raise `status_error`."""
     if reply.status != HTTPStatus.OK:
         raise status_error(reply, what, settings)
     return reply
 
 
 def provenance_of(members: dict[str, Value], what: str) -> tuple[str, dict[str, str]]:
-    """Return OPA's version and the revisions of its bundles.
-
-    Raises:
-        InvalidResponseError: The response has no provenance.
-    """
+    """Return OPA's version and the revisions of its bundles, or raise `InvalidResponseError`."""
     provenance = members.get("provenance")
     if not isinstance(provenance, dict) or not isinstance(version := provenance.get("version"), str):
         raise InvalidResponseError(f"`{what}`: the answer does not hold opa's version: is this the url of opa?")

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import InvalidResponseError, MalformedInputError
-from bridge.strict_json import MAX_DEPTH, parse, scan_leniently
+from bridge.strict_json import ABSENT, MAX_DEPTH, Absent, parse, scan_leniently, sorted_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bridge.http import Reply
-    from bridge.strict_json import Absent, Value
+    from bridge.strict_json import Value
 
 _DEPTH: Final = MAX_DEPTH + 16
 """A resource may nest 64 deep, inside documents of the bridge and members of OPA's response."""
 
 _TREE_DEPTH: Final = 10_000
 """OPA returns a policy with its syntax tree, which nests as deep as the policy."""
+
+_RESULT: Final = re.compile(r'\{(?:"decision_id":"[^"\\]*",)?"result":')
+_DECODER: Final = json.JSONDecoder()  # it only finds the end of a value
 
 _METRIC: Final = re.compile(r"^(go_memstats_heap_inuse_bytes|go_gc_gomemlimit_bytes) (\S+)$", re.MULTILINE)
 _NO_LIMIT: Final = 2**62
@@ -104,15 +109,12 @@ class MemoryUsage:
 
 
 def json_object(reply: Reply, what: str, max_depth: int = _DEPTH) -> dict[str, Value]:
-    """Return the JSON object in the body of a response.
+    """Return the JSON object in the body of a response, or raise `InvalidResponseError`.
 
     Args:
         reply: The response.
         what: Method and path, for the error.
         max_depth: How deep containers may nest.
-
-    Raises:
-        InvalidResponseError: The body is no JSON object.
     """
     try:
         value = parse(reply.body, max_depth=max_depth)
@@ -123,6 +125,23 @@ def json_object(reply: Reply, what: str, max_depth: int = _DEPTH) -> dict[str, V
     if not isinstance(value, dict):
         raise InvalidResponseError(f"`{what}`: the answer is not a JSON object: is this the url of opa?")
     return value
+
+
+def result_of(reply: Reply, what: str) -> Value | Absent:
+    """Return the `result` of a response, or `ABSENT`."""
+    return json_object(reply, what).get("result", ABSENT)
+
+
+def result_text(reply: Reply, what: str) -> str | Absent:
+    """Return the text of `result` in OPA's own spelling if possible, or `ABSENT`; it may break R12."""
+    with suppress(ValueError, RecursionError):  # `result_of` raises the error
+        text = reply.body.decode("utf-8")
+        if (head := _RESULT.match(text)) is not None:
+            end = _DECODER.raw_decode(text, head.end())[1]
+            if text[end:].strip() == "}":
+                return text[head.end() : end]
+    value = result_of(reply, what)
+    return value if isinstance(value, Absent) else sorted_text(value).decode("utf-8")
 
 
 def tree_object(reply: Reply, what: str) -> dict[str, Value]:
@@ -137,11 +156,7 @@ def tree_object(reply: Reply, what: str) -> dict[str, Value]:
 
 
 def compile_reply(reply: Reply, what: str) -> CompileReply:
-    """Return what remains of a query.
-
-    Raises:
-        InvalidResponseError: The response does not hold it.
-    """
+    """Return what remains of a query, or raise `InvalidResponseError`."""
     result = json_object(reply, what, _TREE_DEPTH).get("result")
     if not isinstance(result, dict):
         raise InvalidResponseError(f"`{what}`: the answer has no `result` that is an object")
@@ -164,15 +179,7 @@ def memory_usage(reply: Reply) -> MemoryUsage | None:
 
 
 def stored_policy(value: Value, what: str) -> StoredPolicy:
-    """Return a module of OPA with the places of its rules, however its text spells them.
-
-    Args:
-        value: The module, with its syntax tree.
-        what: Method and path, for the error.
-
-    Raises:
-        InvalidResponseError: The value is no module.
-    """
+    """Return a module, with the places of its rules by its syntax tree, or raise `InvalidResponseError`."""
     if isinstance(value, dict):
         policy_id, text, tree = value.get("id"), value.get("raw"), value.get("ast")
         if isinstance(policy_id, str) and isinstance(text, str) and isinstance(tree, dict):

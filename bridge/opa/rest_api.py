@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -22,20 +20,18 @@ from bridge.opa.replies import (
     compile_reply,
     json_object,
     memory_usage,
+    result_of,
+    result_text,
     stored_policy,
     tree_object,
 )
 from bridge.opa.version import require
-from bridge.strict_json import ABSENT, Absent, sorted_text
+from bridge.strict_json import ABSENT, Absent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bridge.http import Reply
     from bridge.strict_json import Value
-
-_RESULT: Final = re.compile(r'\{(?:"decision_id":"[^"\\]*",)?"result":')
-_DECODER: Final = json.JSONDecoder()  # it only finds the end of a value
 
 _NO_INPUT: Final = b'{"input":{}}'
 _VERSION_PATH: Final = ("system", "version")
@@ -58,6 +54,23 @@ class OpaClient(OpaCalls):
     - `UsageError`: a malformed path, id or deadline, or a call after `close`.
 
     No error text holds the token or the body of a request.
+
+    Args:
+        url: The address of OPA, such as `http://127.0.0.1:8181`, `https://gateway.example/opa` behind a gateway, or
+            `unix:///run/opa.sock`.
+        token: The bearer token: a text; a file (`pathlib.Path`), read again when it changes; or a function that returns
+            it, called for each request. After a 401 the client reads the file, or calls the function, once more.
+        ca: PEM file with the only certificate authorities to trust; by default those that `requests` brings.
+        client_certificate: PEM files of a certificate and its key, for an OPA that asks for one. When these files or
+            `ca` change, new connections use the new files.
+        deadline: The deadline of a call, in seconds, unless the call sets its own.
+        max_answer: The largest response body to accept, in bytes.
+        max_idle: Seconds for which an idle connection is kept; set it below the limit of every balancer in between.
+        max_body: The size of a part of a push and of a batch, in bytes. Parts and batches that are still too large for
+            OPA, or for a proxy before it, are halved.
+
+    Raises:
+        ConfigurationError: A setting cannot be used.
     """
 
     def query(
@@ -94,7 +107,7 @@ class OpaClient(OpaCalls):
             fresh: Use a new connection, as for `query`.
         """
         target = data_path(path, root=True)
-        return _result(self._read("GET", target, None, deadline, fresh=fresh), target)
+        return result_of(self._read("GET", target, None, deadline, fresh=fresh), f"GET {target}")
 
     def get_data_text(self, path: Sequence[str], *, deadline: float | None = None) -> str | Absent:
         """Return a document's JSON text, in OPA's own spelling if possible, or `ABSENT`; it may break R12.
@@ -104,15 +117,7 @@ class OpaClient(OpaCalls):
             deadline: Seconds.
         """
         target = data_path(path, root=True)
-        reply = self._read("GET", target, None, deadline)
-        with suppress(ValueError, RecursionError):  # `_result` raises the error
-            text = reply.body.decode("utf-8")
-            if (head := _RESULT.match(text)) is not None:
-                end = _DECODER.raw_decode(text, head.end())[1]
-                if text[end:].strip() == "}":
-                    return text[head.end() : end]
-        value = _result(reply, target)
-        return value if isinstance(value, Absent) else sorted_text(value).decode("utf-8")
+        return result_text(self._read("GET", target, None, deadline), f"GET {target}")
 
     def put_data(self, path: Sequence[str], body: bytes, *, deadline: float | None = None) -> None:
         """Write a document, in place of the old one if there is one.
@@ -164,7 +169,7 @@ class OpaClient(OpaCalls):
 
         Args:
             policy_id: Simple names joined by `/`, such as `jwt_policy/decision.rego`.
-            text: Its Rego.
+            text: The Rego.
             deadline: Seconds.
         """
         self._write("PUT", policy_path(policy_id), encoded(text, "a policy"), deadline)
@@ -298,7 +303,3 @@ class OpaClient(OpaCalls):
         if not isinstance(bindings, list):
             raise InvalidResponseError(f"`{what}`: the answer's `result` is no array")
         return next((binding.get("value") for binding in bindings if isinstance(binding, dict)), None)
-
-
-def _result(reply: Reply, target: str) -> Value | Absent:
-    return json_object(reply, f"GET {target}").get("result", ABSENT)

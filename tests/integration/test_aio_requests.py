@@ -121,7 +121,7 @@ async def test_the_bytes_of_a_request() -> None:
             await client.query(("x",), INPUT)
         async with AsyncOpaClient(server.url) as client:
             with pytest.raises(InvalidResponseError):
-                await client.query((), None, provenance=True)
+                await client.query((), b"", provenance=True)
     secret = {"Authorization": f"Bearer {TOKEN}"}
     fields["Content-Type"] = "application/json"
     length = {"Content-Length": str(len(INPUT))}

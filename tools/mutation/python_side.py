@@ -233,6 +233,7 @@ GROUPS: Final = (
             "tests/http/test_retries.py",
             "tests/http/test_connections.py",
             "tests/http/test_credentials.py",
+            "tests/http/test_unreadable_credentials.py",
             "tests/integration/test_opa_connections.py",
             "tests/integration/test_opa_transport.py",
             "tests/integration/test_opa_hosts.py",
