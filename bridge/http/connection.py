@@ -214,7 +214,7 @@ class IdleConnections:
             self._owned[1].pop().close()
 
 
-class Pool(HTTPConnectionPool):
+class ConnectionPool(HTTPConnectionPool):
     """Urllib3's pool of connections to one server.
 
     Args:

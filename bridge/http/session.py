@@ -14,7 +14,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import Timeout
 
 from bridge.errors import UsageError
-from bridge.http.connection import Pool
+from bridge.http.connection import ConnectionPool
 from bridge.http.failures import FOREIGN, Cause, HttpFailure
 from bridge.http.retries import Attempts
 
@@ -249,12 +249,12 @@ class _Adapter(HTTPAdapter):
     """The adapter for one server; it owns the pool of connections."""
 
     def __init__(self, settings: HttpSettings) -> None:
-        self.pool = Pool(settings)
-        self._single = Pool(settings, most=0)
+        self.pool = ConnectionPool(settings)
+        self._single = ConnectionPool(settings, most=0)
         self._origin = settings.address.origin
         super().__init__()
 
-    def get_connection_with_tls_context(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> Pool:
+    def get_connection_with_tls_context(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> ConnectionPool:
         return self._single if request.headers.get("Connection") == "close" else self.pool
 
     def cert_verify(self, *_: Any) -> None:

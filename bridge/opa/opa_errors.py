@@ -28,6 +28,7 @@ _LIMIT: Final = "request body too large"
 
 _REMEDIES: Final = {
     Cause.REFUSED: "is opa running there? Check its url",
+    Cause.BROKEN: "see the log of opa, and of the proxy before it if there is one",
     Cause.TLS: "name the authority that issued the server's certificate by `ca` (`--opa-ca`), and the certificate that"
     " the server asks for by `client_certificate` (`--opa-certificate`, `--opa-key`)",
     Cause.TIMEOUT: "raise the deadline, or see what keeps opa busy",

@@ -17,7 +17,6 @@ from typing import IO, TYPE_CHECKING, Final, Self
 from bridge.errors import EngineTimeoutError, EngineUnreachableError, OpaNotFoundError, OpaStatusError, UsageError
 from bridge.escapes import escaped, on_one_line
 from bridge.opa.executable import end_process, find_opa, opa_environment
-from bridge.opa.replies import Health
 from bridge.opa.rest_api import OpaClient
 from bridge.process_bound import ProcessBound
 
@@ -201,8 +200,7 @@ class ManagedOpa(ProcessBound):
     def _wait_for_health(self, client: OpaClient, end: float) -> None:
         while True:
             self._check_running()
-            health = _health(client, max(_POLL, end - time.monotonic()))
-            if health is None or health.ok:
+            if _is_ready(client, max(_POLL, end - time.monotonic())):
                 return
             self._pause(end)
 
@@ -255,14 +253,13 @@ class _Log:
         return bytes(self._kept).decode(errors="replace")
 
 
-def _health(client: OpaClient, seconds: float) -> Health | None:
-    """Return the health of OPA; None if it runs but does not let this client ask."""
+def _is_ready(client: OpaClient, seconds: float) -> bool:
     try:
-        return client.health(bundles=True, deadline=min(seconds, 1.0))
-    except OpaStatusError:
-        return None
-    except (EngineUnreachableError, EngineTimeoutError) as error:
-        return Health(ok=False, message=str(error))
+        return client.health(bundles=True, deadline=min(seconds, 1.0)).ok
+    except OpaStatusError:  # OPA runs, but does not let this client ask
+        return True
+    except (EngineUnreachableError, EngineTimeoutError):
+        return False
 
 
 def _free_port() -> int:

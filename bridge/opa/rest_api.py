@@ -204,12 +204,7 @@ class OpaClient(OpaCalls):
         return self._delete(quoted_path("policies", [policy_id]) if quoted else policy_path(policy_id), deadline)
 
     def kind(self, path: Sequence[str], *, deadline: float | None = None) -> str | None:
-        """Return the JSON type of a document, such as `object`, without reading it; None if there is no document.
-
-        Args:
-            path: The names from the root down, at least one.
-            deadline: Seconds.
-        """
+        """Return the JSON type of a document, such as `object`, without reading it; None if there is no document."""
         name = self._evaluated(f"type_name({data_reference(path)})", deadline)
         return name if isinstance(name, str) else None
 
