@@ -47,6 +47,17 @@ def shown(value: object) -> str:
     return '"' + escaped(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
 
 
+def printable(text: str, longest: int) -> str:
+    """Return the text of another program on one line, cut after `longest` characters, safe for a terminal."""
+    kept = escaped(text[:longest])
+    return kept if len(text) <= longest else kept + "..."
+
+
+def on_one_line(text: str) -> str:
+    """Return the lines of a program's output joined by `; `."""
+    return "; ".join(filter(None, map(str.strip, text.splitlines())))
+
+
 def escaped_json(text: bytes) -> bytes:
     """Return JSON text of the same value, with escapes in place of characters that are not printable.
 

@@ -16,8 +16,8 @@ class OpaClock:
         self.now = 1_000.0
         self.pauses: list[float] = []
         monkeypatch.setattr("bridge.http.retries.monotonic", self.monotonic)
-        monkeypatch.setattr("bridge.http.deadline.time", self)
-        monkeypatch.setattr("bridge.http.client.sleep", self.pause)
+        monkeypatch.setattr("bridge.http.sockets.time", self)
+        monkeypatch.setattr("bridge.http.session.sleep", self.pause)
 
     def monotonic(self) -> float:
         return self.now

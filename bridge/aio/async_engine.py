@@ -59,7 +59,7 @@ class AsyncOpaEngine(OpaQueries):
         rule_set = RuleSet.given(rule_set)
         self.opa = AsyncOpaClient(opa) if isinstance(opa, str) else opa
         self.synchronous = OpaEngine(
-            self.opa.waiting(),
+            self.opa.synchronous(),
             rule_set,
             sources=sources,
             omit=omit,

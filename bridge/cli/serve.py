@@ -16,8 +16,8 @@ from bridge.cli.terminal import can_write, print_line
 from bridge.cli.token_options import TokenOptions
 from bridge.engines import OpaEngine
 from bridge.errors import EngineUnreachableError, UsageError
+from bridge.escapes import on_one_line
 from bridge.opa import ManagedOpa, OpaClient, find_opa
-from bridge.opa.wording import on_one_line
 from bridge.store import push, refuse_invalid
 from bridge.strict_json import encode, parse
 

@@ -11,7 +11,7 @@ from bridge.engines.opa_queries import OpaQueries, RecoveryPause
 from bridge.engines.protocol import RulesProtocol
 from bridge.engines.recovery import PATIENCE, RECOVERY_ATTEMPTS, RECOVERY_TIMEOUT, Recovery
 from bridge.opa import OpaClient
-from bridge.opa.question import RulesQuery
+from bridge.opa.queries import RulesQuery
 from bridge.rendering import RuleSet
 from bridge.steps import drive
 from bridge.store import OpaStore, with_omission

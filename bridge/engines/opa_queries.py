@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from bridge.engines.protocol import OPA_BATCH_BYTES, OPA_NAME, halves_after
 from bridge.engines.recovery_wait import RecoveryWait
 from bridge.errors import OpaStatusError, ResourcesMissingError, RulesNotInstalledError, UsageError
-from bridge.opa.question import RulesQuery
+from bridge.opa.queries import RulesQuery
 from bridge.process_bound import ProcessBound
 
 if TYPE_CHECKING:

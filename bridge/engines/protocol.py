@@ -10,7 +10,7 @@ from bridge.engines.store_identity import StoreIdentity
 from bridge.engines.stored_resources import explained_resource
 from bridge.errors import RulesNotInstalledError
 from bridge.opa import is_too_large
-from bridge.opa.question import RulesQuery
+from bridge.opa.queries import RulesQuery
 from bridge.rendering import fingerprint
 from bridge.strict_json import ABSENT
 

@@ -1,4 +1,4 @@
-"""Where a server is."""
+"""The address of a server, and the checks of its URL."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PRINTABLE: Final = re.compile(r"[!-~]+")
 _PATH: Final = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*")  # RFC 3986, path-abempty
 _API: Final = re.compile(r"/v1(?:/data)?\Z")
 _MAX_SOCKET: Final = 103
-"""Bytes of a Unix socket's path that every system takes."""
+"""The longest path of a Unix socket, in bytes, that every system accepts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,9 @@ class Address:
 
     Attributes:
         scheme: `http`, `https` or `unix`.
-        host: Name or IP address; an IPv6 address without brackets, its zone behind `%`.
+        host: A name or an IP address; IPv6 has no brackets, and its zone follows `%`.
         port: 1 to 65535.
-        prefix: The path that goes before every target: empty, or such as `/opa`.
+        prefix: The path before every target: empty, or such as `/opa`.
         socket: The path of a Unix socket; empty for TCP.
     """
 
@@ -37,23 +37,23 @@ class Address:
 
     @property
     def is_unix(self) -> bool:
-        """Whether it is a Unix socket."""
+        """Return whether it is a Unix socket."""
         return self.scheme == "unix"
 
     @property
     def name(self) -> str:
-        """The host as a certificate names it: without a zone, which means something on this machine alone."""
+        """Return the host as a certificate names it: without the zone, which only this machine knows."""
         return self.host.partition("%")[0]
 
     @property
     def host_field(self) -> str:
-        """The header field `Host`."""
+        """Return the header field `Host`."""
         name = f"[{self.name}]" if ":" in self.name else self.name
         return name if self.is_unix or self.port == PORTS[self.scheme] else f"{name}:{self.port}"
 
     @property
     def origin(self) -> str:
-        """The URL without its path; a Unix socket is said as `http://localhost`, for libraries that know no other."""
+        """Return the URL without its path; `http://localhost` for a Unix socket, as libraries know no other."""
         if self.is_unix:
             return "http://localhost"
         host = f"[{self.host.replace('%', '%25')}]" if ":" in self.host else self.host
@@ -70,8 +70,8 @@ def parse_address(url: str) -> Address:
         url: Such as `http://127.0.0.1:8181`, `https://gateway.example/opa` or `unix:///run/opa.sock`.
 
     Raises:
-        ConfigurationError: It is no such URL, or has a user, a query or a fragment. The text repeats nothing of it, as
-            it may hold a password.
+        ConfigurationError: The URL is not one of these, or has a user, a query or a fragment. The text repeats no part
+            of the URL, as that may hold a password.
     """
     if not isinstance(url, str) or not _PRINTABLE.fullmatch(url):
         raise ConfigurationError("the url of opa must be a text of printable ASCII characters without spaces")
@@ -79,7 +79,7 @@ def parse_address(url: str) -> Address:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ConfigurationError("the url of opa is malformed") from None
+        raise ConfigurationError("the url of opa is malformed: give one such as `http://127.0.0.1:8181`") from None
     if "@" in parts.netloc or "?" in url or "#" in url:
         raise ConfigurationError("the url of opa must have no user, no query and no fragment")
     if parts.scheme == "unix":

@@ -1,4 +1,4 @@
-"""Connections to one server, and the pool of those that may be used again."""
+"""Connections to one server, and the pool of idle ones."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 
-from bridge.http.connect import connected
 from bridge.http.response import SessionResponse, StrictResponse
+from bridge.http.sockets import connected
 
 if TYPE_CHECKING:
     import socket
 
-    from bridge.http.deadline import TimedSocket, TimedTlsSocket
     from bridge.http.settings import HttpSettings
+    from bridge.http.sockets import TimedSocket, TimedTlsSocket
 
 _OK: Final = 200
 _TOGETHER: Final = 1 << 16
@@ -32,19 +32,19 @@ class Connection(HTTPConnection):
 
     Args:
         settings: Where it goes.
-        turn: Which of the addresses of the host's name is tried first; None: as the name service has them.
-        http_client: What `http.client` needs to know.
+        turn: Which address of the host's name is tried first; None keeps the name service's order.
+        http_client: Arguments of `http.client`.
 
     Attributes:
         end: The deadline of the current call.
-        answer: The last response.
+        last_response: The last response.
         idle_since: When it was put into the pool.
     """
 
     def __init__(self, *, settings: HttpSettings, turn: int | None = None, **http_client: Any) -> None:
         self.end = 0.0
         self.sock: TimedSocket | TimedTlsSocket | None = None
-        self.answer: StrictResponse | None = None
+        self.last_response: StrictResponse | None = None
         super().__init__(**http_client)
         self.idle_since = 0.0
         self._settings = settings
@@ -55,7 +55,7 @@ class Connection(HTTPConnection):
 
     @property
     def timeout(self) -> float | None:
-        """Seconds until the deadline; urllib3 sets what is left of its `Timeout(total=...)`."""
+        """Return the seconds until the deadline; urllib3 sets what is left of its `Timeout(total=...)`."""
         return max(self.end - time.monotonic(), 0.0)
 
     @timeout.setter
@@ -69,18 +69,18 @@ class Connection(HTTPConnection):
             self.sock.end = end
 
     def connect(self) -> None:
-        """Connect, and shake hands.
+        """Connect, and shake hands for TLS.
 
         Raises:
-            OSError: It cannot be done, or not in time.
-            ConfigurationError: A file of certificates changed, and cannot be used.
+            OSError: There is no connection, or not in time.
+            ConfigurationError: A certificate file changed and cannot be used.
         """
         address, tls = self._settings.address, self._settings.tls
         context = None if tls is None else tls.context()
         sock: TimedSocket | TimedTlsSocket = connected(address, self.end, self._turn)
         if context is not None:
             try:
-                # Not at once: the handshake needs the deadline, which can only be set on what is wrapped.
+                # The handshake comes later, as the deadline can only be set on the wrapped socket.
                 sock = context.wrap_socket(sock, server_hostname=address.name, do_handshake_on_connect=False)  # type: ignore[assignment] # its sslsocket_class
                 sock.end = self.end
                 sock.do_handshake()  # type: ignore[union-attr] # as above
@@ -91,7 +91,7 @@ class Connection(HTTPConnection):
 
     @property
     def is_connected(self) -> bool:
-        """Whether an idle connection may be used: young enough, and nothing came on it that was not asked for."""
+        """Return whether an idle connection may be used: it is young enough, and no unexpected bytes have arrived."""
         sock = self.sock
         if sock is None or time.monotonic() - self.idle_since > self._settings.max_idle:
             return False
@@ -100,34 +100,34 @@ class Connection(HTTPConnection):
 
     @property
     def may_be_kept(self) -> bool:
-        """Whether another call may come: after a whole 200 alone.
+        """Return whether another call may use the connection: only after a whole response with status 200.
 
-        After any other status the true answer may still be to come, where somebody in between made this one up.
+        Any other status may come from a proxy in between, and the true response may still be on its way.
         """
-        answer = self.answer
+        response = self.last_response
         return (
             self.sock is not None
-            and answer is not None
-            and answer.status == _OK
-            and answer.is_whole
-            and not answer.will_close
+            and response is not None
+            and response.status == _OK
+            and response.is_whole
+            and not response.will_close
         )
 
-    def ask(self, head: bytes, body: bytes | None) -> StrictResponse:
-        """Send a request, and return its response, of which the head has been read.
+    def exchange(self, head: bytes, body: bytes | None) -> StrictResponse:
+        """Send a request, and return its response with the head read and the body not yet.
 
         Raises:
             OSError: The connection broke, or the deadline has passed.
-            HTTPException: The answer is no HTTP.
+            HTTPException: The response is no HTTP.
         """
         self._send(head, body)
         assert self.sock is not None
-        self.answer = StrictResponse(self.sock)
-        self.answer.begin()
-        return self.answer
+        self.last_response = StrictResponse(self.sock)
+        self.last_response.begin()
+        return self.last_response
 
     def _send(self, head: bytes, body: bytes | None) -> None:
-        """Send what the server takes: one that refuses a large body answers, and does not read the rest."""
+        """Send as much as the server takes: one that refuses a large body responds without reading the rest."""
         try:
             if body is None:
                 self.send(head)
@@ -137,25 +137,25 @@ class Connection(HTTPConnection):
                 self.send(head)
                 self.send(body)
         except (BrokenPipeError, ConnectionResetError):
-            if self.sock is None:  # it was never connected
+            if self.sock is None:  # the connection was never made
                 raise
 
     def response_class(self, *args: Any, **settings: Any) -> SessionResponse:  # type: ignore[override] # it is only called
-        """Return the response to a request of the session's, for `http.client`."""
-        self.answer = SessionResponse(*args, **settings)
-        return self.answer
+        """Make the response to a request of the session, for `http.client`."""
+        self.last_response = SessionResponse(*args, **settings)
+        return self.last_response
 
     def abort(self) -> None:
-        """Close the connection, and the response to `ask` that was not read to its end."""
+        """Close the connection, and the response that was not read to its end."""
         self.close()
-        if self.answer is not None:
-            self.answer.close()
+        if self.last_response is not None:
+            self.last_response.close()
 
 
 class IdleConnections:
-    """Connections that wait for a call, for urllib3's pool: the last one in is the first one out.
+    """Idle connections, for urllib3's pool: the last one in is the first one out.
 
-    Without a lock: one that another thread holds at the moment of a fork would stay locked for ever in the child.
+    There is no lock: after a fork, a lock that another thread held would stay locked for ever in the child.
 
     Args:
         most: How many are kept.
@@ -167,7 +167,7 @@ class IdleConnections:
         self._open()
 
     def _open(self) -> deque[Connection]:
-        """Set the connections at once with the process that owns them, for another thread may look in between."""
+        """Set the connections and their owning process in one step, as another thread may read them in between."""
         connections: deque[Connection] = deque()
         self._owned = (os.getpid(), connections)
         return connections
@@ -190,7 +190,7 @@ class IdleConnections:
             raise queue.Empty from None
 
     def put(self, connection: Connection | None, block: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - as queues have it
-        """Keep a connection, or close it where it cannot be kept. Urllib3 puts None for one that it closed."""
+        """Keep a connection, or close it if it cannot be kept; urllib3 puts None for one that it has closed."""
         if connection is None:
             return
         connections = self._owned[1]
@@ -199,11 +199,11 @@ class IdleConnections:
             return
         connection.idle_since = time.monotonic()
         connections.append(connection)
-        if self._closed:  # by another thread, which may have looked before
+        if self._closed:  # another thread closed the pool before this connection was in it
             self.close()
 
     def close(self) -> None:
-        """Close the connections, and keep no other one."""
+        """Close the connections and keep no further ones."""
         self._closed = True
         while self._owned[1]:
             self.drop_last()
@@ -214,11 +214,11 @@ class IdleConnections:
             self._owned[1].pop().close()
 
 
-class Pool(HTTPConnectionPool):
+class ConnectionPool(HTTPConnectionPool):
     """Urllib3's pool of connections to one server.
 
     Args:
-        settings: Where it is.
+        settings: The server's address, and the client's settings.
         most: How many idle connections are kept.
     """
 
@@ -233,7 +233,7 @@ class Pool(HTTPConnectionPool):
         )
 
     def _validate_conn(self, conn: Any) -> None:
-        """Connect before the request; while it is sent, urllib3 forgives a connection that breaks."""
+        """Connect before the request is sent, as urllib3 ignores a connection that breaks while it sends."""
         if conn.is_closed:
             conn.connect()
 
@@ -248,11 +248,11 @@ class Pool(HTTPConnectionPool):
         return connection
 
     def give_back(self, connection: Connection) -> None:
-        """Keep a connection for other calls, if that may be."""
+        """Keep a connection for other calls, or close it if it cannot be used again."""
         self._put_conn(connection)
 
     def close(self) -> None:
-        """Close the idle connections, and keep no other ones."""
+        """Close the idle connections and keep no further ones."""
         if self.pool is not None:
             self.pool.close()
         super().close()

@@ -1,4 +1,4 @@
-"""What can go wrong on the way: exceptions of other libraries as one small set of causes."""
+"""Failures of a call: the exceptions of other libraries, mapped to a few causes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bridge.errors import ConfigurationError
 from bridge.http.framing import EncodedBodyError
 
 FOREIGN: Final = (HTTPException, OSError, ValueError, ConfigurationError, urllib3.exceptions.HTTPError)
-"""All that a call can raise by way of `requests`, urllib3, `http.client` and what they stand on."""
+"""Every exception that `requests`, urllib3, `http.client` and the sockets can raise in a call."""
 
 _MAX_LINKS: Final = 20
 
@@ -24,12 +24,12 @@ class Cause(Enum):
     """Why there is no response.
 
     Attributes:
-        REFUSED: Nobody listens there, or the host's name is unknown.
+        REFUSED: No server listens there, or the host's name is unknown.
         BROKEN: The connection ended before the response did.
-        TLS: The two sides could not agree on TLS.
-        SETTING: A file of a token or of certificates changed, and cannot be used any more.
+        TLS: TLS failed, such as by a certificate that is not trusted.
+        SETTING: The token, or a certificate file, cannot be read any more.
         TIMEOUT: The deadline has passed.
-        INVALID: What came is no HTTP, or compressed.
+        INVALID: The response is not HTTP, or it is compressed.
         TOO_LARGE: The body is larger than accepted.
     """
 
@@ -43,10 +43,10 @@ class Cause(Enum):
 
 
 class HttpFailure(Exception):
-    """There is no response; the text says why in a few words, and holds nothing that was sent.
+    """There is no response; the text says why in a few words, and holds no part of the request.
 
     Args:
-        cause: What kind of failure it is.
+        cause: The kind of failure.
         text: What happened.
     """
 
@@ -56,7 +56,7 @@ class HttpFailure(Exception):
 
 
 def failure(error: BaseException) -> HttpFailure:
-    """Return what an exception means; it keeps no reference to it, as that may hold what was sent."""
+    """Return the failure that an exception means, without a reference to it, as it may hold a secret of the request."""
     error = _root(error)
     text = _words(error)
     if isinstance(error, ConfigurationError):
@@ -73,7 +73,7 @@ def failure(error: BaseException) -> HttpFailure:
 
 
 def _root(error: BaseException) -> BaseException:
-    """Return the exception of the standard library that others were raised for."""
+    """Return the exception of the standard library that caused those of requests and urllib3."""
     links, todo = 0, [error]
     while todo and links < _MAX_LINKS:
         one, links = todo.pop(0), links + 1
@@ -102,7 +102,7 @@ def _words(error: BaseException) -> str:
     if isinstance(error, IncompleteRead):
         return "the connection was closed in the middle of the answer"
     if isinstance(error, HTTPException | ValueError):
-        return "the answer is no http"
+        return "the answer is not HTTP"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return "the connection broke"

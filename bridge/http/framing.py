@@ -1,7 +1,7 @@
-"""Where a response ends, by its header fields: one strict reading for all clients.
+"""The end of a response, by its header fields: one strict reading for all clients.
 
-A client that reads a response otherwise than the server meant takes a piece of one response for the response to
-another request. So what is not plain is refused.
+A client that finds another end than the server meant takes a part of one response for the response to another request.
+So every ambiguous head is refused.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MAX_FIELDS: Final = 128
 MAX_HEAD: Final = 65_536
-"""Bytes of the names and values of all fields of one head; of a reason phrase as well."""
+"""The limit for the names and values of one head together, in bytes, and for a reason phrase."""
 
 _LENGTH: Final = re.compile(rb"0*([0-9]{1,20})")
 _MAX_LENGTH: Final = (1 << 64) - 1
@@ -26,16 +26,16 @@ _NO_BODY: Final = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 
 class EncodedBodyError(HTTPException):
-    """The body is compressed, though that was not asked for; the text is the name of the encoding."""
+    """The body is compressed, although the request forbids it; the text is the name of the encoding."""
 
 
 class Framing(NamedTuple):
-    """Where the body ends.
+    """The end of a body.
 
     Attributes:
-        length: Bytes of the body; None where chunks or the end of the connection tell.
+        length: The length of the body in bytes; None where chunks or the end of the connection end it.
         chunked: The body comes in chunks.
-        closes: The connection is not to be used again.
+        closes: The connection must not be used again.
     """
 
     length: int | None
@@ -44,7 +44,7 @@ class Framing(NamedTuple):
 
 
 def is_interim(status: int) -> bool:
-    """Return whether the final response is still to come. After 101 no other one comes."""
+    """Return whether the final response is still to come; after 101 no other response comes."""
     return status < HTTPStatus.OK and status != HTTPStatus.SWITCHING_PROTOCOLS
 
 
@@ -54,10 +54,10 @@ def framing(status: int, fields: Iterable[tuple[bytes, bytes]], *, is_1_0: bool)
     Args:
         status: Its status.
         fields: Names and values as they came, unfolded.
-        is_1_0: It is of HTTP/1.0.
+        is_1_0: The response is HTTP/1.0.
 
     Raises:
-        HTTPException: The fields are too many or too large, contradict each other, or cannot be understood.
+        HTTPException: The fields are too many, too large, contradictory or malformed.
         EncodedBodyError: The body is compressed.
     """
     length = None

@@ -1,4 +1,4 @@
-"""A response as it comes on the connection: the head read strictly, the body to its proper end."""
+"""A response on a connection: a strict reader of its head and of its body."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PIECE: Final = 1 << 20
 _HTTP: Final = b"HTTP/1."
 _TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: ([^\r\n]*))?\r?\n")
-# A space before the colon is taken where aiohttp takes it: at those fields that its parser looks into.
+# A space before the colon is accepted where aiohttp accepts it: at the fields that its parser interprets.
 _SPACED: Final = rb"(?i:content-length|transfer-encoding|connection|proxy-connection|upgrade) +"
 _FIELD: Final = re.compile(rb"(" + _TOKEN + rb"|" + _SPACED + rb"):([^\r\n\0]*)\r?\n")
 _FOLDED: Final = re.compile(rb"[ \t]([^\r\n\0]*)\r?\n")
@@ -25,8 +25,8 @@ _CHUNK: Final = re.compile(rb"0*([0-9A-Fa-f]{1,16})[ \t]*(?:\r\n|" + _EXTENSION 
 class StrictResponse(HTTPResponse):
     """A response of HTTP/1.0 or 1.1.
 
-    `http.client` gives the head to a parser of e-mails, which takes longer than the rest of a call together, takes 102
-    and 103 for the final response, and lets lengths pass that contradict each other.
+    `http.client` reads the head with a parser of e-mails, which takes longer than the rest of the call. It also takes
+    102 and 103 for the final response, and accepts lengths that contradict each other.
 
     Attributes:
         fields: Names and values of the head.
@@ -39,9 +39,9 @@ class StrictResponse(HTTPResponse):
         """Read the head of the final response.
 
         Raises:
-            RemoteDisconnected: Nothing came.
+            RemoteDisconnected: The connection ended before the head.
             IncompleteRead: The connection ended in the head.
-            HTTPException: It is no head of HTTP/1.
+            HTTPException: The head is not valid HTTP/1.
             OSError: The connection broke, or the deadline has passed.
         """
         while True:
@@ -55,13 +55,7 @@ class StrictResponse(HTTPResponse):
         self.is_whole = length == 0
 
     def read(self, amt: int | None = None) -> bytes:
-        """Return at most so many bytes of the body, fewer only at its end.
-
-        Raises:
-            IncompleteRead: The connection ended in it.
-            HTTPException: The chunks are not as HTTP demands.
-            OSError: The connection broke, or the deadline has passed.
-        """
+        """Return at most `amt` bytes of the body, fewer only at its end; raise the errors of `body`."""
         if not self.chunked or self.fp is None:
             data = super().read(amt)
             self.is_whole = self.is_whole or self.length == 0
@@ -82,11 +76,11 @@ class StrictResponse(HTTPResponse):
         """Return the whole body, or None where it has more than `limit` bytes.
 
         Raises:
-            IncompleteRead: The connection ended in it.
-            HTTPException: The chunks are not as HTTP demands.
+            IncompleteRead: The connection ended in the body.
+            HTTPException: The chunks are malformed.
             OSError: The connection broke, or the deadline has passed.
         """
-        if self.length is not None and self.length > limit:  # it need not come first
+        if self.length is not None and self.length > limit:  # refuse it before it comes
             return None
         pieces: list[bytes] = []
         while piece := self.read(_PIECE):
@@ -99,7 +93,7 @@ class StrictResponse(HTTPResponse):
         return b"".join(pieces)
 
     def _status(self) -> tuple[int, bool]:
-        """Return the status, and whether it is of HTTP/1.0."""
+        """Return the status, and whether the response is HTTP/1.0."""
         line = self.fp.readline(_LINE)
         while line and not line.strip(b"\r\n"):  # RFC 9112 2.2, and as aiohttp does
             line = self.fp.readline(_LINE)
@@ -109,7 +103,7 @@ class StrictResponse(HTTPResponse):
             return int(match[2]), match[1] == b"0"
         if not line:
             raise RemoteDisconnected("nothing came")
-        raise _why_not(line) if _HTTP.startswith(line[: len(_HTTP)]) else BadStatusLine("no status line")
+        raise _malformed(line) if _HTTP.startswith(line[: len(_HTTP)]) else BadStatusLine("no status line")
 
     def _fields(self) -> list[tuple[bytes, bytes]]:
         fields: list[tuple[bytes, bytes]] = []
@@ -124,7 +118,7 @@ class StrictResponse(HTTPResponse):
                 value = b"%b %b" % (before, more) if before else more
                 size -= len(before)
             else:
-                raise _why_not(line)
+                raise _malformed(line)
             fields.append((name, value))
             size += len(value)
             if len(fields) > MAX_FIELDS or size > MAX_HEAD:
@@ -132,11 +126,11 @@ class StrictResponse(HTTPResponse):
         return fields
 
     def _next_chunk(self) -> bool:
-        """Read the size of the next chunk; return whether there is one, for after the last one the body has ended."""
+        """Read the size of the next chunk, and return whether there is one; the body ends after the last chunk."""
         line = self.fp.readline(MAX_HEAD)
         match = _CHUNK.fullmatch(line)
         if match is None:
-            raise _why_not(line)
+            raise _malformed(line)
         self.chunk_left = int(match[1], 16)
         if not self.chunk_left:
             if any(name.lower() == b"content-length" for name, _ in self._fields()):
@@ -152,17 +146,17 @@ class StrictResponse(HTTPResponse):
 
 
 class SessionResponse(StrictResponse):
-    """The same with the head as `requests` and urllib3 want it."""
+    """A strict response with the head in the form that `requests` and urllib3 need."""
 
     def begin(self) -> None:
-        """Read the head of the final response; errors as there."""
+        """Read the head of the final response; raises the errors of `StrictResponse.begin`."""
         super().begin()
         self.headers = self.msg = HTTPMessage()
         for name, value in self.fields:
             self.msg[name.decode("ascii").rstrip(" ")] = value.decode("iso-8859-1")
 
 
-def _why_not(line: bytes) -> HTTPException:
+def _malformed(line: bytes) -> HTTPException:
     if line.endswith(b"\n") or len(line) >= MAX_HEAD or b"\r" in line[:-1]:
         return HTTPException("a line that is none of HTTP")
     return IncompleteRead(b"")

@@ -1,4 +1,4 @@
-"""The attempts of one call: how long they may take together, and when there is another one."""
+"""The attempts of one call: their common deadline, and when a call is repeated."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Final
 from bridge.http.failures import Cause, HttpFailure, failure
 
 _AFTER_BROKEN: Final = (0.0, 0.1)
-"""Seconds before each repetition: the first is for a connection that had gone stale, the second for a restart."""
+"""Pauses before the retries, in seconds: the first retry is for a stale connection, the second for a restart."""
 
 _AFTER_GATEWAY: Final = (0.1, 0.4)
 
 GATEWAY: Final = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
-"""What a gateway answers whose server does not."""
+"""The statuses of a gateway that gets no response from the server behind it."""
 
 
 class Attempts:
-    """The attempts of one call, whoever makes them.
+    """The attempts of one call, synchronous or asynchronous.
 
     Args:
-        seconds: For all of them together.
+        seconds: The deadline for all attempts together.
         is_read: The call changes nothing at the server, so it may be repeated, at most twice.
 
     Attributes:
@@ -37,22 +37,21 @@ class Attempts:
 
     @property
     def left(self) -> float:
-        """Seconds until the deadline; none or fewer when it has passed."""
+        """Return the seconds until the deadline; 0 or less after it."""
         return self.end - monotonic()
 
     def after(self, error: Exception) -> tuple[HttpFailure, float | None]:
-        """Return what a failed attempt means, and the seconds until the next one; None where there is no other.
+        """Return the failure of an attempt, and the seconds until the next attempt, or None where the call has failed.
 
-        The failure is returned, not raised, so that it keeps no reference to the exception, which may hold what was
-        sent, the token too.
+        The failure is returned, not raised: it must keep no reference to the exception, which may hold the token.
         """
-        why = failure(error)
+        cause = failure(error)
         if self.left <= 0:
             return HttpFailure(Cause.TIMEOUT, f"no whole answer within {self._seconds:g} s"), None
-        return why, self._pause(_AFTER_BROKEN) if why.cause in (Cause.REFUSED, Cause.BROKEN) else None
+        return cause, self._pause(_AFTER_BROKEN) if cause.cause in (Cause.REFUSED, Cause.BROKEN) else None
 
     def after_status(self, status: int) -> float | None:
-        """Return the seconds until the next attempt after a response; None where it is the answer."""
+        """Return the seconds until the next attempt, or None where this response is the result of the call."""
         return self._pause(_AFTER_GATEWAY) if status in GATEWAY else None
 
     def _pause(self, pauses: tuple[float, ...]) -> float | None:

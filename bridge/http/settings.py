@@ -1,4 +1,4 @@
-"""Where a server is, and how to speak to it."""
+"""The settings of an HTTP client: address, TLS, token, deadline and limits."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ DEADLINE: Final = 5.0
 MAX_ANSWER: Final = 256 * 1024 * 1024
 MAX_BODY: Final = 16 * 1024 * 1024
 MAX_IDLE: Final = 50.0
-"""Seconds: many balancers drop what was idle for 60, some of them without a word."""
+"""Seconds: many balancers drop a connection that is idle for 60 s, some of them silently."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings(ProcessBound):
-    """Settings that were found usable.
+    """Checked settings of an HTTP client.
 
     Attributes:
-        address: Where the server is.
-        tls: Whom to trust there, for `https`.
+        address: The server's address.
+        tls: The TLS settings, for `https`.
         token: The bearer token, or None.
-        deadline: Seconds for a call that is given no deadline of its own.
-        max_answer: The size of the largest body to accept, in bytes.
-        max_idle: Seconds for which a connection is kept that nobody uses.
-        max_body: Bytes of the largest body to send where what is sent can be sent in parts.
+        deadline: The deadline of a call, in seconds, unless the call sets its own.
+        max_answer: The largest response body to accept, in bytes.
+        max_idle: Seconds for which an idle connection is kept.
+        max_body: The largest request body, in bytes, where a request can be split.
     """
 
     address: Address
@@ -59,10 +59,10 @@ class HttpSettings(ProcessBound):
         max_idle: float = MAX_IDLE,
         max_body: int = MAX_BODY,
     ) -> Self:
-        """Return the settings of a client for an OPA.
+        """Check the settings of a client for OPA.
 
         Raises:
-            ConfigurationError: One of these cannot be used.
+            ConfigurationError: A setting cannot be used.
         """
         address = parse_address(url)
         deadline = checked_deadline(deadline, ConfigurationError)
@@ -79,23 +79,27 @@ class HttpSettings(ProcessBound):
 
     @property
     def fields(self) -> dict[str, str]:
-        """The header fields of every request."""
+        """Return the header fields of every request."""
         return {"Host": self.address.host_field, "Accept-Encoding": "identity", "User-Agent": "jwt-policy-bridge"}
 
     def redacted(self, text: str) -> str:
-        """Return a text without the tokens that were sent lately."""
+        """Return a text with `[token]` in place of the latest tokens."""
         return text if self.token is None else self.token.redacted(text)
 
     def authorization(self, token: str | None) -> dict[str, str]:
-        """The header field that a token makes."""
+        """Return the header field for a token."""
         return {} if token is None else {"Authorization": f"Bearer {token}"}
 
 
 def checked_deadline(seconds: float, error: type[UsageError] = UsageError) -> float:
-    """Return a deadline, in seconds.
+    """Check a deadline in seconds, and return it.
+
+    Args:
+        seconds: The deadline.
+        error: The class of the error.
 
     Raises:
-        UsageError: It is none; of the kind given.
+        UsageError: It is not a number of seconds from 0 to a day.
     """
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= _DAY:
         raise error("a deadline must be a number of seconds, more than 0 and at most a day")

@@ -1,4 +1,4 @@
-"""Whom to trust, and which certificate to show; the files are read again when they change."""
+"""Certificate authorities and client certificates; the files are read again when they change."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from bridge.errors import ConfigurationError, UsageError
 from bridge.files import CERTIFICATE_BYTES, refuse_unbounded_file
 from bridge.http.credentials import identity
-from bridge.http.deadline import TimedTlsSocket
+from bridge.http.sockets import TimedTlsSocket
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -24,8 +24,8 @@ class Tls:
     """The TLS settings of new connections; threads may share it.
 
     Args:
-        ca: A PEM file of the only certificate authorities to trust; None: those that `requests` brings.
-        client_certificate: PEM files of the certificate, with its chain, and of its key, without a passphrase.
+        ca: A PEM file with the only certificate authorities to trust; None trusts those that `requests` brings.
+        client_certificate: PEM files of the certificate with its chain, and of its key without a passphrase.
 
     Raises:
         ConfigurationError: A file cannot be read, or does not hold what it should.
@@ -37,10 +37,10 @@ class Tls:
         self._last = (self._identities(), tls_context(ca, client_certificate))
 
     def context(self) -> ssl.SSLContext:
-        """Return the settings for a new connection; made anew when a file has changed.
+        """Return the settings for a new connection, with the files read again if they have changed.
 
         Raises:
-            ConfigurationError: A file has changed, and cannot be used; those of before are not used in its place.
+            ConfigurationError: A file has changed and cannot be used. The old settings are not used in its place.
         """
         now, last = self._identities(), self._last
         if now != last[0]:
@@ -53,12 +53,12 @@ class Tls:
 
 
 def tls_context(ca: Path | None, client_certificate: ClientCertificate | None) -> ssl.SSLContext:
-    """Return settings that demand a certificate for the server's host, and TLS 1.2 or newer; arguments as for `Tls`.
+    """Return settings that require a certificate for the server's host, and TLS 1.2 or newer; arguments as for `Tls`.
 
     Raises:
         ConfigurationError: A file cannot be read, or does not hold what it should.
     """
-    # Not by ssl.create_default_context, which would look into the environment, for a key log.
+    # ssl.create_default_context would read the environment, for a key log.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.sslsocket_class = TimedTlsSocket
@@ -68,7 +68,10 @@ def tls_context(ca: Path | None, client_certificate: ClientCertificate | None) -
             refuse_unbounded_file(ca, limit=CERTIFICATE_BYTES, what="certificates in PEM")
         context.load_verify_locations(cafile=DEFAULT_CA_BUNDLE_PATH if ca is None else ca)
     except (OSError, ValueError, TypeError, UsageError) as error:
-        raise ConfigurationError(f"`ca`: no certificate authorities can be read from `{ca}`: {_why(error)}") from None
+        raise ConfigurationError(
+            f"`ca`: no certificate authorities can be read from `{ca}`: "
+            + _reason(error, "name a PEM file of certificates by `ca`")
+        ) from None
     if client_certificate is not None:
         _load_certificate(context, client_certificate)
     return context
@@ -81,11 +84,12 @@ def _load_certificate(context: ssl.SSLContext, files: ClientCertificate) -> None
     try:
         for file in files:
             refuse_unbounded_file(file, limit=CERTIFICATE_BYTES, what="a certificate or a key in PEM")
-        # A passphrase would be asked for on the terminal, and a service has none.
+        # OpenSSL would ask for a passphrase on the terminal, which a service has not.
         context.load_cert_chain(certificate, key, password=_no_passphrase)
     except (OSError, ValueError, TypeError, UsageError) as error:
         raise ConfigurationError(
-            f"`client_certificate`: `{certificate}` with the key `{key}` cannot be used: {_why(error)}"
+            f"`client_certificate`: `{certificate}` with the key `{key}` cannot be used: "
+            + _reason(error, "name PEM files of a certificate and of its key by `client_certificate`")
         ) from None
 
 
@@ -93,9 +97,11 @@ def _no_passphrase() -> str:
     raise ValueError("the key has a passphrase")
 
 
-def _why(error: Exception) -> str:
+def _reason(error: Exception, remedy: str) -> str:
+    if isinstance(error, UsageError):
+        return str(error)  # it has a remedy of its own
     if isinstance(error, ssl.SSLError):
-        return error.reason.lower().replace("_", " ") if error.reason else "no PEM"
-    if isinstance(error, OSError):
-        return str(error.strerror).lower()
-    return str(error)
+        reason = error.reason.lower().replace("_", " ") if error.reason else "no PEM"
+    else:
+        reason = str(error.strerror).lower() if isinstance(error, OSError) else str(error)
+    return f"{reason}: {remedy}"

@@ -1,8 +1,8 @@
 """Everything that speaks to an OPA: a client for its REST API, its executable, and a server of one's own."""
 
 from bridge.opa.executable import OpaRun, find_opa, run_opa
+from bridge.opa.opa_errors import is_too_large
 from bridge.opa.process import ManagedOpa
-from bridge.opa.refusal import is_too_large
 from bridge.opa.replies import CompileReply, Health, QueryReply, StoredPolicy
 from bridge.opa.rest_api import OpaClient
 from bridge.opa.version import OLDEST

@@ -1,4 +1,4 @@
-"""The `opa` executable on this machine."""
+"""The `opa` executable on this machine: how to find it, run it and end it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import EngineTimeoutError, InvalidResponseError, OpaNotFoundError
+from bridge.escapes import on_one_line
 from bridge.opa.version import OLDEST, is_new_enough
 
 if TYPE_CHECKING:
@@ -30,39 +31,44 @@ _VERSION_SECONDS: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class OpaRun:
-    """What an `opa` that has ended left behind.
+    """The result of a finished `opa` process.
 
     Attributes:
-        status: Its exit status; 0 is success, negative a signal.
-        stdout: What it wrote.
-        stderr: What it complained about.
+        status: The exit status: 0 for success, negative for a signal.
+        stdout: Its output.
+        stderr: Its error output.
     """
 
     status: int
     stdout: bytes
     stderr: str
 
+    @property
+    def message(self) -> str:
+        """Return the error on one line; `opa build` writes it to its output, other commands to their error output."""
+        return on_one_line(self.stderr) or on_one_line(self.stdout.decode(errors="replace"))
+
 
 def find_opa(path: str | os.PathLike[str] | None = None) -> Path:
-    """The executable to use: `path`, or else what JWT_BRIDGE_OPA names, or else the first usable on PATH.
+    """Return the executable: `path`, or the one that JWT_BRIDGE_OPA names, or the first usable one on PATH.
 
-    Where one is named, no other is looked for.
+    If one is named, no other is searched for.
 
     Raises:
         OpaNotFoundError: There is none, or it is older than 1.20.1, or it is not OPA.
     """
     named = path if path is not None else os.environ.get(VARIABLE) or None
     if named is not None:
-        if why := _why_not(named):
+        if why := _unusable(named):
             raise OpaNotFoundError(f"`{os.fspath(named)}` cannot be used: {why}; {_INSTALL}")
         return Path(named).absolute()
     refused = []
     for folder in os.get_exec_path():
-        if found := shutil.which("opa", path=folder or os.curdir):
-            why = _why_not(found)
+        if candidate := shutil.which("opa", path=folder or os.curdir):
+            why = _unusable(candidate)
             if not why:
-                return Path(found).absolute()
-            refused.append(f"`{found}` cannot be used: {why}")
+                return Path(candidate).absolute()
+            refused.append(f"`{candidate}` cannot be used: {why}")
     raise OpaNotFoundError("; ".join([*refused, _INSTALL] if refused else ["there is no `opa` on PATH", _INSTALL]))
 
 
@@ -78,22 +84,38 @@ def run_opa(
 
     Args:
         arguments: Its arguments.
-        executable: Which one; None finds it.
-        folder: Where to run it.
-        stdin: What it may read.
-        seconds: How long it may take; then it is killed.
+        executable: The executable; None searches for it.
+        folder: The working directory.
+        stdin: Its input.
+        seconds: The time limit, after which it is killed.
 
     Raises:
         OpaNotFoundError: There is no usable executable.
-        EngineTimeoutError: It took longer.
+        EngineTimeoutError: It did not end in time.
     """
     opa = find_opa(executable)
     return _run(opa, arguments, folder, stdin, seconds)
 
 
 def opa_environment() -> dict[str, str]:
-    """This process's environment without the variables that would set flags of `opa`."""
+    """Return this process's environment without the variables that set flags of `opa`."""
     return {name: value for name, value in os.environ.items() if not name.startswith("OPA_")}
+
+
+def end_process(process: subprocess.Popen[bytes], owner: int, grace: float) -> None:
+    """End a process: ask it to end, and kill it after `grace` seconds; do nothing in another process than `owner`."""
+    if owner != os.getpid() or process.poll() is not None:
+        return
+    if grace:
+        process.terminate()
+        try:
+            process.wait(grace)
+        except subprocess.TimeoutExpired:
+            pass
+        else:
+            return
+    process.kill()
+    process.wait()
 
 
 def _run(
@@ -104,7 +126,7 @@ def _run(
     seconds: float,
 ) -> OpaRun:
     try:
-        done = subprocess.run(  # noqa: S603 - no shell; the executable is the one that the user named
+        result = subprocess.run(  # noqa: S603 - no shell; the executable is the one that the user named
             [opa, *arguments],
             cwd=folder,
             input=stdin,
@@ -117,31 +139,31 @@ def _run(
         raise EngineTimeoutError(f"`opa {arguments[0]}` did not end within {seconds:g} s") from None
     except OSError as error:
         raise OpaNotFoundError(f"`{os.fspath(opa)}` cannot be run: {(error.strerror or str(error)).lower()}") from None
-    return OpaRun(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
+    return OpaRun(result.returncode, result.stdout, result.stderr.decode(errors="replace"))
 
 
-def _why_not(opa: str | os.PathLike[str]) -> str:
-    """Why this file is no usable `opa`, or nothing."""
+def _unusable(opa: str | os.PathLike[str]) -> str:
+    """Return why this file is no usable `opa`; an empty text if it is usable."""
     try:
         state = Path(opa).stat()
     except (OSError, ValueError):
         return "there is no such file"
     if not Path(opa).is_file() or not os.access(opa, os.X_OK):
         return "it is no executable file"
-    return _why_not_this(os.fspath(Path(opa).absolute()), state.st_mtime_ns, state.st_size)
+    return _checked_version(os.fspath(Path(opa).absolute()), state.st_mtime_ns, state.st_size)
 
 
 @lru_cache(maxsize=32)
-def _why_not_this(opa: str, _changed: int, _size: int) -> str:
+def _checked_version(opa: str, _changed: int, _size: int) -> str:
     try:
-        done = _run(opa, ["version"], None, b"", _VERSION_SECONDS)
+        run = _run(opa, ["version"], None, b"", _VERSION_SECONDS)
     except (OpaNotFoundError, EngineTimeoutError) as error:
         return str(error)
-    match = _VERSION.search(done.stdout.decode(errors="replace"))
+    match = _VERSION.search(run.stdout.decode(errors="replace"))
     try:
         is_fit = match is not None and is_new_enough(match[1])
     except InvalidResponseError:
         match = None
-    if done.status != 0 or match is None:
-        return "it does not say its version as opa does"
+    if run.status != 0 or match is None:
+        return "`opa version` does not print a version as opa does"
     return "" if is_fit else f"its version is {match[1]}, which compares numbers wrongly"

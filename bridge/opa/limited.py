@@ -1,4 +1,4 @@
-"""A client that stops: no request after a time, or after somebody said so."""
+"""A client that makes no request after a time limit, or after it was stopped."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from bridge.opa.rest_api import OpaClient
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bridge.opa.answer import Answer
-    from bridge.opa.question import RulesQuery
+    from bridge.http import Reply
+    from bridge.opa.queries import RulesQuery
 
 _LAST_REQUESTS: Final = 3
 _LAST_SECONDS: Final = 1.0
 
 
 class Limits:
-    """Until when something that makes many requests may go on.
+    """The time limit of a task that makes many requests.
 
     Args:
-        seconds: For all of it together.
-        name: What lasts so long, for the error.
-        setting: The setting that says how long, for the error.
-        clock: Seconds that only grow.
+        seconds: The limit for the whole task.
+        name: The name of the task, for the error.
+        setting: The setting of the limit, for the error.
+        clock: A monotonic clock, in seconds.
     """
 
     def __init__(self, seconds: float, *, name: str, setting: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -40,35 +40,34 @@ class Limits:
 
     @property
     def left(self) -> float:
-        """Seconds until the end; none or fewer when it has passed."""
+        """Return the seconds until the end; 0 or less after it."""
         return self.began + self.seconds - self.clock()
 
     @property
     def is_stopped(self) -> bool:
-        """Whether somebody said that it is to stop."""
+        """Return whether the task was stopped."""
         return self._stopped.is_set()
 
     @property
     def is_over(self) -> bool:
-        """Whether it has lasted too long, or is stopped."""
+        """Return whether the time has passed, or the task was stopped."""
         return self.is_stopped or self.left <= 0
 
     def stop(self) -> None:
-        """Let no more requests be made, and end each pause."""
+        """Refuse further requests, and end each pause."""
         self._stopped.set()
 
     def pause(self, seconds: float) -> None:
-        """Wait, but no longer than it may last, and not at all once it is stopped."""
+        """Wait, but not past the end, and not at all after `stop`."""
         self._stopped.wait(min(seconds, self.left))
 
     def within(self, seconds: float) -> float:
-        """The seconds that the next request may take, of those it is meant to.
+        """Return the deadline of the next request: `seconds`, or what is left of them.
 
-        Once it is over, the first request is refused; a few more may be made, each of a second at most, to take away
-        what is half done.
+        After the end, the first request is refused. A few more may be made, each of a second at most, to clean up.
 
         Raises:
-            EngineError: It is stopped, or has lasted too long.
+            EngineError: The task was stopped, or its time has passed.
         """
         if not self.is_over:
             return min(seconds, self.left)
@@ -78,18 +77,18 @@ class Limits:
         raise self.fault()
 
     def fault(self) -> EngineError:
-        """Why it is over."""
+        """Return the error that says why the task is over."""
         if self.is_stopped:
-            return EngineError(f"{self._name} was stopped, for the engine was closed: make a new engine")
+            return EngineError(f"{self._name} was stopped because the engine was closed: make a new engine")
         return EngineTimeoutError(f"{self._name} did not end within {self.seconds:g} s: raise `{self._setting}`")
 
 
 class LimitedClient(OpaClient):
-    """Makes the requests of another client within limits.
+    """A client that makes the requests of another client within limits.
 
     Args:
-        client: The other client; its settings and its connections are used.
-        limits: Until when.
+        client: The other client, whose settings and connections are used.
+        limits: The time limit.
     """
 
     def __init__(self, client: OpaClient, limits: Limits) -> None:
@@ -99,6 +98,6 @@ class LimitedClient(OpaClient):
 
     def _call(
         self, method: str, target: str, body: bytes | RulesQuery | None, deadline: float | None, **settings: Any
-    ) -> Answer:
+    ) -> Reply:
         seconds = self._limits.within(self.deadline if deadline is None else deadline)
         return self._client._call(method, target, body, seconds, **settings)  # noqa: SLF001 - of its own class

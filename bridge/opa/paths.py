@@ -1,17 +1,18 @@
 """Names in URL paths.
 
-Only simple names travel in paths, never what a caller's data holds: OPA reads `/data/x/007` as the key `7`, and
-a resource's id may hold any character.
+Only simple names go into paths, never a caller's data: OPA reads `/data/x/007` as the key `7`, and a resource's id may
+hold any character.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from bridge.errors import UsageError
-from bridge.opa.wording import printable
+from bridge.escapes import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,14 +24,14 @@ _POLICY_PART: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{,199}")
 
 
 def data_path(names: Sequence[str], *, root: bool = False) -> str:
-    """The path of a document, such as `/v1/data/jwt_policy/allow` for `("jwt_policy", "allow")`.
+    """Return the path of a document, such as `/v1/data/jwt_policy/allow` for `("jwt_policy", "allow")`.
 
     Args:
         names: The names from the root down; letters, digits, `_` and `-`, no digit or `-` first.
-        root: Whether no names at all may be given.
+        root: Allow a path of no names.
 
     Raises:
-        UsageError: A name that is not simple, a plain string instead of a sequence, or the root where it may not be.
+        UsageError: A name is not simple, the path is a plain string, or it is the root where that is not allowed.
     """
     if isinstance(names, str):
         raise UsageError("a path is a sequence of names, not a string")
@@ -42,14 +43,20 @@ def data_path(names: Sequence[str], *, root: bool = False) -> str:
     return "/".join(("/v1/data", *names))
 
 
+def data_reference(path: Sequence[str]) -> str:
+    """Return the reference to a document in Rego; the path is as for `data_path`."""
+    data_path(path)
+    return "data" + "".join(f"[{json.dumps(name)}]" for name in path)
+
+
 def policy_path(policy_id: str) -> str:
-    """The path of a module, such as `/v1/policies/jwt_policy/decision.rego`.
+    """Return the path of a module, such as `/v1/policies/jwt_policy/decision.rego`.
 
     Args:
         policy_id: Simple names, dots allowed inside, joined by `/`.
 
     Raises:
-        UsageError: It is anything else.
+        UsageError: The id is anything else.
     """
     if not isinstance(policy_id, str) or not all(map(_POLICY_PART.fullmatch, policy_id.split("/"))):
         raise UsageError(f"`{printable(str(policy_id), 80)}` is no simple policy id")
@@ -57,20 +64,20 @@ def policy_path(policy_id: str) -> str:
 
 
 def quoted_path(kind: str, names: Sequence[str]) -> str:
-    """The path of what others have put there, whatever its names are made of, to take it away.
+    """Return the path of a document or a module of others, with any characters in its names, to delete it.
 
     Args:
         kind: `data` or `policies`.
         names: The names from the root down, each percent-encoded whole; a policy id is one name.
 
     Raises:
-        UsageError: A name is empty, which no path can have, or has an unpaired surrogate.
+        UsageError: A name is empty, or has an unpaired surrogate.
     """
     try:
-        # Servers take the dots of `.` and `..` for a way to another path, unless they are encoded.
+        # Servers resolve `.` and `..` to another path, unless the dots are encoded.
         parts = [_DOTS.get(name) or quote(name, safe="") for name in names]
     except UnicodeEncodeError:
         raise UsageError("a name with an unpaired surrogate cannot stand in a path") from None
     if not parts or not all(parts):
-        raise UsageError("an empty name cannot stand in a path: remove what has it by hand")
+        raise UsageError("an empty name cannot stand in a path: remove the document that has it by hand")
     return "/".join((f"/v1/{kind}", *parts))

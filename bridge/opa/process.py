@@ -1,4 +1,4 @@
-"""An OPA server that is a child of this process."""
+"""An OPA server as a child process."""
 
 from __future__ import annotations
 
@@ -11,20 +11,17 @@ import threading
 import time
 import weakref
 from codecs import getincrementaldecoder
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Self
 
 from bridge.errors import EngineTimeoutError, EngineUnreachableError, OpaNotFoundError, OpaStatusError, UsageError
-from bridge.escapes import escaped
-from bridge.opa.executable import find_opa, opa_environment
-from bridge.opa.listening import can_tell, ports_of
-from bridge.opa.replies import Health
+from bridge.escapes import escaped, on_one_line
+from bridge.opa.executable import end_process, find_opa, opa_environment
 from bridge.opa.rest_api import OpaClient
-from bridge.opa.wording import on_one_line
 from bridge.process_bound import ProcessBound
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     _File = str | os.PathLike[str]
 
@@ -35,8 +32,10 @@ _GRACE: Final = 3.0
 _POLL: Final = 0.01
 _PORTS_TRIED: Final = 5
 _WITHIN_A_LINE: Final = re.compile(r"[^\n\t]+")
+_SOCKET: Final = re.compile(r"socket:\[(\d+)\]")
+_LISTENING: Final = "0A"  # in Linux's /proc/net/tcp
 
-# PR_SET_PDEATHSIG, set by the process itself before it becomes `opa`: a preexec_fn is not safe beside threads.
+# The process sets PR_SET_PDEATHSIG itself before it becomes `opa`: a preexec_fn is not safe with threads.
 _DIE_WITH_PARENT: Final = """
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)
@@ -47,31 +46,31 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 class ManagedOpa(ProcessBound):
-    """`opa run --server` on this machine's loopback address, started here and ready when the constructor returns.
+    """`opa run --server` on the loopback address; it is ready when the constructor returns.
 
-    It neither phones home nor takes flags from the environment. It ends with `stop`, with the `with` block, when
-    this object is no longer referred to, or when this process ends: on Linux, if started in the main thread, even
-    when this process is killed.
+    It checks for no newer version of OPA, and takes no flags from the environment. It ends with `stop`, with the `with`
+    block, with the last reference to this object, or with this process. On Linux, if the main thread started it, it
+    also ends when this process is killed.
 
     Args:
-        paths: Rego, JSON and YAML files, and folders of such, to load.
+        paths: Rego, JSON and YAML files and their folders, to load.
         is_bundle: The paths are bundles.
-        port: Where to listen; 0 for any free port.
+        port: The port to listen on; 0 for any free port.
         arguments: Further arguments of `opa run`, but none that add an address.
         tls: PEM files of the server's certificate and its key, for `https`.
-        executable: Which `opa`; None finds it.
-        ready_within: Seconds until it must be healthy, its bundles active.
-        log_to: Where its log is copied to, if anywhere.
-        token: As for `OpaClient`, for the question whether it is healthy.
+        executable: The `opa` to run; None searches for it.
+        ready_within: Seconds until it must be healthy with all bundles active.
+        log_to: A stream to copy its log to.
+        token: As for `OpaClient`, for the health check.
         ca: As for `OpaClient`.
         client_certificate: As for `OpaClient`.
 
     Raises:
         OpaNotFoundError: There is no usable executable.
-        EngineUnreachableError: It ended before it was healthy; the text tells the end of its log.
+        EngineUnreachableError: It ended before it was healthy; the text holds the end of its log.
         EngineTimeoutError: It did not become healthy in time.
-        UsageError: An argument that adds an address.
-        ConfigurationError: TLS files that cannot be used.
+        UsageError: An argument adds an address.
+        ConfigurationError: A TLS file cannot be used.
     """
 
     def __init__(
@@ -90,7 +89,7 @@ class ManagedOpa(ProcessBound):
         client_certificate: tuple[_File, _File] | None = None,
     ) -> None:
         if any(argument.startswith(("--addr", "-a", "--diagnostic-addr")) for argument in arguments):
-            raise UsageError("a managed opa listens on one address, which is not given by its arguments")
+            raise UsageError("a managed opa listens on one address: give its port by `port`, not by `arguments`")
         end = time.monotonic() + ready_within
         options = ["--skip-version-check", *arguments]
         if tls is not None:
@@ -127,26 +126,26 @@ class ManagedOpa(ProcessBound):
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Return the process id."""
         return self._process.pid
 
     @property
     def log(self) -> str:
-        """The end of its log."""
+        """Return the end of its log."""
         return self._log.text()
 
     def is_running(self) -> bool:
-        """Whether it has not ended yet."""
+        """Return whether it has not ended yet."""
         return self._process.poll() is None
 
     def wait(self, seconds: float | None = None) -> int:
-        """Wait until it ends by itself, and give its exit status.
+        """Wait until it ends by itself, and return its exit status.
 
         Args:
-            seconds: How long at most; None: as long as it takes.
+            seconds: The timeout; None waits without one.
 
         Raises:
-            EngineTimeoutError: It runs on.
+            EngineTimeoutError: It has not ended in time.
         """
         try:
             return self._process.wait(seconds)
@@ -154,7 +153,7 @@ class ManagedOpa(ProcessBound):
             raise EngineTimeoutError(f"`opa` has not ended within {seconds:g} s") from None
 
     def stop(self) -> None:
-        """End it: let it finish what it is at for some seconds, then kill it. Does nothing in a forked child."""
+        """End it: let it finish open requests for some seconds, then kill it. Do nothing in a forked child."""
         self._end(_GRACE)
 
     def kill(self) -> None:
@@ -162,16 +161,16 @@ class ManagedOpa(ProcessBound):
         self._end(0)
 
     def _end(self, grace: float) -> None:
-        _end_process(self._process, self._owner, grace)
+        end_process(self._process, self._owner, grace)
         self._log.finish()
 
     def _start(self, opa: Path, port: int, arguments: list[str], log_to: IO[str] | None) -> None:
         command = [os.fspath(opa), "run", "--server", "--addr", f"{_HOST}:{port}", *arguments]
-        # The signal comes when the thread that started the process ends, so not from a thread that may be short-lived.
+        # The signal comes when the starting thread ends, so only the main thread may ask for it.
         if sys.platform == "linux" and sys.executable and threading.current_thread() is threading.main_thread():
             command = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *command]
         self._owner = os.getpid()
-        self._wanted_port = port
+        self._requested_port = port
         try:
             self._process = subprocess.Popen(  # noqa: S603 - no shell; the executable is the one that the user named
                 command,
@@ -179,21 +178,21 @@ class ManagedOpa(ProcessBound):
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 env=opa_environment(),
-                start_new_session=True,  # a Ctrl-C at the terminal is for this process, which then ends that one
+                start_new_session=True,  # Ctrl-C at the terminal signals this process only, which then ends `opa`
             )
         except OSError as error:
             raise OpaNotFoundError(f"`{opa}` cannot be started: {(error.strerror or str(error)).lower()}") from None
         assert self._process.stdout is not None
         self._log = _Log(self._process.stdout, log_to)
-        weakref.finalize(self, _end_process, self._process, self._owner, 0)
+        weakref.finalize(self, end_process, self._process, self._owner, 0)
 
     def _wait_for_port(self, end: float) -> int:
-        """The port that the process itself listens on, so that nobody else's server is taken for it."""
-        if not can_tell():
-            return self._wanted_port
+        """Return the port that the process itself listens on, so that no other server is taken for it."""
+        if not _shows_ports():
+            return self._requested_port
         while True:
             self._check_running()
-            ports = ports_of(self.pid)
+            ports = _listening_ports(self.pid)
             if ports:
                 return min(ports)
             self._pause(end)
@@ -201,14 +200,15 @@ class ManagedOpa(ProcessBound):
     def _wait_for_health(self, client: OpaClient, end: float) -> None:
         while True:
             self._check_running()
-            health = _asked(client, max(_POLL, end - time.monotonic()))
-            if health is None or health.ok:
+            if _is_ready(client, max(_POLL, end - time.monotonic())):
                 return
             self._pause(end)
 
     def _pause(self, end: float) -> None:
         if time.monotonic() >= end:
-            raise EngineTimeoutError(f"`opa` did not become healthy in time; its log: {self._log_for_error()}")
+            raise EngineTimeoutError(
+                f"`opa` did not become healthy in time: raise `ready_within`, or see its log: {self._log_for_error()}"
+            )
         time.sleep(_POLL)
 
     def _check_running(self) -> None:
@@ -227,7 +227,7 @@ class _PortTakenError(EngineUnreachableError):
 
 
 class _Log:
-    """Reads a process's output as it comes, so that its pipe never fills, and keeps the end of it."""
+    """A thread that reads a process's output, so that the pipe never fills, and keeps the end of it."""
 
     def __init__(self, pipe: IO[bytes], copy_to: IO[str] | None) -> None:
         self._pipe = pipe
@@ -242,8 +242,7 @@ class _Log:
             while piece := os.read(self._pipe.fileno(), _LOG_BYTES):
                 self._kept += piece
                 del self._kept[:-_LOG_BYTES]
-                if self._copy_to is not None:
-                    # What others ask for stands in it.
+                if self._copy_to is not None:  # the log holds text of clients
                     self._copy_to.write(_WITHIN_A_LINE.sub(lambda match: escaped(match[0]), decoder.decode(piece)))
 
     def finish(self) -> None:
@@ -254,35 +253,47 @@ class _Log:
         return bytes(self._kept).decode(errors="replace")
 
 
-def _end_process(process: subprocess.Popen[bytes], owner: int, grace: float) -> None:
-    if owner != os.getpid() or process.poll() is not None:
-        return
-    if grace:
-        process.terminate()
-        try:
-            process.wait(grace)
-        except subprocess.TimeoutExpired:
-            pass
-        else:
-            return
-    process.kill()
-    process.wait()
-
-
-def _asked(client: OpaClient, seconds: float) -> Health | None:
-    """What it says of its health; None where it answers but will not say it to us."""
+def _is_ready(client: OpaClient, seconds: float) -> bool:
     try:
-        return client.health(bundles=True, deadline=min(seconds, 1.0))
-    except OpaStatusError:
-        return None
-    except (EngineUnreachableError, EngineTimeoutError) as error:
-        return Health(ok=False, message=str(error))
+        return client.health(bundles=True, deadline=min(seconds, 1.0)).ok
+    except OpaStatusError:  # OPA runs, but does not let this client ask
+        return True
+    except (EngineUnreachableError, EngineTimeoutError):
+        return False
 
 
 def _free_port() -> int:
-    """0, where the process can be asked for its port afterwards, or else a port that was free just now."""
-    if can_tell():
+    """Return 0 if the system shows the port of a process afterwards, or else a port that is free now."""
+    if _shows_ports():
         return 0
     with socket.socket() as probe:
         probe.bind((_HOST, 0))
         return int(probe.getsockname()[1])
+
+
+def _shows_ports() -> bool:
+    """Return whether this system, as Linux does, shows the ports of a process in files."""
+    return Path("/proc/self/net/tcp").exists()
+
+
+def _listening_ports(pid: int) -> frozenset[int]:
+    """Return the ports that a process listens on; none while it starts, and none after its end."""
+    process = Path("/proc") / str(pid)
+    try:
+        sockets = {match[1] for link in (process / "fd").iterdir() if (match := _socket_of(link))}
+        lines = (process / "net" / "tcp").read_text().splitlines()[1:]
+    except OSError:
+        return frozenset()
+    ports = set()
+    for line in lines:
+        _, local, _, state, _, _, _, _, _, inode, *_ = line.split()
+        if state == _LISTENING and inode in sockets:
+            ports.add(int(local.rpartition(":")[2], 16))
+    return frozenset(ports)
+
+
+def _socket_of(link: Path) -> re.Match[str] | None:
+    try:
+        return _SOCKET.fullmatch(str(link.readlink()))
+    except OSError:  # the process has closed it
+        return None

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 from bridge.errors import EngineError
 from bridge.files import INPUT_BYTES, read_file
 from bridge.opa.executable import run_opa
-from bridge.opa.wording import on_one_line
 from bridge.policy import VERSIONS, PolicySettings
 from bridge.rendering.modules import rego_root, render
 from bridge.rendering.rule_set import RuleSet
@@ -73,7 +72,7 @@ def build_wasm(rule_set: RuleSet, *, executable: str | os.PathLike[str] | None =
         command = ["build", "--target", "wasm", "--prune-unused", "--output", _BUNDLE, _ROOT]
         run = run_opa(command, executable=executable, folder=folder)
         if run.status != 0:
-            raise EngineError(f"`opa build` refused the rules: {on_one_line(run.stderr)}")
+            raise EngineError(f"`opa build` refused the rules: {run.message}: use another release of opa")
         data = read_file(folder / _BUNDLE, limit=INPUT_BYTES, what="a bundle of `opa build`")
         with tarfile.open(fileobj=io.BytesIO(data)) as bundle:
             member = bundle.extractfile("/policy.wasm")

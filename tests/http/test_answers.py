@@ -8,8 +8,7 @@ import pytest
 from fault_server import Exchange, FaultServer
 from http_answers import ANSWER, ASYNC, BROKEN, CLOSED, ENCODED, INVALID, KEPT, NOTHING, ROWS, TOO_LARGE, Row
 
-from bridge.aio.transport import AsyncTransport
-from bridge.errors import EngineUnreachableError, InvalidResponseError
+from bridge.aio.async_http import AsyncHttpClient
 from bridge.http import Cause, HttpClient, HttpFailure, HttpSettings
 from bridge.tokens.jwks_url import Fetcher, FetchError
 
@@ -18,7 +17,7 @@ DEADLINE = 60.0
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch) -> None:
-    monkeypatch.setattr("bridge.http.client.sleep", lambda _: None)
+    monkeypatch.setattr("bridge.http.session.sleep", lambda _: None)
     monkeypatch.setattr("bridge.http.retries._AFTER_BROKEN", (0.0, 0.0))
 
 
@@ -37,7 +36,7 @@ def verdict(failure: HttpFailure) -> str:
     if failure.cause is Cause.TOO_LARGE:
         return TOO_LARGE
     assert failure.cause is Cause.INVALID
-    return INVALID if str(failure) == "the answer is no http" else ENCODED
+    return INVALID if str(failure) == "the answer is not HTTP" else ENCODED
 
 
 def ask(client: HttpClient, way: str):
@@ -69,21 +68,21 @@ def test_the_synchronous_client(row, way) -> None:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_the_asynchronous_client(row) -> None:
     async def verdict_of(server: FaultServer) -> str:
-        transport = AsyncTransport(HttpSettings.checked(server.url))
+        client = AsyncHttpClient(HttpSettings.checked(server.url))
 
-        async def ask_it():
-            return await transport.call("POST", "/x", b"{}", seconds=DEADLINE, is_read=True)
+        async def query():
+            return await client.query("POST", "/x", b"{}", seconds=DEADLINE)
 
         try:
-            answer = await ask_it()
-            if answer.status != 200:
-                return f"status {answer.status}"
-            assert answer.body == ANSWER
-            await ask_it()
-        except (InvalidResponseError, EngineUnreachableError) as error:
-            return verdict_by_text(str(error))
+            reply = await query()
+            if reply.status != 200:
+                return f"status {reply.status}"
+            assert reply.body == ANSWER
+            await query()
+        except HttpFailure as failure:
+            return verdict(failure)
         finally:
-            await transport.close()
+            await client.close()
         return KEPT if server.connections == 1 else CLOSED
 
     with FaultServer(sent(row)) as server:
@@ -96,7 +95,7 @@ def verdict_by_text(text: str) -> str:
     texts = {
         "closed before the answer": NOTHING,
         "closed in the middle": BROKEN,
-        "is no http": INVALID,
+        "is not HTTP": INVALID,
         "the content encoding": ENCODED,
         "larger than": TOO_LARGE,
     }

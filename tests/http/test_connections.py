@@ -12,7 +12,7 @@ from fault_server import ANSWER, INPUT, Exchange, FaultServer, replying
 from bridge.aio import AsyncOpaClient
 from bridge.errors import ConfigurationError, EngineUnreachableError, OpaStatusError
 from bridge.http import Address
-from bridge.http.connect import connected
+from bridge.http.sockets import connected
 from bridge.opa import OpaClient
 
 SAFETY = 60.0
@@ -84,7 +84,7 @@ def test_the_same_for_the_asynchronous_client() -> None:
             balancer.is_switched = True
             for _ in range(IDLE + 1):
                 assert (await client.query(("x",), INPUT)).result is True
-                client._transport._idle.rotate()
+                client._http._idle.rotate()
 
     with FaultServer(balancer) as server:
         asyncio.run(ask(server.url))
@@ -129,8 +129,8 @@ def test_tcp_keep_alive_is_on() -> None:
         async def ask() -> bool:
             async with AsyncOpaClient(server.url) as client:
                 await client.query(("x",), INPUT)
-                [carrier] = client._transport._idle
-                sock = carrier.transport.get_extra_info("socket")
+                [connection] = client._http._idle
+                sock = connection.transport.get_extra_info("socket")
                 return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
 
         assert asyncio.run(ask())
@@ -141,7 +141,7 @@ def test_tcp_keep_alive_is_on() -> None:
 
 @pytest.fixture
 def no_pauses(monkeypatch) -> None:
-    monkeypatch.setattr("bridge.http.client.sleep", lambda _: None)
+    monkeypatch.setattr("bridge.http.session.sleep", lambda _: None)
     monkeypatch.setattr("bridge.http.retries._AFTER_GATEWAY", (0.0, 0.0))
 
 

@@ -63,7 +63,10 @@ def test_a_token_of_a_file_is_read_again_when_the_file_changes(now, tmp_path) ->
     assert [token.current(), token.current()] == ["two", "two"]
     path.unlink()
     now[0] += 1
-    with pytest.raises(ConfigurationError, match=r"^the bearer token in `.*token`: no such file or directory$"):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"^the bearer token in `.*token`: no such file or directory: put one token in this file, or name",
+    ):
         token.current()
     path.write_text("three")
     assert token.current() == "three"
@@ -131,26 +134,6 @@ def test_a_function_is_called_for_each_request() -> None:
         assert sent_tokens(server) == ["a", "b"]
 
 
-def failing() -> str:
-    raise RuntimeError("hunter2")
-
-
-@pytest.mark.parametrize(
-    ("function", "why"),
-    [
-        (failing, "`token`: the function that gives it raised `RuntimeError`"),
-        (lambda: "a b", "`token` must be a text of printable ASCII"),
-        (lambda: None, "`token` must be a text of printable ASCII"),
-    ],
-)
-def test_a_function_that_gives_no_token(function, why) -> None:
-    with FaultServer(replying(ANSWER)) as server, OpaClient(server.url, token=function) as client:
-        with pytest.raises(EngineUnreachableError, match=why) as caught:
-            client.query(("x",), INPUT)
-        assert "hunter2" not in f"{caught.value}{caught.value.__cause__!r}{caught.value.__context__!r}"
-        assert server.connections == 0
-
-
 @pytest.mark.parametrize("token", [b"x", 1, ["x"], object()])
 def test_what_is_no_token(token) -> None:
     with pytest.raises(ConfigurationError, match="`token` must be"):
@@ -186,9 +169,6 @@ def test_the_asynchronous_client_takes_the_same_tokens(tmp_path) -> None:
         tokens = iter(["three", "four"])
         async with AsyncOpaClient(url, token=lambda: next(tokens), deadline=SAFETY) as client:
             assert (await client.query(("x",), INPUT)).result is True
-        async with AsyncOpaClient(url, token=failing, deadline=SAFETY) as client:
-            with pytest.raises(EngineUnreachableError, match="raised `RuntimeError`"):
-                await client.query(("x",), INPUT)
 
     with FaultServer(only("two", "four")) as server:
         asyncio.run(ask(server.url))

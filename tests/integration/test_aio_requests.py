@@ -12,7 +12,7 @@ from loopback_certificates import Authority
 from bridge import ConfigurationError, EngineError, EngineUnreachableError, MalformedInputError, OpaClient
 from bridge.aio import AsyncOpaClient
 from bridge.errors import InvalidResponseError
-from bridge.opa.question import RulesQuery
+from bridge.opa.queries import RulesQuery
 
 
 # --- secrets, TLS and the environment
@@ -121,7 +121,7 @@ async def test_the_bytes_of_a_request() -> None:
             await client.query(("x",), INPUT)
         async with AsyncOpaClient(server.url) as client:
             with pytest.raises(InvalidResponseError):
-                await client.query((), None, provenance=True)
+                await client.query((), b"", provenance=True)
     secret = {"Authorization": f"Bearer {TOKEN}"}
     fields["Content-Type"] = "application/json"
     length = {"Content-Length": str(len(INPUT))}

@@ -389,7 +389,7 @@ def test_rules_that_verify_tokens_themselves(opa, folder, token) -> None:
     [
         ((b'{"code":"unauthorized","message":"request rejected"}', "401 Unauthorized"), "opa answered 401"),
         ((b'{"provenance":{"version":"1.19.0"},"result":{}}', "200 OK"), "1.19.0"),
-        ((b"<html>", "200 OK"), "no well-formed json"),
+        ((b"<html>", "200 OK"), "not well-formed JSON"),
         ((b'{"provenance":{"version":"1.20.2"}}', "200 OK"), "OPA has no rules"),
     ],
 )

@@ -267,7 +267,7 @@ def test_what_cannot_be_removed_is_refused_before_anything_is_changed(opa):
     with OpaClient(opa.url) as client:
         loaded(client, OLD)
         client.put_data(("jwt_policy_data",), b'{"": 1, "x": 2}')
-        with pytest.raises(UsageError, match="remove what has it by hand"):
+        with pytest.raises(UsageError, match="remove the document that has it by hand"):
             OpaEngine(client).install(replace=['data.jwt_policy_data[""]', "data.jwt_policy_data.x"])
         assert texts_on(client) == OLD
         assert client.get_data(("jwt_policy_data",)) == {"": 1, "x": 2}

@@ -8,15 +8,17 @@ import os
 import signal
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from fault_server import Exchange, FaultServer, ends_by_deadline
 from loopback_certificates import Authority
 
-from bridge.errors import EngineTimeoutError, EngineUnreachableError, InvalidResponseError, OpaStatusError
+from bridge.errors import EngineError, EngineTimeoutError, EngineUnreachableError, InvalidResponseError, OpaStatusError
 from bridge.http.response import StrictResponse
 from bridge.opa import ManagedOpa, OpaClient, StoredPolicy, find_opa, run_opa
+from bridge.rendering import RuleSet, build_wasm, render
 from bridge.strict_json import ABSENT
 
 if TYPE_CHECKING:
@@ -196,6 +198,25 @@ def test_health_that_is_not_ok() -> None:
     assert not health.ok
     assert "one or more bundles are not activated" in health.message
     assert server.lines == ["GET /health?bundles&plugins HTTP/1.1"]
+
+
+@pytest.mark.parametrize("command", ["check", "build"])
+def test_what_opa_says_of_rules_that_it_refuses(opa_executable, tmp_path, command) -> None:
+    """`opa build` writes it to its output, `opa check` to its error output."""
+    (tmp_path / "unsafe.rego").write_text("package unsafe\n\nx := y\n")
+    run = run_opa([command, "unsafe.rego"], executable=opa_executable, folder=tmp_path)
+    assert run.status == 1
+    assert "unsafe.rego:3: rego_unsafe_var_error: var y is unsafe" in run.message
+    assert "\n" not in run.message
+
+
+def test_rules_that_opa_build_refuses(opa_executable, monkeypatch) -> None:
+    unsafe = [replace(module, text=f"{module.text}\nunsafe := y\n") for module in render(RuleSet())]
+    monkeypatch.setattr("bridge.rendering.wasm_build.render", lambda _: unsafe)
+    with pytest.raises(
+        EngineError, match=r"^`opa build` refused the rules: .*y is unsafe.*: use another release of opa$"
+    ):
+        build_wasm(RuleSet(), executable=opa_executable)
 
 
 def test_revisions_of_bundles_and_decision_ids(opa_executable, tmp_path) -> None:
@@ -473,7 +494,7 @@ def test_a_restart_in_the_middle_of_a_query_is_not_noticed(opa_executable, monke
             if seconds > 0:
                 started.append(ManagedOpa(executable=opa_executable, port=first.port))
 
-        monkeypatch.setattr("bridge.http.client.sleep", restart)
+        monkeypatch.setattr("bridge.http.session.sleep", restart)
         first.kill()
         assert client.query(("x",), INPUT).result is ABSENT
         for opa in started:

@@ -13,7 +13,7 @@ import pytest
 from fault_server import Exchange, FaultServer
 
 from bridge.errors import EngineUnreachableError, InvalidResponseError
-from bridge.http.deadline import TimedSocket
+from bridge.http.sockets import TimedSocket
 from bridge.opa import OpaClient
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def test_answers_that_end_with_the_connection() -> None:
 def test_a_head_that_can_be_read_in_two_ways_is_refused(head) -> None:
     with (
         serving(ending(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n" + ANSWER)) as (server, client),
-        pytest.raises(InvalidResponseError, match="the answer is no http"),
+        pytest.raises(InvalidResponseError, match="the answer is not HTTP"),
     ):
         client.query(("x",), INPUT)
     assert len(server.exchanges) == 1
@@ -117,7 +117,7 @@ def test_a_chunk_of_another_size_is_refused(size) -> None:
     body = size + b"\r\n" + ANSWER[:5] + CHUNKS[8:]
     with (
         serving(ending(b"HTTP/1.1 200 OK\r\n" + CHUNKED + b"\r\n" + body)) as (_, client),
-        pytest.raises(InvalidResponseError, match="the answer is no http"),
+        pytest.raises(InvalidResponseError, match="the answer is not HTTP"),
     ):
         client.query(("x",), INPUT)
 

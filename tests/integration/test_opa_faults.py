@@ -16,7 +16,7 @@ from bridge.errors import (
     EngineUnreachableError,
     InvalidResponseError,
 )
-from bridge.http.deadline import TimedSocket
+from bridge.http.sockets import TimedSocket
 from bridge.opa import OpaClient
 
 
@@ -37,8 +37,8 @@ def test_deadline_holds_for_all_repetitions_together(monkeypatch) -> None:
     """By a clock that the server and the pauses move: 40 s for each attempt, and the pauses between them."""
     clock = ServerClock()
     monkeypatch.setattr("bridge.http.retries.monotonic", clock.monotonic)
-    monkeypatch.setattr("bridge.http.deadline.time", clock)
-    monkeypatch.setattr("bridge.http.client.sleep", clock.sleep)
+    monkeypatch.setattr("bridge.http.sockets.time", clock)
+    monkeypatch.setattr("bridge.http.session.sleep", clock.sleep)
 
     def close_late(exchange: Exchange) -> None:
         clock.sleep(40)
@@ -62,7 +62,7 @@ def test_each_operation_may_last_as_long_as_is_left_of_the_call(monkeypatch) -> 
         socket.socket.settimeout(self, seconds)
 
     monkeypatch.setattr("bridge.http.retries.monotonic", clock.monotonic)
-    monkeypatch.setattr("bridge.http.deadline.time", clock)
+    monkeypatch.setattr("bridge.http.sockets.time", clock)
     monkeypatch.setattr(TimedSocket, "settimeout", limit, raising=False)
     with serving(replying(ANSWER)) as (_, client):
         for deadline in (100.0, 50.0):

@@ -15,7 +15,7 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch) -> None:
-    monkeypatch.setattr("bridge.http.client.sleep", lambda _: None)
+    monkeypatch.setattr("bridge.http.session.sleep", lambda _: None)
 
 
 # --- the status line
@@ -129,5 +129,5 @@ def test_an_empty_answer_is_no_answer_of_opa() -> None:
         def answer(exchange: Exchange, data: bytes = OK + empty) -> None:
             exchange.send(data)
 
-        with serving(answer) as (_, client), pytest.raises(InvalidResponseError, match="no well-formed json"):
+        with serving(answer) as (_, client), pytest.raises(InvalidResponseError, match="not well-formed JSON"):
             client.query(("x",), INPUT)

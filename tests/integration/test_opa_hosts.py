@@ -12,8 +12,8 @@ from opa_clock import SAFETY, OpaClock
 from ports import reserved_port
 
 from bridge.errors import EngineTimeoutError, EngineUnreachableError
-from bridge.http.connect import look_up as addresses
-from bridge.http.deadline import TimedSocket
+from bridge.http.sockets import TimedSocket
+from bridge.http.sockets import look_up as addresses
 from bridge.opa import OpaClient
 
 

@@ -92,7 +92,7 @@ def test_without_a_way_to_ask_a_process_for_its_port_others_are_tried(opa_execut
 
 
 def test_a_system_that_does_not_tell_ports(opa_executable, monkeypatch) -> None:
-    monkeypatch.setattr("bridge.opa.process.can_tell", lambda: False)
+    monkeypatch.setattr("bridge.opa.process._shows_ports", lambda: False)
     with ManagedOpa(executable=opa_executable) as opa, OpaClient(opa.url) as client:
         assert client.health().ok
 

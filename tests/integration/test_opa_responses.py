@@ -234,7 +234,7 @@ def test_no_version(version) -> None:
 
 
 def test_an_answer_without_provenance_is_from_nobody_knows_whom() -> None:
-    with serving(replying(ANSWER)) as (_, client), pytest.raises(InvalidResponseError, match="which opa it is from"):
+    with serving(replying(ANSWER)) as (_, client), pytest.raises(InvalidResponseError, match="opa's version"):
         client.query(("x",), INPUT, provenance=True)
 
 

@@ -17,9 +17,9 @@ from loopback_certificates import Authority
 
 from bridge.errors import EngineTimeoutError, EngineUnreachableError, InvalidResponseError, OpaStatusError, UsageError
 from bridge.http.connection import Connection
-from bridge.http.deadline import TimedSocket, TimedTlsSocket, time_left
+from bridge.http.sockets import TimedSocket, TimedTlsSocket, time_left
 from bridge.opa import OpaClient
-from bridge.opa.question import RulesQuery
+from bridge.opa.queries import RulesQuery
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

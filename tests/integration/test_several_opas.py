@@ -18,7 +18,7 @@ from recounting import recounted
 from bridge import EngineError, OpaClient, OpaEngine, PolicyBridge, ResourcesMissingError
 from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge
 from bridge.errors import MultipleStoresError
-from bridge.http import connect
+from bridge.http import sockets
 from bridge.store import from_objects, generation
 
 if TYPE_CHECKING:
@@ -254,7 +254,7 @@ def test_a_name_with_several_addresses(urls, monkeypatch, rotates):
         return [(socket.AF_INET, address) for address in order]
 
     with monkeypatch.context() as patch:
-        patch.setattr(connect, "_resolved", looked_up)
+        patch.setattr(sockets, "_resolved", looked_up)
         for name in (*WRITES, *READS):
             with bridge_to("http://opa.invalid:8181") as bridge, pytest.raises(MultipleStoresError):
                 (WRITES | READS)[name](bridge)

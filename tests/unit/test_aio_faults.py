@@ -1,4 +1,4 @@
-"""What aiohttp raises, as what the client that does not await meets in its place."""
+"""What aiohttp raises, as what the synchronous client meets in its place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from aiohttp.client_reqrep import ConnectionKey
 
-from bridge.aio.faults import FOREIGN, plain
+from bridge.aio.async_connection import FOREIGN, standard_error
 
 KEY = ConnectionKey("opa.example", 443, is_ssl=True, ssl=True, proxy=None, proxy_auth=None, proxy_headers_hash=None)
 CERTIFICATE = ssl.SSLCertVerificationError("expired")
@@ -35,7 +35,7 @@ def caused(error, cause):
     ],
 )
 def test_what_is_inside_is_given(error, same):
-    assert plain(error) is same
+    assert standard_error(error) is same
     assert isinstance(error, FOREIGN)
 
 
@@ -52,10 +52,10 @@ def test_what_is_inside_is_given(error, same):
     ],
 )
 def test_the_same_failure_without_what_was_sent(error, kind):
-    found = plain(error)
-    assert type(found) is kind
-    assert "secret" not in f"{found!r} {vars(found)}"
-    assert getattr(found, "partial", b"") == b""
+    same = standard_error(error)
+    assert type(same) is kind
+    assert "secret" not in f"{same!r} {vars(same)}"
+    assert getattr(same, "partial", b"") == b""
     assert isinstance(error, FOREIGN)
 
 
@@ -68,12 +68,12 @@ def test_the_same_failure_without_what_was_sent(error, kind):
     ],
 )
 def test_a_failure_of_the_system_keeps_its_number_and_words(error):
-    found = plain(error)
-    assert isinstance(found, OSError)
-    assert (found.errno, found.strerror, found.filename, found.__cause__) == (errno.EPIPE, "Broken pipe", None, None)
+    same = standard_error(error)
+    assert isinstance(same, OSError)
+    assert (same.errno, same.strerror, same.filename, same.__cause__) == (errno.EPIPE, "Broken pipe", None, None)
 
 
 @pytest.mark.parametrize("error", [HTTPException("x"), ValueError("x")])
 def test_others_stay_what_they_are(error):
-    assert plain(error) is error
+    assert standard_error(error) is error
     assert isinstance(error, FOREIGN)

@@ -99,10 +99,10 @@ def test_a_relative_one_is_made_absolute(make, monkeypatch, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("script", "why"),
     [
-        ("#!/bin/sh\nexit 0\n", "does not say its version"),
-        ("#!/bin/sh\necho 'Version: 1.20.2'\nexit 1\n", "does not say its version"),
-        ("#!/bin/sh\necho 'Version: newest'\n", "does not say its version"),
-        ("#!/bin/sh\necho 'opa Version: 1.20.2'\n", "does not say its version"),
+        ("#!/bin/sh\nexit 0\n", "`opa version` does not print a version"),
+        ("#!/bin/sh\necho 'Version: 1.20.2'\nexit 1\n", "`opa version` does not print a version"),
+        ("#!/bin/sh\necho 'Version: newest'\n", "`opa version` does not print a version"),
+        ("#!/bin/sh\necho 'opa Version: 1.20.2'\n", "`opa version` does not print a version"),
         ("#!/nowhere/sh\n", "cannot be run"),
         ("\x7fELF", "cannot be run: exec format error"),
     ],

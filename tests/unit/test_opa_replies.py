@@ -14,13 +14,11 @@ from bridge.errors import (
     UnsupportedOpaVersionError,
     UsageError,
 )
-from bridge.http import HttpSettings
-from bridge.opa.answer import Answer
-from bridge.opa.queries import Queries, provenance_of, read, sendable
-from bridge.opa.question import RulesQuery
-from bridge.opa.refusal import is_too_large, refusal
-from bridge.opa.replies import CompileReply, Health, MemoryUsage, QueryReply, StoredPolicy
-from bridge.opa.wording import on_one_line, printable
+from bridge.escapes import on_one_line, printable
+from bridge.http import HttpSettings, Reply
+from bridge.opa.opa_errors import is_too_large, status_error
+from bridge.opa.queries import RulesQuery, checked_body, provenance_of, query_reply, query_target, require_ok
+from bridge.opa.replies import CompileReply, Health, MemoryUsage, QueryReply, StoredPolicy, json_object
 from bridge.strict_json import ABSENT
 
 TOKEN = "s3cret"
@@ -30,7 +28,7 @@ SETTINGS.token.current()
 
 
 def answer(body, status=200, nonce=None):
-    return Answer(status, json.dumps(body).encode(), nonce)
+    return Reply(status, json.dumps(body).encode(), nonce)
 
 
 # --- the status
@@ -39,22 +37,22 @@ def answer(body, status=200, nonce=None):
 @pytest.mark.parametrize("status", [100, 199, 201, 204, 206, 301, 304, 399])
 def test_a_status_below_400_that_opa_does_not_promise(status):
     with pytest.raises(InvalidResponseError) as caught:
-        read(answer({"result": True}, status), "GET /x", SETTINGS)
-    assert str(caught.value) == f"`GET /x`: status {status}, which opa does not answer here"
+        require_ok(answer({"result": True}, status), "GET /x", SETTINGS)
+    assert str(caught.value) == f"`GET /x`: status {status}, which opa does not answer here: is this the url of opa?"
 
 
 @pytest.mark.parametrize("status", [400, 402, 499, 500, 999])
 def test_an_error_status(status):
     with pytest.raises(OpaStatusError) as caught:
-        read(answer({"code": "c", "message": "m"}, status), "GET /x", SETTINGS)
+        require_ok(answer({"code": "c", "message": "m"}, status), "GET /x", SETTINGS)
     error = caught.value
     assert (error.status, error.opa_code, error.opa_message) == (status, "c", "m")
     assert str(error) == f"`GET /x`: opa answered {status} `c`: m"
 
 
 def test_a_200_is_read():
-    given = answer({})
-    assert read(given, "GET /x", SETTINGS) is given
+    reply = answer({})
+    assert require_ok(reply, "GET /x", SETTINGS) is reply
 
 
 # --- what an error says
@@ -97,26 +95,26 @@ def test_a_200_is_read():
     ids=lambda value: str(value)[:40],
 )
 def test_what_an_error_says(body, text):
-    assert str(refusal(answer(body, 500), "GET /x", SETTINGS)) == "`GET /x`: opa answered 500" + text
+    assert str(status_error(answer(body, 500), "GET /x", SETTINGS)) == "`GET /x`: opa answered 500" + text
 
 
 def test_an_error_without_a_secret_and_without_json():
-    assert str(refusal(answer({"code": "c", "message": "[token]"}, 400), "GET /x", BARE)) == (
+    assert str(status_error(answer({"code": "c", "message": "[token]"}, 400), "GET /x", BARE)) == (
         "`GET /x`: opa answered 400 `c`: [token]"
     )
-    error = refusal(Answer(501, b"<html>no</html>"), "GET /x", BARE)
+    error = status_error(Reply(501, b"<html>no</html>"), "GET /x", BARE)
     assert (str(error), error.opa_code, error.opa_message) == ("`GET /x`: opa answered 501", "", "")
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
 def test_a_gateway_that_answers_is_told_from_opa(status):
-    error = refusal(Answer(status, b"<html>no</html>"), "GET /x", BARE)
+    error = status_error(Reply(status, b"<html>no</html>"), "GET /x", BARE)
     assert type(error) is EngineUnreachableError
     assert str(error) == (
         f"`GET /x` at http://opa.example:80/team: a gateway answered {status} in the place of opa: is opa running"
         " behind it?"
     )
-    assert type(refusal(answer({"code": "c"}, status), "GET /x", BARE)) is OpaStatusError
+    assert type(status_error(answer({"code": "c"}, status), "GET /x", BARE)) is OpaStatusError
 
 
 @pytest.mark.parametrize(
@@ -136,7 +134,7 @@ def test_a_gateway_that_answers_is_told_from_opa(status):
     ],
 )
 def test_an_error_says_what_to_do_next(status, body, settings, remedy):
-    assert str(refusal(Answer(status, body), "GET /x", settings)) == f"`GET /x`: opa answered {status}{remedy}"
+    assert str(status_error(Reply(status, body), "GET /x", settings)) == f"`GET /x`: opa answered {status}{remedy}"
 
 
 @pytest.mark.parametrize(
@@ -144,7 +142,7 @@ def test_an_error_says_what_to_do_next(status, body, settings, remedy):
     [(413, "", True), (400, "request body too large", True), (400, "x", False), (500, "request body too large", False)],
 )
 def test_which_answers_say_that_a_body_is_too_large(status, message, expected):
-    assert is_too_large(refusal(answer({"message": message}, status), "PUT /x", BARE)) is expected
+    assert is_too_large(status_error(answer({"message": message}, status), "PUT /x", BARE)) is expected
     assert not is_too_large(InvalidResponseError("x"))
 
 
@@ -162,49 +160,49 @@ def test_text_of_others_on_one_line():
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b'"x"', b"{", b'{"a":1,"a":1}', b'{"a":1}x'])
 def test_what_is_no_json_object(body):
-    with pytest.raises(InvalidResponseError, match=r"^`GET /x`: the answer is no "):
-        Answer(200, body).members("GET /x")
+    with pytest.raises(InvalidResponseError, match=r"^`GET /x`: the answer is not .*: is this the url of opa\?$"):
+        json_object(Reply(200, body), "GET /x")
 
 
 def test_how_deep_an_answer_may_nest():
     def nested(depth):
-        return Answer(200, b'{"a":' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}")
+        return Reply(200, b'{"a":' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}")
 
-    nested(80).members("GET /x")
-    nested(90).members("GET /x", 90)
+    json_object(nested(80), "GET /x")
+    json_object(nested(90), "GET /x", 90)
     for depth, most in ((81, {}), (91, {"max_depth": 90})):
         with pytest.raises(InvalidResponseError):
-            nested(depth).members("GET /x", **most)
+            json_object(nested(depth), "GET /x", **most)
 
 
 # --- a query
 
 
-def queries():
-    return Queries(SETTINGS)
+def query_reply_of(reply, target="/x", *, provenance=False):
+    return query_reply(reply, target, SETTINGS, provenance=provenance)
 
 
 def test_where_a_question_goes():
-    assert queries().target(("a", "b"), provenance=False) == "/v1/data/a/b"
-    assert queries().target(("a",), provenance=True) == "/v1/data/a?provenance=true"
-    assert queries().target((), provenance=True) == "/v1/data?provenance=true"
+    assert query_target(("a", "b"), provenance=False) == "/v1/data/a/b"
+    assert query_target(("a",), provenance=True) == "/v1/data/a?provenance=true"
+    assert query_target((), provenance=True) == "/v1/data?provenance=true"
     with pytest.raises(UsageError):
-        queries().target(("a b",), provenance=False)
+        query_target(("a b",), provenance=False)
 
 
 def test_a_reply_without_provenance():
     body = {"result": [1], "decision_id": "d", "provenance": {"version": "0.1.0"}}
-    reply = queries().reply(answer(body, nonce="n"), "/x", provenance=False)
+    reply = query_reply_of(answer(body, nonce="n"), "/x", provenance=False)
     assert (reply.result, reply.decision_id, reply.version, reply.bundles, reply.nonce) == ([1], "d", None, {}, "n")
-    reply = queries().reply(answer({"decision_id": 7}), "/x", provenance=False)
+    reply = query_reply_of(answer({"decision_id": 7}), "/x", provenance=False)
     assert (reply.result, reply.decision_id, reply.nonce) == (ABSENT, None, None)
-    assert queries().reply(answer({"result": None}), "/x", provenance=False).result is None
+    assert query_reply_of(answer({"result": None}), "/x", provenance=False).result is None
 
 
 def test_a_reply_with_provenance():
     bundles = {"b": {"revision": "r"}, "empty": {"revision": ""}, "none": {}, "odd": {"revision": 7}, "no": "r"}
     body = {"result": 1, "provenance": {"version": "1.22.4", "bundles": bundles}}
-    reply = queries().reply(answer(body), "/x", provenance=True)
+    reply = query_reply_of(answer(body), "/x", provenance=True)
     assert (reply.version, reply.bundles) == ("1.22.4", {"b": "r"})
     assert provenance_of({"provenance": {"version": "v", "bundles": ["b"]}}, "x") == ("v", {})
     assert provenance_of({"provenance": {"version": "v"}}, "x") == ("v", {})
@@ -212,15 +210,13 @@ def test_a_reply_with_provenance():
 
 @pytest.mark.parametrize("provenance", [None, [], "1.22.4", {}, {"version": 1}, {"version": None}])
 def test_a_reply_that_does_not_say_whose_it_is(provenance):
-    with pytest.raises(InvalidResponseError, match=r"^`POST /x`: the answer does not say which opa it is from"):
-        queries().reply(answer({"result": 1, "provenance": provenance}), "/x", provenance=True)
+    with pytest.raises(InvalidResponseError, match=r"^`POST /x`: the answer does not hold opa's version"):
+        query_reply_of(answer({"result": 1, "provenance": provenance}), "/x", provenance=True)
 
 
 def test_the_version_is_looked_at_in_each_answer():
-    asked = queries()
-
     def reply(version):
-        return asked.reply(answer({"provenance": {"version": version}}), "/x", provenance=True).version
+        return query_reply_of(answer({"provenance": {"version": version}}), "/x", provenance=True).version
 
     assert [reply("1.20.1"), reply("1.20.1"), reply("1.22.4")] == ["1.20.1", "1.20.1", "1.22.4"]
     for _ in range(2):
@@ -232,21 +228,21 @@ def test_the_version_is_looked_at_in_each_answer():
 @pytest.mark.parametrize("status", [204, 500])
 def test_a_query_with_another_status(status):
     with pytest.raises((InvalidResponseError, OpaStatusError), match=r"^`POST /x`: .*" + str(status)) as caught:
-        queries().reply(answer({"result": 1, "message": f"Bearer {TOKEN}"}, status), "/x", provenance=False)
+        query_reply_of(answer({"result": 1, "message": f"Bearer {TOKEN}"}, status), "/x", provenance=False)
     assert TOKEN not in str(caught.value)
 
 
 def test_a_query_whose_answer_is_no_json():
-    with pytest.raises(InvalidResponseError, match=r"^`POST /x`: the answer is no well-formed json"):
-        queries().reply(Answer(200, b"x"), "/x", provenance=False)
+    with pytest.raises(InvalidResponseError, match=r"^`POST /x`: the answer is not well-formed JSON"):
+        query_reply_of(Reply(200, b"x"), "/x", provenance=False)
 
 
 def test_what_can_be_sent():
     question = RulesQuery(b"{}")
-    assert [sendable(body) for body in (None, b"", b"x", question)] == [None, b"", b"x", question]
-    for body in ("x", bytearray(b"x"), memoryview(b"x"), {}, 1, [b"x"]):
+    assert [checked_body(body) for body in (b"", b"x", question)] == [b"", b"x", question]
+    for body in (None, "x", bytearray(b"x"), memoryview(b"x"), {}, 1, [b"x"]):
         with pytest.raises(UsageError, match="a body must be bytes"):
-            sendable(body)
+            checked_body(body)
 
 
 # --- what is given back
@@ -273,7 +269,7 @@ def test_replies_are_values():
         Health(ok=False, message="m"),
         MemoryUsage(1, None),
         CompileReply((), (1,)),
-        Answer(200, b"x"),
+        Reply(200, b"x"),
     )
     for value in values:
         assert pickle.loads(pickle.dumps(value)) == value
@@ -282,4 +278,4 @@ def test_replies_are_values():
         name = type(value).__slots__[0]
         with pytest.raises(AttributeError):
             setattr(value, name, 1)
-    assert Answer(200, b"x").nonce is None
+    assert Reply(200, b"x").nonce is None

@@ -312,19 +312,19 @@ def test_which_version_has_a_known_defect(version, has_defect):
     ],
 )
 def test_what_is_no_version(version):
-    with pytest.raises(InvalidResponseError, match=r"is no version of opa$"):
+    with pytest.raises(InvalidResponseError, match=r"is no version of opa: is this the url of opa\?$"):
         known_defect(version)
-    with pytest.raises(InvalidResponseError, match=r"is no version of opa$"):
+    with pytest.raises(InvalidResponseError, match=r"is no version of opa: is this the url of opa\?$"):
         require(version)
 
 
 def test_how_much_of_what_is_no_version_is_shown():
     with pytest.raises(InvalidResponseError) as caught:
         is_new_enough("\n" + "x" * 39)
-    assert str(caught.value) == r"`\n" + "x" * 39 + "` is no version of opa"
+    assert str(caught.value) == r"`\n" + "x" * 39 + "` is no version of opa: is this the url of opa?"
     with pytest.raises(InvalidResponseError) as caught:
         is_new_enough("x" * 41)
-    assert str(caught.value) == "`" + "x" * 40 + "...` is no version of opa"
+    assert str(caught.value) == "`" + "x" * 40 + "...` is no version of opa: is this the url of opa?"
 
 
 # --- paths

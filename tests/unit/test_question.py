@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from bridge.opa.question import RulesQuery, may_answer
+from bridge.http.session import may_answer
+from bridge.opa.queries import RulesQuery
 
 
 @pytest.mark.parametrize("input_", [b"{}", b'{"claims":{}}', b'{"type":"\xc3\xa9","ids":["}",{}]}'])

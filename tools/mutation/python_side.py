@@ -223,9 +223,9 @@ GROUPS: Final = (
         (
             *(
                 f"bridge/http/{name}.py"
-                for name in ("client", "connect", "connection", "credentials", "deadline", "failures", "retries", "tls")
+                for name in ("session", "sockets", "connection", "credentials", "failures", "retries", "tls")
             ),
-            *(f"bridge/opa/{name}.py" for name in ("question", "answer", "queries", "replies", "refusal", "wording")),
+            *(f"bridge/opa/{name}.py" for name in ("queries", "replies", "opa_errors", "base_client")),
         ),
         (
             "tests/unit/test_question.py",
@@ -233,6 +233,7 @@ GROUPS: Final = (
             "tests/http/test_retries.py",
             "tests/http/test_connections.py",
             "tests/http/test_credentials.py",
+            "tests/http/test_unreadable_credentials.py",
             "tests/integration/test_opa_connections.py",
             "tests/integration/test_opa_transport.py",
             "tests/integration/test_opa_hosts.py",
@@ -252,7 +253,7 @@ GROUPS: Final = (
     ),
     Group(
         "aio",
-        tuple(f"bridge/aio/{name}.py" for name in ("transport", "carrier", "async_client", "faults")),
+        tuple(f"bridge/aio/{name}.py" for name in ("async_http", "async_connection", "async_client")),
         (
             "tests/integration/test_aio_connections.py",
             "tests/integration/test_aio_requests.py",

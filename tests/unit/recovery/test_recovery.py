@@ -272,7 +272,7 @@ def test_limits_that_are_stopped():
     paused.join(SAFETY)
     assert not paused.is_alive()
     assert bounds.is_over
-    with pytest.raises(EngineError, match="was stopped, for the engine was closed"):
+    with pytest.raises(EngineError, match="was stopped because the engine was closed"):
         bounds.within(1.0)
 
 

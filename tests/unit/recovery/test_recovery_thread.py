@@ -354,7 +354,7 @@ def test_closing_waits_until_the_run_has_ended():
     run.wait = wait
     made.close()
     assert (waited, run.has_ended) == ([5.0], True)
-    assert "stopped, for the engine was closed" in str(run.failure) or run.failure is None
+    assert "stopped because the engine was closed" in str(run.failure) or run.failure is None
 
 
 # --- what a thread may come to

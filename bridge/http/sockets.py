@@ -1,14 +1,18 @@
-"""Connected sockets: name look-up, TCP or Unix, within the deadline."""
+"""Sockets that look up, connect, send and receive within the deadline of the call.
+
+A timeout of Python's bounds one operation: a server that sends one byte every 50 ms never exceeds it. Here each
+operation may last as long as is left of the whole call. A deadline is a time of `time.monotonic`.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import queue
 import socket
+import ssl
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
-
-from bridge.http.deadline import TimedSocket, time_left
 
 if TYPE_CHECKING:
     from bridge.http.address import Address
@@ -24,6 +28,60 @@ _KEEPALIVE: Final = [
     )
     if hasattr(socket, name)  # the last two differ by system
 ]
+
+
+def time_left(end: float) -> float:
+    """Return the seconds until a deadline, for a timeout.
+
+    Raises:
+        TimeoutError: The deadline has passed.
+    """
+    seconds = end - time.monotonic()
+    if seconds <= 0:
+        raise TimeoutError("the deadline has passed")
+    return seconds
+
+
+class _Timed(socket.socket):
+    """The operations that `http.client` uses, each within the deadline.
+
+    One operation of CPython, the whole `sendall` of a plain socket included, lasts no longer than its timeout.
+
+    Attributes:
+        end: The deadline of the current call.
+    """
+
+    end: float
+
+    def send(self, *args: Any) -> int:
+        self.settimeout(time_left(self.end))
+        return super().send(*args)
+
+    def sendall(self, *args: Any) -> None:
+        self.settimeout(time_left(self.end))
+        super().sendall(*args)
+
+    def recv_into(self, *args: Any) -> int:
+        self.settimeout(time_left(self.end))
+        return super().recv_into(*args)
+
+
+class TimedSocket(_Timed):
+    """A TCP or Unix socket."""
+
+    def connect_within(self, seconds: float, address: Any) -> None:
+        """Connect within `seconds`."""
+        self.settimeout(seconds)
+        self.connect(address)
+
+
+class TimedTlsSocket(_Timed, ssl.SSLSocket):
+    """A TLS socket, for `SSLContext.sslsocket_class`."""
+
+    def do_handshake(self, *_: Any, **__: Any) -> None:
+        """Shake hands within the deadline."""
+        self.settimeout(time_left(self.end))
+        super().do_handshake()
 
 
 def connected(address: Address, end: float, turn: int | None = None) -> TimedSocket:
@@ -63,7 +121,7 @@ def connected(address: Address, end: float, turn: int | None = None) -> TimedSoc
 
 
 def keep_alive(sock: socket.socket) -> None:
-    """Switch TCP keep-alive on, so that idle connections are seen by what stands in between."""
+    """Switch TCP keep-alive on, so that firewalls and balancers see idle connections."""
     for option in _KEEPALIVE:
         with contextlib.suppress(OSError):  # nothing depends on it
             sock.setsockopt(*option)
@@ -82,26 +140,26 @@ def look_up(host: str, port: int, *, end: float) -> list[_Target]:
 
 
 def _resolved_in_thread(host: str, port: int, end: float) -> list[_Target]:
-    """Name resolution has no timeout, so it runs in a thread that may be left behind."""
-    answers: queue.SimpleQueue[list[_Target] | OSError] = queue.SimpleQueue()
+    """Resolve a name in a thread that may be left behind, as name resolution has no timeout."""
+    outcomes: queue.SimpleQueue[list[_Target] | OSError] = queue.SimpleQueue()
 
     def resolve() -> None:
         try:
-            answers.put(_resolved(host, port, 0))
+            outcomes.put(_resolved(host, port, 0))
         except OSError as error:
-            answers.put(error)
+            outcomes.put(error)
 
     try:
         threading.Thread(target=resolve, daemon=True, name="bridge-name-lookup").start()
     except RuntimeError as error:  # no more threads
         raise OSError(error) from error
     try:
-        answer = answers.get(timeout=time_left(end))
+        outcome = outcomes.get(timeout=time_left(end))
     except queue.Empty:
         raise TimeoutError("looking up the host's name took too long") from None
-    if isinstance(answer, OSError):
-        raise answer
-    return answer
+    if isinstance(outcome, OSError):
+        raise outcome
+    return outcome
 
 
 def _resolved(host: str, port: int, flags: int) -> list[_Target]:

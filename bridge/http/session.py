@@ -1,4 +1,4 @@
-"""A client for one server: a `requests.Session` for administration, and its pool for the calls that must be fast."""
+"""A client for one server: a `requests.Session` for administration, and its pool for the many calls that decide."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import Timeout
 
 from bridge.errors import UsageError
-from bridge.http.connection import Pool
+from bridge.http.connection import ConnectionPool
 from bridge.http.failures import FOREIGN, Cause, HttpFailure
 from bridge.http.retries import Attempts
 
@@ -32,17 +32,17 @@ class Renewable(Protocol):
     """A body that is made anew for each attempt."""
 
     def fresh(self) -> tuple[bytes, str]:
-        """Return the body, and what its answer must hold."""
+        """Return the body, and the nonce that its response must hold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A response, whole.
+    """A whole response.
 
     Attributes:
         status: The HTTP status.
-        body: Its body, however it was framed.
-        nonce: What the attempt that it answers was sent with, if it was.
+        body: Its body, without the framing.
+        nonce: The nonce of the attempt that it answers, or None.
     """
 
     status: int
@@ -54,7 +54,7 @@ class HttpClient:
     """Calls to one server; threads and forked children may share it.
 
     Args:
-        settings: Where it is, and how to speak to it.
+        settings: The server's address, and the client's settings.
     """
 
     def __init__(self, settings: HttpSettings) -> None:
@@ -65,7 +65,7 @@ class HttpClient:
         self._turns = count()
 
     def close(self) -> None:
-        """Close the connections; no call can be made any more."""
+        """Close the connections and refuse further calls."""
         self._session.close()
 
     def request(
@@ -79,19 +79,19 @@ class HttpClient:
         headers: dict[str, str] | None = None,
         only_ok: bool = False,
     ) -> Reply:
-        """Make a request, and return its response, whatever its status.
+        """Make a request and return its response, whatever its status.
 
-        A read may use an idle connection, and is repeated on a new one when that breaks, at most twice. A write, which
-        nobody could repeat, has a connection to itself.
+        A read may use an idle connection. When that breaks, the read is repeated on a new one, at most twice. A write
+        cannot be repeated safely, so each one opens a new connection.
 
         Args:
             method: The HTTP method.
             target: Path and query, below the address; quoted.
             body: What to send.
-            seconds: For everything together.
-            is_read: It changes nothing at the server.
+            seconds: The deadline for everything together.
+            is_read: The request changes nothing at the server.
             headers: More header fields.
-            only_ok: Leave the body of another status than 200 unread.
+            only_ok: Do not read the body of any status but 200.
 
         Raises:
             HttpFailure: There is no whole response.
@@ -112,23 +112,23 @@ class HttpClient:
                 allow_redirects=False,
             ) as response:
                 status = response.status_code
-                is_wanted = status == HTTPStatus.OK or not only_ok
-                return Reply(status, _whole(response.raw, self._settings.max_answer) if is_wanted else b"")
+                has_body = status == HTTPStatus.OK or not only_ok
+                return Reply(status, _body_of(response.raw, self._settings.max_answer) if has_body else b"")
 
         return self._repeated(once, Attempts(seconds, is_read=is_read))
 
     def query(
         self, method: str, target: str, body: bytes | Renewable | None, *, seconds: float, fresh: bool = False
     ) -> Reply:
-        """Make a read by the shortest way, for the calls that are many; the same otherwise.
+        """Make a read as `request` does, but directly on the pool, which is faster.
 
         Args:
             method: The HTTP method.
             target: Path and query, below the address; quoted.
-            body: What to send; JSON.
-            seconds: For everything together.
-            fresh: On a new connection, in place of the last one that was used: whoever spreads connections over
-                several servers chooses anew. Where the host's name has several addresses, it is each one's turn.
+            body: The JSON to send.
+            seconds: The deadline for everything together.
+            fresh: Use a new connection in place of the last one, so that a balancer chooses a server again. Where the
+                host's name has several addresses, they take turns.
 
         Raises:
             HttpFailure: There is no whole response.
@@ -138,7 +138,7 @@ class HttpClient:
         def once(attempts: Attempts, token: str | None) -> Reply:
             sent, nonce = (body, None) if body is None or isinstance(body, bytes) else body.fresh()
             head = self._head(method, target, sent, token)
-            return self._ask(self._connection(attempts, fresh=fresh), head, sent, nonce)
+            return self._exchange(self._connection(attempts, fresh=fresh), head, sent, nonce)
 
         return self._repeated(once, Attempts(seconds, is_read=True))
 
@@ -165,7 +165,7 @@ class HttpClient:
             sleep(pause)
 
     def _head(self, method: str, target: str, body: bytes | None, token: str | None) -> bytes:
-        # Not by http.client, which checks each time what is right already: targets are made of checked names alone.
+        # http.client would check each target again, but targets consist of checked names alone.
         about = "" if body is None else f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         if token is not None:
             about = f"Authorization: Bearer {token}\r\n{about}"
@@ -181,16 +181,14 @@ class HttpClient:
         connection.until(attempts.end)
         return connection
 
-    def _ask(self, connection: Connection, head: bytes, body: bytes | None, nonce: str | None) -> Reply:
+    def _exchange(self, connection: Connection, head: bytes, body: bytes | None, nonce: str | None) -> Reply:
         try:
-            response = connection.ask(head, body)
+            response = connection.exchange(head, body)
             content = response.body(self._settings.max_answer)
         except BaseException:
             connection.abort()
             raise
-        if content is None or (nonce is not None and b'"%b"' % nonce.encode("ascii") not in content):
-            # Without its nonce it may be the answer to another question, whose own is still to come. This is no more
-            # than a hint on whether the connection is in step: who reads the answer compares the nonce.
+        if content is None or not may_answer(content, nonce):
             connection.abort()
         self._pool.give_back(connection)
         if content is None:
@@ -198,7 +196,7 @@ class HttpClient:
         return Reply(response.status, content, nonce)
 
 
-def _whole(raw: Any, limit: int) -> bytes:
+def _body_of(raw: Any, limit: int) -> bytes:
     """Return the body of urllib3's response."""
     pieces: list[bytes] = []
     left = limit
@@ -216,6 +214,15 @@ def _too_large(limit: int) -> HttpFailure:
     return HttpFailure(Cause.TOO_LARGE, f"the answer is larger than {limit} bytes")
 
 
+def may_answer(body: bytes, nonce: str | None) -> bool:
+    """Return whether a response may belong to the request that was sent with a nonce; any may, without a nonce.
+
+    This only tells whether the connection can be used again: without the nonce, the true response may still come. It
+    authorizes nothing: the code that reads the response compares the nonce that the rules echo.
+    """
+    return nonce is None or b'"%b"' % nonce.encode("ascii") in body
+
+
 class _Session(requests.Session):
     """A session that takes nothing from the environment, keeps no cookies and follows no redirects."""
 
@@ -231,27 +238,27 @@ class _Session(requests.Session):
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
         prepared = super().prepare_request(request)
-        prepared.url = request.url  # requests quotes it anew, and takes dot segments out of it
+        prepared.url = request.url  # requests quotes it again and removes dot segments
         return prepared
 
     def get_redirect_target(self, _: requests.Response) -> None:
-        """Return nothing: requests would read the whole body of a redirect."""
+        """Return None, or requests would read the whole body of a redirect."""
 
 
 class _Adapter(HTTPAdapter):
-    """The adapter to one server; it owns the pool of connections there."""
+    """The adapter for one server; it owns the pool of connections."""
 
     def __init__(self, settings: HttpSettings) -> None:
-        self.pool = Pool(settings)
-        self._single = Pool(settings, most=0)
+        self.pool = ConnectionPool(settings)
+        self._single = ConnectionPool(settings, most=0)
         self._origin = settings.address.origin
         super().__init__()
 
-    def get_connection_with_tls_context(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> Pool:
+    def get_connection_with_tls_context(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> ConnectionPool:
         return self._single if request.headers.get("Connection") == "close" else self.pool
 
     def cert_verify(self, *_: Any) -> None:
-        """Do nothing: the connections know whom to trust."""
+        """Do nothing, as the connections have their own TLS settings."""
 
     def request_url(self, request: requests.PreparedRequest, *_: Any) -> str:
         return request.url.removeprefix(self._origin) if request.url else ""

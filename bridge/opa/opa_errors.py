@@ -1,4 +1,4 @@
-"""Calls that failed, and answers whose status says no, as errors of ours."""
+"""The errors for a call that failed, and for a response of OPA with an error status."""
 
 from __future__ import annotations
 
@@ -12,39 +12,33 @@ from bridge.errors import (
     MalformedInputError,
     OpaStatusError,
 )
+from bridge.escapes import printable
 from bridge.http import Cause
 from bridge.http.retries import GATEWAY
-from bridge.opa.wording import printable
 from bridge.strict_json import parse
 
 if TYPE_CHECKING:
-    from bridge.http import Address, HttpFailure, HttpSettings
-    from bridge.opa.answer import Answer
+    from bridge.http import Address, HttpFailure, HttpSettings, Reply
     from bridge.strict_json import Value
 
 _LONGEST: Final = 300
 _MOST: Final = 3
 _LIMIT: Final = "request body too large"
-"""What OPA says, with status 400, of a body beyond its own limit."""
+"""OPA's message, with status 400, for a body beyond its own limit."""
 
 _REMEDIES: Final = {
     Cause.REFUSED: "is opa running there? Check its url",
-    Cause.TLS: "name the authority that issued the server's certificate by `ca` (`--opa-ca`), and what it asks for by"
-    " `client_certificate` (`--opa-certificate`, `--opa-key`)",
+    Cause.BROKEN: "see the log of opa, and of the proxy before it if there is one",
+    Cause.TLS: "name the authority that issued the server's certificate by `ca` (`--opa-ca`), and the certificate that"
+    " the server asks for by `client_certificate` (`--opa-certificate`, `--opa-key`)",
     Cause.TIMEOUT: "raise the deadline, or see what keeps opa busy",
     Cause.TOO_LARGE: "raise `max_answer`",
     Cause.INVALID: "is this the url of opa?",
 }
 
 
-def fault(failure: HttpFailure, what: str, address: Address) -> EngineError:
-    """Return the error for a call that brought no response.
-
-    Args:
-        failure: Why not.
-        what: Method and path.
-        address: Where it went.
-    """
+def call_error(failure: HttpFailure, what: str, address: Address) -> EngineError:
+    """Return the error for a call without a response; `what` is method and path."""
     text = f"`{what}` at {address}: {failure}"
     if remedy := _REMEDIES.get(failure.cause):
         text += f": {remedy}"
@@ -57,28 +51,30 @@ def fault(failure: HttpFailure, what: str, address: Address) -> EngineError:
             return EngineUnreachableError(text)
 
 
-def refusal(
-    answer: Answer, what: str, settings: HttpSettings
+def status_error(
+    reply: Reply, what: str, settings: HttpSettings
 ) -> InvalidResponseError | EngineUnreachableError | OpaStatusError:
-    """Return the error for an answer with a status that is not the one promised.
+    """Return the error for a response with another status than OPA's API promises.
 
     Args:
-        answer: The answer.
+        reply: The response.
         what: Method and path.
-        settings: Where it came from; its tokens must not show, even if the answer repeats them.
+        settings: The client's settings; the error must not show its tokens, even if the response repeats them.
     """
-    if answer.status < 400:  # noqa: PLR2004 - an error status starts here
-        return InvalidResponseError(f"`{what}`: status {answer.status}, which opa does not answer here")
-    members = _members(answer.body)
+    if reply.status < 400:  # noqa: PLR2004 - an error status starts here
+        return InvalidResponseError(
+            f"`{what}`: status {reply.status}, which opa does not answer here: is this the url of opa?"
+        )
+    members = _members(reply.body)
     code = _line(members.get("code"), settings)
     # /health names it `error`
     message = _line(members.get("message", members.get("error")), settings)
-    if answer.status in GATEWAY and not code:
+    if reply.status in GATEWAY and not code:
         return EngineUnreachableError(
-            f"`{what}` at {settings.address}: a gateway answered {answer.status} in the place of opa: is opa running"
+            f"`{what}` at {settings.address}: a gateway answered {reply.status} in the place of opa: is opa running"
             " behind it?"
         )
-    text = f"`{what}`: opa answered {answer.status}"
+    text = f"`{what}`: opa answered {reply.status}"
     if code:
         text += f" `{code}`"
     if message:
@@ -86,28 +82,28 @@ def refusal(
     for detail in _details(members.get("errors"), settings):
         text += f"; {detail}"
     return OpaStatusError(
-        text + _remedy(answer, settings, code=code), status=answer.status, opa_code=code, opa_message=message
+        text + _remedy(reply, settings, code=code), status=reply.status, opa_code=code, opa_message=message
     )
 
 
 def is_too_large(error: Exception) -> bool:
-    """Return whether an error says that the body that was sent is larger than OPA, or what stands before it, takes."""
+    """Return whether an error says that the request body is too large for OPA, or for a proxy before it."""
     if not isinstance(error, OpaStatusError):
         return False
     return error.status == 413 or (error.status == 400 and _LIMIT in error.opa_message)  # noqa: PLR2004
 
 
-def _remedy(answer: Answer, settings: HttpSettings, *, code: str) -> str:
-    """Return what to do next, where that can be told."""
-    match answer.status:
+def _remedy(reply: Reply, settings: HttpSettings, *, code: str) -> str:
+    """Return what to do next, where the response tells it."""
+    match reply.status:
         case 401 if settings.token is None:
             return ": give the token that opa asks for by `token` (`--opa-token-file`)"
         case 401:
             return ": is the token right? It is given by `token` (`--opa-token-file`)"
-        case 400 if settings.address.scheme == "http" and b"HTTPS" in answer.body:
+        case 400 if settings.address.scheme == "http" and b"HTTPS" in reply.body:
             return f": {settings.address} speaks TLS: use a url that starts with `https://`"
         case 413:
-            return ": send less at once, or raise the limit of what stands before opa"
+            return ": send less at once, or raise the limit of the proxy before opa"
         case 404 if not code:
             return f": no opa answers at {settings.address}: check the path in its url"
         case _:
@@ -123,7 +119,7 @@ def _members(body: bytes) -> dict[str, Value]:
 
 
 def _details(errors: Value, settings: HttpSettings) -> list[str]:
-    """Return where and what, of the first few: `a/b.rego:2:6: var y is unsafe`."""
+    """Return place and message of the first few errors, such as `a/b.rego:2:6: var y is unsafe`."""
     if not isinstance(errors, list):
         return []
     details = []
@@ -138,5 +134,5 @@ def _details(errors: Value, settings: HttpSettings) -> list[str]:
 
 
 def _line(value: Value, settings: HttpSettings) -> str:
-    """Return what the other side says, on one line, not too long, fit for a terminal."""
+    """Return a text of the server on one line, shortened, safe for a terminal and without tokens."""
     return printable(settings.redacted(value), _LONGEST) if isinstance(value, str) else ""
