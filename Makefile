@@ -23,7 +23,7 @@ else
 VENV := .venv
 PY := $(VENV)/bin/python
 REGO := rego/jwt_policy
-DECIDERS := bridge/reference.py,bridge/policy.py,bridge/resource.py,bridge/decision.py,bridge/strict_json/*,bridge/engines/codec.py,bridge/engines/details.py,bridge/engines/stored_resources.py,bridge/engines/wasm_trimming.py,bridge/engines/wasm_batch.py
+DECIDERS := bridge/reference.py,bridge/policy.py,bridge/resource.py,bridge/decision.py,bridge/strict_json/*,bridge/engines/codec.py,bridge/engines/decision_codec.py,bridge/engines/wasm_trimming.py,bridge/engines/wasm_batch.py
 OPA_SOURCE := $(PY) tools/opa_source.py
 # A file's tests stay in one process: they share an OPA, or a set-up of their own. `-n 0` in PYTEST_ARGS: one process.
 TEST_PROCESSES := --numprocesses=auto --maxprocesses=4 --dist=loadfile

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from recovering_bridges import bridge_to
+from recovering_process import CLAIMS
 from relay import relayed
-from restorer import CLAIMS
-from restoring_bridges import bridge_to
 
 from bridge import Reason, RuleSet
 from bridge.rendering import render
@@ -46,7 +46,7 @@ def asked(bridge):
 WELL = (Reason.MATCHED, Reason.CONSTRAINT_FAILED)
 
 
-def requests_of_a_restoring(direct, url, what="both"):
+def requests_of_a_recovery(direct, url, what="both"):
     """How many requests a question makes that finds this lost, when nothing else goes wrong."""
     with relayed(url) as (through, relay), bridge_to(through) as bridge:
         bridge.engine.restore()

@@ -98,7 +98,7 @@ class AsyncOpaEngine(OpaQueries):
     async def restore(self) -> None:
         """Bring back the rules and the resources that OPA has lost; as `OpaEngine.restore`."""
         recovery = self._required_recovery()
-        run = recovery.begun()
+        run = recovery.begin()
         await _ended(run, run.limits.left)
         recovery.raise_failure(run)
 

@@ -1,6 +1,7 @@
 """`jwt-bridge doctor`: check the rules and the pushed resources of an OPA server."""
 
-from typing import TYPE_CHECKING, Annotated
+import re
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -12,7 +13,7 @@ from bridge.cli.terminal import print_error, print_line
 from bridge.cli.token_options import TokenOptions
 from bridge.decision import Request
 from bridge.engines import OpaEngine
-from bridge.engines.diagnosis import rules_findings
+from bridge.engines.inventory import take
 from bridge.errors import (
     ForeignContentError,
     OwnedByBundleError,
@@ -22,15 +23,17 @@ from bridge.errors import (
 )
 from bridge.escapes import shown
 from bridge.opa.version import known_defect
+from bridge.rendering import fingerprint, render, settings_path
 from bridge.store import OpaStore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from bridge.opa import OpaClient
     from bridge.rendering import RuleSet
 
 _MAX_SHOWN = 20
+_FINGERPRINT: Final = re.compile(r'^fingerprint := "([0-9a-f]{64})"$', re.MULTILINE)
 
 
 def doctor(
@@ -130,3 +133,40 @@ def _check_rules(client: "OpaClient", rule_set: "RuleSet") -> Exit:
     for finding in findings:
         print_line(f"  {finding}")
     return Exit.DENIED if findings else Exit.OK
+
+
+def rules_findings(opa: "OpaClient", rule_set: "RuleSet") -> list[str]:
+    """Return what is wrong with the rules of a rule set on an OPA, and what others have in their place.
+
+    Raises:
+        OwnedByBundleError: A bundle owns the rules, so they cannot be checked.
+        EngineError: OPA cannot be reached, or refuses; the text names a missing right.
+    """
+    there = take(opa, rule_set)
+    findings = list(_rules(there.modules, rule_set))
+    findings += [f"foreign module in the place of the rules: {shown(id_)}" for id_ in there.foreign]
+    return findings + [f"foreign data in the place of the resources: {shown(id_)}" for id_ in there.data]
+
+
+def _rules(modules: "Mapping[str, str]", rule_set: "RuleSet") -> "Iterator[str]":
+    place, again = f"`data.{rule_set.package_root}`", "`jwt-bridge install` uploads them all"
+    if not modules:
+        yield f"no rules are installed at {place}: {again}"
+        return
+    settings = settings_path(rule_set)
+    if settings not in modules:
+        yield f"the rules at {place} are half-installed: without their fingerprint no bridge decides by them; {again}"
+        return
+    match = _FINGERPRINT.search(modules[settings])
+    if match is None or match[1] != fingerprint(rule_set):
+        yield (
+            f"the rules at {place} are of another release or of other settings: {again}, if these options are those of "
+            "the rules"
+        )
+        return
+    rendered = {module.path: module.text for module in render(rule_set)}
+    for path in sorted(rendered.keys() | modules.keys()):
+        if path not in modules:
+            yield f"the rules at {place} are half-installed: the module {path} is missing; {again}"
+        elif modules[path] != rendered.get(path):
+            yield f"the module {path} differs from the rules at {place}, although their fingerprint matches: {again}"

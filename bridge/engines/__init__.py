@@ -1,4 +1,4 @@
-"""Ways to decide: one module each, behind the small protocol of `engine.Engine`."""
+"""The engines: each decides in its own way, behind the small protocol `base.Engine`."""
 
 from bridge.engines.base import Engine
 from bridge.engines.opa_engine import OpaEngine

@@ -1,4 +1,4 @@
-"""The seam between the bridge and whatever decides."""
+"""The protocol between the bridge and an engine."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class Engine(Protocol):
-    """Decides requests, and holds the pushed resources that requests by id are about.
+    """Decides requests, and has the pushed resources for requests by id.
 
     Attributes:
-        name: What decisions of this engine say in `Decision.engine`.
-        rule_set: The settings that it decides by.
+        name: The name for `Decision.engine`.
+        rule_set: Its settings.
         store: Its pushed resources.
-        batch_bytes: How many bytes of requests one call of `decide` should be given at most; a single request may be
-            larger, up to what R12 allows.
+        batch_bytes: The most bytes of requests for one call of `decide`; a single request may be larger, up to the
+            limit of R12.
     """
 
     name: str
@@ -30,11 +30,11 @@ class Engine(Protocol):
 
     @property
     def store(self) -> Store:
-        """The pushed resources."""
+        """Return the pushed resources."""
         ...
 
     def decide(self, requests: Sequence[Request]) -> list[Decision]:
-        """Exactly one decision for each request, in the same order.
+        """Return exactly one decision for each request, in the same order.
 
         Raises:
             EngineError: There is no decision for any of them.
@@ -42,7 +42,7 @@ class Engine(Protocol):
         ...
 
     def explain(self, request: Request) -> tuple[Decision, bytes | None]:
-        """The decision, and the stored resource it is about, in canonical text, where it was asked by id and known.
+        """Return the decision, and the stored resource that a request by id is about, in canonical text, or None.
 
         Raises:
             EngineError: There is no decision.
@@ -50,7 +50,7 @@ class Engine(Protocol):
         ...
 
     def list_pages(self, request: PageRequest) -> PageResponse:
-        """Some pages of the ids that a policy allows.
+        """Return some pages of the ids that a policy allows.
 
         Raises:
             ResourcesMissingError: There are no pushed resources.
@@ -59,13 +59,13 @@ class Engine(Protocol):
         ...
 
     def install(self) -> None:
-        """Bring the rules to the engine, and make sure that they answer.
+        """Install the rules in the engine, and make sure that they respond.
 
         Raises:
-            EngineError: They could not be installed, or do not answer.
+            EngineError: They could not be installed, or do not respond.
         """
         ...
 
     def close(self) -> None:
-        """Let go of connections and memory."""
+        """Close connections and free memory."""
         ...

@@ -1,39 +1,45 @@
-"""The entrypoint `answer` of the rules: its input, and what may be believed of its output.
+"""The entrypoint `answer` of the rules: encode its input, and read its output.
 
-A decision is read from a well-formed answer only: `allow` is a JSON true or false that goes with its reason, the
-fingerprint is the rule set's own, the nonce is the question's, and there are exactly as many decisions as requests.
-Everything else is a fault.
+A decision is read from a well-formed response only: `allow` is a JSON true or false that agrees with the reason, the
+fingerprint is the rule set's own, the nonce is the one that was sent, and there are exactly as many decisions as
+requests. Everything else is an error.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from bridge.decision import NO_BUNDLES, Decision, Reason
-from bridge.engines.details import read_failures, read_violations
-from bridge.engines.stored_resources import refuse_without_resources, revision_of
-from bridge.errors import InvalidResponseError, RulesMismatchError
+from bridge.decision import NO_BUNDLES, Reason
+from bridge.engines.decision_codec import read_decision
+from bridge.errors import InvalidResponseError, MalformedInputError, RulesMismatchError
+from bridge.store.state import CurrentGeneration
+from bridge.strict_json import encode, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bridge.decision import Request
+    from bridge.decision import Decision, Request
     from bridge.strict_json import Absent, Value
 
-_MEMBERS: Final = frozenset(("allow", "reason", "violations", "failures"))
 _OWN: Final = frozenset(("fingerprint", "nonce", "current"))
-_ANSWERED: Final = frozenset(("decisions", "distinct", "resource"))
+_ANSWER: Final = frozenset(("decisions", "distinct", "resource"))
+
+_BEFORE: Final = frozenset((Reason.MALFORMED_INPUT, Reason.INVALID_TOKEN, Reason.UNKNOWN_TYPE))
+"""The reasons that the rules give before they look for a resource (R1)."""
+
+_NO_RESOURCE: Final = frozenset((Reason.UNKNOWN_RESOURCE, Reason.INVALID_RESOURCE))
+"""The reasons that say that there is no resource (R2)."""
 
 
 def input_for(requests: Sequence[Request], *, verifies_tokens: bool = False) -> bytes:
-    """The input that asks for all these requests at once, in canonical text.
+    """Return the input for all these requests at once, in canonical text.
 
-    Requests about one policy and one resource type are asked together, which is several times cheaper.
+    If all requests have the same policy and resource type, the input has these once, which is several times cheaper.
 
     Args:
         requests: One or more.
-        verifies_tokens: The rules verify tokens, and take claims only in the form that the bridge alone uses.
+        verifies_tokens: The rules verify tokens, and accept claims only in the form that the bridge alone uses.
     """
     first = requests[0]
     if verifies_tokens and any(request.token is None for request in requests):
@@ -53,11 +59,11 @@ def input_for(requests: Sequence[Request], *, verifies_tokens: bool = False) -> 
 
 
 def explaining_input(request: Request) -> bytes:
-    """The input that asks for one decision, and for the stored resource it is about."""
-    asked = request._replace(claims=None, resource=None, token=None).text
+    """Return the input for one decision together with the stored resource that it is about."""
+    members = request._replace(claims=None, resource=None, token=None).text
     return (
-        asked.removesuffix(b"}")
-        + (b"" if asked == b"{}" else b",")
+        members.removesuffix(b"}")
+        + (b"" if members == b"{}" else b",")
         + b'"explain":true,"requests":['
         + request.text
         + b"]}"
@@ -82,6 +88,20 @@ def _shared(first: Request, name: bytes, texts: Sequence[bytes | None]) -> bytes
     )
 
 
+def result_of(reply: bytes) -> Any:
+    """Return the one value in a result set of the Wasm build.
+
+    Raises:
+        InvalidResponseError: There is none.
+    """
+    results = parse(reply, what="Wasm answer")
+    if not isinstance(results, list) or len(results) != 1 or not isinstance(results[0], dict):
+        raise InvalidResponseError(
+            "the Wasm evaluation gave no result: build the rules again with `jwt-bridge render --wasm`"
+        )
+    return results[0].get("result")
+
+
 def read_answer(
     answer: Value,
     requests: Sequence[Request],
@@ -92,133 +112,171 @@ def read_answer(
     decision_id: str | None = None,
     bundles: Mapping[str, str] | None = None,
 ) -> list[Decision]:
-    """The decisions in an answer, one for each request in the same order.
+    """Return the decisions in a response, one for each request in the same order.
 
     Args:
-        answer: What the entrypoint `answer` gave.
-        requests: What it was asked.
-        fingerprint: The fingerprint that the rules must carry.
+        answer: The value of the entrypoint `answer`.
+        requests: The requests that were sent.
+        fingerprint: The fingerprint that the rules must have.
         engine: The name of the engine, for the decisions.
-        nonce: What went out with the question; None where nothing did.
+        nonce: The nonce that was sent; None if none was.
         decision_id: OPA's id, for the decisions.
         bundles: The revisions of OPA's bundles, for the decisions.
 
     Raises:
-        RulesMismatchError: The rules carry another fingerprint.
-        InvalidResponseError: The answer is not what the entrypoint promises, or is the answer to another question.
+        RulesMismatchError: The rules have another fingerprint.
+        InvalidResponseError: The response is malformed, or belongs to another query.
     """
-    found, current = read_own(answer, _ANSWERED, fingerprint=fingerprint, engine=engine, nonce=nonce)
-    decisions = found.get("decisions")
+    members, current = read_own(answer, _ANSWER, fingerprint=fingerprint, engine=engine, nonce=nonce)
+    decisions = members.get("decisions")
     if not isinstance(decisions, list) or len(decisions) != len(requests):
         raise InvalidResponseError(
-            f"the {engine} engine did not answer {len(requests)} requests with as many decisions"
+            f"the {engine} engine did not answer {len(requests)} requests with as many decisions: install or build the "
+            "rules again"
         )
-    known = [
+    revisions = [
         revision_of(current, request.type) if request.is_by_id and request.type is not None else None
         for request in requests
     ]
-    told = partial(read_decision, engine=engine, decision_id=decision_id, bundles=bundles or NO_BUNDLES)
+    read = partial(read_decision, engine=engine, decision_id=decision_id, bundles=bundles or NO_BUNDLES)
     try:
-        if "distinct" in found:
-            read = _numbered(found["distinct"], decisions, known, told)
+        if "distinct" in members:
+            results = _numbered(members["distinct"], decisions, revisions, read)
         else:
-            read = [told(value, revision=revision) for value, revision in zip(decisions, known, strict=True)]
+            results = [read(value, revision=revision) for value, revision in zip(decisions, revisions, strict=True)]
     except (ValueError, TypeError) as error:
-        raise InvalidResponseError(f"the {engine} engine gave a decision that is none: {error}") from None
-    refuse_without_resources(requests, read, engine)
-    return read
+        raise InvalidResponseError(
+            f"the {engine} engine gave an invalid decision: {error}; install or build the rules again"
+        ) from None
+    refuse_without_resources(requests, results, engine)
+    return results
 
 
 def read_own(
     answer: Value | Absent, members: frozenset[str], *, fingerprint: str, engine: str, nonce: str | None = None
 ) -> tuple[dict[str, Value], dict[str, Value]]:
-    """An answer of rules that are the rule set's own, to the question that went out with this nonce.
+    """Return a response of the rule set's own rules to the query with this nonce.
 
-    The fingerprint is compared first: rules of an older release, which know no nonce, are told as what they are.
+    The fingerprint is compared first: rules of an older release have no nonce, and the error names the real cause.
 
     Args:
-        answer: What the entrypoint gave.
-        members: What it may have beside what every answer has.
-        fingerprint: The fingerprint that the rules must carry.
+        answer: The value of the entrypoint.
+        members: The members that it may have beside those of every response.
+        fingerprint: The fingerprint that the rules must have.
         engine: The name of the engine, for errors.
-        nonce: What went out with the question; None where nothing did.
+        nonce: The nonce that was sent; None if none was.
 
     Returns:
-        Its members, and what it says is `current`.
+        Its members, and its member `current`.
 
     Raises:
-        RulesMismatchError: The rules carry another fingerprint.
-        InvalidResponseError: The answer is no such object, or is the answer to another question.
+        RulesMismatchError: The rules have another fingerprint.
+        InvalidResponseError: The response is malformed, or belongs to another query.
     """
     if not isinstance(answer, dict):
-        raise InvalidResponseError(f"the {engine} engine's answer is not an object")
-    found = answer.get("fingerprint")
-    if found != fingerprint:
-        shown = f"`{found[:12]}`" if isinstance(found, str) and found.isalnum() else "none"
+        raise InvalidResponseError(f"the {engine} engine's answer is not an object: install or build the rules again")
+    actual = answer.get("fingerprint")
+    if actual != fingerprint:
+        shown = f"`{actual[:12]}`" if isinstance(actual, str) and actual.isalnum() else "none"
         raise RulesMismatchError(
             f"the rules of the {engine} engine are not those of this bridge's settings (fingerprint {shown}, here "
-            f"`{fingerprint[:12]}`): use the settings that they were rendered for, as `--rule-set FILE` and "
-            "`RuleSet.load` do (`--token-rules`, if those verify tokens), or install or build them anew"
+            f"`{fingerprint[:12]}`): use the settings that they were rendered for, with `--rule-set FILE` or "
+            "`RuleSet.load` (and `--token-rules`, if the rules verify tokens), or install or build them again"
         )
     if answer.get("nonce") != nonce:
         raise InvalidResponseError(
             f"the {engine} engine's answer belongs to another question: its nonce is "
-            f"{'another one' if 'nonce' in answer else 'missing'}. Look for a proxy or gateway that mixes answers up, "
-            "keeps them, or sends some by itself; asking again is safe"
+            f"{'another one' if 'nonce' in answer else 'missing'}. Look for a proxy or gateway that mixes up, caches "
+            "or invents answers; it is safe to ask again"
         )
     current = answer.get("current")
     if not isinstance(current, dict) or not answer.keys() <= _OWN | members:
         raise InvalidResponseError(
-            f"the {engine} engine's answer has no `current`, or members that such rules do not give"
+            f"the {engine} engine's answer has no `current`, or members that the rules do not give: install or build "
+            "the rules again"
         )
     return answer, current
 
 
 def _numbered(
-    distinct: Value, numbers: Sequence[Value], revisions: Sequence[str | None], told: Callable[..., Decision]
+    distinct: Value, numbers: Sequence[Value], revisions: Sequence[str | None], read: Callable[..., Decision]
 ) -> list[Decision]:
-    """The decisions whose numbers among the distinct ones are these; each is built once for a revision."""
+    """Return the distinct decisions with these numbers; each is built once for each revision."""
     if not isinstance(distinct, list):
         raise TypeError("`distinct` is not an array")
-    decisions = {
-        revision: [told(value, revision=revision) for value in distinct] for revision in dict.fromkeys(revisions)
+    by_revision = {
+        revision: [read(value, revision=revision) for value in distinct] for revision in dict.fromkeys(revisions)
     }
-    found = []
+    decisions = []
     for number, revision in zip(numbers, revisions, strict=True):
         if type(number) is not int or not 0 <= number < len(distinct):
-            raise ValueError("its number is none of a distinct decision")
-        found.append(decisions[revision][number])
-    return found
+            raise ValueError("there is no distinct decision with its number")
+        decisions.append(by_revision[revision][number])
+    return decisions
 
 
-def read_decision(
-    value: Value,
-    *,
-    engine: str,
-    decision_id: str | None = None,
-    bundles: Mapping[str, str] = NO_BUNDLES,
-    revision: str | None = None,
-) -> Decision:
-    """The decision in a value.
+def revision_of(current: Mapping[str, Value], type_: bytes) -> str | None:
+    """Return the revision of a type's resources; None without a push, or if the rules do not know the layout.
+
+    Args:
+        current: The current generations in a response, by resource type.
+        type_: The resource type, in canonical text.
 
     Raises:
-        TypeError: It is none.
-        ValueError: It is none, or contradicts itself.
+        InvalidResponseError: No push writes such a generation.
     """
-    if not isinstance(value, dict) or not {"allow", "reason"} <= value.keys() <= _MEMBERS:
-        raise ValueError("its members are not those of a decision")
-    allow, reason = value["allow"], value["reason"]
-    if not isinstance(allow, bool) or not isinstance(reason, str):
-        raise TypeError("`allow` is not true or false, or `reason` is not a string")
-    if reason == Reason.ENGINE_UNAVAILABLE:
-        raise ValueError("no rules give this reason")
-    return Decision(
-        allow=allow,
-        reason=Reason(reason),
-        violations=read_violations(value["violations"]) if "violations" in value else (),
-        failures=read_failures(value["failures"]) if "failures" in value else (),
-        engine=engine,
-        decision_id=decision_id,
-        revision=revision,
-        bundles=bundles,
-    )
+    name = type_.decode("utf-8")[1:-1]  # a known type needs no escapes
+    if name not in current:
+        return None
+    generation = current[name]
+    if isinstance(generation, dict) and generation.keys() == {"layout"}:
+        return None
+    try:
+        return CurrentGeneration.read(generation).revision
+    except InvalidResponseError as error:
+        raise InvalidResponseError(f"`{name}`: {error}") from None
+
+
+def refuse_without_resources(requests: Sequence[Request], decisions: Sequence[Decision], engine: str) -> None:
+    """Refuse a decision by id about a resource if, by the same response, no resources are stored.
+
+    Raises:
+        InvalidResponseError: There is such a decision.
+    """
+    for request, decision in zip(requests, decisions, strict=True):
+        if (
+            request.is_by_id
+            and decision.revision is None
+            and decision.reason is not Reason.UNKNOWN_RESOURCE
+            and decision.reason not in _BEFORE
+        ):
+            raise InvalidResponseError(
+                f"the {engine} engine decided `{decision.reason}` by id, and says that no resources are stored: push "
+                "the resources again"
+            )
+
+
+def explained_resource(answer: Mapping[str, Value], request: Request, decision: Decision, engine: str) -> bytes | None:
+    """Return the stored resource that a decision is about, in canonical text; None if it is about none.
+
+    Raises:
+        InvalidResponseError: The decision must have a resource and has none, or has one and must have none, or no push
+            would have stored this one.
+    """
+    is_there = "resource" in answer
+    may_be = request.is_by_id and decision.reason not in _NO_RESOURCE
+    must_be = may_be and decision.reason not in _BEFORE
+    if is_there > may_be or is_there < must_be:
+        raise InvalidResponseError(
+            f"the {engine} engine {'gave a stored' if is_there else 'gave no'} resource to a decision with the reason "
+            f"`{decision.reason}`: install or build the rules again"
+        )
+    if not is_there:
+        return None
+    try:
+        return encode(answer["resource"], what="stored resource")
+    except MalformedInputError as error:
+        raise InvalidResponseError(
+            f"a bridge never pushed the resource that the {engine} engine has under this id: {error}; push the "
+            "resources again"
+        ) from None

@@ -1,6 +1,6 @@
-"""How rules come to an OPA and go again, so that no bridge ever believes a mixture of two releases.
+"""Install rules on an OPA and uninstall them, so that no bridge ever decides by a mixture of two releases.
 
-The module with the fingerprint goes first and comes last; see docs/decisions/installing.md.
+The module with the fingerprint is removed first and written last; see docs/decisions/installing.md.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LOG: Final = logging.getLogger("bridge")
 
 
 class InterferenceError(EngineError):
-    """Somebody else changes what is there at the same time."""
+    """Somebody else changes the same place at the same time."""
 
 
 class Installation:
@@ -43,59 +43,62 @@ class Installation:
         self._package = tuple(rule_set.package_root.split("."))
         self._root = tuple(rule_set.data_root.split("."))
         self._settings = settings_path(rule_set)
-        # Each after those that it imports; what only other settings have stands before the last, which imports all.
+        # Each module after its imports; modules of other settings come before the last, which imports all.
         order = [module.path for module in render(rule_set)]
         self._order = [*order[:-1], *sorted(module_paths(rule_set) - set(order)), order[-1]]
 
     def install(self, check: Callable[[], object], *, replace: Collection[str] = ()) -> None:
-        """Upload the modules in place of those that a bridge has installed there, unless they are there already.
+        """Replace the installed modules of a bridge by these, unless these are there already.
 
         Args:
-            check: Asks the rules, and raises where they do not answer as they must; it must not install anything.
-            replace: Ids of foreign modules and data to remove, as `ForeignContentError.ids` has them.
+            check: Queries the rules, and raises if they do not respond correctly; it must not install anything.
+            replace: Ids of foreign modules and data to remove: some of `ForeignContentError.ids`.
 
         Raises:
             ForeignContentError: There are foreign modules or data that `replace` does not name; nothing was changed.
             OwnedByBundleError: A bundle owns the place; nothing was changed.
-            EngineError: OPA refused, or does not answer as it must. The text says whether what was there before is
-                back; where it is not, there are no rules that a bridge believes.
+            EngineError: OPA refused, or does not respond correctly. The text says whether the rules from before are
+                back; if they are not, no bridge accepts the rules that are there.
         """
         self._opa.require_version((*self._package, "answer"))
-        wanted = {module.path: module.text for module in render(self._rule_set)}
+        modules = {module.path: module.text for module in render(self._rule_set)}
         there = take(self._opa, self._rule_set)
         foreign = chosen(there.ids, replace)
         self._refuse_foreign(there, foreign)
         refuse_unremovable(there, foreign)
-        # A second install with the same options names what the first one has removed, so this is no error.
+        # A second install with the same options names what the first one has removed, so this is not an error.
         if missing := not_there(there.ids, replace):
-            _LOG.warning("nothing foreign is called %s here, so that was not replaced", shown_ids(missing))
-        if there.modules == wanted and not foreign:
+            _LOG.warning(
+                "nothing foreign is called %s here, so that was not replaced: `jwt-bridge doctor` shows the names",
+                shown_ids(missing),
+            )
+        if there.modules == modules and not foreign:
             check()
             return
         self._remove_fingerprint(there)
-        gone: list[str] = []
+        removed: list[str] = []
         try:
-            self._exchange(there, wanted, foreign, gone)
-            self._check(check, wanted)
+            self._exchange(there, modules, foreign, removed)
+            self._check(check, modules)
         except InterferenceError as interference:
             self._remove_any_fingerprint(interference)
             raise
         except BaseException as error:
-            self._put_back(there.modules, error, gone)
+            self._put_back(there.modules, error, removed)
             raise
 
     def uninstall(self, *, deadline: float | None = None) -> tuple[str, ...]:
-        """Remove the modules, and the resources that were pushed; go on where one of them cannot be removed.
+        """Remove the modules and the pushed resources; if one cannot be removed, go on with the others.
 
         Args:
             deadline: Seconds for each call, in place of the client's.
 
         Returns:
-            The ids of the foreign modules and data, which were left alone.
+            The ids of the foreign modules and data, which remain.
 
         Raises:
             OwnedByBundleError: A bundle owns the place; nothing was changed.
-            EngineError: OPA could not be reached, or refused: the first fault; something may be left.
+            EngineError: OPA could not be reached, or refused: this is the first fault, and something may be left.
         """
         there = take(self._opa, self._rule_set, deadline=deadline, is_for_removal=True)
         faults: list[EngineError] = []
@@ -108,7 +111,7 @@ class Installation:
 
         if self._settings in there.modules:
             attempt(self._opa.delete_policy, self._settings)
-        # With a fingerprint that may still be there, the others stay: what a bridge believes must be whole.
+        # If the fingerprint may still be there, the others stay: a bridge accepts them, so they must be complete.
         for path in [] if faults else self._removal(there.modules):
             attempt(self._opa.delete_policy, path)
         for name in there.documents:
@@ -128,14 +131,14 @@ class Installation:
         left = tuple(id_ for id_ in there.ids if id_ not in replace)
         if left:
             raise ForeignContentError(
-                f"what no bridge wrote lies in the place of the rules (`data.{self._rule_set.package_root}`) or of the "
-                f"resources (`data.{self._rule_set.data_root}`): {shown_ids(left)}; nothing was changed: choose other "
-                "roots, or let exactly these be removed (--replace ID, once for each)",
+                f"modules or data of others are in the place of the rules (`data.{self._rule_set.package_root}`) "
+                f"or of the resources (`data.{self._rule_set.data_root}`): {shown_ids(left)}; nothing was changed: "
+                "choose other roots, or have exactly these removed (--replace ID, once for each)",
                 left,
             )
 
     def _remove_fingerprint(self, there: Inventory) -> None:
-        """Remove the module with the fingerprint; where it is not sure that it is gone, it is put back."""
+        """Remove the module with the fingerprint; put it back if the removal failed or may have failed."""
         try:
             self._opa.delete_policy(self._settings)
         except OpaStatusError as refused:
@@ -154,57 +157,57 @@ class Installation:
             )
             error.args = (f"{error}; but {left}",)
 
-    def _check(self, check: Callable[[], object], wanted: Mapping[str, str]) -> None:
-        """Ask the rules; where they are not those that were just found there, somebody else has come in between."""
+    def _check(self, check: Callable[[], object], modules: Mapping[str, str]) -> None:
+        """Query the rules; if they are not the uploaded ones any more, somebody else has changed them."""
         try:
             check()
         except (RulesMismatchError, RulesNotInstalledError):
-            self._refuse_interference(wanted)
+            self._refuse_interference(modules)
             raise
 
-    def _exchange(self, there: Inventory, wanted: Mapping[str, str], foreign: set[str], gone: list[str]) -> None:
-        """Remove what is not wanted, and upload what is missing, the fingerprint last; notes what of others is gone."""
+    def _exchange(self, there: Inventory, modules: Mapping[str, str], foreign: set[str], removed: list[str]) -> None:
+        """Remove what does not belong, and upload what is missing, the fingerprint last; note removed ids."""
         for id_ in foreign & there.data.keys():
             self._opa.delete_data(there.data[id_], quoted=True)
-            gone.append(id_)
+            removed.append(id_)
 
         def remove(id_: str) -> None:
             self._opa.delete_policy(id_, quoted=True)
-            gone.append(id_)
+            removed.append(id_)
 
-        # Those of somebody else's that may hold a fingerprint come first, for the same reason.
+        # Foreign modules that may hold a fingerprint come first, for the same reason.
         self._all(remove, [id_ for id_ in there.foreign if id_ in foreign])
-        others = {path: text for path, text in wanted.items() if path != self._settings}
+        others = {path: text for path, text in modules.items() if path != self._settings}
         self._replace(there.modules, others)
         self._refuse_interference(others)
-        self._upload({self._settings: wanted[self._settings]})
-        self._refuse_interference(wanted)
+        self._upload({self._settings: modules[self._settings]})
+        self._refuse_interference(modules)
 
     def _removal(self, paths: Collection[str]) -> list[str]:
-        """Paths but that of the fingerprint, each before those that its module imports."""
+        """Return the paths except that of the fingerprint, each before the imports of its module."""
         return [path for path in reversed(self._order) if path in paths and path != self._settings]
 
-    def _replace(self, there: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+    def _replace(self, there: Mapping[str, str], modules: Mapping[str, str]) -> None:
         """Upload modules, without the fingerprint, in place of those that are there.
 
-        New modules do not go over old ones: OPA would refuse one that lacks what an old one still calls. What is there
-        already and wanted stays, so that several processes may install the same rules at the same time.
+        New modules do not overwrite old ones: OPA would refuse one without a rule that an old one still calls. A module
+        that is there already stays, so that several processes may install the same rules at the same time.
         """
-        kept = {path: text for path, text in there.items() if wanted.get(path) == text}
+        kept = {path: text for path, text in there.items() if modules.get(path) == text}
         removed = self._removal(there)
         if len(kept) < len(removed):
             self._all(self._opa.delete_policy, removed)
             kept = {}
-        self._upload({path: text for path, text in wanted.items() if path not in kept})
+        self._upload({path: text for path, text in modules.items() if path not in kept})
 
     def _upload(self, modules: Mapping[str, str]) -> None:
-        """Upload modules, each after those that it imports, whatever the order of an older release was."""
+        """Upload modules, each after its imports, even if an older release had another order."""
         self._all(
             lambda path: self._opa.put_policy(path, modules[path]), [path for path in self._order if path in modules]
         )
 
     def _all(self, change: Callable[[str], object], ids: list[str]) -> None:
-        """Change these modules in this order, or, where OPA refuses one because of another, in any that it takes."""
+        """Change these modules in this order; repeat those that OPA refuses because of another one."""
         while ids:
             rejected = {}
             for id_ in ids:
@@ -220,9 +223,9 @@ class Installation:
                 raise rejected[ids[0]]
             ids = list(rejected)
 
-    def _refuse_interference(self, wanted: Mapping[str, str]) -> None:
-        found = take(self._opa, self._rule_set)
-        if found.modules != wanted or found.ids:
+    def _refuse_interference(self, modules: Mapping[str, str]) -> None:
+        there = take(self._opa, self._rule_set)
+        if there.modules != modules or there.ids:
             raise self._interference()
 
     def _interference(self) -> InterferenceError:
@@ -235,11 +238,11 @@ class Installation:
     def _modules(self) -> dict[str, str]:
         return modules_of(self._opa.list_policies(), self._rule_set)
 
-    def _put_back(self, before: Mapping[str, str], error: BaseException, gone: Collection[str] = ()) -> None:
-        """Bring back the modules that were there before, and let the error say whether they are, and what is gone."""
+    def _put_back(self, before: Mapping[str, str], error: BaseException, removed: Collection[str] = ()) -> None:
+        """Put back the modules from before, and add to the error whether they are back, and what was removed."""
         others = {path: text for path, text in before.items() if path != self._settings}
         try:
-            # While anything else is changed, there is no fingerprint; and it comes beside these modules alone.
+            # There is no fingerprint while anything else changes, and it comes only to these modules.
             self._opa.delete_policy(self._settings)
             self._replace(self._modules(), others)
             if self._modules() != others:
@@ -253,8 +256,8 @@ class Installation:
             outcome = f"and what was there before could not be put back ({fault}): install again"
         else:
             outcome = "what was there before is back" if before else "nothing of the rules is left there"
-        if gone:
-            outcome += f"; what was to be replaced is gone: {shown_ids(gone)}"
+        if removed:
+            outcome += f"; what was to be replaced is gone: {shown_ids(removed)}"
         if isinstance(error, EngineError):
             error.args = (f"{error}; {outcome}", *error.args[1:])
         else:

@@ -1,4 +1,4 @@
-"""What an OPA has where the modules and the resources of a rule set belong: what bridges wrote, and what others did."""
+"""What an OPA has in the place of a rule set's modules and resources, of bridges and of others."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ if TYPE_CHECKING:
     from bridge.opa import OpaClient, StoredPolicy
     from bridge.rendering import RuleSet
 
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 _SIMPLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,199}", re.ASCII)
 _OWNER: Final = re.compile(r'is owned by bundle "(.*)"')
-_QUERY: Final = "ask a query of one's own (POST /v1/query)"
+_QUERY: Final = "send ad hoc queries (POST /v1/query)"
 _FORBIDDEN: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What is there.
+    """The modules and data that are there.
 
     Attributes:
-        modules: The modules that a bridge wrote, of this or of another release or settings: texts by policy id.
-        foreign: The policy ids of all other modules that have a rule or their package there; first of those that may
+        modules: The modules of bridges, of any release and settings: texts by policy id.
+        foreign: The policy ids of all other modules with a rule or their package there, beginning with those that may
             hold a fingerprint.
-        documents: The names below the data root of what bridges have pushed.
-        data: All else that lies below the data root: its path, by its reference such as `data.jwt_policy_data.x`.
+        documents: The names of pushed documents below the data root.
+        data: All other data below the data root: paths by reference, such as `data.jwt_policy_data.x`.
     """
 
     modules: Mapping[str, str]
@@ -54,28 +54,28 @@ class Inventory:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """What is there that no bridge wrote."""
+        """Return the ids of foreign modules and data."""
         return (*self.foreign, *self.data)
 
 
 def take(
     opa: OpaClient, rule_set: RuleSet, *, deadline: float | None = None, is_for_removal: bool = False
 ) -> Inventory:
-    """Look at what is there; nothing is changed.
+    """Return what is there; change nothing.
 
     Args:
         opa: The server.
-        rule_set: Whose place to look at.
+        rule_set: The rule set whose place to look at.
         deadline: Seconds for each call, in place of the client's.
-        is_for_removal: Where OPA does not tell what lies below the data root, the documents of the rule set's types
-            will do: nothing but these is to be removed.
+        is_for_removal: If OPA does not show what is below the data root, look only for the documents of the rule set's
+            types: nothing else is to be removed.
 
     Raises:
-        OwnedByBundleError: A bundle owns the package root or the data root, or a part of one, or lies above it.
-        ForeignContentError: A rule set with a package root above this one is there, or resources whose data root is, or
-            is this package root.
-        OpaStatusError: The right to list the policies, or to ask a query, is missing; or OPA refuses otherwise.
-        EngineError: OPA cannot be reached, or its answer is none.
+        OwnedByBundleError: A bundle owns the package root or the data root, a part of one, or a root above one.
+        ForeignContentError: Other rules have a package root above this one, or resources have a data root that is above
+            this one or is this package root.
+        OpaStatusError: The right to list the policies, or to send a query, is missing; or OPA refuses otherwise.
+        EngineError: OPA cannot be reached, or its response is invalid.
     """
     package, root = (tuple(name.split(".")) for name in (rule_set.package_root, rule_set.data_root))
     for place in (package, root):
@@ -88,18 +88,18 @@ def take(
     for policy in policies:
         if policy.id in modules:
             continue
-        # What has an id of ours would be overwritten, wherever its package is.
+        # An install would overwrite every module with an id of ours, whatever its package is.
         if policy.id in paths or _reaches(policy, package) or _reaches(policy, root):
             foreign.append(policy)
-            # What such a module has there is no data, though OPA shows it as if it were.
+            # OPA shows the rules of such a module like data, but they are not.
             hidden |= {path[len(root)] for path in (policy.package, *policy.rules) if _is_below(path[:-1], root)}
-    if not modules and not foreign and not is_for_removal:  # else what OPA shows there may come from the rules
+    if not modules and not foreign and not is_for_removal:  # otherwise the rules may be what OPA shows there
         _refuse_resources_within(opa, package, rule_set.policy.types, deadline)
     try:
         documents, data = _data(opa, root, hidden, deadline)
     except EngineError as fault:
-        # Rules of others there can keep a query about the whole root from compiling. They are reported as foreign.
-        # What is to be removed is looked for by its names, whoever refuses the query: OPA, or a gateway before it.
+        # With rules of others there, a query for the whole root may not compile. They are reported as foreign.
+        # For a removal, the names are looked up one by one if OPA, or a gateway before it, refuses the query.
         is_refused = isinstance(fault, OpaStatusError) and fault.status == HTTPStatus.BAD_REQUEST
         if not is_for_removal and not (foreign and is_refused):
             raise
@@ -111,49 +111,49 @@ def take(
 
 
 def modules_of(policies: Iterable[StoredPolicy], rule_set: RuleSet) -> dict[str, str]:
-    """Those of the modules that a bridge wrote for this package root: texts by policy id."""
+    """Return the modules of a bridge for this package root: texts by policy id."""
     root = rule_set.package_root
     return {each.id: each.text for each in policies if is_rendered(each.id, each.text, each.package, root)}
 
 
 def shown_ids(ids: Iterable[str]) -> str:
-    """Ids in an error, each so that it can be told from all others, and given to `--replace`."""
+    """Return ids for an error, each in the form that `--replace` accepts."""
     return ", ".join(f"`{shown(id_)}`" for id_ in ids)
 
 
 def chosen(ids: Collection[str], replace: Iterable[str]) -> set[str]:
-    """Those of the ids that are to be replaced, by themselves or as they are shown."""
+    """Return the ids to replace, which `replace` names as they are or as `shown_ids` shows them."""
     by_shown = {shown(id_): id_ for id_ in ids}
     return {name if name in ids else by_shown[name] for name in replace if name in ids or name in by_shown}
 
 
 def not_there(ids: Collection[str], replace: Iterable[str]) -> list[str]:
-    """Those names of what is to be replaced that are the name of nothing that is there."""
+    """Return the names in `replace` that name none of these ids."""
     return [name for name in replace if not chosen(ids, [name])]
 
 
 def refuse_unremovable(there: Inventory, ids: Collection[str]) -> None:
-    """Refuse what is to be replaced and cannot be removed, before anything is changed.
+    """Refuse ids that cannot be removed, before anything is changed.
 
     Args:
-        there: What is there.
-        ids: Ids of others' modules and data.
+        there: The inventory.
+        ids: Ids of foreign modules and data.
 
     Raises:
-        UsageError: A name among them cannot stand in a path.
+        UsageError: A URL path cannot hold one of them.
     """
     for id_ in ids:
         quoted_path("policies", there.data.get(id_, (id_,)))
 
 
 def owner(refused: OpaStatusError) -> str | None:
-    """The bundle because of which OPA refused to write, if it did because of one."""
+    """Return the bundle for which OPA refused to write; None if it refused for another reason."""
     match = _OWNER.search(refused.opa_message)
     return None if match is None else match[1]
 
 
 def owned(place: str, bundle: str) -> OwnedByBundleError:
-    """The error for a place that a bundle owns."""
+    """Return the error for a place that a bundle owns."""
     return OwnedByBundleError(
         f"`data.{place}` belongs to the bundle `{shown(bundle)}`, and only its publisher can change what lies there: "
         "nothing was changed; change the bundle, or choose other roots",
@@ -162,7 +162,7 @@ def owned(place: str, bundle: str) -> OwnedByBundleError:
 
 
 def _refuse_owned(opa: OpaClient, place: tuple[str, ...], deadline: float | None) -> None:
-    """Raise where an active bundle owns the place; where this must not be read, OPA's refusal to write will tell."""
+    """Refuse a place of an active bundle; without the right to read bundles, OPA refuses later."""
     try:
         bundles = opa.get_data(("system", "bundles"), deadline=deadline)
     except OpaStatusError as refused:
@@ -178,15 +178,16 @@ def _refuse_owned(opa: OpaClient, place: tuple[str, ...], deadline: float | None
                 raise owned(".".join(place), name)
 
 
-def _permitted(ask: Callable[[], _Answer], right: str) -> _Answer:
-    """The answer; a refusal names the right that is missing."""
+def _permitted(call: Callable[[], _Result], right: str) -> _Result:
+    """Return the result of a call; a refusal names the missing right."""
     try:
-        return ask()
+        return call()
     except OpaStatusError as refused:
         if refused.status not in _FORBIDDEN:
             raise
         raise OpaStatusError(
-            f"{refused}; the right to {right} is missing, so nothing was changed: this needs an operator's rights",
+            f"{refused}; the right to {right} is missing, so nothing was changed: use a token with an operator's "
+            "rights (--opa-token-file)",
             status=refused.status,
             opa_code=refused.opa_code,
             opa_message=refused.opa_message,
@@ -194,20 +195,20 @@ def _permitted(ask: Callable[[], _Answer], right: str) -> _Answer:
 
 
 def _refuse_rules_above(policies: Iterable[StoredPolicy], package: tuple[str, ...]) -> None:
-    """Raise where the package root lies below that of other rules: the two would overwrite each other's modules."""
+    """Refuse a package root below that of other rules: the two would overwrite each other's modules."""
     for length in range(1, len(package)):
         above = ".".join(package[:length])
         ids = [each.id for each in policies if is_rendered(each.id, each.text, each.package, above)]
         if ids:
             raise ForeignContentError(
                 f"the package root `{'.'.join(package)}` lies below `{above}`, where other rules are installed "
-                f"({shown_ids(ids[:1])}): nothing was changed; choose another package root, or uninstall those",
+                f"({shown_ids(ids[:1])}): nothing was changed; choose another package root, or uninstall those rules",
                 tuple(ids),
             )
 
 
 def _refuse_resources_above(opa: OpaClient, place: tuple[str, ...], deadline: float | None) -> None:
-    """Raise where a place lies in the document of a resource type that was pushed to another data root."""
+    """Refuse a place within a resource type's document below another data root."""
     for length in range(2, len(place) + 1):
         above = reference(place[:length])
         if is_pushed(opa, place[:length], deadline=deadline):
@@ -221,7 +222,7 @@ def _refuse_resources_above(opa: OpaClient, place: tuple[str, ...], deadline: fl
 def _refuse_resources_within(
     opa: OpaClient, package: tuple[str, ...], types: Iterable[str], deadline: float | None
 ) -> None:
-    """Raise where a package root without rules is a data root, to which a bridge has pushed the resources of a type."""
+    """Refuse a package root without rules that is a data root with pushed resources."""
     if _permitted(lambda: opa.kind(package, deadline=deadline), _QUERY) is None:
         return
     for type_ in dict.fromkeys((*types, *RESOURCE_TYPES)):
@@ -237,7 +238,7 @@ def _refuse_resources_within(
 def _data(
     opa: OpaClient, root: tuple[str, ...], hidden: Collection[str], deadline: float | None
 ) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
-    """The names of pushed documents below the data root, and the paths of all else, by reference."""
+    """Return the names of pushed documents below the data root, and the paths of all other data by reference."""
     kind = _permitted(lambda: opa.kind(root, deadline=deadline), _QUERY)
     if kind is None:
         return (), {}
@@ -255,7 +256,7 @@ def _data(
 
 
 def is_pushed(opa: OpaClient, path: tuple[str, ...], *, deadline: float | None = None) -> bool:
-    """Whether a document, there or not, is one that a bridge has pushed the resources of a type to."""
+    """Return whether a document exists and has the pushed resources of a type."""
     state = opa.get_data((*path, "state"), deadline=deadline)
     try:
         return state is not ABSENT and TypeState.read(path[-1], state) is not None
@@ -266,7 +267,7 @@ def is_pushed(opa: OpaClient, path: tuple[str, ...], *, deadline: float | None =
 
 
 def _reaches(policy: StoredPolicy, place: tuple[str, ...]) -> bool:
-    """Whether a module has its package in a place, or a rule that is, or may be, part of what lies there."""
+    """Return whether a module's package is in a place, or one of its rules is, or may be, a part of it."""
     if _is_below(policy.package, place):
         return True
     return any(_is_below(rule, place) or _is_below(place, rule) for rule in policy.rules)

@@ -1,4 +1,4 @@
-"""Questions about resources that are held in this process: lists, and what has no answer before a push."""
+"""Lists and requests by id for engines whose resources are in this process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _PROBE: Final = b'{"id":"any"}'
 _FOR_ALL: Final = frozenset(Reason) - {Reason.UNRESTRICTED, Reason.MATCHED, Reason.CONSTRAINT_FAILED}
-"""The reasons that one resource is denied for like any other."""
+"""The reasons that deny every resource alike."""
 
 
 def local_pages(
@@ -30,13 +30,13 @@ def local_pages(
     store: MemoryStore,
     settings: PolicySettings,
 ) -> PageResponse:
-    """A pages of a list: the index says which ids come into question, and the engine decides on each.
+    """Return pages of a list: the index gives the candidate ids, and the engine decides each.
 
     Args:
-        request: What pages.
-        decide: The engine's own.
+        request: Which pages.
+        decide: The engine's method.
         store: The resources.
-        settings: What the engine decides by.
+        settings: The engine's settings.
 
     Raises:
         ResourcesMissingError: Nothing was ever pushed for the type.
@@ -54,24 +54,24 @@ def local_pages(
         ids, everything = _candidates(stored, description), False
     length = -(-len(ids) // PAGE)
     pages = range(request.page, min(request.page + min(request.pages, SCANNED), length))
-    found = [ids[number * PAGE : (number + 1) * PAGE] for number in pages]
+    texts = [ids[number * PAGE : (number + 1) * PAGE] for number in pages]
     if not everything:
-        found = [_allowed(page, request, decide, stored) for page in found]
+        texts = [_allowed(page, request, decide, stored) for page in texts]
     return PageResponse(
-        None, everything, [[str(parse(id_)) for id_ in page] for page in found], length, stored.revision
+        None, everything, [[str(parse(id_)) for id_ in page] for page in texts], length, stored.revision
     )
 
 
 def refuse_never_pushed(request: Request, decision: Decision, revision: str | None) -> None:
-    """Refuse a denial by id that says no more than that nothing was ever pushed for the type (R2).
+    """Refuse a denial by id that only says that nothing was ever pushed for the type (R2).
 
     Args:
-        request: What was asked.
-        decision: What was decided.
-        revision: The revision of the resources that were asked, or None where there are none.
+        request: The request.
+        decision: The decision.
+        revision: The revision of the type's resources; None if there are none.
 
     Raises:
-        ResourcesMissingError: There is no decision.
+        ResourcesMissingError: It is such a denial.
     """
     # R1 and malformed input come first, and then the decision has their reason.
     if revision is None and decision.reason is Reason.UNKNOWN_RESOURCE and request.is_by_id:
@@ -82,12 +82,12 @@ def refuse_never_pushed(request: Request, decision: Decision, revision: str | No
 def _never_pushed(type_: bytes) -> ResourcesMissingError:
     return ResourcesMissingError(
         f"no resources of `{parse(type_)}` were ever pushed to this engine, which keeps them in its own process: "
-        "push them in each process, even if there are none, before it asks by id or lists"
+        "push them in each process, even an empty list, before it checks by id or lists"
     )
 
 
 def _description(request: PageRequest, settings: PolicySettings) -> Description | None:
-    """What the policy demands; None where there is no policy. The engine has found that it grants the type."""
+    """Return the policy's description of the type, which the engine has found; None without a policy."""
     claims, type_ = parse(request.claims), parse(request.type)
     assert isinstance(claims, dict)
     assert isinstance(type_, str)
@@ -99,7 +99,7 @@ def _description(request: PageRequest, settings: PolicySettings) -> Description 
 
 
 def _candidates(stored: StoredType, description: Description) -> Sequence[bytes]:
-    """The ids on the shortest way to all that are allowed, sorted."""
+    """Return the shortest sorted list of ids that has all allowed ones."""
     if isinstance(description.id, str):
         id_ = encode(description.id)
         return [id_] if id_ in stored.resources else []
@@ -112,5 +112,5 @@ def _allowed(
     decide: Callable[[Sequence[Request]], list[Decision]],
     stored: StoredType,
 ) -> list[bytes]:
-    asked = [Request(request.claims, request.type, stored.resources[id_]) for id_ in ids]
-    return [id_ for id_, decision in zip(ids, decide(asked), strict=True) if decision.allow]
+    requests = [Request(request.claims, request.type, stored.resources[id_]) for id_ in ids]
+    return [id_ for id_, decision in zip(ids, decide(requests), strict=True) if decision.allow]

@@ -1,14 +1,17 @@
-"""What is said to an OPA with the rules installed, and what is understood of its answers; others carry them."""
+"""The protocol between a bridge and the rules on an OPA: queries, their responses, and the stores they come from.
+
+It does no I/O: the synchronous and the asynchronous engine send the queries.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from bridge.engines.codec import explaining_input, input_for, read_answer, read_own
-from bridge.engines.listing import read_pages
-from bridge.engines.store_identity import StoreIdentity
-from bridge.engines.stored_resources import explained_resource
-from bridge.errors import RulesNotInstalledError
+from bridge.decision import Reason
+from bridge.engines.codec import explained_resource, explaining_input, input_for, read_answer, read_own
+from bridge.engines.pages import read_pages
+from bridge.errors import MultipleStoresError, ResourcesMissingError, RulesNotInstalledError, UnsupportedLayoutError
 from bridge.opa import is_too_large
 from bridge.opa.queries import RulesQuery
 from bridge.rendering import fingerprint
@@ -27,14 +30,14 @@ if TYPE_CHECKING:
 OPA_NAME = "opa"
 OPA_BATCH_BYTES = 16 * 1024 * 1024
 
-
 _STORED_VIEW: Final = frozenset(("view",))
+_REMEMBERED: Final = 64
 
 
 def halves_after(
     refused: OpaStatusError, requests: Sequence[Request]
 ) -> tuple[Sequence[Request], Sequence[Request]] | None:
-    """Return the halves to ask in the place of a batch that OPA, or a proxy before it, finds too large; else None."""
+    """Return the halves of a batch that OPA, or a proxy before it, finds too large; None after another refusal."""
     if len(requests) < 2 or not is_too_large(refused):  # noqa: PLR2004 - there are no halves
         return None
     middle = len(requests) // 2
@@ -42,41 +45,41 @@ def halves_after(
 
 
 class RulesProtocol:
-    """Questions to the rules of a rule set, by their entrypoint `answer`.
+    """Queries to the rules of a rule set, and what their responses mean.
 
-    Each question goes out with a nonce, and no answer with another one is believed: see
+    Each query has a nonce, and a response with another nonce is an error: see
     docs/decisions/an-answer-belongs-to-its-question.md.
 
     Args:
         rule_set: The settings of the installed rules.
 
     Attributes:
-        path: The names of the entrypoint from the root down; its answers must come with their provenance.
+        path: The names of the entrypoint `answer` from the root down; request its responses with their provenance.
         list_path: The names of the rule that lists; likewise.
-        stored_view_path: The names of the rule that tells what is stored; likewise.
+        stored_view_path: The names of the rule that shows what is stored; likewise.
     """
 
     def __init__(self, rule_set: RuleSet) -> None:
         self._rule_set = rule_set
         self._fingerprint = fingerprint(rule_set)
-        self._memory = StoreIdentity()
+        self._stores = StoreIdentity()
         self.path = (*rule_set.package_root.split("."), "answer")
         self.list_path = (*self.path[:-1], "list")
         self.stored_view_path = (*self.path[:-1], "stored_view")
 
     def question(self, requests: Sequence[Request]) -> RulesQuery:
-        """The question for all these requests, one or more."""
+        """Return the query for all these requests, one or more."""
         return RulesQuery(input_for(requests, verifies_tokens=self._rule_set.token is not None))
 
     def explaining_question(self, request: Request) -> RulesQuery:
-        """The question for one decision, and for the stored resource it is about."""
+        """Return the query for one decision together with the stored resource that it is about."""
         return RulesQuery(explaining_input(request))
 
     def decisions(self, reply: QueryReply, requests: Sequence[Request]) -> list[Decision]:
-        """The decisions in a reply, one for each request in the same order.
+        """Return the decisions in a reply, one for each request in the same order.
 
         Raises:
-            EngineError: It has none that may be believed.
+            EngineError: The reply has no valid decisions.
         """
         decisions = read_answer(
             self._result(reply),
@@ -88,14 +91,14 @@ class RulesProtocol:
             bundles=reply.bundles,
         )
         if any(request.is_by_id for request in requests):
-            self._memory.check(_current(reply.result), requests, decisions)
+            self._stores.check(_current(reply.result), requests, decisions)
         return decisions
 
     def explained(self, reply: QueryReply, request: Request) -> tuple[Decision, bytes | None]:
-        """The decision, and the stored resource it is about, in canonical text, where it was asked by id and known.
+        """Return the decision, and the stored resource that a request by id is about, in canonical text, or None.
 
         Raises:
-            EngineError: The reply has no decision that may be believed.
+            EngineError: The reply has no valid decision.
         """
         decision = self.decisions(reply, [request])[0]
         answer = reply.result
@@ -103,11 +106,11 @@ class RulesProtocol:
         return decision, explained_resource(answer, request, decision, OPA_NAME)
 
     def pages(self, reply: QueryReply, request: PageRequest) -> PageResponse:
-        """The pages of a list in a reply.
+        """Return the pages of a list in a reply.
 
         Raises:
             ResourcesMissingError: There are no pushed resources.
-            EngineError: The reply has no pages that may be believed.
+            EngineError: The reply has no valid pages.
         """
         pages = read_pages(
             self._result(reply), request, fingerprint=self._fingerprint, engine=OPA_NAME, nonce=reply.nonce
@@ -115,26 +118,26 @@ class RulesProtocol:
         if pages.decision is None:
             current = _current(reply.result)
             if pages.revision is None:
-                raise self._memory.lost(current, request.type.decode("utf-8")[1:-1])
-            self._memory.note(current)
+                raise self._stores.lost(current, request.type.decode("utf-8")[1:-1])
+            self._stores.note(current)
         return pages
 
     def stored_view(self, reply: QueryReply) -> dict[str, Value]:
-        """What the rules tell of what is stored.
+        """Return what the rules show of the stored resources.
 
         Raises:
-            EngineError: The reply has nothing that may be believed.
+            EngineError: The reply is not valid.
         """
         result = self._result(reply)
         return read_own(result, _STORED_VIEW, fingerprint=self._fingerprint, engine=OPA_NAME, nonce=reply.nonce)[0]
 
     def note(self, current: Mapping[str, Value]) -> None:
-        """Note the stores that are read by other ways than questions.
+        """Note the stores of responses that do not come through this protocol.
 
         Raises:
-            MultipleStoresError: Another OPA has answered meanwhile.
+            MultipleStoresError: Another OPA has responded in between.
         """
-        self._memory.note(current)
+        self._stores.note(current)
 
     def _result(self, reply: QueryReply) -> Value:
         if reply.result is ABSENT:
@@ -144,8 +147,73 @@ class RulesProtocol:
         return reply.result
 
 
+class StoreIdentity:
+    """Remembers which stores respond, to notice lost resources and several OPAs; threads may share it."""
+
+    def __init__(self) -> None:
+        self._latest: dict[str, str] = {}
+        self._earlier: dict[str, deque[str]] = {}
+
+    def check(self, current: Mapping[str, Value], requests: Sequence[Request], decisions: Sequence[Decision]) -> None:
+        """Refuse a decision by id that only says that no resources are stored.
+
+        Args:
+            current: The current generations in the response, by resource type.
+            requests: The requests that were sent.
+            decisions: The decisions in the response.
+
+        Raises:
+            ResourcesMissingError: The type has no pushed resources.
+            UnsupportedLayoutError: The rules do not know the layout of the resources.
+            MultipleStoresError: Another OPA has responded in between.
+        """
+        self.note(current)
+        for request, decision in zip(requests, decisions, strict=True):
+            if request.is_by_id and decision.reason is Reason.UNKNOWN_RESOURCE and decision.revision is None:
+                assert request.type is not None
+                raise self.lost(current, request.type.decode("utf-8")[1:-1])
+
+    def note(self, current: Mapping[str, Value]) -> None:
+        """Note the stores that a response comes from.
+
+        Raises:
+            MultipleStoresError: Another OPA has responded in between.
+        """
+        for type_, generation in current.items():
+            if isinstance(generation, dict) and isinstance(store := generation.get("store"), str):
+                self._note(type_, store)
+
+    def lost(self, current: Mapping[str, Value], type_: str) -> ResourcesMissingError | UnsupportedLayoutError:
+        """Return the error that says why there are no resources of a type."""
+        generation = current.get(type_)
+        if isinstance(generation, dict) and "layout" in generation:
+            return UnsupportedLayoutError(
+                f"the resources of `{type_}` lie in OPA in a layout that its rules do not know: push them "
+                "again with the release of the bridge that installed the rules"
+            )
+        if type_ in self._latest:
+            cause = "it was restarted without them, or somebody removed them"
+        else:
+            cause = "none were ever pushed, or it was restarted without them"
+        return ResourcesMissingError(f"OPA has no pushed resources of `{type_}`: {cause}; push them (again)")
+
+    def _note(self, type_: str, store: str) -> None:
+        latest = self._latest.get(type_)
+        if store == latest:
+            return
+        earlier = self._earlier.setdefault(type_, deque(maxlen=_REMEMBERED))
+        if store in earlier:
+            raise MultipleStoresError(
+                f"several OPAs answer at this address, each with `{type_}` of its own (stores `{store[:8]}` and "
+                f"`{(latest or '')[:8]}`): use the address of one of them, or give all of them the same bundle"
+            )
+        if latest is not None:
+            earlier.append(latest)
+        self._latest[type_] = store
+
+
 def _current(answer: Value | Absent) -> dict[str, Value]:
-    """What is current, of an answer that was found to be well-formed."""
+    """Return the current generations of a well-formed response."""
     assert isinstance(answer, dict)
     current = answer["current"]
     assert isinstance(current, dict)

@@ -1,6 +1,6 @@
-"""An OPA that was restarted comes up empty: a thread brings the rules and the resources back, and questions wait.
+"""The recovery of an OPA that was restarted and is empty: a thread brings back the rules and resources, queries wait.
 
-See docs/decisions/restoring.md.
+See docs/decisions/recovery.md.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from contextvars import ContextVar
 from copy import copy
 from typing import TYPE_CHECKING, Final
 
-from bridge.engines.recovery_run import RecoveryRun, RecoveryState, failure_of
-from bridge.engines.recovery_sources import SourceError, checked_sources
+from bridge.engines.recovery_run import RecoveryRun, RecoveryState, SourceError, checked_sources, failure_of
 from bridge.errors import ConfigurationError, EngineError, UsageError
 from bridge.http.settings import checked_deadline
 from bridge.opa.limited import LimitedClient, Limits
@@ -37,15 +36,15 @@ _MOST_REST: Final = 60.0
 _CLOSING: Final = 5.0
 _LOG: Final = logging.getLogger("bridge")
 
-_INSIDE: ContextVar[frozenset[RecoveryRun]] = ContextVar("jwt_bridge_restoring", default=frozenset())
-"""The runs whose sources are asked here: a question from there must not wait for one of them."""
+_INSIDE: ContextVar[frozenset[RecoveryRun]] = ContextVar("jwt_bridge_recovery", default=frozenset())
+"""The runs whose sources this thread calls: a query of such a source must not wait for its own run."""
 
 
-class _OfProcess:
+class _ProcessState:
     """What the threads of one process share."""
 
     def __init__(self, *, is_closed: bool = False) -> None:
-        self.lock = threading.RLock()  # a signal's handler may ask in the middle of it
+        self.lock = threading.RLock()  # reentrant, for a signal handler may interrupt and ask
         self.is_closed = is_closed
         self.run: RecoveryRun | None = None
         self.ended = 0
@@ -54,17 +53,17 @@ class _OfProcess:
 
 
 class Recovery:
-    """Brings back what an OPA has lost, in a thread of its own, once for all who ask; other processes wait for it.
+    """Brings back what an OPA has lost, in its own thread, once for all queries; other processes wait for its push.
 
     Args:
-        engine: Makes an engine without sources that asks by a client.
-        opa: The client to ask by.
-        sources: Where the resources of each type come from.
+        engine: Returns an engine without sources that uses a given client.
+        opa: The client.
+        sources: The source of the resources of each type.
         types: The resource types.
-        patience: How many seconds another process's push may give no sign of life before this one takes its place.
-        timeout: How many seconds a run may last.
-        tries: How often a run may bring something.
-        clock: Seconds that only grow.
+        patience: If another process pushes and sends no heartbeat for so many seconds, this one takes over.
+        timeout: The most seconds of a run.
+        tries: The most attempts of a run.
+        clock: A monotonic clock, in seconds.
 
     Raises:
         ConfigurationError: A source or another setting cannot be used.
@@ -94,12 +93,12 @@ class Recovery:
         self._patience = patience
         self._tries = tries
         self.clock = clock
-        self._process = _OfProcess()
+        self._process = _ProcessState()
         _ALL.add(self)
 
     @property
     def state(self) -> RecoveryState:
-        """What it does now."""
+        """Return what the recovery does now."""
         process = self._process
         with process.lock:
             if process.is_closed:
@@ -110,21 +109,21 @@ class Recovery:
 
     @property
     def ended(self) -> int:
-        """How many runs of this process have ended."""
+        """Return how many runs of this process have ended."""
         return self._process.ended
 
     @property
     def is_inside(self) -> bool:
-        """Whether one of its own sources asks, which has not returned yet."""
+        """Return whether the caller is one of its own sources, in a run that has not ended."""
         run = self._process.run
         return run is not None and not run.has_ended and run in _INSIDE.get()
 
-    def wanted(self, since: int | None) -> RecoveryRun | None:
-        """The run to wait for, begun where none is under way; None where there is none, for it rests or is closed.
+    def run_since(self, since: int | None) -> RecoveryRun | None:
+        """Return the run to wait for, a new one if none is under way; None if the recovery rests or is closed.
 
         Args:
-            since: How many runs had ended when the question began: the last one, if it ended later, has done all that
-                a new one could. None begins one whatever failed before.
+            since: How many runs had ended when the query began: a run that ended after that is not repeated. None
+                begins a run without a rest after an earlier failure.
         """
         process = self._process
         with process.lock:
@@ -140,42 +139,45 @@ class Recovery:
                 process.failures = 0
             return self._begin(process)
 
-    def helped(self) -> None:
-        """Note that a question was answered after a run."""
+    def note_success(self) -> None:
+        """Note that a query succeeded after a run."""
         self._process.failures = 0
 
-    def unhelped(self, run: RecoveryRun) -> None:
-        """Note that a question found something lost after a run that brought all back."""
+    def note_lost_again(self, run: RecoveryRun) -> None:
+        """Note that a query found something lost after a run that brought all back."""
         process = self._process
         with process.lock:
             if process.run is run and self.clock() >= process.rests_until:
                 self._rest(process)
 
     def run(self) -> None:
-        """Bring back the rules and all types that have a source; where they are back already, do nothing.
+        """Bring back the rules and all types that have a source; do nothing if they are there.
 
         Raises:
             EngineError: It failed.
             UsageError: One of its own sources calls this, or the engine is closed.
         """
-        run = self.begun()
+        run = self.begin()
         run.wait(run.limits.left)
         self.raise_failure(run)
 
-    def begun(self) -> RecoveryRun:
-        """The run that is under way, or a new one.
+    def begin(self) -> RecoveryRun:
+        """Return the run that is under way, or a new one.
 
         Raises:
             UsageError: One of its own sources calls this, or the engine is closed.
         """
-        run = self.wanted(None)
+        run = self.run_since(None)
         if run is None:
-            raise UsageError("the engine is closed, or one of its own sources asks it to restore: make a new engine")
+            raise UsageError(
+                "the engine is closed, or one of its own sources calls `restore`: make a new engine, or do not call it "
+                "from a source"
+            )
         return run
 
     @staticmethod
     def raise_failure(run: RecoveryRun) -> None:
-        """Raise what ended a run, or that it has not ended.
+        """Raise the error that ended a run, or the time limit if it has not ended.
 
         Raises:
             EngineError: It failed.
@@ -183,20 +185,20 @@ class Recovery:
         if not run.has_ended:
             raise run.limits.fault()
         if run.failure is not None:
-            raise copy(run.failure)  # each thread has its own, for its own traceback
+            raise copy(run.failure)  # a copy for each thread, with its own traceback
 
     @property
     def last(self) -> RecoveryRun | None:
-        """The run that began last in this process."""
+        """Return the latest run of this process."""
         return self._process.run
 
     @property
     def rests_for(self) -> float:
-        """Seconds until a question may begin another run."""
+        """Return the seconds until a query may begin another run."""
         return max(0.0, self._process.rests_until - self.clock())
 
     def stop(self) -> RecoveryRun | None:
-        """Begin nothing any more, and end what is under way; gives the run that has not ended yet."""
+        """Begin no more runs, and stop the run that is under way; return it if it has not ended."""
         process = self._process
         with process.lock:
             process.is_closed = True
@@ -208,19 +210,19 @@ class Recovery:
 
     @property
     def closing(self) -> float:
-        """How many seconds the end of a run is waited for: a request that is under way may last until then."""
+        """Return the seconds to wait for the end of a run, whose current request may last as long."""
         return min(_CLOSING, self._opa.deadline)
 
     def close(self) -> None:
-        """End what is under way; a source that does not return is left behind, in a thread that keeps no process."""
+        """Stop a run; a source that does not return stays behind, in a daemon thread."""
         run = self.stop()
         if run is not None and not self.is_inside:
             run.wait(self.closing)
 
-    def _begin(self, process: _OfProcess) -> RecoveryRun:
+    def _begin(self, process: _ProcessState) -> RecoveryRun:
         run = RecoveryRun(Limits(self._timeout, name="the recovery", setting="recovery_timeout", clock=self.clock))
         thread = threading.Thread(
-            target=self._main, args=(process, run, _INSIDE.get() | {run}), daemon=True, name="jwt-bridge-restoring"
+            target=self._main, args=(process, run, _INSIDE.get() | {run}), daemon=True, name="jwt-bridge-recovery"
         )
         try:
             process.run = run
@@ -228,40 +230,46 @@ class Recovery:
             thread.start()
         except BaseException as error:
             run.limits.stop()
-            self._ended(process, run, EngineError(f"no thread can be started to bring it back: {error}"))
-            if not isinstance(error, RuntimeError):  # that the system has no more threads, or Python is about to end
+            self._finish(
+                process,
+                run,
+                EngineError(
+                    f"no thread can be started for the recovery: {error}; use fewer threads, or raise their limit"
+                ),
+            )
+            if not isinstance(error, RuntimeError):  # which says that there are no more threads, or that Python ends
                 raise
         return run
 
-    def _main(self, process: _OfProcess, run: RecoveryRun, inside: frozenset[RecoveryRun]) -> None:
+    def _main(self, process: _ProcessState, run: RecoveryRun, inside: frozenset[RecoveryRun]) -> None:
         _INSIDE.set(inside)
-        failure: EngineError | None = EngineError("the thread that brings it back was ended")
+        failure: EngineError | None = EngineError("the thread of the recovery was ended: try again")
         try:
             engine = self._engine(LimitedClient(self._opa, run.limits))
             run.bring_back(engine, self._sources, tries=self._tries, patience=self._patience)
             failure = None
-        except BaseException as error:  # noqa: BLE001 - whoever waits must be told, whatever it is
+        except BaseException as error:  # noqa: BLE001 - queries wait, and must get every error
             failure = failure_of(error)
-            # The traceback of an application's own source is known to nobody else.
+            # Only the log gets the traceback of an application's own source.
             _LOG.warning("what OPA lost could not be brought back: %s", failure, exc_info=_cause(error))
         finally:
             with process.lock:
-                self._ended(process, run, failure)
+                self._finish(process, run, failure)
 
-    def _ended(self, process: _OfProcess, run: RecoveryRun, failure: EngineError | None) -> None:
+    def _finish(self, process: _ProcessState, run: RecoveryRun, failure: EngineError | None) -> None:
         process.ended += 1
         if failure is not None:
             self._rest(process)
         run.end(failure)
 
-    def _rest(self, process: _OfProcess) -> None:
-        """Begin nothing for a while, twice as long each time."""
+    def _rest(self, process: _ProcessState) -> None:
+        """Begin no run for a while, twice as long each time."""
         process.rests_until = self.clock() + min(_MOST_REST, _FIRST_REST * 2**process.failures)
         process.failures += 1
 
 
 def _cause(error: BaseException) -> BaseException | None:
-    """What is worth a traceback: whatever is no fault of OPA's."""
+    """Return the error whose traceback goes to the log: every one that is not OPA's."""
     if isinstance(error, SourceError):
         return error.__cause__
     return None if isinstance(error, EngineError) else error
@@ -270,11 +278,11 @@ def _cause(error: BaseException) -> BaseException | None:
 _ALL: Final[weakref.WeakSet[Recovery]] = weakref.WeakSet()
 
 
-def _renew() -> None:
-    """In a forked child there is no such thread, and a lock that another thread held would stay locked for ever."""
+def _reset_after_fork() -> None:
+    """Forget the thread, which a forked child has not, and the lock, which another thread may have held."""
     for recovery in _ALL:
-        recovery._process = _OfProcess(is_closed=recovery._process.is_closed)  # noqa: SLF001 - this module's own
+        recovery._process = _ProcessState(is_closed=recovery._process.is_closed)  # noqa: SLF001 - this module's own
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew)
+    os.register_at_fork(after_in_child=_reset_after_fork)

@@ -1,6 +1,6 @@
-"""One run that brings back what an OPA has lost: it looks what is missing, brings that, and looks again.
+"""One recovery run: it looks what an OPA has lost, brings that back from the sources, and looks again.
 
-See docs/decisions/restoring.md.
+See docs/decisions/recovery.md.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from enum import StrEnum
 from functools import partial
 from http import HTTPStatus
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bridge.decision import Request
 from bridge.engines.installation import InterferenceError
-from bridge.engines.recovery_sources import SourceError, collected
 from bridge.errors import (
+    ConfigurationError,
     EngineError,
     ForeignContentError,
     MultipleStoresError,
@@ -30,17 +31,18 @@ from bridge.errors import (
     UnsupportedLayoutError,
     UnsupportedOpaVersionError,
 )
+from bridge.store import collect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from bridge.engines.opa_engine import OpaEngine
     from bridge.opa.limited import Limits
     from bridge.store import Source
     from bridge.store.prepared import PreparedResources
 
-_ANYTHING: Final = Request(claims=None, type=None)
-_LASTING: Final = (
+_PROBE: Final = Request(claims=None, type=None)
+_PERMANENT: Final = (
     UnsupportedOpaVersionError,
     ForeignContentError,
     UnsupportedLayoutError,
@@ -54,7 +56,7 @@ _MOST_PAUSE: Final = 5.0
 
 
 class RecoveryState(StrEnum):
-    """What a recovery does at a moment, in words for an error."""
+    """What a recovery does at the moment, in words for an error."""
 
     IDLE = "nothing is under way"
     LOOKING = "it looks for what is missing"
@@ -66,17 +68,57 @@ class RecoveryState(StrEnum):
     CLOSED = "the engine is closed"
 
 
+class SourceError(Exception):
+    """A source cannot be read, or has resources that are rejected."""
+
+
+def checked_sources(sources: Mapping[str, Source], types: Collection[str]) -> dict[str, Source]:
+    """Return the sources if all of them can be used.
+
+    Raises:
+        ConfigurationError: A source is neither a path nor a callable, or its type is not one of the rule set.
+    """
+    for type_, source in sources.items():
+        if type_ not in types:
+            raise ConfigurationError(
+                f"`sources` has one for `{type_}`, which is no resource type of the rule set: correct the name, or add "
+                "the type to the rule set"
+            )
+        if not isinstance(source, Path) and not callable(source):
+            raise ConfigurationError(f"the source of `{type_}` must be the path of a file, or a callable")
+    return dict(sources)
+
+
+def collect_all(type_: str, source: Source) -> PreparedResources:
+    """Return the resources of a source, all of them or none.
+
+    Raises:
+        SourceError: It cannot be read, or has resources that are rejected.
+    """
+    try:
+        loaded = collect(source)
+    except (Exception, SystemExit) as error:  # an application's own source may raise anything
+        raise SourceError(f"OPA lost the resources of `{type_}`, and their source failed: {error}") from error
+    if loaded.rejected:
+        # A complete push is pushed complete again, or not at all: nobody would read a report.
+        raise SourceError(
+            f"OPA lost the resources of `{type_}`, and {len(loaded.rejected)} of {loaded.read} in their source "
+            f"are refused: {loaded.rejected[0]}"
+        )
+    return loaded.resources
+
+
 class RecoveryRun:
-    """What one run does, and who is told when it ends.
+    """One run of a recovery, and what to call when it ends.
 
     Args:
-        limits: Until when it may go on.
+        limits: Its time limit.
 
     Attributes:
-        limits: Until when it may go on.
+        limits: Its time limit.
         state: What it does now.
-        failure: What went wrong last, in any of its tries; once it has ended, what ended it, or None.
-        thread: Where it is done.
+        failure: The last failure of its attempts; after the end, the failure that ended it, or None.
+        thread: Its thread.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -90,15 +132,15 @@ class RecoveryRun:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing will be done any more."""
+        """Return whether the run is over."""
         return self._ended.is_set()
 
     def wait(self, seconds: float) -> None:
-        """Wait until it has ended, so many seconds at most."""
+        """Wait until the run has ended, at most so many seconds."""
         self._ended.wait(seconds)
 
     def call_at_end(self, wake: Callable[[], object]) -> bool:
-        """Call this when it ends, in its thread; gives whether that is still to come."""
+        """Call this when the run ends, in its thread; return False if it has ended already."""
         with self._lock:
             if self.has_ended:
                 return False
@@ -106,12 +148,12 @@ class RecoveryRun:
             return True
 
     def forget(self, wake: Callable[[], object]) -> None:
-        """Do not call this any more; returns when nobody does."""
+        """Do not call this at the end; return after a call that is under way."""
         with self._lock:
             self._wakers.discard(wake)
 
     def end(self, failure: EngineError | None) -> None:
-        """Tell all that it has ended."""
+        """End the run, and call all that wait for that."""
         with self._lock:
             self.failure = failure
             self._ended.set()
@@ -121,22 +163,22 @@ class RecoveryRun:
             self._wakers.clear()
 
     def bring_back(self, engine: OpaEngine, sources: Mapping[str, Source], *, tries: int, patience: float) -> None:
-        """Bring back all that is missing, and leave alone what is there.
+        """Bring back what is missing, and do not change what is there.
 
         Args:
-            engine: Makes its requests within the limits, and has no sources itself.
-            sources: Where the resources of each type come from.
-            tries: How often something may be brought.
-            patience: How many seconds another process's push may give no sign of life before this one takes its place.
+            engine: An engine without sources, whose requests obey the limits.
+            sources: The source of the resources of each type.
+            tries: The most attempts.
+            patience: If another process pushes and sends no heartbeat for so many seconds, this one takes over.
 
         Raises:
-            SourceError: A source cannot be read, or has resources that are refused.
-            EngineError: It cannot be done, within the limits.
+            SourceError: A source cannot be read, or has resources that are rejected.
+            EngineError: It failed, or reached its time limit.
         """
         for tried in count():
             try:
                 self.state = RecoveryState.LOOKING
-                engine.store.require_one()  # what is back on one of several OPAs is not back
+                engine.store.require_one()  # what is back on only one of several OPAs is still lost
                 are_rules_missing, types = _missing(engine, sources)
                 if not are_rules_missing and not types:
                     return
@@ -149,66 +191,66 @@ class RecoveryRun:
                 self._bring(engine, {type_: sources[type_] for type_ in types}, patience, rules=are_rules_missing)
             except EngineError as fault:
                 if self.limits.is_over:
-                    raise self._over() from fault
-                self.failure = copy(fault)  # whose traceback does not hold the resources
-                if _lasts(fault) or tried == tries:
+                    raise self._limit_error() from fault
+                self.failure = copy(fault)  # a copy, for a traceback keeps the resources alive
+                if _is_permanent(fault) or tried == tries:
                     raise
-        raise _lost_again(are_rules_missing, types, tries, self.failure)
+        raise _lost_again_error(are_rules_missing, types, tries, self.failure)
 
     def _pause(self, tried: int) -> None:
-        """Wait longer each time; not all processes as long, or they would get into each other's way each time."""
+        """Pause longer each time, for a random time, so that processes do not disturb each other again and again."""
         if tried:
             self.state = RecoveryState.PAUSING
             longest = min(_MOST_PAUSE, _FIRST_PAUSE * 2**tried)
             self.limits.pause(random.uniform(longest / 2, longest))  # noqa: S311 - no secret
 
     def _bring(self, engine: OpaEngine, sources: Mapping[str, Source], patience: float, *, rules: bool) -> None:
-        unseen: EngineError | None = None
+        install_error: EngineError | None = None
         if rules:
             self.state = RecoveryState.INSTALLING
             try:
                 engine.install()
             except (InterferenceError, RulesNotInstalledError) as fault:
-                unseen = fault  # the resources tell more about an OPA that does not read what it was given
+                install_error = fault  # the push may find a clearer error on such an OPA
         for type_, source in sources.items():
             self.state = RecoveryState.PUSHING
-            collect = partial(self._collected, type_, source)
-            engine.store.restore(type_, collect, patience=patience, limits=self.limits)
-        if unseen is not None:
-            raise unseen
+            collected = partial(self._collect, type_, source)
+            engine.store.restore(type_, collected, patience=patience, limits=self.limits)
+        if install_error is not None:
+            raise install_error
 
-    def _collected(self, type_: str, source: Source) -> PreparedResources:
+    def _collect(self, type_: str, source: Source) -> PreparedResources:
         self.state = RecoveryState.COLLECTING
-        found = collected(type_, source)
+        resources = collect_all(type_, source)
         self.state = RecoveryState.PUSHING
-        return found
+        return resources
 
-    def _over(self) -> EngineError:
-        """Why it may not go on, and what went wrong before that."""
+    def _limit_error(self) -> EngineError:
+        """Return the error of the time limit, with the last failure before it."""
         fault = self.limits.fault()
         return fault if self.failure is None else type(fault)(f"{fault}; the last fault was: {self.failure}")
 
 
 def _missing(engine: OpaEngine, sources: Mapping[str, Source]) -> tuple[bool, list[str]]:
-    """Whether the rules are missing, and the types with a source of which nothing is current."""
+    """Return whether the rules are missing, and the types with a source but without current resources."""
     are_rules_missing = False
     try:
-        engine.decide([_ANYTHING])
+        engine.decide([_PROBE])
     except RulesNotInstalledError:
         are_rules_missing = True
     states = {type_: engine.store.look(type_) for type_ in sources}
     return are_rules_missing, [type_ for type_, state in states.items() if state is None or state.current is None]
 
 
-def _lasts(fault: EngineError) -> bool:
-    """Whether another try at once would end in the same way."""
+def _is_permanent(fault: EngineError) -> bool:
+    """Return whether another attempt would fail in the same way."""
     if isinstance(fault, OpaStatusError):
-        # Others, 400 too, may be no more than that it forgot in between what a module needs.
+        # Others may pass, even 400: OPA may have lost in between what a module imports.
         return fault.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-    return isinstance(fault, _LASTING)
+    return isinstance(fault, _PERMANENT)
 
 
-def _lost_again(rules: bool, types: list[str], tries: int, failure: EngineError | None) -> EngineError:  # noqa: FBT001
+def _lost_again_error(rules: bool, types: list[str], tries: int, failure: EngineError | None) -> EngineError:  # noqa: FBT001
     what = " and ".join([*(["the rules"] if rules else []), *(f"the resources of `{type_}`" for type_ in types)])
     text = f"OPA has lost {what} again, {tries} times in a row: see why it restarts, or who removes them"
     if failure is not None:
@@ -217,9 +259,11 @@ def _lost_again(rules: bool, types: list[str], tries: int, failure: EngineError 
 
 
 def failure_of(error: BaseException) -> EngineError:
-    """What ended a run, as the fault that questions are told: without a traceback, which would hold the resources."""
+    """Return the error for the queries that wait, without a traceback, which would keep the resources alive."""
     if isinstance(error, EngineError):
         return copy(error)
     if isinstance(error, SourceError):
         return ResourcesMissingError(str(error))
-    return EngineError(f"bringing back what OPA lost ended by {type(error).__name__}: {error}")
+    return EngineError(
+        f"the recovery ended with {type(error).__name__}: {error}; the log of `bridge` has the traceback"
+    )

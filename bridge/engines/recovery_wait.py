@@ -1,6 +1,6 @@
-"""One question that finds something lost: how long it waits, and what it says where that does not come back.
+"""One query that finds something lost: how long it waits for the recovery, and its error if that fails.
 
-See docs/decisions/restoring.md.
+See docs/decisions/recovery.md.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class RecoveryWait:
-    """A question that may find something lost, and then waits for as long as it may last.
+    """The wait of one query that finds something lost, within the query's deadline.
 
     Args:
-        recovery: What brings it back.
-        seconds: For the question, its repetition included.
+        recovery: The recovery.
+        seconds: The deadline of the query and its repetition.
     """
 
     def __init__(self, recovery: Recovery, seconds: float) -> None:
@@ -32,44 +32,44 @@ class RecoveryWait:
 
     @property
     def left(self) -> float:
-        """Seconds until the question must be over."""
+        """Return the seconds until the deadline."""
         return self._end - self._recovery.clock()
 
     def waits_for(self, lost: EngineError) -> tuple[RecoveryRun, float]:
-        """The run to wait for, and how many seconds at most.
+        """Return the run to wait for, and the most seconds.
 
         Raises:
             EngineError: There is nothing to wait for.
         """
-        self._run = self._recovery.wanted(self._since)
+        self._run = self._recovery.run_since(self._since)
         if self._run is None:
-            raise self._described(lost) from None
+            raise self._error(lost) from None
         return self._run, max(0.0, min(self.left, self._run.limits.left))
 
     def again(self, lost: EngineError) -> float:
-        """The seconds for asking once more.
+        """Return the seconds for the repetition of the query.
 
         Raises:
-            EngineError: There are none left, or what was lost is not back.
+            EngineError: There are none left, or the recovery failed.
         """
         run, left = self._run, self.left
         if run is None or not run.has_ended or left <= 0:
-            raise self._described(lost) from None
+            raise self._error(lost) from None
         return left
 
     def answered(self) -> None:
-        """Note that it was answered when it was asked once more."""
-        self._recovery.helped()
+        """Note that the repetition succeeded."""
+        self._recovery.note_success()
 
     def still(self, lost: EngineError) -> EngineError:
-        """The fault, where asking once more found the same."""
+        """Return the error if the repetition found something lost again."""
         assert self._run is not None
         if self._run.failure is None:
-            self._recovery.unhelped(self._run)
-        return self._described(lost)
+            self._recovery.note_lost_again(self._run)
+        return self._error(lost)
 
-    def _described(self, lost: EngineError) -> EngineError:
-        """What the question found lost, and why it did not come back."""
+    def _error(self, lost: EngineError) -> EngineError:
+        """Return the error: what is lost, why it is not back, and what to do."""
         recovery = self._recovery
         if recovery.is_inside:
             return type(lost)(f"{lost}; a source must not ask the bridge that it is a source of")
@@ -82,7 +82,7 @@ class RecoveryWait:
             if failure is not None:
                 text += f"; the last try failed: {failure}"
             return type(lost)(f"{text}; ask again later")
-        again = f"a question {max(0.1, recovery.rests_for):.1f} s from now begins another try"
+        again = f"ask again in {max(0.1, recovery.rests_for):.1f} s to begin another try"
         if failure is None:
             return type(lost)(f"{lost}; all that has a source was brought back before: see who removes it; {again}")
         kind = MultipleStoresError if isinstance(failure, MultipleStoresError) else type(lost)

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 class ReferenceEngine(ProcessBound):
-    """Decides in plain Python, by the definition itself: for tests, and to compare with.
+    """Decides in plain Python, by the definition itself: for tests and comparisons.
 
     Args:
-        rule_set: The settings to decide by.
+        rule_set: The settings.
 
     Raises:
         ConfigurationError: The rule set verifies raw tokens, which runs on an OPA server only.
@@ -38,33 +38,33 @@ class ReferenceEngine(ProcessBound):
         self.rule_set = RuleSet.given(rule_set)
         self.rule_set.refuse_token_checks(self.name)
         self._store = MemoryStore(self.rule_set.policy.types)
-        # Claims and types come again and again, and nothing changes what was parsed.
-        self._claims = Memo(self._claims_in)
+        # Many requests have the same claims and type, and nothing changes a parsed value.
+        self._claims = Memo(self._parse_claims)
         self._types = Memo(parse_canonical)
 
     @property
     def store(self) -> MemoryStore:
-        """The pushed resources."""
+        """Return the pushed resources."""
         return self._store
 
     def decide(self, requests: Sequence[Request]) -> list[Decision]:
-        """Exactly one decision for each request, in the same order.
+        """Return exactly one decision for each request, in the same order.
 
         Raises:
             ResourcesMissingError: One of them is by id, and nothing was ever pushed for its type.
         """
-        return [self._decided(request)[0] for request in requests]
+        return [self._decide(request)[0] for request in requests]
 
     def explain(self, request: Request) -> tuple[Decision, bytes | None]:
-        """The decision, and the stored resource it is about, in canonical text, where it was asked by id and known.
+        """Return the decision, and the stored resource that a request by id is about, in canonical text, or None.
 
         Raises:
-            ResourcesMissingError: It is asked by id, and nothing was ever pushed for its type.
+            ResourcesMissingError: The request is by id, and nothing was ever pushed for its type.
         """
-        return self._decided(request)
+        return self._decide(request)
 
     def list_pages(self, request: PageRequest) -> PageResponse:
-        """A pages of a list.
+        """Return pages of a list.
 
         Raises:
             ResourcesMissingError: Nothing was ever pushed for the type.
@@ -72,28 +72,28 @@ class ReferenceEngine(ProcessBound):
         return local_pages(request, self.decide, self._store, self.rule_set.policy)
 
     def install(self) -> None:
-        """Nothing to do: the rules are in this process."""
+        """Do nothing: the rules are in this process."""
 
     def close(self) -> None:
-        """Nothing to do."""
+        """Do nothing: there are no connections."""
 
-    def _decided(self, request: Request) -> tuple[Decision, bytes | None]:
+    def _decide(self, request: Request) -> tuple[Decision, bytes | None]:
         value: dict[str, Value] = {}
         policy = None
         if request.claims is not None:
-            value["claims"], policy = self._claims(request.claims) or self._claims_in(request.claims)
+            value["claims"], policy = self._claims(request.claims) or self._parse_claims(request.claims)
         if request.type is not None:
             value["type"] = self._types(request.type) or parse_canonical(request.type)
         if request.resource is not None:
             value["resource"] = parse_canonical(request.resource)
         if request.id is not None:
             value["id"] = parse_canonical(request.id)
-        found, revision = self._store.find(request)
-        stored = {} if found is None else {str(value["type"]): {str(value["id"]): parse_canonical(found)}}
+        text, revision = self._store.find(request)
+        stored = {} if text is None else {str(value["type"]): {str(value["id"]): parse_canonical(text)}}
         decision = reference.decide(value, self.rule_set.policy, stored, policy)
         refuse_never_pushed(request, decision, revision)
-        return decision if revision is None else replace(decision, revision=revision), found
+        return decision if revision is None else replace(decision, revision=revision), text
 
-    def _claims_in(self, text: bytes) -> tuple[Value, Policy | Decision | None]:
+    def _parse_claims(self, text: bytes) -> tuple[Value, Policy | Decision | None]:
         claims = parse_canonical(text)
         return claims, reference.policy_in(claims, self.rule_set.policy) if isinstance(claims, dict) else None

@@ -1,7 +1,7 @@
-"""Many questions to Wasm: in parts, so that none is costly, and after a fault once more in halves.
+"""Batches for Wasm: small parts, so that none is costly, and again in halves after a fault.
 
 OPA's Wasm hashes an array by the sum of its items. Resources that break the same constraints in different ways have
-different decisions of one hash, and telling these apart costs the square of their number, so that a part has few.
+different decisions with the same hash, and their comparison costs the square of their number: so a part has few.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from bridge.decision import Decision, Request
 
 MOST_TOGETHER: Final = 512
-"""How many questions a part has at most."""
+"""The most requests of a part."""
 
 FEW_DETAILS: Final = 6
-"""Decisions of so few details differ in so few ways that a part may have many questions."""
+"""Decisions with so few details differ in so few ways that a part may have many requests."""
 
 _DETAILS_TOGETHER: Final = 64
-_SHARES: Final = 16  # after a fault, a question's way down to a part of its own has some seven steps
+_SHARES: Final = 16  # after a fault, about seven halvings isolate a request
 
 
 def most_together(details: int) -> int:
-    """How many questions go together whose decisions may have so many details each."""
+    """Return the most requests of a part whose decisions may have so many details each."""
     return MOST_TOGETHER if details <= FEW_DETAILS else max(1, _DETAILS_TOGETHER // details)
 
 
@@ -40,17 +40,17 @@ def ask(
     *,
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[list[Decision | None], EngineError | None]:
-    """The decisions, in the order of the questions, and the first fault.
+    """Return the decisions, in the order of the requests, and the first fault.
 
-    All parts together may take so many seconds; then those that failed are asked again in halves, and halves of these,
-    for as long once more. A question that fails alone has no decision, and neither has one that no time was left for.
+    All parts together may take so many seconds. Then the failed parts are tried again in halves, and in halves of
+    these, for the same time once more. A request that fails alone has no decision, nor has one without time left.
 
     Args:
-        requests: The questions.
-        most: How many go together.
-        decide: Decides on a part in at most so many seconds.
+        requests: The requests.
+        most: The most requests of a part.
+        decide: Decides a part in at most so many seconds.
         seconds: As above.
-        clock: Tells the time, in seconds.
+        clock: A monotonic clock, in seconds.
 
     Raises:
         RulesMismatchError: The rules are not those of the settings.
@@ -66,7 +66,10 @@ def ask(
         left = ends - clock()
         try:
             if left <= 0:
-                raise EngineTimeoutError(f"the Wasm evaluations took longer than {seconds:g} s")
+                raise EngineTimeoutError(
+                    f"the Wasm evaluations took longer than {seconds:g} s: send fewer requests at once, or raise "
+                    "`WasmEngine(deadline=...)`"
+                )
             decisions[part.start : part.stop] = decide(requests[part.start : part.stop], min(left, share))
         except RulesMismatchError:
             raise
@@ -75,7 +78,7 @@ def ask(
             if left > 0:
                 failed.extend(_halves(part))
             elif is_first:
-                failed.append(part)  # it was not asked
+                failed.append(part)  # it was not tried
         if not pending:
             if is_first:
                 share, ends, is_first = seconds / _SHARES, clock() + seconds, False
@@ -84,6 +87,6 @@ def ask(
 
 
 def _halves(part: range) -> list[range]:
-    """Both halves; none of one question, which was asked alone."""
+    """Return both halves; none for a single request."""
     middle = part.start + len(part) // 2
     return [] if len(part) == 1 else [range(part.start, middle), range(middle, part.stop)]

@@ -1,6 +1,6 @@
-"""The rules' Wasm build, run in this process.
+"""Decide by the rules' Wasm build in this process.
 
-`wasmtime` is used directly: see docs/decisions/wasm-in-process.md.
+`wasmtime` is used directly (see docs/decisions/wasm-in-process.md), and imported with the first engine only.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.decision import Decision, PartialResultError, Request
 from bridge.engines import wasm_batch
-from bridge.engines.codec import input_for, read_answer
+from bridge.engines.codec import input_for, read_answer, result_of
 from bridge.engines.local_listing import local_pages, refuse_never_pushed
-from bridge.engines.wasm_pool import DEADLINE, Pool, result_of
 from bridge.engines.wasm_trimming import TINY_BYTES, Trimming, is_light
 from bridge.errors import ConfigurationError, UsageError
 from bridge.files import INPUT_BYTES, read_file
@@ -28,27 +27,30 @@ if TYPE_CHECKING:
     from bridge.engines.pages import PageRequest, PageResponse
     from bridge.strict_json import Value
 
+DEADLINE: Final = 10.0
+"""The default of the seconds that one evaluation may take."""
+
 _DAY: Final = 86_400
 _ANY: Final = Request(claims=None, type=None)
 
 
 class WasmEngine(ProcessBound):
-    """Decides with the Wasm build of the rules: no server, the default.
+    """Decides by the Wasm build of the rules, without a server; this is the default.
 
-    Threads may share one; each evaluation has an instance of its own. A forked child makes its own as well.
+    Threads may share an engine: each evaluation has its own Wasm instance. A forked child compiles the build again.
 
     Args:
         rule_set: The settings that the build was rendered for.
-        wasm: The file of the build; by default one that comes with the package: for each `require_policy` and
-            `versions`, where the other settings are the default ones.
-        deadline: Seconds that a question, or all questions of one call of `decide`, may take in Wasm, to a tenth; what
-            failed of many is asked again in smaller parts for as long once more.
+        wasm: The file of the build; the default is a build of the package, which has one for each `require_policy` and
+            `versions` with default values of the other settings.
+        deadline: The seconds, to a tenth, that all requests of one call may take in Wasm. If some of several requests
+            fail, they are tried again in smaller parts, for the same time once more.
 
     Raises:
-        ConfigurationError: There is no build of these settings: `jwt-bridge render --wasm` makes one; or the rule set
-            verifies raw tokens, which runs on an OPA server only.
-        EngineError: The file is no Wasm build of such rules.
-        RulesMismatchError: The build is of other settings, or of another release of the rules.
+        ConfigurationError: There is no build for these settings (`jwt-bridge render --wasm` makes one), or the rule set
+            verifies raw tokens, which only an OPA server can do.
+        EngineError: The file is not a Wasm build of such rules.
+        RulesMismatchError: The build has other settings, or another release of the rules.
     """
 
     name = "wasm"
@@ -62,61 +64,65 @@ class WasmEngine(ProcessBound):
         path = wasm or prebuilt_wasm(self.rule_set)
         if path is None:
             raise ConfigurationError(
-                "no Wasm build of these settings comes with the package, only those of the default claim, resource "
-                "types and roots: make one of yours with `jwt-bridge render --wasm`, and name its file"
+                "the package has Wasm builds only for the default claim, resource types and roots: make one for these "
+                "settings with `jwt-bridge render --wasm`, and name its file (`wasm=`, or --wasm FILE)"
             )
         self._fingerprint = fingerprint(self.rule_set)
         self._entrypoints = {path.rsplit("/", 1)[-1]: path for path in entrypoints(self.rule_set)}
         self._answer = self._entrypoints["answer"]
         self._store = MemoryStore(self.rule_set.policy.types)
         if not 0 < deadline <= _DAY:
-            raise ConfigurationError("the deadline must be a number of seconds, more than 0 and at most a day")
+            raise ConfigurationError("`deadline` must be a number of seconds, more than 0 and at most a day")
         self._deadline = deadline
-        # Few replies are different, and a decision cannot be changed.
+        # Many replies are equal, and a decision is immutable.
         self._decisions = Memo(lambda reply: self._read(reply, 1)[0])
         try:
-            self._policy = Pool(read_file(path, limit=INPUT_BYTES, what="a Wasm build"), deadline)
+            build = read_file(path, limit=INPUT_BYTES, what="a Wasm build")
         except OSError as error:
             raise ConfigurationError(
-                f"the Wasm file `{path}` cannot be read: {(error.strerror or '').lower()}"
+                f"the Wasm file `{path}` cannot be read ({(error.strerror or '').lower()}): name another one, or make "
+                "one with `jwt-bridge render --wasm`"
             ) from None
         except UsageError as error:
             raise ConfigurationError(str(error)) from None
+        from bridge.engines.wasm_pool import Pool  # noqa: PLC0415 - wasmtime is large
+
+        self._pool = Pool(build, deadline)
         self.install()
 
     @property
     def store(self) -> MemoryStore:
-        """The pushed resources."""
+        """Return the pushed resources."""
         return self._store
 
     def decide(self, requests: Sequence[Request]) -> list[Decision]:
-        """Exactly one decision for each request, in the same order.
+        """Return exactly one decision for each request, in the same order.
 
         Raises:
             ResourcesMissingError: One of them is by id, and nothing was ever pushed for its type.
-            PartialResultError: There are decisions for some of them; it has those.
+            PartialResultError: There are decisions for some of them; the error has these.
             EngineError: There is no decision for any of them.
         """
         if len(requests) == 1:
             return [self.explain(requests[0])[0]]
         if not requests:
             return []
-        found = [self._store.find(request) for request in requests]
+        stored = [self._store.find(request) for request in requests]
         trimming = Trimming(self.rule_set.policy)
         light, decided, details = trimming.apart(
-            [_asked(request, text) for request, (text, _) in zip(requests, found, strict=True)]
+            [_with_resource(request, text) for request, (text, _) in zip(requests, stored, strict=True)]
         )
         most = wasm_batch.most_together(details)
-        answers, fault = wasm_batch.ask(light, most, self._answered, self._deadline)
+        decisions, fault = wasm_batch.ask(light, most, self._evaluate, self._deadline)
         if decided:
-            answer = iter(answers)
-            answers = [decided[place] if place in decided else next(answer) for place in range(len(requests))]
-        for request, decision, (_, revision) in zip(requests, answers, found, strict=True):
+            by_wasm = iter(decisions)
+            decisions = [decided[place] if place in decided else next(by_wasm) for place in range(len(requests))]
+        for request, decision, (_, revision) in zip(requests, decisions, stored, strict=True):
             if decision is not None:
                 refuse_never_pushed(request, decision, revision)
         known = [
-            _of(decision, revision)
-            for decision, (_, revision) in zip(answers, found, strict=True)
+            _with_revision(decision, revision)
+            for decision, (_, revision) in zip(decisions, stored, strict=True)
             if decision is not None
         ]
         if fault is None or len(known) == len(requests):
@@ -124,33 +130,33 @@ class WasmEngine(ProcessBound):
         if not known:
             raise fault
         each = iter(known)
-        raise PartialResultError(fault, tuple(None if decision is None else next(each) for decision in answers))
+        raise PartialResultError(fault, tuple(None if decision is None else next(each) for decision in decisions))
 
     def explain(self, request: Request) -> tuple[Decision, bytes | None]:
-        """The decision, and the stored resource it is about, in canonical text, where it was asked by id and known.
+        """Return the decision, and the stored resource that a request by id is about, in canonical text, or None.
 
         Raises:
-            ResourcesMissingError: It is asked by id, and nothing was ever pushed for its type.
+            ResourcesMissingError: The request is by id, and nothing was ever pushed for its type.
             EngineError: There is no decision.
         """
         text, revision = self._store.find(request)
-        asked = _asked(request, text)
-        question = asked.text
-        if len(question) > TINY_BYTES and not is_light(question):
-            light = Trimming(self.rule_set.policy).light(asked)
+        request_ = _with_resource(request, text)
+        input_ = request_.text
+        if len(input_) > TINY_BYTES and not is_light(input_):
+            light = Trimming(self.rule_set.policy).light(request_)
             if isinstance(light, Decision):
                 refuse_never_pushed(request, light, revision)
-                return _of(light, revision), text
-            question = light.text
-        reply = self._policy.reply(self._answer, question)
+                return _with_revision(light, revision), text
+            input_ = light.text
+        reply = self._pool.reply(self._answer, input_)
         decision = self._decisions(reply)
         if decision is None:
             [decision] = self._read(reply, 1)
         refuse_never_pushed(request, decision, revision)
-        return _of(decision, revision), text
+        return _with_revision(decision, revision), text
 
     def list_pages(self, request: PageRequest) -> PageResponse:
-        """A pages of a list.
+        """Return pages of a list.
 
         Raises:
             ResourcesMissingError: Nothing was ever pushed for the type.
@@ -158,40 +164,40 @@ class WasmEngine(ProcessBound):
         """
         try:
             return local_pages(request, self.decide, self._store, self.rule_set.policy)
-        except PartialResultError as partial:  # a list of some of what is allowed is none
+        except PartialResultError as partial:  # a part of a list is not a list
             raise partial.fault from partial
 
     def query(self, entrypoint: str, input_: bytes) -> Value:
-        """What a public entrypoint, such as `decision`, is for an input in canonical text; nothing is stored there.
+        """Return the value of a public entrypoint, such as `decision`, for an input in canonical text.
 
         Raises:
-            EngineError: There is no answer.
+            EngineError: The evaluation failed.
         """
-        value: Value = self._policy.evaluate(self._entrypoints[entrypoint], input_)
+        value: Value = self._pool.evaluate(self._entrypoints[entrypoint], input_)
         return value
 
     def install(self) -> None:
-        """Nothing to install; make sure that the rules are those of the settings, and answer."""
+        """Make sure that the build has the rules of the settings; there is nothing to install."""
         read_answer(self.query("answer", b"{}"), [_ANY], fingerprint=self._fingerprint, engine=self.name)
 
     def close(self) -> None:
-        """Let go of the instances."""
-        self._policy.close()
+        """Free the instances."""
+        self._pool.close()
 
-    def _answered(self, requests: Sequence[Request], seconds: float) -> list[Decision]:
-        return self._read(self._policy.reply(self._answer, input_for(requests), seconds), len(requests))
+    def _evaluate(self, requests: Sequence[Request], seconds: float) -> list[Decision]:
+        return self._read(self._pool.reply(self._answer, input_for(requests), seconds), len(requests))
 
     def _read(self, reply: bytes, count: int) -> list[Decision]:
         return read_answer(result_of(reply), [_ANY] * count, fingerprint=self._fingerprint, engine=self.name)
 
 
-def _asked(request: Request, stored: bytes | None) -> Request:
-    """The request with the stored resource that it is about.
+def _with_resource(request: Request, stored: bytes | None) -> Request:
+    """Return the request with the stored resource that it is about.
 
-    That one was checked when it was pushed, and was looked up by the same type and id as the rules would.
+    The resource was checked by the push, and found by the type and the id by which the rules would find it.
     """
     return request if stored is None else request._replace(resource=stored)
 
 
-def _of(decision: Decision, revision: str | None) -> Decision:
+def _with_revision(decision: Decision, revision: str | None) -> Decision:
     return decision if revision is None else replace(decision, revision=revision)

@@ -1,8 +1,8 @@
-"""What of a question goes to Wasm, so that what end users write costs no more than linear time.
+"""Trim requests for Wasm, so that the content of end users costs no more than linear time.
 
-OPA's Wasm hashes member names by FNV-1 without a seed, and sorts them by insertion: names that were chosen for it cost
-the square of their number. So a text goes there whole only if it is light. A heavy one is trimmed to what the rules
-look at, and where even that is heavy, the reference decides. See docs/decisions/large-resources-in-wasm.md.
+OPA's Wasm hashes member names by FNV-1 without a seed, and sorts them by insertion: an attacker can choose names that
+cost the square of their number. So only a light text goes to Wasm as it is. A heavy one is trimmed to what the rules
+read, and if even that is heavy, the reference decides. See docs/decisions/large-resources-in-wasm.md.
 """
 
 from __future__ import annotations
@@ -22,37 +22,37 @@ if TYPE_CHECKING:
     from bridge.strict_json import Value
 
 LIGHT_BYTES: Final = 4_096
-"""How long a light text is at most."""
+"""The most bytes of a light text."""
 
 LIGHT_NAMES: Final = 48
-"""How many member names a light text has at most, wherever in it they stand."""
+"""The most member names of a light text, at all depths together."""
 
 TINY_BYTES: Final = 5 * LIGHT_NAMES
-"""A text of so many bytes has no room for more names than that: each takes five bytes with its value (`"":1,`)."""
+"""A text of so many bytes cannot have more names than that: a name with its value takes five bytes (`"":1,`)."""
 
 MOST_DETAILS: Final = 24
-"""How many constraints many questions may be about in Wasm; where there are more, the reference is the faster one."""
+"""The most constraints of a batch in Wasm; with more, the reference is faster."""
 
 _FEW_VALUES: Final = 512
-_FEW_DECIMALS: Final = 64  # such a number takes 2 us to write
+_FEW_DECIMALS: Final = 64  # encoding such a number takes 2 us
 
 _HEAVY: Final = b" " * (LIGHT_BYTES + 1)
 
 _NONE_OF_IT: Final = 0
-"""A scalar that is neither a resource, an id, `custom_data` nor claims, and stands for what is none either."""
+"""A scalar in place of a value that is not a resource, an id, `custom_data` or claims either."""
 
 
 def is_light(text: bytes) -> bool:
-    """Whether a canonical text is short and has few member names; strings that look like a name count as one."""
+    """Return whether a canonical text is short and has few member names; a string that looks like a name counts too."""
     size = len(text)
     return size <= TINY_BYTES or (size <= LIGHT_BYTES and text.count(b'":') <= LIGHT_NAMES)
 
 
 class Trimming:
-    """Trims questions that are asked together; claims that they share are looked at once.
+    """Trims the requests of one call, and parses claims that they share only once.
 
     Args:
-        settings: What the engine decides by.
+        settings: The engine's settings.
     """
 
     def __init__(self, settings: PolicySettings) -> None:
@@ -60,35 +60,37 @@ class Trimming:
         self._known: dict[bytes, _Claims] = {}
 
     def light(self, request: Request) -> Request | Decision:
-        """A question that Wasm answers as it would the whole one, or else the reference's decision.
+        """Return a light request with the same decision, or else the reference's decision.
 
         Args:
-            request: The question; not by the id of a resource that is known, which stands in `resource` by now.
+            request: The request; one by id has the stored resource, if there is one, in `resource`.
         """
-        claims, type_, resource, id_, _ = request  # rules that verify no tokens never look at one
+        claims, type_, resource, id_, _ = request  # without token rules, the rules never read a token
         if resource is not None:
-            id_ = None  # nor at an id then
+            id_ = None  # nor an id beside a resource
         value: Value = None
         if resource is not None and not is_light(resource):
             value = parse_canonical(resource)
-            resource = _written(_trimmed(value, self._demanded(claims, type_)))
+            resource = _encoded(_trimmed(value, self._demanded(claims, type_)))
         if claims is not None:
             claims = self._claims(claims).text
         if all(text is None or is_light(text) for text in (claims, type_, resource, id_)):
             return Request(claims, type_, resource, id_)
-        return self._decided(request, value)
+        return self._decide(request, value)
 
     def apart(self, requests: Sequence[Request]) -> tuple[list[Request], dict[int, Decision], int]:
-        """Many questions: those for Wasm, in their order, and the decisions on the others, by their places.
+        """Split requests into those for Wasm, in their order, and the reference's decisions on the others.
 
-        The number says how many constraints, or violations that differ, a decision by Wasm may list.
+        Returns:
+            The requests for Wasm; the decisions, by the places of their requests; and how many constraints, or
+            different violations, a decision by Wasm may list.
         """
         light: list[Request] = []
         decided: dict[int, Decision] = {}
         subjects: set[tuple[bytes | None, bytes | None]] = set()
         claims = type_ = None
         for place, request in enumerate(requests):
-            # Most share claims and type with the one before, which were light.
+            # Most have the claims and the type of the request before, which were light.
             resource = request[2]
             if (
                 request[0] is claims is not None
@@ -99,7 +101,7 @@ class Trimming:
             ):
                 light.append(request)
                 continue
-            one = self.light(request) if len(self._demanded(*request[:2])) < MOST_DETAILS else self._decided(request)
+            one = self.light(request) if len(self._demanded(*request[:2])) < MOST_DETAILS else self._decide(request)
             if isinstance(one, Decision):
                 decided[place] = one
                 continue
@@ -109,40 +111,40 @@ class Trimming:
         return light, decided, self._details(subjects)
 
     def _details(self, subjects: set[tuple[bytes | None, bytes | None]]) -> int:
-        """How many constraints, or violations that differ, decisions on these may list; all of one have the same."""
+        """Return how many constraints, or different violations, decisions for these claims and types may list."""
         if len(subjects) == 1:
             [subject] = subjects
             return len(self._demanded(*subject)) + 1
         return max((claims.count(b'":') for claims, _ in subjects if claims is not None), default=0)
 
     def _demanded(self, claims: bytes | None, type_: bytes | None) -> Mapping[str, Value]:
-        """The members of `custom_data` that are demanded; none where the policy is not such that anything is."""
+        """Return the members of `custom_data` that the policy demands; none if it is invalid."""
         if claims is None or type_ is None:
             return {}
-        found = self._claims(claims).value
+        value = self._claims(claims).value
         for name in (self._settings.claim, parse_canonical(type_), "custom_data"):
-            found = found.get(name) if isinstance(found, dict) and isinstance(name, str) else None
-        return found if isinstance(found, dict) else {}
+            value = value.get(name) if isinstance(value, dict) and isinstance(name, str) else None
+        return value if isinstance(value, dict) else {}
 
-    def _decided(self, request: Request, resource: Value = None) -> Decision:
-        """The reference's decision; nothing is stored for it, as nothing is for Wasm.
+    def _decide(self, request: Request, resource: Value = None) -> Decision:
+        """Return the reference's decision; it has no stored resources, like Wasm.
 
         Args:
-            request: The question.
-            resource: The resource, where it was parsed.
+            request: The request.
+            resource: The resource, if it was parsed already.
         """
-        question: dict[str, Value] = {}
+        input_: dict[str, Value] = {}
         claims = None if request.claims is None else self._claims(request.claims)
         if claims is not None:
-            question["claims"] = claims.value
+            input_["claims"] = claims.value
         if request.type is not None:
-            question["type"] = parse_canonical(request.type)
+            input_["type"] = parse_canonical(request.type)
         if request.resource is not None:
-            question["resource"] = parse_canonical(request.resource) if resource is None else resource
+            input_["resource"] = parse_canonical(request.resource) if resource is None else resource
         elif request.id is not None:
-            question["id"] = parse_canonical(request.id)
+            input_["id"] = parse_canonical(request.id)
         policy = None if claims is None else claims.policy(self._settings)
-        return reference.decide(question, self._settings, policy=policy)
+        return reference.decide(input_, self._settings, policy=policy)
 
     def _claims(self, text: bytes) -> _Claims:
         known = self._known.get(text)
@@ -152,31 +154,31 @@ class Trimming:
 
 
 class _Claims:
-    """Claims, and what of them the rules look at, in canonical text."""
+    """Parsed claims, and the part of them that the rules read, in canonical text."""
 
     def __init__(self, text: bytes, name: str) -> None:
         self.value = parse_canonical(text)
-        self.text = text if is_light(text) else _written(_only(self.value, name))
+        self.text = text if is_light(text) else _encoded(_only(self.value, name))
         self._policy: Policy | Decision | None = None
 
     def policy(self, settings: PolicySettings) -> Policy | Decision | None:
-        """What the reference makes of them; None where they are no claims."""
+        """Return the policy in the claims, or the decision if it is invalid; None if the claims are not an object."""
         if self._policy is None and isinstance(self.value, dict):
             self._policy = reference.policy_in(self.value, settings)
         return self._policy
 
 
 def _only(claims: Value, name: str) -> Value:
-    """The claims with the policy claim alone, if they have it (R3)."""
+    """Return the claims with only the policy claim, if they have it (R3)."""
     if not isinstance(claims, dict):
         return _NONE_OF_IT
     return {name: claims[name]} if name in claims else {}
 
 
 def _trimmed(resource: Value, demanded: Mapping[str, Value]) -> Value:
-    """The resource with `id` and the demanded members of `custom_data` alone.
+    """Return the resource with only `id` and the demanded members of `custom_data`.
 
-    It is a resource (R12.8) if and only if the whole one is: what is there with a wrong type stays there with one.
+    It is a resource (R12.8) if and only if the whole one is: a member with a wrong type keeps a wrong type.
     """
     if not isinstance(resource, dict):
         return _NONE_OF_IT
@@ -192,8 +194,8 @@ def _trimmed(resource: Value, demanded: Mapping[str, Value]) -> Value:
     return trimmed
 
 
-def _written(value: Value) -> bytes:
-    """The canonical text of a value, or, where writing it would cost too much, one that is not light."""
+def _encoded(value: Value) -> bytes:
+    """Return the canonical text of a value; if encoding it would cost too much, a text that is not light."""
     values, decimals = [value], 0
     for one in values:
         if isinstance(one, (dict, list)):

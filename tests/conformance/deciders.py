@@ -290,7 +290,7 @@ def _over_http(engine: OpaEngine) -> Callable[[str, bytes], object]:
 
 def _in_wasm(engine: WasmEngine) -> Callable[[str, bytes], Any]:
     root = engine.rule_set.package_root.replace(".", "/")
-    return lambda name, text: engine._policy.evaluate(f"{root}/{name}", text)
+    return lambda name, text: engine._pool.evaluate(f"{root}/{name}", text)
 
 
 def _wasm(settings: PolicySettings, folder: Path) -> WasmEngine:

@@ -311,8 +311,8 @@ def _several(questions: Sequence[CaseQuery], ask: Ask) -> Answered:
 
 def _wasm(bridge: PolicyBridge, name: str) -> Ask:
     assert isinstance(bridge.engine, WasmEngine)
-    policy, path = bridge.engine._policy, entrypoint(bridge, name)
-    return lambda text: policy.evaluate(path, text)
+    pool, path = bridge.engine._pool, entrypoint(bridge, name)
+    return lambda text: pool.evaluate(path, text)
 
 
 def _http(deciders: Deciders, bridge: PolicyBridge, name: str) -> Ask:

@@ -294,7 +294,7 @@ def allow_entrypoint(bridge: PolicyBridge, question: Request) -> object:
     if isinstance(engine, OpaEngine):
         return engine.opa.query(path.split("/"), b'{"input":' + question.text + b"}").result
     if isinstance(engine, WasmEngine):
-        return engine._policy.evaluate(path, question.text)
+        return engine._pool.evaluate(path, question.text)
     return answers(bridge, [question])[0]["allow"]
 
 

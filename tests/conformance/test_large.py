@@ -76,10 +76,10 @@ def test_the_trimmed_and_the_whole_get_the_same_answer_in_wasm(panels: dict[str,
         trimmed = Trimming(settings).light(question)
         wanted = panel.reference(question)
         if isinstance(trimmed, Request):
-            assert panel.wasm._policy.evaluate(f"{root}/decision", trimmed.text) == wanted, question
+            assert panel.wasm._pool.evaluate(f"{root}/decision", trimmed.text) == wanted, question
         else:
             assert trimmed.as_dict() == wanted
-        assert panel.wasm._policy.evaluate(f"{root}/decision", question.text) == wanted, question
+        assert panel.wasm._pool.evaluate(f"{root}/decision", question.text) == wanted, question
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -101,7 +101,7 @@ def test_any_small_question_may_be_trimmed(
         monkeypatch.setattr(wasm_trimming, "is_light", is_light_at_last)
         trimmed = Trimming(settings).light(question)
         assert isinstance(trimmed, Request)
-        assert panel.wasm._policy.evaluate(f"{root}/decision", trimmed.text) == panel.reference(question), question
+        assert panel.wasm._pool.evaluate(f"{root}/decision", trimmed.text) == panel.reference(question), question
 
 
 @pytest.mark.parametrize("name", SETTINGS)

@@ -372,7 +372,10 @@ def test_a_stored_resource_that_no_push_would_take_is_a_fault_to_explain(opa_url
             stored = {"a": {"id": "a", "x": "y" * 1_100_000}}
             document = layout.document({encode(id_): json.dumps(value).encode() for id_, value in stored.items()})
             bridge.engine.opa.put_data(("test_oversized_data", "devices"), document)
-            with pytest.raises(InvalidResponseError, match="never pushed by a bridge"):
+            with pytest.raises(
+                InvalidResponseError,
+                match=r"^a bridge never pushed the resource that the opa engine has under this id: ",
+            ):
                 bridge.explain({}, "devices", "a")
         finally:
             bridge.engine.uninstall()

@@ -8,7 +8,7 @@ import pytest
 from installing import DENIED, DEVICE, GRANTED, MAIN, NEW, SETTINGS, texts_on
 
 from bridge import OpaClient, OpaEngine, PolicyBridge, PolicySettings, RuleSet, RulesNotInstalledError
-from bridge.engines.diagnosis import rules_findings
+from bridge.cli.doctor import rules_findings
 from bridge.errors import ForeignContentError, OpaStatusError
 
 

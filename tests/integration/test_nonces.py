@@ -261,8 +261,8 @@ def test_who_asks_without_a_nonce_is_answered_as_before(opa) -> None:
 def test_the_engine_in_this_process_sends_none_and_its_rules_echo_one() -> None:
     engine = WasmEngine()
     asked = []
-    reply = engine._policy.reply
-    engine._policy.reply = lambda name, text, *rest: (asked.append(text), reply(name, text, *rest))[1]
+    reply = engine._pool.reply
+    engine._pool.reply = lambda name, text, *rest: (asked.append(text), reply(name, text, *rest))[1]
     bridge = PolicyBridge(engine)
     bridge.push("devices", [DEVICE])
     assert bridge.check(MINE, "devices", DEVICE).allow

@@ -90,7 +90,7 @@ GROUPS: Final = (
     ),
     Group(
         "lists",
-        ("bridge/listing.py", "bridge/cursor.py", "bridge/engines/listing.py"),
+        ("bridge/listing.py", "bridge/cursor.py"),
         (
             "tests/unit/client/test_cursor.py",
             "tests/unit/client/test_freshness.py",
@@ -103,10 +103,8 @@ GROUPS: Final = (
         "answers",
         (
             "bridge/engines/codec.py",
-            "bridge/engines/details.py",
-            "bridge/engines/stored_resources.py",
+            "bridge/engines/decision_codec.py",
             "bridge/engines/pages.py",
-            "bridge/engines/store_identity.py",
             "bridge/engines/protocol.py",
         ),
         (
@@ -212,7 +210,7 @@ GROUPS: Final = (
             "tests/unit/client/test_immutable_values.py",
         ),
     ),
-    # HTTP and restoring, by servers on loopback and without an OPA.
+    # HTTP and recovery, by servers on loopback and without an OPA.
     Group(
         "http_framing",
         ("bridge/http/response.py", "bridge/http/framing.py"),
@@ -267,11 +265,10 @@ GROUPS: Final = (
         tuple(("test_aio_keys", "private", key) for key in ("a", "b", "c", "made-up")),
     ),
     Group(
-        "restoring",
+        "recovery",
         (
             "bridge/engines/recovery.py",
             "bridge/engines/recovery_run.py",
-            "bridge/engines/recovery_sources.py",
             "bridge/engines/recovery_wait.py",
             "bridge/opa/limited.py",
         ),

@@ -8,8 +8,9 @@ import pytest
 
 from bridge.decision import Failure, Request
 from bridge.engines import codec
-from bridge.engines.codec import explaining_input, input_for, read_answer, read_decision
-from bridge.errors import EngineError, InvalidResponseError, RulesMismatchError
+from bridge.engines.codec import explaining_input, input_for, read_answer, result_of
+from bridge.engines.decision_codec import read_decision
+from bridge.errors import EngineError, InvalidResponseError, MalformedInputError, RulesMismatchError
 
 MATCHED = {"allow": True, "reason": "matched"}
 ONE = [Request(claims=b"{}", type=b'"devices"', resource=b'{"id":"a"}')]
@@ -175,7 +176,9 @@ def test_the_distinct_decisions_are_an_array(distinct):
 
 @pytest.mark.parametrize("number", [-1, 1, 2, 10**30, True, "0", None, [0]])
 def test_a_number_is_that_of_a_distinct_decision(number):
-    with pytest.raises(InvalidResponseError, match="its number is none of a distinct decision"):
+    with pytest.raises(
+        InvalidResponseError, match=r"there is no distinct decision with its number; install or build the rules again$"
+    ):
         read(answer(number, distinct=[MATCHED]))
 
 
@@ -283,3 +286,16 @@ def test_an_explanation_asks_for_the_stored_resource_too():
     assert explaining_input(Request(b"{}", b'"t"', id=b'"a"')) == (
         b'{"type":"t","id":"a","explain":true,"requests":[{"claims":{},"type":"t","id":"a"}]}'
     )
+
+
+@pytest.mark.parametrize("reply", [b"[]", b"{}", b"[1]", b'{"result":{}}', b'[{"result":{}},{"result":{}}]'])
+def test_a_reply_of_wasm_without_one_result(reply):
+    with pytest.raises(InvalidResponseError, match=r"^the Wasm evaluation gave no result: build the rules again with"):
+        result_of(reply)
+
+
+def test_a_reply_of_wasm_has_its_value():
+    assert result_of(b'[{"result":{"allow":true}}]') == {"allow": True}
+    assert result_of(b"[{}]") is None
+    with pytest.raises(MalformedInputError, match=r"^Wasm answer: "):
+        result_of(b"[{]")

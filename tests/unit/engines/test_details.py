@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.decision import Failure, Violation
-from bridge.engines.codec import read_decision
-from bridge.engines.details import read_failures, read_violations
+from bridge.engines.decision_codec import read_decision, read_failures, read_violations
 from bridge.policy import RESOURCE_TYPES, InvalidPolicy, parse_policy
 from bridge.reference import decide
 

@@ -8,8 +8,7 @@ from bridge import CursorExpiredError, RuleSet
 from bridge.bearer import Bearer
 from bridge.cursor import Cursor, bound_to
 from bridge.decision import Decision, Reason, Violation
-from bridge.engines.listing import read_pages
-from bridge.engines.pages import MOST_PAGES, PageRequest, PageResponse
+from bridge.engines.pages import MOST_PAGES, PageRequest, PageResponse, read_pages
 from bridge.errors import InvalidResponseError, StaleResourcesError, UsageError
 from bridge.listing import list_allowed
 from bridge.store.layout import PAGE

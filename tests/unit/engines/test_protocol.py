@@ -114,7 +114,7 @@ def test_only_the_own_rules_and_the_own_nonce_are_believed(protocol, ask):
     for nonce in (None, "m"):
         with pytest.raises(InvalidResponseError, match="the opa engine's answer belongs to another question"):
             ask(protocol, nonce=nonce)
-    with pytest.raises(InvalidResponseError, match="members that such rules do not give"):
+    with pytest.raises(InvalidResponseError, match="members that the rules do not give"):
         ask(protocol, other=1)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from bridge import Decision
 from bridge.decision import Reason, Request
-from bridge.engines.store_identity import StoreIdentity
+from bridge.engines.protocol import StoreIdentity
 from bridge.errors import MultipleStoresError, ResourcesMissingError, UnsupportedLayoutError
 
 BY_ID = Request(b"{}", b'"devices"', id=b'"d1"')

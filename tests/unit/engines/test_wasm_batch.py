@@ -154,7 +154,7 @@ class Evaluations:
 
     def __init__(self, monkeypatch, engine, fault):
         self.sizes = []
-        reply = engine._policy.reply
+        reply = engine._pool.reply
 
         def replying(entrypoint, text, *deadline):
             self.sizes.append(text.count(b'"id":'))
@@ -162,7 +162,7 @@ class Evaluations:
                 raise fault
             return reply(entrypoint, text, *deadline)
 
-        monkeypatch.setattr(engine._policy, "reply", replying)
+        monkeypatch.setattr(engine._pool, "reply", replying)
 
 
 FAULTS = [
@@ -296,9 +296,9 @@ def test_an_evaluation_has_no_more_time_than_is_left(monkeypatch):
 
     monkeypatch.setattr(wasm_batch, "ask", asking)
     deadlines = []
-    reply = engine._policy.reply
+    reply = engine._pool.reply
     monkeypatch.setattr(
-        engine._policy, "reply", lambda name, text, deadline: (deadlines.append(deadline), reply(name, text))[1]
+        engine._pool, "reply", lambda name, text, deadline: (deadlines.append(deadline), reply(name, text))[1]
     )
     PolicyBridge(engine).check_many(CLAIMS, "devices", GOOD * 3)
     assert deadlines == allowed

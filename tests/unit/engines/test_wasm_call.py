@@ -15,8 +15,8 @@ from wasmtime import _bindings
 
 from bridge import EngineError, PolicyBridge, WasmEngine
 from bridge.decision import Request
-from bridge.engines import wasm_call, wasm_engine, wasm_pool
-from bridge.engines.wasm_pool import result_of
+from bridge.engines import wasm_engine, wasm_instance, wasm_pool
+from bridge.engines.codec import result_of
 from bridge.errors import InvalidResponseError
 from bridge.strict_json import encode
 
@@ -49,7 +49,7 @@ class Trial:
         self.exports = wasmtime.Instance(self.store, module, []).exports(self.store)
 
     def caller(self, name, count, *, unchecked=True):
-        return wasm_call.caller(self.store, self.exports[name], count, unchecked=unchecked)
+        return wasm_instance.caller(self.store, self.exports[name], count, unchecked=unchecked)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_a_function_of_other_types_is_refused(trial, name, count, unchecked):
 
 def test_this_release_of_wasmtime_is_known_and_its_binding_is_as_expected():
     """What the unchecked call stands on; where it fails after an upgrade, look at the C API before the list grows."""
-    assert int(importlib.metadata.version("wasmtime").split(".")[0]) in wasm_call.KNOWN_RELEASES
+    assert int(importlib.metadata.version("wasmtime").split(".")[0]) in wasm_instance.KNOWN_RELEASES
     assert ctypes.sizeof(_bindings.wasmtime_val_raw_t) == 16
     assert _bindings.wasmtime_val_raw_t.i32.offset == 0
     binding = getattr(_bindings, BINDING)
@@ -93,11 +93,11 @@ def test_this_release_of_wasmtime_is_known_and_its_binding_is_as_expected():
         ctypes.c_size_t,
         ctypes.POINTER(ctypes.POINTER(_bindings.wasm_trap_t)),
     ]
-    assert WasmEngine()._policy._compiled.unchecked is True
+    assert WasmEngine()._pool._compiled.unchecked is True
 
 
 def _of_another_release(monkeypatch):
-    monkeypatch.setattr(importlib.metadata, "version", lambda _name: f"{wasm_call.KNOWN_RELEASES.stop}.0.0")
+    monkeypatch.setattr(importlib.metadata, "version", lambda _name: f"{wasm_instance.KNOWN_RELEASES.stop}.0.0")
 
 
 def _of_a_release_without_a_number(monkeypatch):
@@ -154,7 +154,7 @@ def _with_a_binding_that_gives_errors(monkeypatch):
 def test_where_the_unchecked_call_is_not_as_expected_the_public_one_decides(monkeypatch, change):
     change(monkeypatch)
     engine = WasmEngine()
-    assert engine._policy._compiled.unchecked is False
+    assert engine._pool._compiled.unchecked is False
     monkeypatch.undo()
     opened, fast = PolicyBridge(engine), PolicyBridge(WasmEngine())
     for resource in (DEVICE, {"id": "d2"}, {"id": ""}, {"id": "d1", "custom_data": {"user": "u2"}}):
@@ -162,7 +162,7 @@ def test_where_the_unchecked_call_is_not_as_expected_the_public_one_decides(monk
 
 
 def test_the_memory_is_seen_as_it_is_after_it_has_grown():
-    pool = WasmEngine()._policy
+    pool = WasmEngine()._pool
     small = Request(encode(CLAIMS), b'"devices"', encode(DEVICE)).text
     other = Request(encode(CLAIMS), b'"devices"', encode({"id": "d1", "custom_data": {"user": "u" * 900_000}})).text
     instance = pool._compiled.idle.pop()
@@ -176,7 +176,7 @@ def test_the_memory_is_seen_as_it_is_after_it_has_grown():
 
 def test_an_instance_that_has_grown_large_is_not_kept(monkeypatch):
     engine = WasmEngine()
-    compiled = engine._policy._compiled
+    compiled = engine._pool._compiled
     assert len(compiled.idle) == 1
     monkeypatch.setattr(wasm_pool, "KEPT_BYTES", compiled.idle[0].bytes)
     assert engine.decide([Request(encode(CLAIMS), b'"devices"', encode(DEVICE))])[0].allow
@@ -189,7 +189,7 @@ def test_an_instance_that_has_grown_large_is_not_kept(monkeypatch):
 def test_idle_instances_are_bounded_in_number_and_in_bytes(monkeypatch):
     """A burst of 12 threads once left 12 instances of 27 MiB behind."""
     monkeypatch.setattr(wasm_pool, "MOST_IDLE", 3)
-    pool = WasmEngine()._policy
+    pool = WasmEngine()._pool
     inside, evaluate = threading.Barrier(12), wasm_pool.Instance.evaluate
 
     def together(*arguments):
@@ -209,7 +209,7 @@ def test_idle_instances_are_bounded_in_number_and_in_bytes(monkeypatch):
 
 
 def test_a_text_that_does_not_end_is_a_fault():
-    instance = WasmEngine()._policy._compiled.idle[0]
+    instance = WasmEngine()._pool._compiled.idle[0]
     instance._view[-5000:] = b"x" * 5000
     with pytest.raises(EngineError, match="without an end"):
         instance._text(instance.bytes - 5000)
@@ -222,7 +222,7 @@ def test_a_text_that_does_not_end_is_a_fault():
 
 def engine_replying(monkeypatch, reply):
     engine = WasmEngine()
-    monkeypatch.setattr(engine._policy, "reply", lambda _entrypoint, _text: reply)
+    monkeypatch.setattr(engine._pool, "reply", lambda _entrypoint, _text: reply)
     return engine
 
 
@@ -296,7 +296,7 @@ def test_the_clock_never_reaches_an_engine_that_is_being_freed(monkeypatch):
     monkeypatch.setattr(wasm_pool.threading, "Thread", made)
     monkeypatch.setattr(wasm_pool.time, "sleep", lambda _: threading.Event().wait(0.01))
     engine = WasmEngine()
-    own = id(engine._policy._compiled.engine)
+    own = id(engine._pool._compiled.engine)
     monkeypatch.setattr(wasmtime.Engine, "close", closed)
     del engine
     for _ in range(1_000):

@@ -33,13 +33,13 @@ class Spy:
         self.engine = engine
         self.bridge = PolicyBridge(self.engine)
         self.sent = []
-        reply = self.engine._policy.reply
+        reply = self.engine._pool.reply
 
         def spied(entrypoint, text, *deadline):
             self.sent.append(text)
             return reply(entrypoint, text, *deadline)
 
-        monkeypatch.setattr(self.engine._policy, "reply", spied)
+        monkeypatch.setattr(self.engine._pool, "reply", spied)
 
     def of(self, claims, type_, resource):
         """The decision, by whom it was made, and the one text that was sent, if any."""

@@ -11,8 +11,7 @@ import pytest
 from bridge import OpaClient
 from bridge.engines.installation import InterferenceError
 from bridge.engines.recovery import Recovery
-from bridge.engines.recovery_run import RecoveryRun, RecoveryState
-from bridge.engines.recovery_sources import SourceError
+from bridge.engines.recovery_run import RecoveryRun, RecoveryState, SourceError
 from bridge.engines.recovery_wait import RecoveryWait
 from bridge.errors import (
     EngineError,
@@ -318,7 +317,7 @@ class Idle(Recovery):
 
     def end(self, failure=None):
         with self._process.lock:
-            self._ended(self._process, self._process.run, failure)
+            self._finish(self._process, self._process.run, failure)
 
 
 LOST = ResourcesMissingError("nothing there")
@@ -358,7 +357,7 @@ def test_a_question_whose_deadline_has_passed():
 def test_a_question_waits_no_longer_than_the_run_may_last():
     clock = Clock()
     recovery = Idle(clock)
-    recovery.wanted(None)
+    recovery.run_since(None)
     clock.now += 298
     assert RecoveryWait(recovery, 5.0).waits_for(LOST)[1] == 2.0
     clock.now += 3
@@ -389,7 +388,7 @@ def test_what_a_question_says_after_a_failure(failure, kind):
     question.waits_for(LOST)
     recovery.end(failure)
     assert question.again(LOST) == 5.0, "something may be back"
-    again = f"nothing there; it could not be brought back: {failure}; a question 0.1 s from now begins another try"
+    again = f"nothing there; it could not be brought back: {failure}; ask again in 0.1 s to begin another try"
     still = question.still(LOST)
     assert type(still) is kind
     assert str(still) == again
@@ -402,11 +401,11 @@ def test_an_answer_ends_the_row_of_failures():
     clock = Clock()
     recovery = Idle(clock)
     for _ in range(4):
-        recovery.wanted(None)
+        recovery.run_since(None)
         recovery.end(EngineUnreachableError("down"))
     assert recovery.rests_for == pytest.approx(0.8)
-    recovery.helped()
-    recovery.wanted(None)
+    recovery.note_success()
+    recovery.run_since(None)
     recovery.end(EngineUnreachableError("down"))
     assert recovery.rests_for == pytest.approx(0.1)
 

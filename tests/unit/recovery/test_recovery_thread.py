@@ -11,13 +11,19 @@ import weakref
 from pathlib import Path
 
 import pytest
-from restorations import SAFETY, Blocking, Clock, Engine, ended, failing, new_recovery
+from fake_recoveries import SAFETY, Blocking, Clock, Engine, ended, failing, new_recovery
 
 from bridge import OpaClient
 from bridge.engines import recovery
 from bridge.engines.recovery import Recovery
-from bridge.engines.recovery_run import RecoveryRun, RecoveryState, failure_of
-from bridge.engines.recovery_sources import SourceError, checked_sources, collected
+from bridge.engines.recovery_run import (
+    RecoveryRun,
+    RecoveryState,
+    SourceError,
+    checked_sources,
+    collect_all,
+    failure_of,
+)
 from bridge.errors import (
     ConfigurationError,
     EngineError,
@@ -78,7 +84,10 @@ def test_what_a_run_is_given():
 @pytest.mark.parametrize(
     ("sources", "text"),
     [
-        ({"devices": list, "dogs": list}, "for `dogs`, which is no resource type"),
+        (
+            {"devices": list, "dogs": list},
+            "for `dogs`, which is no resource type of the rule set: correct the name, or add the type to the rule set$",
+        ),
         ({"users": "path"}, "source of `users` must be the path of a file, or a callable"),
         ({"users": None}, "source of `users`"),
         ({"users": [{"id": "u"}]}, "source of `users`"),
@@ -103,10 +112,10 @@ def test_sources_are_kept_as_they_were():
 
 
 def test_what_a_source_gives():
-    assert list(collected("devices", lambda: [{"id": "d1"}, {"id": "d2"}])) == [b'"d1"', b'"d2"']
+    assert list(collect_all("devices", lambda: [{"id": "d1"}, {"id": "d2"}])) == [b'"d1"', b'"d2"']
     given = [{"id": ""}, {"id": "d1"}, {"id": 7}]
     with pytest.raises(SourceError) as caught:
-        collected("devices", lambda: given)
+        collect_all("devices", lambda: given)
     assert str(caught.value) == (
         "OPA lost the resources of `devices`, and 2 of 3 in their source are refused: "
         f"{collect(lambda: given).rejected[0]}"
@@ -117,7 +126,7 @@ def test_what_a_source_gives():
 @pytest.mark.parametrize("error", [OSError("no"), ValueError("no"), SystemExit("no"), StopIteration("no")], ids=repr)
 def test_a_source_that_raises(error):
     with pytest.raises(SourceError, match=r"^OPA lost the resources of `devices`, and their source failed: ") as caught:
-        collected("devices", failing(error))
+        collect_all("devices", failing(error))
     assert caught.value.__cause__ is not None
 
 
@@ -129,12 +138,12 @@ def test_a_run_and_what_is_known_of_it():
     engine = Engine()
     made = new_recovery(source, engine=engine)
     assert (made.state, made.ended, made.last, made.is_inside) == (RecoveryState.IDLE, 0, None, False)
-    run = made.begun()
+    run = made.begin()
     assert source.begun.wait(SAFETY)
     assert (made.state, made.last, made.ended, made.is_inside) == (RecoveryState.COLLECTING, run, 0, False)
-    assert made.begun() is run
-    assert made.wanted(0) is run
-    assert (run.thread.daemon, run.thread.name) == (True, "jwt-bridge-restoring")
+    assert made.begin() is run
+    assert made.run_since(0) is run
+    assert (run.thread.daemon, run.thread.name) == (True, "jwt-bridge-recovery")
     source.may.set()
     ended(run)
     assert (made.state, made.ended, made.last, run.failure) == (RecoveryState.IDLE, 1, run, None)
@@ -143,7 +152,7 @@ def test_a_run_and_what_is_known_of_it():
     assert (made.ended, len(engine.brought)) == (2, 1), "all is there"
 
 
-def test_restoring_raises_what_ended_it_each_time_anew():
+def test_recovery_raises_what_ended_it_each_time_anew():
     made = new_recovery(failing())
     with pytest.raises(ResourcesMissingError, match="their source failed: no") as first:
         made.run()
@@ -160,7 +169,7 @@ def test_restoring_raises_what_ended_it_each_time_anew():
     Recovery.raise_failure(run)
 
 
-def test_restoring_ends_by_its_timeout_whatever_the_source_does():
+def test_recovery_ends_by_its_timeout_whatever_the_source_does():
     source = Blocking()
     made = Recovery(Engine(), OpaClient("http://127.0.0.1:1"), {"devices": source}, ("devices",), timeout=0.05)
     with pytest.raises(EngineTimeoutError, match=r"did not end within 0\.05 s"):
@@ -177,19 +186,19 @@ def test_failed_runs_are_followed_by_longer_and_longer_rests():
     made = new_recovery(failing(), clock=clock)
     rests = []
     for number in range(12):
-        run = ended(made.wanted(made.ended))
+        run = ended(made.run_since(made.ended))
         assert type(run.failure) is ResourcesMissingError
         assert (made.ended, made.state) == (number + 1, RecoveryState.RESTING)
-        assert made.wanted(made.ended) is None
+        assert made.run_since(made.ended) is None
         rests.append(made.rests_for)
         clock.now += made.rests_for
         assert (made.state, made.rests_for) == (RecoveryState.IDLE, 0.0)
     assert rests == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 60.0, 60.0])
     clock.now += 60
-    ended(made.wanted(made.ended))
+    ended(made.run_since(made.ended))
     assert made.rests_for == pytest.approx(60.0), "it has failed lately"
     clock.now += 60 + 60.5
-    ended(made.wanted(made.ended))
+    ended(made.run_since(made.ended))
     assert made.rests_for == pytest.approx(0.1), "the last failure is long ago"
 
 
@@ -197,41 +206,41 @@ def test_the_first_run_and_its_rest_whatever_the_clock_says():
     made = new_recovery(failing())
     made.clock.now = 0.0
     assert (made.state, made.rests_for) == (RecoveryState.IDLE, 0.0)
-    ended(made.wanted(0))
+    ended(made.run_since(0))
     assert made.rests_for == pytest.approx(0.1)
 
 
-def test_a_rest_does_not_hold_up_who_asks_to_restore():
+def test_a_rest_does_not_delay_restore():
     made = new_recovery(failing())
-    first = ended(made.wanted(0))
-    assert made.wanted(None) is not first
+    first = ended(made.run_since(0))
+    assert made.run_since(None) is not first
     ended(made.last)
     assert made.ended == 2
 
 
 def test_a_run_that_ended_after_the_question_began_is_the_one_to_look_at():
     made = new_recovery(failing())
-    run = ended(made.wanted(0))
-    assert made.wanted(0) is run, "its question began before"
-    assert made.wanted(1) is None, "that one began after it"
+    run = ended(made.run_since(0))
+    assert made.run_since(0) is run, "its question began before"
+    assert made.run_since(1) is None, "that one began after it"
 
 
 def test_a_run_that_did_not_help_is_followed_by_a_rest():
     clock = Clock()
     made = new_recovery(clock=clock)
-    first = ended(made.begun())
-    made.unhelped(RecoveryRun(Limits(1.0, name="another", setting="s")))
+    first = ended(made.begin())
+    made.note_lost_again(RecoveryRun(Limits(1.0, name="another", setting="s")))
     assert made.rests_for == 0.0
-    made.unhelped(first)
+    made.note_lost_again(first)
     assert made.rests_for == pytest.approx(0.1)
-    made.unhelped(first)
+    made.note_lost_again(first)
     assert made.rests_for == pytest.approx(0.1), "several questions tell of the same"
     clock.now += made.rests_for
-    made.unhelped(first)
+    made.note_lost_again(first)
     assert made.rests_for == pytest.approx(0.2)
-    made.helped()
+    made.note_success()
     clock.now += 1
-    made.unhelped(first)
+    made.note_lost_again(first)
     assert made.rests_for == pytest.approx(0.1)
 
 
@@ -244,12 +253,12 @@ def test_a_source_that_asks():
     seen = []
 
     def ask():
-        seen.append((made.is_inside, made.wanted(0), made.wanted(None)))
+        seen.append((made.is_inside, made.run_since(0), made.run_since(None)))
         made.close()  # which would wait for the thread that it is called in
-        return made.begun()
+        return made.begin()
 
     source.then = ask
-    run = made.begun()
+    run = made.begin()
     source.may.set()
     ended(run)
     assert seen == [(True, None, None)]
@@ -265,9 +274,9 @@ def test_what_a_source_leaves_behind_asks_as_others_do():
         return [{"id": "d1"}]
 
     made = new_recovery(source)
-    ended(made.begun())
+    ended(made.begin())
     assert contexts[0].run(lambda: made.is_inside) is False
-    other = contexts[0].run(made.begun)
+    other = contexts[0].run(made.begin)
     assert other is not None
     ended(other)
 
@@ -275,12 +284,12 @@ def test_what_a_source_leaves_behind_asks_as_others_do():
 def test_a_run_that_is_begun_in_a_source_of_another_belongs_to_both():
     inner_source = Blocking()
     inner = new_recovery(inner_source)
-    outer_source = Blocking(inner.begun)
+    outer_source = Blocking(inner.begin)
     outer = new_recovery(outer_source)
     seen = []
     inner_source.then = lambda: seen.append((inner.is_inside, outer.is_inside))
     outer_source.may.set()
-    outer_run = outer.begun()
+    outer_run = outer.begin()
     assert inner_source.begun.wait(SAFETY)
     # The outer run's source has returned its outcome; the outer run may have ended, which ends the ban.
     ended(outer_run)
@@ -294,10 +303,10 @@ def test_a_source_that_asks_by_way_of_another_bridge():
     outer, inner = new_recovery(outer_source), new_recovery(inner_source)
     seen = []
     inner_source.then = lambda: seen.append((inner.is_inside, outer.is_inside))
-    outer_source.then = lambda: ended(inner.begun())
+    outer_source.then = lambda: ended(inner.begin())
     outer_source.may.set()
     inner_source.may.set()
-    ended(outer.begun())
+    ended(outer.begin())
     assert seen == [(True, True)]
 
 
@@ -307,13 +316,13 @@ def test_a_source_that_asks_by_way_of_another_bridge():
 def test_closing_ends_what_is_under_way_and_begins_nothing():
     source = Blocking()
     made = new_recovery(source, engine=Engine(), deadline=SAFETY)
-    run = made.begun()
+    run = made.begin()
     assert source.begun.wait(SAFETY)
     assert made.stop() is run
     assert (made.state, run.limits.is_stopped, run.has_ended) == (RecoveryState.CLOSED, True, False)
-    assert made.wanted(None) is None
+    assert made.run_since(None) is None
     with pytest.raises(UsageError, match="the engine is closed"):
-        made.begun()
+        made.begin()
     source.may.set()
     ended(run)
     assert made.stop() is None
@@ -326,7 +335,7 @@ def test_closing_waits_for_the_end_but_not_for_long():
     assert new_recovery(deadline=2.0).closing == 2.0
     source = Blocking()
     made = new_recovery(source, deadline=0.05)
-    run = made.begun()
+    run = made.begin()
     assert source.begun.wait(SAFETY)
     made.close()
     assert not run.has_ended, "a source that does not return is left behind"
@@ -342,7 +351,7 @@ def test_closing_waits_until_the_run_has_ended():
     source = Blocking()
     made = new_recovery(source, deadline=SAFETY)
     waited = []
-    run = made.begun()
+    run = made.begin()
     assert source.begun.wait(SAFETY)
     original = run.wait
 
@@ -371,17 +380,20 @@ def test_a_thread_that_cannot_be_started(monkeypatch, error):
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
         if isinstance(error, RuntimeError):
-            run = made.wanted(0)
+            run = made.run_since(0)
         else:
             with pytest.raises(type(error)):
-                made.wanted(0)
+                made.run_since(0)
             run = made.last
     assert run.has_ended
     assert run.limits.is_stopped
-    assert str(run.failure) == f"no thread can be started to bring it back: {error}"
+    assert (
+        str(run.failure)
+        == f"no thread can be started for the recovery: {error}; use fewer threads, or raise their limit"
+    )
     assert (made.ended, made.state) == (1, RecoveryState.RESTING)
     made.clock.now += 1
-    assert ended(made.wanted(1)).failure is None
+    assert ended(made.run_since(1)).failure is None
 
 
 class OwnError(BaseException):
@@ -393,8 +405,18 @@ class OwnError(BaseException):
     [
         (EngineUnreachableError("down"), EngineUnreachableError, "down", False),
         (OpaStatusError("no", status=403, opa_code="c"), OpaStatusError, "no", False),
-        (ValueError("odd"), EngineError, "bringing back what OPA lost ended by ValueError: odd", True),
-        (OwnError("own"), EngineError, "bringing back what OPA lost ended by OwnError: own", True),
+        (
+            ValueError("odd"),
+            EngineError,
+            "the recovery ended with ValueError: odd; the log of `bridge` has the traceback",
+            True,
+        ),
+        (
+            OwnError("own"),
+            EngineError,
+            "the recovery ended with OwnError: own; the log of `bridge` has the traceback",
+            True,
+        ),
     ],
 )
 def test_what_ends_a_thread_is_told_and_logged(caplog, error, kind, text, has_traceback):
@@ -403,7 +425,7 @@ def test_what_ends_a_thread_is_told_and_logged(caplog, error, kind, text, has_tr
 
     made = new_recovery(engine=engine)
     with caplog.at_level(logging.WARNING, "bridge"):
-        run = ended(made.begun())
+        run = ended(made.begin())
     assert type(run.failure) is kind
     assert run.failure is not error
     assert str(run.failure) == text
@@ -417,7 +439,7 @@ def test_what_ends_a_thread_is_told_and_logged(caplog, error, kind, text, has_tr
 def test_a_source_that_failed_is_logged_with_its_own_traceback(caplog):
     cause = OSError("no")
     with caplog.at_level(logging.WARNING, "bridge"):
-        run = ended(new_recovery(failing(cause)).begun())
+        run = ended(new_recovery(failing(cause)).begin())
     assert type(run.failure) is ResourcesMissingError
     [record] = caplog.records
     assert record.exc_info[1] is cause
@@ -425,7 +447,7 @@ def test_a_source_that_failed_is_logged_with_its_own_traceback(caplog):
 
 
 def test_nothing_is_logged_when_all_is_back(caplog):
-    ended(new_recovery().begun())
+    ended(new_recovery().begin())
     assert caplog.records == []
 
 
@@ -437,7 +459,7 @@ def test_a_thread_that_ends_by_no_exception_at_all(monkeypatch):
 
     monkeypatch.setattr(recovery._LOG, "warning", fail)
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
-    run = ended(new_recovery(failing()).begun())
+    run = ended(new_recovery(failing()).begin())
     assert type(run.failure) is ResourcesMissingError
 
 
@@ -447,8 +469,8 @@ def test_a_thread_that_ends_before_it_knows_why(monkeypatch):
 
     monkeypatch.setattr(recovery, "failure_of", fail)
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
-    run = ended(new_recovery(failing()).begun())
-    assert (type(run.failure), str(run.failure)) == (EngineError, "the thread that brings it back was ended")
+    run = ended(new_recovery(failing()).begin())
+    assert (type(run.failure), str(run.failure)) == (EngineError, "the thread of the recovery was ended: try again")
 
 
 # --- after a fork
@@ -459,7 +481,7 @@ def test_a_thread_that_ends_before_it_knows_why(monkeypatch):
 def test_a_forked_child_begins_anew(is_closed):
     source = Blocking()
     made = new_recovery(source, deadline=SAFETY)
-    run = made.begun()
+    run = made.begin()
     assert source.begun.wait(SAFETY)
     if is_closed:
         made.stop()
@@ -471,11 +493,11 @@ def test_a_forked_child_begins_anew(is_closed):
                 assert (made.last, made.ended) == (None, 0)
                 if is_closed:
                     assert made.state is RecoveryState.CLOSED
-                    assert made.wanted(None) is None
+                    assert made.run_since(None) is None
                 else:
                     assert made.state is RecoveryState.IDLE
                     source.may.set()
-                    assert ended(made.begun()).failure is None
+                    assert ended(made.begin()).failure is None
                 code = 0
             finally:
                 os._exit(code)
@@ -488,15 +510,15 @@ def test_a_forked_child_begins_anew(is_closed):
 def test_what_a_fork_renews():
     """In the process itself, for what a child calls is not seen from here."""
     made, closed = new_recovery(failing()), new_recovery()
-    run = ended(made.begun())
+    run = ended(made.begin())
     closed.close()
-    recovery._renew()
+    recovery._reset_after_fork()
     assert (made.last, made.ended, made.state, made.rests_for) == (None, 0, RecoveryState.IDLE, 0.0)
-    assert (closed.state, closed.wanted(None)) == (RecoveryState.CLOSED, None)
-    assert ended(made.begun()) is not run
+    assert (closed.state, closed.run_since(None)) == (RecoveryState.CLOSED, None)
+    assert ended(made.begin()) is not run
 
 
-def test_a_restoration_that_nobody_has_is_forgotten():
+def test_an_unused_recovery_is_forgotten():
     made = new_recovery()
     assert made in recovery._ALL
     known = weakref.ref(made)

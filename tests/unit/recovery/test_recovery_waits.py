@@ -7,7 +7,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
-from restorations import LOST, SAFETY, Blocking, Clock, Engine, ended, failing, new_recovery
+from fake_recoveries import LOST, SAFETY, Blocking, Clock, Engine, ended, failing, new_recovery
 
 from bridge import OpaClient
 from bridge.engines import recovery_run
@@ -73,7 +73,7 @@ def test_tasks_are_told_of_the_end():
 
     async def wait():
         loop, told = asyncio.get_running_loop(), asyncio.Event()
-        run = made.begun()
+        run = made.begin()
         assert run.call_at_end(lambda: loop.call_soon_threadsafe(told.set))
         source.may.set()
         await asyncio.wait_for(told.wait(), SAFETY)
@@ -118,12 +118,12 @@ def test_what_a_question_says_of_a_run():
     assert type(still) is RulesNotInstalledError
     assert str(still) == (
         "no rules; all that has a source was brought back before: see who removes it; "
-        "a question 0.1 s from now begins another try"
+        "ask again in 0.1 s to begin another try"
     )
     assert made.rests_for == pytest.approx(0.1)
     question.answered()
     clock.now += 10
-    made.unhelped(run)
+    made.note_lost_again(run)
     assert made.rests_for == pytest.approx(0.1)
     made.close()
     for late in (RecoveryWait(made, 5.0), question):
@@ -146,7 +146,7 @@ def test_a_question_is_asked_again_only_after_the_run_and_before_its_deadline():
     assert question.again(LOST) == 5.0
     for late in (5.0, 0.5):
         clock.now += late
-        with pytest.raises(ResourcesMissingError, match=r"; a question 0\.1 s from now begins another try$"):
+        with pytest.raises(ResourcesMissingError, match=r"; ask again in 0\.1 s to begin another try$"):
             question.again(LOST)
 
 
@@ -166,7 +166,7 @@ def test_a_question_tells_of_the_run_that_it_waited_for():
     question = RecoveryWait(made, 5.0)
     ended(question.waits_for(LOST)[0])
     clock.now += 1
-    ended(made.begun())
+    ended(made.begin())
     clock.now += 1
     assert "source failed: first; " in str(question.still(LOST))
     assert made.rests_for == 0.0, "that it did not help is known"
@@ -179,7 +179,7 @@ def test_what_a_source_is_told_that_asks():
     made = new_recovery(source)
     source.then = lambda: RecoveryWait(made, 5.0).waits_for(LOST)
     source.may.set()
-    ended(made.begun())
+    ended(made.begin())
     assert type(source.outcome) is ResourcesMissingError
     assert str(source.outcome) == "nothing there; a source must not ask the bridge that it is a source of"
 
@@ -193,10 +193,8 @@ def test_a_question_that_never_waited_is_not_asked_again():
 def test_a_question_after_a_longer_rest():
     made = new_recovery(failing())
     for _ in range(4):
-        ended(made.begun())
-    with pytest.raises(
-        ResourcesMissingError, match=r"could not be brought back: .* no; a question 0\.8 s from now begins"
-    ):
+        ended(made.begin())
+    with pytest.raises(ResourcesMissingError, match=r"could not be brought back: .* no; ask again in 0\.8 s to begin"):
         RecoveryWait(made, 5.0).waits_for(LOST)
 
 

@@ -7,7 +7,7 @@ import sys
 import threading
 from contextlib import suppress
 
-from restorer import CLAIMS
+from recovering_process import CLAIMS
 
 from bridge import OpaClient, OpaEngine, PolicyBridge
 from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge

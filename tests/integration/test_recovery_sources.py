@@ -17,9 +17,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-import restorer
+import recovering_process
 from recounting import whole
-from restorer import CLAIMS, RESOURCES
+from recovering_process import CLAIMS, RESOURCES
 
 from bridge import ConfigurationError, OpaClient, OpaEngine, PolicyBridge, Reason, RuleSet, UsageError
 from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge
@@ -161,7 +161,7 @@ def test_a_source_is_brought_back_whole_or_not_at_all(opa, tmp_path, text, expec
 
 
 @pytest.mark.parametrize("foreign", [b"[]", b'"x"', b'{"resources":{"d1":{"id":"d1"}}}'])
-def test_data_that_no_bridge_wrote_is_not_restored_over(opa, foreign):
+def test_a_recovery_does_not_overwrite_foreign_data(opa, foreign):
     source = Source()
     with bridge_to(opa.url, source) as bridge:
         bridge.engine.install()
@@ -196,7 +196,7 @@ def test_a_source_that_fails_leaves_it_lost(opa, source, cause):
         assert bridge.check(CLAIMS, "devices", "d1")
 
 
-def test_without_sources_nothing_is_restored(opa):
+def test_without_sources_there_is_no_recovery(opa):
     with PolicyBridge(OpaEngine(opa.url)) as bridge:
         with pytest.raises(RulesNotInstalledError):
             bridge.check(CLAIMS, "devices", "d1")
@@ -245,7 +245,7 @@ class Processes:
         # Open for reading and writing, so that it waits for nobody and never ends; without a buffer, so that it can be
         # told whether anything is left to be read.
         self._asked = os.fdopen(os.open(folder / "asked", os.O_RDWR), "rb", buffering=0)
-        command = [sys.executable, restorer.__file__, url, str(patience), str(folder)]
+        command = [sys.executable, recovering_process.__file__, url, str(patience), str(folder)]
         self.running = [
             subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(count)
         ]

@@ -1,4 +1,4 @@
-"""An OPA that is restarted at every moment of a restoring.
+"""An OPA that is restarted at every moment of a recovery.
 
 It stands in a file of its own, because each file is run as one piece and these restarts take a minute.
 """
@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from forgetful import WELL, asked, lose, requests_of_a_restoring
+from forgetful import WELL, asked, lose, requests_of_a_recovery
+from recovering_bridges import DEADLINE, bridge_to
+from recovering_process import CLAIMS
 from relay import relayed
-from restorer import CLAIMS
-from restoring_bridges import DEADLINE, bridge_to
 
 from bridge import OpaClient, Reason
 from bridge.errors import ResourcesMissingError, RulesNotInstalledError
@@ -20,7 +20,7 @@ def test_it_is_restarted_before_one_request_whichever(start_opa):
     opa = start_opa()
     with ExitStack() as running, OpaClient(opa.url, deadline=DEADLINE) as direct:
         running.callback(opa.kill)
-        usual = requests_of_a_restoring(direct, opa.url)
+        usual = requests_of_a_recovery(direct, opa.url)
         for number in range(usual):
             lose(direct, "both")
 

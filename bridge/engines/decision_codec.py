@@ -1,4 +1,4 @@
-"""The details of a denial: the violations of R8 and the failures of R6 that there can be, and no others."""
+"""Read a decision with its details: the violations of R8 and the failures of R6 that can exist, and no others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from bridge.decision import Failure, Violation
+from bridge.decision import NO_BUNDLES, Decision, Failure, Reason, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _Detail = TypeVar("_Detail", Violation, Failure)
 
+_MEMBERS: Final = frozenset(("allow", "reason", "violations", "failures"))
 # A name in a JSON Pointer; without alternatives inside a repetition, so that a long one takes linear time.
 _NAME: Final = r"/[^~/]*(?:~[01][^~/]*)*"
 _VIOLATIONS: Final = {
@@ -31,25 +32,59 @@ _FAILURES: Final = {
 }
 
 
-def read_violations(value: Value) -> tuple[Violation, ...]:
-    """The violations in an array of a decision.
+def read_decision(
+    value: Value,
+    *,
+    engine: str,
+    decision_id: str | None = None,
+    bundles: Mapping[str, str] = NO_BUNDLES,
+    revision: str | None = None,
+) -> Decision:
+    """Return the decision in a value.
 
     Raises:
-        TypeError: It is no such array.
-        ValueError: A code does not exist, or not at such a pointer; or they are none, not sorted, or repeated.
+        TypeError: The value is not a decision.
+        ValueError: The value is not a decision, or contradicts itself.
     """
-    found = _read(Violation, value, _VIOLATIONS)
-    if not found[0].pointer and len(found) > 1:
+    if not isinstance(value, dict) or not {"allow", "reason"} <= value.keys() <= _MEMBERS:
+        raise ValueError("its members are not those of a decision")
+    allow, reason = value["allow"], value["reason"]
+    if not isinstance(allow, bool) or not isinstance(reason, str):
+        raise TypeError("`allow` is not true or false, or `reason` is not a string")
+    if reason == Reason.ENGINE_UNAVAILABLE:
+        raise ValueError("no rules give this reason")
+    return Decision(
+        allow=allow,
+        reason=Reason(reason),
+        violations=read_violations(value["violations"]) if "violations" in value else (),
+        failures=read_failures(value["failures"]) if "failures" in value else (),
+        engine=engine,
+        decision_id=decision_id,
+        revision=revision,
+        bundles=bundles,
+    )
+
+
+def read_violations(value: Value) -> tuple[Violation, ...]:
+    """Return the violations of a decision.
+
+    Raises:
+        TypeError: The value is not an array of violations.
+        ValueError: A code does not exist, or not at this pointer; or there are none, or they are not sorted or not
+            distinct.
+    """
+    violations = _read(Violation, value, _VIOLATIONS)
+    if not violations[0].pointer and len(violations) > 1:
         raise ValueError("a claim that is no object has other violations as well")  # R8.1
-    return found
+    return violations
 
 
 def read_failures(value: Value) -> tuple[Failure, ...]:
-    """The failures in an array of a decision, one at most for a constraint; errors as for `read_violations`."""
-    found = _read(Failure, value, _FAILURES)
-    if len({failure.pointer for failure in found}) < len(found):
+    """Return the failures of a decision, at most one for each constraint; the errors are those of `read_violations`."""
+    failures = _read(Failure, value, _FAILURES)
+    if len({failure.pointer for failure in failures}) < len(failures):
         raise ValueError("a constraint failed twice")
-    return found
+    return failures
 
 
 def _read(kind: type[_Detail], value: Value, known: Mapping[str, re.Pattern[str]]) -> tuple[_Detail, ...]:

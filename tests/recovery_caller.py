@@ -16,7 +16,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from restorer import CLAIMS, RESOURCES
+from recovering_process import CLAIMS, RESOURCES
 
 from bridge import OpaClient, OpaEngine, PolicyBridge
 from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge

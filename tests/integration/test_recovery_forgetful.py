@@ -1,4 +1,4 @@
-"""An OPA that forgets at every moment of a restoring: all is brought back, or each question ends with its error."""
+"""An OPA that forgets at every moment of a recovery: all is brought back, or each question ends with its error."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import sys
 from threading import Lock
 
 import pytest
-import restoring_caller
+import recovery_caller
 from fault_server import FaultServer
-from forgetful import FORGET, WELL, asked, forget_rules, lose, requests_of_a_restoring
+from forgetful import FORGET, WELL, asked, forget_rules, lose, requests_of_a_recovery
+from recovering_bridges import DEADLINE, bridge_to
+from recovering_process import CLAIMS
 from relay import relayed
-from restorer import CLAIMS
-from restoring_bridges import DEADLINE, bridge_to
 
 from bridge import OpaClient, Reason
 from bridge.errors import EngineError, OpaStatusError, ResourcesMissingError, RulesNotInstalledError
@@ -40,7 +40,7 @@ def direct(opa):
 @pytest.mark.parametrize("what", FORGET)
 def test_it_forgets_before_one_request_whichever(opa, direct, what):
     """What it forgets before the run has looked for the last time is brought back by the same run."""
-    usual = requests_of_a_restoring(direct, opa.url, what)
+    usual = requests_of_a_recovery(direct, opa.url, what)
     assert 8 < usual < 50
     raised = {}
     for number in range(usual):
@@ -83,7 +83,7 @@ def test_it_forgets_before_all_requests(opa, direct, what):
 
 def called(settings):
     return subprocess.Popen(
-        [sys.executable, restoring_caller.__file__, json.dumps(settings)], stdout=subprocess.PIPE, text=True
+        [sys.executable, recovery_caller.__file__, json.dumps(settings)], stdout=subprocess.PIPE, text=True
     )
 
 
@@ -133,7 +133,7 @@ def test_many_ask_one_that_forgets_before_each_of_200_requests(opa, direct, what
             return
         with together:
             if count < FORGOTTEN:
-                count += not line.startswith("POST")  # a question is no request of a restoring
+                count += not line.startswith("POST")  # a question is no request of a recovery
                 lose(direct, what)
 
     with relayed(opa.url, at) as (through, _):

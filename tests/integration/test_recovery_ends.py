@@ -1,4 +1,4 @@
-"""Restoring has an end: in time and in requests, with sources that hang, fail or ask the bridge."""
+"""A recovery ends: after a time and a number of requests, with sources that hang, fail or ask the bridge."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from fault_server import FaultServer
+from recovering_bridges import DEADLINE, SAFETY, TYPE, Blocking, Clock, Source, bridge_to, check, let_it_end, with_clock
+from recovering_process import CLAIMS, RESOURCES
 from relay import Relay
-from restorer import CLAIMS, RESOURCES
-from restoring_bridges import DEADLINE, SAFETY, TYPE, Blocking, Clock, Source, bridge_to, check, let_it_end, with_clock
 
 from bridge import ConfigurationError, OpaClient, OpaEngine, PolicyBridge, Reason, UsageError
 from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge
@@ -76,7 +76,7 @@ def test_writes_and_reads_that_go_to_two_opas_are_told_apart_in_few_requests(wri
                 check(bridge)
             made = len(server.lines)
             assert made < 90  # an install looks at what is there before and after each step
-            with pytest.raises(MultipleStoresError, match=r"a question 0\.1 s from now begins another try"):
+            with pytest.raises(MultipleStoresError, match=r"ask again in 0\.1 s to begin another try"):
                 check(bridge)
             assert len(server.lines) == made + 1, "it is not tried again at once"
             clock.now += 0.1
@@ -208,7 +208,7 @@ def test_a_source_that_asks_its_bridge_in_the_event_loop(opa):
 
 
 def test_a_source_that_waits_for_a_thread_that_asks_its_bridge(opa, monkeypatch):
-    """Nobody can know whose question that is: its deadline ends it, and the restoring goes on."""
+    """Nobody can know whose question that is: its deadline ends it, and the recovery goes on."""
     told, inner = [], []
     wait = RecoveryRun.wait
 
@@ -317,7 +317,7 @@ def test_a_failure_is_not_tried_again_without_a_pause_that_grows(opa):
             with pytest.raises(ResourcesMissingError, match="integer division"):
                 check(bridge)
             for _ in range(3):
-                with pytest.raises(ResourcesMissingError, match="begins another try"):
+                with pytest.raises(ResourcesMissingError, match="to begin another try"):
                     check(bridge)
             assert bridge.engine.recovery.state is RecoveryState.RESTING
             times.append(bridge.engine.recovery.rests_for)
@@ -379,7 +379,7 @@ def test_another_process_need_not_wait_for_a_source_that_never_returns(opa):
     source = Blocking()
     with bridge_to(opa.url, source) as stuck, bridge_to(opa.url, patience=3.0) as other:
         clock = with_clock(stuck)
-        stuck.engine.recovery.wanted(None)
+        stuck.engine.recovery.run_since(None)
         assert source.begun.wait(SAFETY)
         clock.now += 301
         assert check(other)
@@ -421,7 +421,8 @@ def test_no_thread_can_be_started(opa, monkeypatch):
         with monkeypatch.context() as patched:
             patched.setattr(threading.Thread, "start", start)
             with pytest.raises(
-                RulesNotInstalledError, match="no thread can be started to bring it back: can't start new"
+                RulesNotInstalledError,
+                match="no thread can be started for the recovery: can't start new thread; use fewer",
             ):
                 check(bridge)
         clock.now += 1

@@ -1,4 +1,4 @@
-"""Restoring ends when its engine is closed or its process ends, and begins anew after a fork."""
+"""A recovery ends when its engine is closed or its process ends, and begins again after a fork."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import sys
 import threading
 
 import pytest
-import restoring_exit
+import recovery_exit
 from fault_server import FaultServer
 from recounting import whole
+from recovering_bridges import DEADLINE, SAFETY, TYPE, Blocking, bridge_to, check, engine_to, let_it_end
+from recovering_process import CLAIMS, RESOURCES
 from relay import relayed
-from restorer import CLAIMS, RESOURCES
-from restoring_bridges import DEADLINE, SAFETY, TYPE, Blocking, bridge_to, check, engine_to, let_it_end
 
 from bridge import PolicyBridge, Reason, UsageError
 from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge
@@ -36,9 +36,9 @@ def test_close_ends_the_thread(opa):
     """It waits for another one's push here, for as long as that shows life."""
     source = Blocking()
     with bridge_to(opa.url, source) as first, bridge_to(opa.url) as second:
-        first.engine.recovery.wanted(None)
+        first.engine.recovery.run_since(None)
         assert source.begun.wait(SAFETY)
-        waiting = second.engine.recovery.wanted(None)
+        waiting = second.engine.recovery.run_since(None)
         second.close()
         waiting.thread.join(SAFETY)
         assert not waiting.thread.is_alive()
@@ -54,7 +54,7 @@ def test_close_ends_the_thread(opa):
 def test_close_leaves_a_source_behind_that_does_not_return(opa):
     source = Blocking()
     bridge = PolicyBridge(engine_to(opa.url, source))
-    run = bridge.engine.recovery.wanted(None)
+    run = bridge.engine.recovery.run_since(None)
     assert source.begun.wait(SAFETY)
     bridge.engine.opa.deadline = SHORT
     bridge.close()
@@ -83,7 +83,7 @@ def test_close_awaited_lets_others_go_on(opa):
     assert recovery.state is RecoveryState.CLOSED
 
 
-def test_an_awaited_restore(opa):
+def test_an_asynchronous_recovery(opa):
     async def ask():
         engine = AsyncOpaEngine(AsyncOpaClient(opa.url, deadline=DEADLINE), sources={"devices": lambda: RESOURCES})
         async with AsyncPolicyBridge(engine) as bridge:
@@ -102,18 +102,18 @@ def test_an_awaited_restore(opa):
 @pytest.mark.parametrize("kind", ["raise", "await"])
 @pytest.mark.parametrize("closes", ["closes", "leaves"])
 def test_a_process_ends_while_a_source_hangs_and_a_question_waits(opa, kind, closes):
-    command = [sys.executable, restoring_exit.__file__, opa.url, kind, closes]
+    command = [sys.executable, recovery_exit.__file__, opa.url, kind, closes]
     ended = subprocess.run(command, check=False, capture_output=True, timeout=SAFETY)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"at its end\n", b"")
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_forked_child_has_a_restoration_of_its_own(opa):
+def test_a_forked_child_has_its_own_recovery(opa):
     """The parent's thread is not in the child, and what it held there is not held for ever."""
     source = Blocking()
     with bridge_to(opa.url, source) as bridge:
         recovery = bridge.engine.recovery
-        recovery.wanted(None)
+        recovery.run_since(None)
         assert source.begun.wait(SAFETY)
         with recovery._process.lock:
             child = os.fork()

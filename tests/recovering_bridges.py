@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 
-from restorer import CLAIMS, RESOURCES
+from recovering_process import CLAIMS, RESOURCES
 
 from bridge import OpaClient, OpaEngine, PolicyBridge
 
