@@ -81,24 +81,10 @@ def check_many(
     *,
     batch_bytes: int,
 ) -> Generator[Sequence[Request], list[Decision], list[Decision]]:
-    """Check several resources or ids, in batches.
-
-    Args:
-        bearer: Whose access is checked.
-        type_: The resource type.
-        resources_or_ids: Resources and ids; a malformed one is denied.
-        at_least: The oldest revision to answer from.
-        on_error: What an error of the engine becomes, for the batch that it ends.
-        batch_bytes: The most bytes of a batch.
+    """Check several resources or ids; arguments and errors as for `PolicyBridge.check_many`.
 
     Yields:
-        Batches of requests for the engine's `decide`.
-
-    Raises:
-        MalformedInputError: The type breaks R12.
-        PartialResultError: The engine cannot decide on all of them, and errors do not deny.
-        EngineError: The engine cannot decide on any of them, and errors do not deny.
-        UsageError: `at_least` is no revision, or the values are not several.
+        Batches of requests for the engine's `decide`, of at most `batch_bytes`.
     """
     oldest = revision_number(at_least)
     several = BatchCheck(bearer, type_, resources_or_ids, on_error=on_error, oldest=oldest)

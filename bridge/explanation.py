@@ -60,21 +60,10 @@ class Explanation:
 def explain(
     bearer: Bearer, type_: str, resource_or_id: object, claim: str, on_error: OnError
 ) -> Generator[Request, tuple[Decision, bytes | None], Explanation]:
-    """Check one resource or id, and explain the decision.
-
-    Args:
-        bearer: Whose access is checked.
-        type_: The resource type.
-        resource_or_id: The id if it is a string; otherwise the resource.
-        claim: The name of the policy claim.
-        on_error: What an error of the engine becomes.
+    """Explain the decision on one resource or id, by the policy claim of this name; errors as for `PolicyBridge.check`.
 
     Yields:
         The request for the engine's `explain`.
-
-    Raises:
-        MalformedInputError: The type, the resource or the id breaks R12.
-        EngineError: The engine cannot decide, and errors do not deny.
     """
     request = bearer.request(type_text(type_), resource_or_id)
     try:

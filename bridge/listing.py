@@ -74,23 +74,10 @@ def list_allowed(
 ) -> Generator[PageRequest, PageResponse, Listing]:
     """List the ids of the pushed resources that the policy allows, from as many pages as that takes.
 
-    Args:
-        bearer: Whose access is listed.
-        type_: The resource type.
-        rule_set: The settings that the engine decides by.
-        limit: The most ids.
-        after: The cursor of the list that this one continues.
-        at_least: The oldest revision to list from.
+    Arguments and errors as for `PolicyBridge.list_allowed`.
 
     Yields:
-        The request for the engine's `list_pages`.
-
-    Raises:
-        CursorExpiredError: The resources have changed since the list began.
-        StaleResourcesError: They are older than `at_least`.
-        InvalidResponseError: A page does not fit the list.
-        MalformedInputError: The type breaks R12.
-        UsageError: The limit, the cursor or the revision makes no sense.
+        The requests for the engine's `list_pages`.
     """
     text = type_text(type_)
     oldest = revision_number(at_least)

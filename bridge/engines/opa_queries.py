@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 from bridge.engines.protocol import OPA_BATCH_BYTES, OPA_NAME, halves_after
 from bridge.engines.recovery_wait import RecoveryWait
@@ -34,43 +33,23 @@ class OpaSettings(Protocol):
     max_body: int
 
 
-@dataclass(frozen=True, slots=True)
-class OpaCall:
-    """A query to send to OPA.
-
-    Attributes:
-        path: The names of the rule from the root down.
-        query: The query; its reply must come with its provenance.
-        deadline: Seconds for it; None for the client's own deadline.
-    """
+class OpaCall(NamedTuple):
+    """A query to send to OPA, whose reply must come with its provenance; None is the client's own deadline."""
 
     path: Sequence[str]
     query: RulesQuery
     deadline: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RecoveryPause:
-    """A recovery to wait for.
-
-    Attributes:
-        run: The recovery.
-        seconds: The most seconds to wait.
-    """
+class RecoveryPause(NamedTuple):
+    """A recovery to wait for, at most so many seconds."""
 
     run: RecoveryRun
     seconds: float
 
 
 class OpaQueries(ProcessBound):
-    """What a synchronous and an asynchronous OPA engine share.
-
-    Args:
-        settings: The client.
-        rule_set: The settings of the installed rules.
-        protocol: The protocol of the rules.
-        recovery: What brings back what OPA loses; None if the engine has no sources.
-    """
+    """What a synchronous and an asynchronous OPA engine share; without sources, there is no recovery."""
 
     name = OPA_NAME
 
