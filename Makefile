@@ -6,7 +6,7 @@
 .DEFAULT_GOAL := help
 
 TARGETS := help demo test lint lint-ruff lint-format lint-mypy lint-imports lint-opa lint-rego docs format render coverage decider-coverage rego-test docker-test opa wheel clean conformance-long exhaustive \
-    mutants bench bench-chosen-names
+    mutants bench bench-chosen-names constraints test-lowest test-pythons
 .PHONY: $(TARGETS)
 
 # Strips the space that make puts before the name; works for folders with spaces too, for nothing is included.
@@ -24,6 +24,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 REGO := rego/jwt_policy
 DECIDERS := bridge/reference.py,bridge/policy.py,bridge/resource.py,bridge/decision.py,bridge/strict_json/*,bridge/engines/codec.py,bridge/engines/decision_codec.py,bridge/engines/wasm_trimming.py,bridge/engines/wasm_batch.py
+INSTALL := -m pip install --quiet --disable-pip-version-check --constraint constraints-dev.txt
+UV := $(VENV)/bin/uv
 OPA_SOURCE := $(PY) tools/opa_source.py
 # A file's tests stay in one process: they share an OPA, or a set-up of their own. `-n 0` in PYTEST_ARGS: one process.
 TEST_PROCESSES := --numprocesses=auto --maxprocesses=4 --dist=loadfile
@@ -71,6 +73,17 @@ format: $(VENV)/.installed-dev ## format the Python and the Rego
 render: $(VENV)/.installed-dev ## render the committed Rego and build its Wasm again
 	opa="$$($(OPA_SOURCE) --pinned)" && JWT_BRIDGE_OPA="$$opa" $(PY) -m bridge render --default --write rego
 
+# What shows within a few minutes that a set of versions works: the unit tests, HTTP, and every vector.
+QUICK_TESTS := tests/unit tests/http tests/conformance/test_vectors.py tests/conformance/test_token_vectors.py tests/conformance/test_batches.py
+LOWEST := .venv-lowest
+
+test-lowest: $(LOWEST)/.installed ## run the unit tests and the vectors with the lowest versions that pyproject.toml allows, in .venv-lowest
+	@opa="$$($(OPA_SOURCE))" && JWT_BRIDGE_OPA="$$opa" $(LOWEST)/bin/python -m pytest $(TEST_PROCESSES) $(QUICK_TESTS) \
+	    --ignore=tests/unit/tooling --ignore=tests/unit/rules/test_builtin_errors.py $(PYTEST_ARGS)
+
+test-pythons: $(VENV)/.installed-dev ## run the unit tests and the vectors on each Python from 3.11 to 3.14 that is here (VERSIONS="3.12 3.13")
+	@opa="$$($(OPA_SOURCE))" && UV=$(UV) JWT_BRIDGE_OPA="$$opa" bash tools/test_pythons $(VERSIONS) -- $(TEST_PROCESSES) $(QUICK_TESTS) $(PYTEST_ARGS)
+
 coverage: $(VENV)/.installed-dev ## run all tests and report what none reaches
 	@$(PY) -m coverage run -m pytest $(PYTEST_ARGS)
 	@$(PY) -m coverage report
@@ -96,8 +109,13 @@ wheel: $(VENV)/.installed-dev ## build the wheel into dist/
 	@$(PY) -m pip wheel --quiet --no-deps --wheel-dir dist .
 	@ls dist/*.whl
 
+# One file for all Pythons and systems: a version that differs between them stands there with its condition.
+constraints: $(VENV)/.installed-dev ## resolve constraints-dev.txt anew: the newest versions that pyproject.toml allows, for Python 3.11 and later
+	$(UV) pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --all-extras --group dev --group docs --group bench \
+	    --no-annotate --custom-compile-command "make constraints" --output-file constraints-dev.txt
+
 clean: ## remove what the other targets made, .venv included
-	rm -rf $(VENV) dist build .coverage htmlcov .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV)-* dist build .coverage htmlcov .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 conformance-long: $(VENV)/.installed-dev ## compare all deciders on COUNT random questions, 1000000 if not told
@@ -128,30 +146,40 @@ $(VENV)/bin/python:
 	echo "say which: make PYTHON=/path/to/python3" >&2; \
 	exit 1
 
-$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.installed: pyproject.toml constraints-dev.txt | $(VENV)/bin/python
 	@echo "installing into $(VENV)"
-	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[cli]'
+	@$(PY) $(INSTALL) --editable '.[cli]'
 	@echo "$(ROOT)" >$@
 
 # Dependency groups need pip 25.1; the Python at hand may bring an older one.
-$(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.installed-dev: pyproject.toml constraints-dev.txt | $(VENV)/bin/python
 	@echo "installing into $(VENV), with the tools for development"
 	@$(PY) -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[cli]' --group dev
+	@$(PY) $(INSTALL) --editable '.[async,cli]' --group dev
 	@echo "$(ROOT)" | tee $@ >$(VENV)/.installed
 
+# uv resolves the lowest version of each direct dependency; what those require is pinned as everywhere.
+$(LOWEST)/.installed: pyproject.toml constraints-dev.txt $(VENV)/.installed-dev
+	@echo "installing into $(LOWEST) the lowest versions that pyproject.toml allows"
+	@$(UV) venv --quiet --clear --python $(PY) $(LOWEST)
+	@$(UV) pip compile pyproject.toml --quiet --all-extras --resolution lowest-direct --python-version 3.11 --no-header --no-annotate \
+	    --output-file $(LOWEST)/lowest.txt
+	@sed 's/^\([^=]*==\).*/^\1/' $(LOWEST)/lowest.txt | grep -v -f - constraints-dev.txt >$(LOWEST)/others.txt
+	@$(UV) pip install --quiet --python $(LOWEST) --constraint $(LOWEST)/others.txt -r $(LOWEST)/lowest.txt --editable . --group test
+	@echo "$(ROOT)" >$@
+
 # Sphinx beside what .venv has already: whoever runs the tests does not need it.
-$(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.installed-docs: pyproject.toml constraints-dev.txt | $(VENV)/bin/python
 	@echo "installing into $(VENV), with Sphinx"
 	@$(PY) -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[async]' --group docs
+	@$(PY) $(INSTALL) --editable '.[async]' --group docs
 	@echo "$(ROOT)" | tee $@ >$(VENV)/.installed
 
 # The peers beside what .venv has already: whoever only develops does not need them.
-$(VENV)/.installed-bench: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.installed-bench: pyproject.toml constraints-dev.txt | $(VENV)/bin/python
 	@echo "installing into $(VENV), with what the benchmarks compare with"
 	@$(PY) -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[cli]' --group bench
+	@$(PY) $(INSTALL) --editable '.[cli]' --group bench
 	@echo "$(ROOT)" | tee $@ >$(VENV)/.installed
 
 endif
