@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from bridge.store import Source
-    from bridge.store.prepared import PreparedResources
+    from bridge.store.store import PreparedResources
 
 
 class SourceError(Exception):

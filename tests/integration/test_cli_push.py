@@ -123,7 +123,7 @@ def test_a_file_that_was_cut_off(client, tmp_path) -> None:
         (b"\n \n", [], "standard input is empty, and an empty push would remove all there are"),
         (b" [ \n]\n", [], "there is no resource to push"),
         (b"{}\n", ["--skip-invalid", "--force"], "all 1 resources in standard input are refused"),
-        (lines("a"), [], "2 of the 3 `devices` there are would be removed, more than half"),
+        (lines("a"), [], "2 of the 3 stored `devices` would be removed, more than half"),
     ],
 )
 def test_nothing_is_pushed_unless_forced(client, data, options, expected) -> None:

@@ -14,7 +14,7 @@ from bridge.explanation import ExplainedFailure, Explanation
 from bridge.listing import Listing
 from bridge.store.full_push import PushReport
 from bridge.store.incremental_sync import SyncReport
-from bridge.store.opa_compare import IntegrityReport
+from bridge.store.integrity import IntegrityReport
 from bridge.store.state import CurrentGeneration, Lease, TypeState
 from bridge.store.store import ChangeReport, Difference
 from bridge.strict_json import ABSENT

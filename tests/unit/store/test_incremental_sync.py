@@ -169,7 +169,7 @@ def test_more_than_half_is_removed_by_force_alone(way):
     store = Told("a", "b", "c", "d", "e")
     collected = from_lines([b'{"id":"a"}\n', b'{"id":"b"}\n', b'{"id":"x","n":1e999}\n'])
     with pytest.raises(
-        PushRejectedError, match="3 of the 5 `devices` there are would be removed, more than half"
+        PushRejectedError, match="3 of the 5 stored `devices` would be removed, more than half"
     ) as raised:
         way(store, "devices", collected, skip_invalid=True)
     assert raised.value.rejected == collected.rejected
@@ -237,7 +237,7 @@ def test_what_cannot_be_read_is_replaced_by_force_alone(caplog):
     assert (report.added, report.changed, report.removed, report.before) == (2, 0, 0, 0)
     assert store.ids() == ["c", "d"]
     assert [(record.name, record.getMessage()) for record in caplog.records] == [
-        ("bridge", "the resources of `devices` that are there cannot be read, and are replaced: broken")
+        ("bridge", "the stored resources of `devices` cannot be read, and are replaced: broken")
     ]
     store.unreadable = EngineUnreachableError("down")
     with pytest.raises(EngineUnreachableError):
