@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.errors import InvalidResponseError, PushRejectedError
 from bridge.store.loader import TextFormat
-from bridge.store.store import Difference
+from bridge.store.store import StoreDifference
 from bridge.strict_json import parse
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def push(
     )
 
 
-def _difference(store: Store, type_: str, resources: PreparedResources, *, force: bool) -> Difference:
+def _difference(store: Store, type_: str, resources: PreparedResources, *, force: bool) -> StoreDifference:
     """Return the difference that the push makes; without readable stored resources, all are new (needs `force`)."""
     try:
         difference = store.difference(type_, resources, None)
@@ -100,7 +100,7 @@ def _difference(store: Store, type_: str, resources: PreparedResources, *, force
             raise
         _LOG.warning("the stored resources of `%s` cannot be read, and are replaced: %s", type_, unreadable)
         difference = None
-    return Difference(resources, [], len(resources), 0) if difference is None else difference
+    return StoreDifference(resources, [], len(resources), 0) if difference is None else difference
 
 
 def refuse_invalid(collected: LoadResult, *, skip_invalid: bool, force: bool) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bridge.store.loader import LoadResult, RejectedResource
-    from bridge.store.store import Difference, Store
+    from bridge.store.store import Store, StoreDifference
 
 _AT_ONCE: Final = 150
 """The resources of one change, at first; a change with too many operations is halved."""
@@ -109,7 +109,9 @@ def sync(
     )
 
 
-def _changes(store: Store, type_: str, difference: Difference, on_progress: Callable[[int], None]) -> list[str] | None:
+def _changes(
+    store: Store, type_: str, difference: StoreDifference, on_progress: Callable[[int], None]
+) -> list[str] | None:
     """Send the changes and return their revisions; None if even one resource is too large for a change."""
     ids = [*difference.upserts, *difference.removals]
     revisions: list[str] = []

@@ -11,7 +11,7 @@ from bridge.errors import ResourcesMissingError, UsageError
 from bridge.escapes import shown
 from bridge.process_bound import ProcessBound
 from bridge.store import layout
-from bridge.store.store import ChangeReport, Difference, PreparedResources, custom_data_of, next_revision, prepare
+from bridge.store.store import ChangeReport, PreparedResources, StoreDifference, custom_data_of, next_revision, prepare
 from bridge.strict_json import encode, parse
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class MemoryStore(ProcessBound):
         on_progress(len(prepared))
         return revision
 
-    def difference(self, type_: str, prepared: PreparedResources, most: int | None) -> Difference | None:
+    def difference(self, type_: str, prepared: PreparedResources, most: int | None) -> StoreDifference | None:
         """Return the difference between the stored resources and the prepared ones.
 
         None if nothing was pushed yet, or if there is a `most` and the difference is larger.
@@ -127,7 +127,7 @@ class MemoryStore(ProcessBound):
         removals = [id_ for id_ in before if id_ not in prepared]
         if most is not None and len(upserts) + len(removals) > most:
             return None
-        return Difference(upserts, removals, sum(id_ not in before for id_ in upserts), len(before))
+        return StoreDifference(upserts, removals, sum(id_ not in before for id_ in upserts), len(before))
 
     def change(self, type_: str, upserts: Mapping[bytes, bytes], removals: Iterable[bytes]) -> ChangeReport:
         """Store some resources and remove others, at once.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.errors import InvalidResponseError, MalformedInputError, PushConflictError
 from bridge.store import layout
-from bridge.store.store import Difference
+from bridge.store.store import StoreDifference
 from bridge.strict_json import MAX_DEPTH, encode, parse, sorted_text
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ _SAMPLE: Final = 4
 _DECODER: Final = JSONDecoder()  # used only to find where a value ends
 
 
-def difference(documents: Documents, type_: str, prepared: PreparedResources, most: int | None) -> Difference | None:
+def difference(
+    documents: Documents, type_: str, prepared: PreparedResources, most: int | None
+) -> StoreDifference | None:
     """Do what `OpaStore.difference` says."""
     for _ in range(_TRIES):
         state = documents.agreed(type_)
@@ -46,7 +48,7 @@ def difference(documents: Documents, type_: str, prepared: PreparedResources, mo
 
 def _difference(
     documents: Documents, type_: str, current: CurrentGeneration, prepared: PreparedResources, most: int | None
-) -> Difference | None:
+) -> StoreDifference | None:
     path = (*documents.path(type_), "generations", current.generation)
     digests = documents.get((*path, "digests"))
     if not isinstance(digests, dict):
@@ -67,7 +69,7 @@ def _difference(
         so_far = len(upserts) + len(removals)
         if most is not None and (so_far > most or (number >= _SAMPLE and so_far * len(shards) > 2 * most * number)):
             return None
-    return Difference(upserts, removals, added, current.count)
+    return StoreDifference(upserts, removals, added, current.count)
 
 
 def _bucket_text(ids: Iterable[bytes], prepared: PreparedResources) -> str:

@@ -67,7 +67,7 @@ class Documents:
 
     @property
     def one_store(self) -> SingleStore:
-        """The store that the responses of this operation have named."""
+        """Return the stores that the responses of this operation have named."""
         assert self._operation is not None, "no operation has begun"
         return self._operation
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bridge.store.integrity import IntegrityReport
     from bridge.store.opa_change import ReadView
     from bridge.store.state import TypeState
-    from bridge.store.store import ChangeReport, Difference, PreparedResources
+    from bridge.store.store import ChangeReport, PreparedResources, StoreDifference
     from bridge.strict_json import Value
 
 
@@ -157,7 +157,7 @@ class OpaStore(ProcessBound):
         """
         return Changes(self._documents.operation(), self._read_view).change(type_, upserts, removals)
 
-    def difference(self, type_: str, prepared: PreparedResources, most: int | None) -> Difference | None:
+    def difference(self, type_: str, prepared: PreparedResources, most: int | None) -> StoreDifference | None:
         """Return the difference between the stored resources and the prepared ones; read only where the digests differ.
 
         None if nothing was pushed yet, or if there is a `most` and the difference is larger, certainly or very likely.

@@ -62,7 +62,7 @@ def _text(operation: bytes, path: tuple[str, ...], value: bytes | None) -> bytes
     return b'{"op":"%b","path":"%b","value":%b}' % (operation, where, value)
 
 
-class Part(NamedTuple):
+class GenerationPart(NamedTuple):
     """A patch that fills a part of an empty generation.
 
     Attributes:
@@ -78,7 +78,7 @@ _SizedOperation: TypeAlias = tuple[Operation, int, int]
 """An operation, the bytes of its value, and the number of resources in it."""
 
 
-def parts(prepared: PreparedResources, size_limit: int = _MOST) -> Iterator[Part]:
+def parts(prepared: PreparedResources, size_limit: int = _MOST) -> Iterator[GenerationPart]:
     """Return the resources, their digests and their postings, in the order to send them; at least one part.
 
     Args:
@@ -93,12 +93,12 @@ def parts(prepared: PreparedResources, size_limit: int = _MOST) -> Iterator[Part
     operations = chain(_resources(prepared, size_limit), _postings(prepared, size_limit), _all(prepared))
     for operation, bytes_, count in operations:
         if patch and (size + bytes_ > size_limit or len(patch) == _OPERATIONS):
-            yield Part(patch, resources)
+            yield GenerationPart(patch, resources)
             patch, size, resources = Patch(), 0, 0
         patch.append(operation)
         size += bytes_
         resources += count
-    yield Part(patch, resources)
+    yield GenerationPart(patch, resources)
 
 
 def _resources(prepared: PreparedResources, size_limit: int) -> Iterator[_SizedOperation]:

@@ -74,7 +74,7 @@ class TypeState:
 
     @property
     def revision(self) -> str | None:
-        """The current revision."""
+        """Return the current revision; None before the first push."""
         return None if self.current is None else self.current.revision
 
     @classmethod

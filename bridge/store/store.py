@@ -31,7 +31,7 @@ class PreparedResources(dict[bytes, bytes]):
 
     @cached_property
     def shards(self) -> Mapping[str, Mapping[str, Sequence[bytes]]]:
-        """The ids of each bucket of each shard, in the order of insertion; read it once all resources are added."""
+        """Return the ids of each bucket of each shard, in insertion order; read it when all resources are added."""
         shards: dict[str, dict[str, list[bytes]]] = {shard: {} for shard in SHARDS}
         for id_ in self:
             shard, bucket = place(id_)
@@ -40,7 +40,7 @@ class PreparedResources(dict[bytes, bytes]):
 
     @cached_property
     def digests(self) -> Mapping[str, str]:
-        """The digest of each shard; read it once all resources are added."""
+        """Return the digest of each shard; read it when all resources are added."""
         return {
             shard: shard_digest(self[id_] for ids in buckets.values() for id_ in ids)
             for shard, buckets in self.shards.items()
@@ -120,7 +120,7 @@ class ChangeReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class StoreDifference:
     """The difference between the stored resources and the new ones.
 
     Attributes:
@@ -170,7 +170,7 @@ class Store(Protocol):
             EngineError: They could not be stored.
         """
 
-    def difference(self, type_: str, prepared: PreparedResources, most: int | None) -> Difference | None:
+    def difference(self, type_: str, prepared: PreparedResources, most: int | None) -> StoreDifference | None:
         """Return the difference between the stored resources and the prepared ones.
 
         None if nothing was pushed yet, or if there is a `most` and the difference is larger, certainly or very likely.

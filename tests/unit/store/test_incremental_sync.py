@@ -8,7 +8,7 @@ import pytest
 
 from bridge.errors import EngineUnreachableError, InvalidResponseError, PushConflictError, PushRejectedError
 from bridge.store import MemoryStore, PushReport, SyncReport, from_chunks, from_lines, from_objects, push, sync
-from bridge.store.store import ChangeReport, Difference, next_revision
+from bridge.store.store import ChangeReport, StoreDifference, next_revision
 from bridge.strict_json import encode
 
 
@@ -301,6 +301,6 @@ def test_what_differs_in_memory():
     store.replace("devices", objects("a", "b", "c").resources)
     wanted = from_objects([{"id": "a"}, {"id": "b", "x": 1}, {"id": "d"}]).resources
     found = store.difference("devices", wanted, None)
-    assert found == Difference({key: wanted[key] for key in (b'"b"', b'"d"')}, [encode("c")], 1, 3)
+    assert found == StoreDifference({key: wanted[key] for key in (b'"b"', b'"d"')}, [encode("c")], 1, 3)
     assert store.difference("devices", wanted, 3) == found
     assert store.difference("devices", wanted, 2) is None

@@ -17,7 +17,7 @@ from bridge.errors import (
 from bridge.store import layout, opa_compare
 from bridge.store.integrity import IntegrityReport
 from bridge.store.opa_compare import differing_buckets
-from bridge.store.store import Difference, prepare
+from bridge.store.store import StoreDifference, prepare
 from bridge.strict_json import encode, parse
 
 DEEP = parse("[" * 70 + "1.5" + "]" * 70, max_depth=70)
@@ -64,7 +64,7 @@ def test_what_differs_is_told_and_no_more_is_read(opa, store):
 
 
 def test_nothing_that_differs_is_read_nowhere(opa, store):
-    assert store.difference("devices", texts("c", "b", "a", n=1), 0) == Difference({}, [], 0, 3)
+    assert store.difference("devices", texts("c", "b", "a", n=1), 0) == StoreDifference({}, [], 0, 3)
     assert not [request for request in opa.requests if request.method == "TEXT"]
 
 
@@ -74,7 +74,7 @@ def test_what_opa_writes_otherwise_is_equal_all_the_same(opa):
     store.replace("devices", odd)
     shard, _ = layout.place(b'"<&>"')
     current(opa)["digests"][shard] = "0" * 64
-    assert store.difference("devices", odd, None) == Difference({}, [], 0, 2)
+    assert store.difference("devices", odd, None) == StoreDifference({}, [], 0, 2)
 
 
 def test_a_bucket_of_equal_resources_has_the_text_that_opa_writes(opa, store, monkeypatch):
@@ -90,7 +90,7 @@ def test_a_bucket_of_equal_resources_has_the_text_that_opa_writes(opa, store, mo
         return differing_buckets(text, wanted)
 
     monkeypatch.setattr(opa_compare, "differing_buckets", differing)
-    assert store.difference("devices", texts(*ids), None) == Difference({}, [], 0, 3)
+    assert store.difference("devices", texts(*ids), None) == StoreDifference({}, [], 0, 3)
     [(text, wanted)] = compared
     assert wanted.keys() == {bucket}
     assert differing_buckets(text, wanted) == {}
