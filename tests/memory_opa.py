@@ -13,7 +13,7 @@ from recounting import CannotPatch, held, patched
 from bridge.errors import OpaStatusError, UsageError
 from bridge.opa.limited import Limits
 from bridge.store import OpaStore, layout
-from bridge.store.prepared import PreparedResources, prepare
+from bridge.store.store import PreparedResources, prepare
 from bridge.strict_json import ABSENT, encode, parse, sorted_text
 
 if TYPE_CHECKING:

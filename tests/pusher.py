@@ -13,7 +13,7 @@ import signal
 import sys
 
 from bridge import OpaClient, OpaEngine, PolicyBridge
-from bridge.store import from_objects, generation
+from bridge.store import from_objects, patches
 
 PART_BYTES = 4_000
 
@@ -25,7 +25,7 @@ def state(number: int, resources: int) -> list[dict[str, object]]:
 
 
 def main() -> None:
-    generation._PART = PART_BYTES  # type: ignore[misc] # so that a push is of many parts
+    patches._PART = PART_BYTES  # type: ignore[misc] # so that a push is of many parts
     for line in sys.stdin:
         url, number, resources = line.split()
         child = os.fork()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from bridge.store import layout
-from bridge.store.prepared import custom_data_of
+from bridge.store.store import custom_data_of
 from bridge.strict_json import encode, sorted_text
 
 

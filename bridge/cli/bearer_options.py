@@ -45,7 +45,7 @@ _HINTS: Final = {
     "HS256, HS384 and HS512 need --secret-file",
     InvalidAudienceError.code: "--audience names the audience that tokens must have",
     InvalidSignatureError.code: "check that the key is that of the token's issuer; with --secret-file, the secret is "
-    "the text of the file as it stands: decode base64 or hex first, and leave out quotes and names",
+    "the exact text of the file: decode base64 or hex first, and leave out quotes and names",
     InvalidIssuerError.code: "--issuer names the issuer that tokens must have",
 }
 
@@ -91,7 +91,7 @@ class BearerOptions:
         Args:
             context: The context of the command; it has these options as `bearer` and those of tokens as `tokens`.
             tokens: The options that say which tokens are valid.
-            checks: What the rules demand of tokens, where they verify tokens; it is used, because `tokens` does not
+            checks: What the rules demand of tokens, if they verify tokens; it is used, because `tokens` does not
                 contradict it.
 
         Raises:
@@ -166,11 +166,11 @@ def lookalikes(claims: Mapping[str, object], claim: str) -> list[str]:
     Two names look alike if they are equal apart from case, spaces, `-`, `_`, invisible characters, or a plural. The
     part behind the last `/` or `:` of either name is compared too.
     """
-    wanted = _forms(claim) | _forms(_last_part(claim))
+    claim_forms = _forms(claim) | _forms(_last_part(claim))
     return [
         name
         for name in claims
-        if name != claim and any(not wanted.isdisjoint(_forms(part)) for part in (name, _last_part(name)))
+        if name != claim and any(not claim_forms.isdisjoint(_forms(part)) for part in (name, _last_part(name)))
     ]
 
 

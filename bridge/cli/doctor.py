@@ -107,7 +107,7 @@ def doctor(
 
 
 def _pushed_types(store: OpaStore, types: "Sequence[str]") -> "tuple[list[str], dict[str, str]]":
-    """Return the types that have pushed resources, and an error by type where foreign data lies in its place."""
+    """Return the types that have pushed resources, and an error by type if foreign data lies in its place."""
     pushed, foreign = [], {}
     for type_ in types:
         try:

@@ -187,7 +187,7 @@ def has_source(context: typer.Context, name: str, source: str) -> bool:
 
 
 def refuse_opa_options(context: typer.Context, engine: EngineName) -> None:
-    """Refuse options of an OPA server where another engine decides.
+    """Refuse options of an OPA server if another engine decides.
 
     Raises:
         UsageError: There is such an option.

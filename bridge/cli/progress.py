@@ -1,4 +1,4 @@
-"""Show progress on standard error where a person watches it."""
+"""Show progress on standard error if it is a terminal."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def read_counter(size: int | None) -> Iterator[Callable[[int, int], None]]:
     """Give a function that counts lines and bytes that have been read.
 
     Args:
-        size: How many bytes there are; None where that is unknown.
+        size: The number of bytes; None if that is unknown.
     """
     if not _is_watched():
         yield lambda _lines, _bytes: None
@@ -46,7 +46,7 @@ def resource_counter(total: int | None) -> Iterator[Callable[[int], None]]:
     """Give a function that counts resources that were sent or received; show their rate.
 
     Args:
-        total: How many resources there are; None where that is unknown.
+        total: The number of resources; None if that is unknown.
     """
     if not _is_watched():
         yield lambda _: None
@@ -58,7 +58,7 @@ def resource_counter(total: int | None) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def case_counter(total: int) -> Iterator[Callable[[int], None]]:
-    """Give a function that counts cases that are done, of so many."""
+    """Give a function that counts the cases that are done."""
     if not _is_watched():
         yield lambda _: None
         return

@@ -88,7 +88,7 @@ def render(
             stale = stale_modules(out, rule_set.package_root, (module.path for module in modules))
         if write_rule_set is not None:
             if write_rule_set in (*files, *builds):
-                raise UsageError(f"`{shown(write_rule_set)}` is named twice: each file needs a name of its own")
+                raise UsageError(f"`{shown(write_rule_set)}` is named twice: each file needs its own name")
             files[write_rule_set] = rule_set.to_json().encode()
         files |= {path: build_wasm(built, executable=opa) for path, built in builds.items()}
         may_replace = rendering_may_replace(out, rule_set.package_root)

@@ -173,7 +173,7 @@ class VerifierOptions(TokenOptions):
         """Return the verifier that the options describe.
 
         Args:
-            checks: What the rules demand of tokens, where they verify tokens; it is used, for no option contradicts it.
+            checks: What the rules demand of tokens, if they verify tokens; no option contradicts it, so it is used.
 
         Raises:
             ConfigurationError: An option cannot be used.
@@ -229,7 +229,7 @@ def _secret(data: bytes) -> bytes:
         return data
     line = data.removesuffix(b"\n").removesuffix(b"\r")
     has_more = line != line.strip() or b"\n" in line or b"\r" in line
-    if has_more and not line.startswith(b"-----BEGIN "):  # a PEM key has an error of its own
+    if has_more and not line.startswith(b"-----BEGIN "):  # a PEM key has its own error
         raise ConfigurationError(
             "secret file: white space around the secret, or several lines; the file must hold the secret, and one line"
             " feed behind it at most: remove the rest (`StaticKey.from_secret` accepts a secret that has them)"

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from bridge.engines.opa_engine import OpaEngine
     from bridge.opa.limited import Limits
     from bridge.store import Source
-    from bridge.store.prepared import PreparedResources
+    from bridge.store.store import PreparedResources
 
 _PROBE: Final = Request(claims=None, type=None)
 _PERMANENT: Final = (

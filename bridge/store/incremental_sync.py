@@ -1,4 +1,4 @@
-"""Making what is stored equal to a source by what differs, found by digests."""
+"""Sync: make the stored resources of a type equal to a source, and send only the difference."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bridge.store.loader import LoadResult, RejectedResource
-    from bridge.store.store import Difference, Store
+    from bridge.store.store import Store, StoreDifference
 
 _AT_ONCE: Final = 150
-"""Resources of one change, at first; a change that takes too many operations is halved."""
+"""The resources of one change, at first; a change with too many operations is halved."""
 
 MOST_CHANGES: Final = 20_000
-"""A larger difference is a new generation: it takes about as long as that."""
+"""A larger difference is pushed as a new generation, which takes about as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +27,14 @@ class SyncReport:
 
     Attributes:
         type: The resource type.
-        stored: How many resources of the type there are now.
-        added: How many came.
-        changed: How many are different now.
-        removed: How many went.
-        revisions: How many revisions were made one after the other, each of them whole; 0 where nothing differed.
-        generation: All was sent anew, in one revision, for it differed in too much.
-        rejected: What was not stored, and why.
-        revision: The revision now; None where nothing differed.
+        stored: The number of resources of the type now.
+        added: The number of new resources.
+        changed: The number of resources that are different now.
+        removed: The number of removed resources.
+        revisions: The number of revisions that were made one after the other, each complete; 0 if nothing differed.
+        generation: Whether all resources were sent again, in one revision, because too many differed.
+        rejected: The resources that were not stored, and why.
+        revision: The revision now; None if nothing differed.
         removed_as_rejected: As in `PushReport`.
     """
 
@@ -59,21 +59,21 @@ def sync(
     force: bool = False,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> SyncReport:
-    """Make the stored resources of a type equal to the collected ones, and send no more than what differs.
+    """Make the stored resources of a type equal to the collected ones, and send only the difference.
 
     Args:
-        store: Where to.
-        type_: The resource type; others are left alone.
-        collected: What `from_file`, `from_lines` or `from_objects` gave.
-        skip_invalid: As for `push`.
-        force: Go on even where more than half of what is there would go.
-        on_progress: Called with how many more of the resources that differ have been sent.
+        store: The store.
+        type_: The resource type; the other types do not change.
+        collected: The result of `from_file`, `from_lines` or `from_objects`.
+        skip_invalid: As in `push`.
+        force: Go on even if more than half of the stored resources would be removed.
+        on_progress: Called with the number of differing resources that were sent since the last call.
 
     Raises:
-        PushRejectedError: Nothing was changed, for a resource is refused, or what `force` speaks of.
-        PushConflictError: Others change the resources too; what was changed so far is whole, and the rest is not.
-        MultipleStoresError: Several OPAs answer at its address; nothing was changed, or what was changed so far is
-            whole.
+        PushRejectedError: Nothing was changed: a resource was rejected, or the sync needs `force`.
+        PushConflictError: Others change the resources too; the changes so far are complete, and the rest is missing.
+        MultipleStoresError: Several OPAs answer at the address; nothing was changed, or the changes so far are
+            complete.
         EngineError: The store could not be read or written.
     """
     refuse_invalid(collected, skip_invalid=skip_invalid, force=force)
@@ -109,8 +109,10 @@ def sync(
     )
 
 
-def _changes(store: Store, type_: str, difference: Difference, on_progress: Callable[[int], None]) -> list[str] | None:
-    """The revisions of the changes; None where not even one resource can be changed by itself."""
+def _changes(
+    store: Store, type_: str, difference: StoreDifference, on_progress: Callable[[int], None]
+) -> list[str] | None:
+    """Send the changes and return their revisions; None if even one resource is too large for a change."""
     ids = [*difference.upserts, *difference.removals]
     revisions: list[str] = []
     start, size = 0, _AT_ONCE
@@ -118,13 +120,13 @@ def _changes(store: Store, type_: str, difference: Difference, on_progress: Call
         some = ids[start : start + size]
         upserts = {id_: difference.upserts[id_] for id_ in some if id_ in difference.upserts}
         try:
-            changed = store.change(type_, upserts, [id_ for id_ in some if id_ not in upserts])
+            report = store.change(type_, upserts, [id_ for id_ in some if id_ not in upserts])
         except PushRejectedError:
             if size == 1:
                 return None
             size //= 2
             continue
-        revisions.append(changed.revision)
+        revisions.append(report.revision)
         on_progress(len(some))
         start += len(some)
     return revisions

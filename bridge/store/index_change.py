@@ -1,4 +1,4 @@
-"""A change of some resources in a generation, as one patch: resources, digests and postings together."""
+"""A change of some resources in a generation as one patch: resources, digests and postings together."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bridge.errors import InvalidResponseError
 from bridge.store import layout
-from bridge.store.json_patch import Patch, add, remove
-from bridge.store.prepared import custom_data_of
-from bridge.store.store import ChangeReport
+from bridge.store.patches import Operation, Patch, add, remove
+from bridge.store.store import ChangeReport, custom_data_of
 from bridge.strict_json import encode, parse, sorted_text, string_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from bridge.store.prepared import PreparedResources
+    from bridge.store.store import PreparedResources
 
 _ALL: tuple[str, str] = ("", layout.ALL)
 
 
 class FirstsMissingError(Exception):
-    """A page has grown too large, and to divide it the first ids of all pages of these postings must be known.
+    """A page has become too large; to split it, the change needs the first ids of all pages of these postings.
 
     Attributes:
         names: The names of the postings.
@@ -32,24 +31,24 @@ class FirstsMissingError(Exception):
 
 
 class IndexChange(NamedTuple):
-    """Resources to store and others to remove.
+    """Resources to store, and others to remove.
 
     Attributes:
         upserts: The resources to store.
-        removals: The ids to remove, as canonical JSON text; none that is upserted.
+        removals: The ids to remove, as canonical JSON text; no id is upserted as well.
     """
 
     upserts: PreparedResources
     removals: Sequence[bytes]
 
-    def question(self, type_: str) -> bytes:
-        """The input of the rules' `stored_view` that asks for what `patch` must know."""
-        changes = [self._asked(id_, _places(parse(text))) for id_, text in self.upserts.items()]
-        changes += [self._asked(id_, []) for id_ in self.removals]
+    def query(self, type_: str) -> bytes:
+        """Return the input of the rules' `stored_view`, whose result `patch` needs."""
+        changes = [self._query_change(id_, _places(parse(text))) for id_, text in self.upserts.items()]
+        changes += [self._query_change(id_, []) for id_ in self.removals]
         return layout.named({"type": encode(type_), "changes": layout.array(changes)})
 
     @staticmethod
-    def _asked(id_: bytes, places: Iterable[tuple[str, str]]) -> bytes:
+    def _query_change(id_: bytes, places: Iterable[tuple[str, str]]) -> bytes:
         shard, bucket = layout.place(id_)
         return b'{"id":%b,"shard":"%b","bucket":"%b","postings":[%b]}' % (
             id_,
@@ -59,38 +58,38 @@ class IndexChange(NamedTuple):
         )
 
     def patch(self, view: Any, firsts: Mapping[str, list[bytes]]) -> tuple[Patch, ChangeReport, int]:
-        """The operations within the generation, what they do, and how many resources more there are then.
+        """Return the operations within the generation, their report, and the change in the number of resources.
 
         Args:
-            view: What `stored_view` gave for the question.
-            firsts: The first ids of the pages of postings that `FirstsMissingError` has named.
+            view: The result of `stored_view` for the query.
+            firsts: The first ids of the pages of the postings that `FirstsMissingError` named.
 
         Raises:
-            FirstsMissingError: A page must be divided.
-            InvalidResponseError: The view is none.
+            FirstsMissingError: A page must be split.
+            InvalidResponseError: The view is malformed.
         """
         try:
-            return _Work(view, firsts).done(self)
+            return _PatchBuilder(view, firsts).build(self)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise InvalidResponseError(
-                f"what OPA says that it holds is not whole: {type(error).__name__} {error}"
+                f"the index in OPA is damaged, push all resources again: {type(error).__name__} {error}"
             ) from None
 
 
 def _places(value: Any) -> list[tuple[str, str]]:
-    """The postings that a resource is in."""
+    """Return the postings of a resource, as shard and name."""
     return [_ALL, *(layout.posting_name(text) for text in layout.posting_texts(custom_data_of(value)))]
 
 
 class _Moves(NamedTuple):
-    """The ids that come to a posting or a page of it, and those that go."""
+    """The ids that join a posting or a page of it, and the ids that leave it."""
 
-    come: list[bytes]
-    go: list[bytes]
+    joining: list[bytes]
+    leaving: list[bytes]
 
 
-class _Work:
-    """Works out one patch."""
+class _PatchBuilder:
+    """Builds one patch."""
 
     def __init__(self, view: Any, firsts: Mapping[str, list[bytes]]) -> None:
         self._view = view
@@ -98,7 +97,7 @@ class _Work:
         self._patch = Patch()
         self._missing: list[str] = []
 
-    def done(self, change: IndexChange) -> tuple[Patch, ChangeReport, int]:
+    def build(self, change: IndexChange) -> tuple[Patch, ChangeReport, int]:
         before: dict[bytes, bytes] = {}
         moves: dict[tuple[str, str], _Moves] = {}
         digests: dict[str, int] = {}
@@ -106,8 +105,8 @@ class _Work:
         for id_ in (*change.upserts, *change.removals):
             shard, bucket = layout.place(id_)
             if (shard, bucket) not in buckets:
-                found = self._view["buckets"][f"{shard}/{bucket}"]
-                buckets[shard, bucket] = {encode(name): sorted_text(value) for name, value in found.items()}
+                stored = self._view["buckets"][f"{shard}/{bucket}"]
+                buckets[shard, bucket] = {encode(name): sorted_text(value) for name, value in stored.items()}
             resources = buckets[shard, bucket]
             old, new = resources.get(id_), change.upserts.get(id_)
             if old == new:
@@ -129,7 +128,7 @@ class _Work:
                 resources[id_] = new
             for place in old_places ^ new_places:
                 moved = moves.setdefault(place, _Moves([], []))
-                (moved.go if place in old_places else moved.come).append(id_)
+                (moved.leaving if place in old_places else moved.joining).append(id_)
         self._resources(buckets, digests)
         for (shard, name), moved in moves.items():
             self._posting(shard, name, moved)
@@ -153,45 +152,45 @@ class _Work:
         if name in self._view["large"]:
             self._large(name, moved, self._view["large"][name])
             return
-        found = self._view["small"].get(name)
-        ids = _moved(found or [], moved)
+        stored = self._view["small"].get(name)
+        ids = _moved(stored or [], moved)
         if not ids:
             self._patch.append(remove("postings", shard, name))
         elif len(ids) <= layout.SMALL:
             self._patch.append(add("postings", shard, name, value=sorted_text(ids)))
         else:
-            if found is not None:
+            if stored is not None:
                 self._patch.append(remove("postings", shard, name))
             document, *pages = layout.large([string_text(id_) for id_ in ids])
             assert not pages
             self._patch.append(add("large", name, value=document))
 
-    def _large(self, name: str, moved: _Moves, found: Any) -> None:
-        size = found["size"] + len(moved.come) - len(moved.go)
+    def _large(self, name: str, moved: _Moves, posting: Any) -> None:
+        size = posting["size"] + len(moved.joining) - len(moved.leaving)
         self._patch.append(add("large", name, "size", value=encode(size)))
-        at: dict[str, _Moves] = {}
-        for id_ in moved.come:
-            at.setdefault(found["places"][parse(id_)], _Moves([], [])).come.append(id_)
-        for id_ in moved.go:
-            at.setdefault(found["places"][parse(id_)], _Moves([], [])).go.append(id_)
+        by_page: dict[str, _Moves] = {}
+        for id_ in moved.joining:
+            by_page.setdefault(posting["places"][parse(id_)], _Moves([], [])).joining.append(id_)
+        for id_ in moved.leaving:
+            by_page.setdefault(posting["places"][parse(id_)], _Moves([], [])).leaving.append(id_)
         too_large = {}
-        for number, moves in at.items():
-            ids = _moved(found["pages"][number], moves)
+        for number, moves in by_page.items():
+            ids = _moved(posting["pages"][number], moves)
             if len(ids) <= 2 * layout.PAGE:
                 self._patch.append(_replace_page(name, number, sorted_text(ids)))
             else:
                 too_large[number] = ids
         if too_large:
-            self._divide(name, too_large)
+            self._split(name, too_large)
 
-    def _divide(self, name: str, too_large: Mapping[str, list[str]]) -> None:
-        """Make several pages of each of these, by their numbers."""
+    def _split(self, name: str, too_large: Mapping[str, list[str]]) -> None:
+        """Split each of these pages, given by number, into several."""
         firsts = self._firsts.get(name)
         if not firsts:
             self._missing.append(name)
             return
         later = firsts[1:]
-        # From the last page to the first, for a page that is divided moves those behind it.
+        # From the last page to the first, because a split moves the pages after it.
         for number in sorted(map(int, too_large), reverse=True):
             first, *pages = layout.pages_of([string_text(id_) for id_ in too_large[str(number)]])
             self._patch.append(_replace_page(name, str(number), layout.array(first)))
@@ -206,22 +205,22 @@ class _Work:
         ]
 
 
-def _replace_page(name: str, number: str, page: bytes) -> tuple[bytes, tuple[str, ...], bytes | None]:
-    """A page in place of the one of that number; `add` would move it on."""
+def _replace_page(name: str, number: str, page: bytes) -> Operation:
+    """Return the operation that replaces a page; `add` would insert another one before it."""
     return b"replace", ("large", name, "pages", number), page
 
 
-def _moved(found: list[str], moved: _Moves) -> list[Any]:
-    """The ids of a posting after the move, as strings, whose order in Python is that of code points."""
-    if not {str}.issuperset(map(type, found)):
+def _moved(stored: list[str], moved: _Moves) -> list[Any]:
+    """Return the ids of a posting after the move, as strings; Python sorts strings by code points."""
+    if not {str}.issuperset(map(type, stored)):
         raise TypeError("an id is no string")
-    ids = list(found)
-    for id_ in map(_string, moved.go):
+    ids = list(stored)
+    for id_ in map(_string, moved.leaving):
         at = bisect_left(ids, id_)
         if ids[at] != id_:
             raise ValueError(id_)
         del ids[at]
-    for id_ in map(_string, moved.come):
+    for id_ in map(_string, moved.joining):
         insort(ids, id_)
     return ids
 

@@ -1,22 +1,76 @@
-"""Counting all anew that pushes and changes have derived: digests and the index."""
+"""Check what an OPA stores: derive the digests and the index from the resources again, and compare."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from bridge.errors import MalformedInputError, ResourcesMissingError, StaleResourcesError
 from bridge.resource import InvalidResource, parse_resource
 from bridge.store import layout
-from bridge.store.prepared import custom_data_of
+from bridge.store.store import custom_data_of
 from bridge.strict_json import encode, sorted_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from bridge.store.opa_documents import Documents
+    from bridge.strict_json import Value
+
+
+@dataclass(frozen=True, slots=True)
+class IntegrityReport:
+    """The result of a check of what an OPA stores.
+
+    Attributes:
+        findings: The defects, a sentence each.
+        resources: The number of resources that were read.
+        revision: Their revision.
+    """
+
+    findings: tuple[str, ...]
+    resources: int
+    revision: str
+
+
+def recount(documents: Documents, type_: str, on_progress: Callable[[int], None]) -> IntegrityReport:
+    """Do what `OpaStore.recount` says."""
+    state = documents.agreed(type_)
+    if state is None or state.current is None:
+        raise ResourcesMissingError(f"OPA has no pushed resources of `{type_}`: push them")
+    path = (*documents.path(type_), "generations", state.current.generation)
+    findings = [f"a push that never ended has left the generation `{name}`" for name in state.leases.values()]
+    check = IntegrityCheck()
+    try:
+        digests = _document(documents, (*path, "digests"))
+        for shard in layout.SHARDS:
+            before = check.resources
+            findings += check.shard(shard, digests.get(shard), _document(documents, (*path, "resources", shard)))
+            on_progress(check.resources - before)
+        findings += check.index(_document(documents, (*path, "postings")), _document(documents, (*path, "large")))
+    except (AttributeError, KeyError, IndexError, TypeError, MalformedInputError) as error:
+        findings.append(f"the stored data does not have the form of this layout: {type(error).__name__} {error}")
+    else:
+        if check.resources != state.current.count:
+            findings.append(f"there are {check.resources:,} resources, but the state says {state.current.count:,}")
+    if findings:  # another OPA may be the cause
+        documents.one_store.doubt(type_)
+    if not documents.is_unchanged(type_, state, fresh=True):
+        raise StaleResourcesError(f"`{type_}` changed during the check: check again")
+    return IntegrityReport(tuple(findings), check.resources, state.current.revision)
+
+
+def _document(documents: Documents, path: tuple[str, ...]) -> dict[str, Value]:
+    document = documents.get(path)
+    if not isinstance(document, dict):
+        raise TypeError(f"{path[-1]} is no object")
+    return document
 
 
 class IntegrityCheck:
-    """Takes a generation in, shard by shard, and tells what is not as it should be."""
+    """Reads a generation, shard by shard, and reports its defects."""
 
     def __init__(self) -> None:
         self._ids: set[bytes] = set()
@@ -24,11 +78,11 @@ class IntegrityCheck:
 
     @property
     def resources(self) -> int:
-        """How many were taken in."""
+        """Return the number of resources that were read."""
         return len(self._ids)
 
     def shard(self, shard: str, digest: Any, buckets: Any) -> Iterator[str]:
-        """Take in the resources of a shard."""
+        """Read the resources of a shard, and return its defects."""
         texts = []
         for bucket, resources in buckets.items():
             for id_, value in resources.items():
@@ -36,7 +90,7 @@ class IntegrityCheck:
                 texts.append(sorted_text(value))
                 resource = parse_resource(value)
                 if isinstance(resource, InvalidResource):
-                    yield f"the resource {_shown(id_text)} is none: {resource.cause}"
+                    yield f"the resource {_shown(id_text)} is not valid: {resource.cause}"
                 elif resource.id != id_:
                     yield f"the resource {_shown(id_text)} has another `id`: {_shown(encode(resource.id))}"
                 if layout.place(id_text) != (shard, bucket):
@@ -45,50 +99,51 @@ class IntegrityCheck:
                 for posting in layout.posting_texts(custom_data_of(value)):
                     self._postings.setdefault(posting, []).append(id_text)
         if digest != layout.shard_digest(texts):
-            yield f"the digest of the shard `{shard}` is not that of its resources"
+            yield f"the digest of the shard `{shard}` does not match its resources"
 
     def index(self, postings: Any, large: Any) -> Iterator[str]:
-        """Compare the index with the resources that were taken in."""
-        there = {(shard, name): ids for shard, short in postings.items() for name, ids in short.items()}
+        """Compare the index with the resources that were read, and return the defects."""
+        small = {(shard, name): ids for shard, short in postings.items() for name, ids in short.items()}
         paged = dict(large)
         for text, ids in self._postings.items():
             shard, name = layout.posting_name(text)
             ids.sort(key=layout.raw)
-            yield from _posting(f"of `{text[:80]}`", ids, there.pop((shard, name), None), paged.pop(name, None))
+            yield from _posting(f"of `{text[:80]}`", ids, small.pop((shard, name), None), paged.pop(name, None))
         everything = sorted(self._ids, key=layout.raw)
         yield from _posting("of all ids", everything, None, paged.pop(layout.ALL, None))
-        for name, found in paged.items():
-            if found.get("size") != 0 or any(found["pages"]):
+        for name, posting in paged.items():
+            if posting.get("size") != 0 or any(posting["pages"]):
                 yield f"the posting `{name}` is of a value that no resource has"
-        for _, name in there:
+        for _, name in small:
             yield f"the posting `{name}` is of a value that no resource has"
 
 
-def _posting(what: str, ids: list[bytes], short: Any, found: Any) -> Iterator[str]:
-    if short is not None and found is not None:
+def _posting(what: str, ids: list[bytes], small: Any, large: Any) -> Iterator[str]:
+    """Compare a posting with its expected ids; it is stored as a small one or as a large one."""
+    if small is not None and large is not None:
         yield f"the posting {what} is there twice"
-    if short is not None:
-        if [encode(id_) for id_ in short] != ids:
-            yield f"the posting {what} does not hold what it should"
+    if small is not None:
+        if [encode(id_) for id_ in small] != ids:
+            yield f"the posting {what} does not hold the right ids"
         return
-    if found is None:
-        yield f"the posting {what} is not there"
+    if large is None:
+        yield f"the posting {what} is missing"
         return
-    pages, firsts = found["pages"], [first for block in found["firsts"] for first in block]
+    pages, firsts = large["pages"], [first for block in large["firsts"] for first in block]
     if [encode(id_) for page in pages for id_ in page] != ids:
-        yield f"the posting {what} does not hold what it should"
-    if found["size"] != len(ids) or found["length"] != len(pages):
-        yield f"the posting {what} says that it has {found['size']} ids on {found['length']} pages, and has others"
+        yield f"the posting {what} does not hold the right ids"
+    if large["size"] != len(ids) or large["length"] != len(pages):
+        yield f"the posting {what} says that it has {large['size']} ids on {large['length']} pages, and has others"
     if len(firsts) != len(pages) or not _leads(firsts, pages):
         yield f"the posting {what} has a directory that does not lead to its pages"
-    if found["tops"] != [block[0] for block in found["firsts"]] or any(
-        len(block) != layout.BLOCK for block in found["firsts"][:-1]
+    if large["tops"] != [block[0] for block in large["firsts"]] or any(
+        len(block) != layout.BLOCK for block in large["firsts"][:-1]
     ):
         yield f"the posting {what} has a directory whose blocks are not even"
 
 
 def _leads(firsts: list[str], pages: list[list[str]]) -> bool:
-    """Whether the first ids are in order, and lead from each id to the page it is on."""
+    """Tell whether the first ids are in order, and lead from each id to its page."""
     return (
         firsts[0] == ""
         and all(first < following for first, following in pairwise(firsts))
@@ -98,4 +153,4 @@ def _leads(firsts: list[str], pages: list[list[str]]) -> bool:
 
 def _shown(text: bytes) -> str:
     shown = text.decode("utf-8")
-    return shown if len(shown) <= 80 else shown[:80] + "..."  # noqa: PLR2004 - what fits a line
+    return shown if len(shown) <= 80 else shown[:80] + "..."  # noqa: PLR2004 - fits on a line

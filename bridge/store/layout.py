@@ -1,6 +1,6 @@
-"""Where pushed resources lie in OPA's data; the rules (`resource`, `index`, `list`, `store`) know the same places.
+"""The layout of pushed resources in OPA's data, which the rules (`resource`, `index`, `listing`, `store`) know as well.
 
-Below the data root, each resource type has a document of its own::
+Below the data root, each resource type has its own document::
 
     state:        layout, store, revisions, leases, current: {revision, generation, store}
     generations:  {g…: one whole state of the resources}
@@ -10,10 +10,10 @@ and each generation has::
     resources:    {s…: {b…: {ID: RESOURCE}}}          shards of buckets
     digests:      {s…: the digest of the shard}
     postings:     {s…: {p…: [ID, …]}}                 the ids with one custom_data member and value, up to SMALL
-    large:        {p…: {size, length, tops, firsts, pages}}   longer postings, in pages; `all` is that of all ids
+    large:        {p…: {size, length, tops, firsts, pages}}   longer postings, in pages; `all` has all ids
 
-All names in paths are made here, by hashes: OPA reads a `%2F`, a `-` and an empty name in the path of a JSON Patch as
-something else than a member's name, so nobody's ids or names may come there. Ids are in code point order.
+All names in paths are hashes that this module makes: in the path of a JSON Patch, OPA does not read a `%2F`, a `-` or
+an empty name as the name of a member, so no id and no name of a user may be there. Ids are in code point order.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 LAYOUT: Final = 1
-"""The number of this layout: a bridge neither reads nor writes one of a higher number."""
+"""The number of this layout: a bridge neither reads nor writes a layout with a higher number."""
 
 SMALL: Final = 256
-"""How many ids a posting has at most that is one array."""
+"""The most ids of a posting that is one array."""
 
 PAGE: Final = 256
-"""How many ids a page has as it is pushed; changes let it grow to twice as many."""
+"""The ids of a pushed page; changes let a page grow to twice as many."""
 
 BLOCK: Final = 32
-"""How many pages' first ids stand together."""
+"""The number of pages whose first ids form one block."""
 
 PAGES_AT_ONCE: Final = 1024
-"""How many pages of a large posting are sent with it."""
+"""The number of pages that are sent in one value with a large posting."""
 
 ALL: Final = "all"
 """The name of the posting of all ids."""
@@ -54,7 +54,7 @@ _HEX: Final = 40
 
 
 def raw(id_: bytes) -> bytes:
-    """The UTF-8 of an id, given as canonical JSON text; its order is that of code points."""
+    """Return the UTF-8 of an id in canonical JSON text; UTF-8 sorts by code points."""
     if b"\\" in id_:
         text: str = json.loads(id_)
         return text.encode("utf-8")
@@ -62,20 +62,21 @@ def raw(id_: bytes) -> bytes:
 
 
 def order_of(ids: Iterable[bytes]) -> Callable[[bytes], bytes]:
-    """`raw`, to sort any of these ids by, or what does the same for them in less time."""
+    """Return the sort key for these ids: `raw`, or a faster function with the same result for them."""
     return raw if b"\\" in b"".join(ids) else _UNQUOTED
 
 
 def place(id_: bytes) -> tuple[str, str]:
-    """The shard and the bucket that a resource lies in, by its id as canonical JSON text."""
-    found = md5(raw(id_), usedforsecurity=False).hexdigest()
-    return "s" + found[:2], "b" + found[2:4]
+    """Return the shard and the bucket of a resource, by its id in canonical JSON text."""
+    digest = md5(raw(id_), usedforsecurity=False).hexdigest()
+    return "s" + digest[:2], "b" + digest[2:4]
 
 
 def posting_text(name: str, value: Any) -> str:
-    """What stands for a member of `custom_data`: the same text for equal values (R11), another for others.
+    """Return the text of a member of `custom_data`: the same for equal values (R11), another for different values.
 
-    It is the canonical text, with sorted names; the rules make the same of OPA's, by undoing what OPA alone escapes.
+    It is the canonical text with sorted names. The rules build the same text by undoing the escapes that only OPA
+    writes.
     """
     if type(value) is str:
         text = _quote(value)
@@ -87,56 +88,56 @@ def posting_text(name: str, value: Any) -> str:
 
 
 def posting_name(text: str) -> tuple[str, str]:
-    """The shard and the name of a posting, by its text."""
-    found = sha256(text.encode("utf-8")).hexdigest()[:_HEX]
-    return "s" + found[:2], "p" + found
+    """Return the shard and the name of a posting, by its text."""
+    digest = sha256(text.encode("utf-8")).hexdigest()[:_HEX]
+    return "s" + digest[:2], "p" + digest
 
 
 def posting_texts(custom_data: Mapping[str, Any]) -> list[str]:
-    """The postings that a resource with this `custom_data` is in, besides that of all."""
+    """Return the postings of a resource with this `custom_data`, without the posting of all ids."""
     return [posting_text(name, value) for name, value in custom_data.items()]
 
 
 def resource_digest(text: bytes) -> int:
-    """A resource's part of its shard's digest, by its canonical text with sorted names."""
+    """Return the part of a resource in its shard's digest, by its canonical text with sorted names."""
     return int.from_bytes(sha256(text).digest(), "big")
 
 
 def shard_digest(texts: Iterable[bytes]) -> str:
-    """A shard's digest, by its resources."""
+    """Return the digest of a shard, by the texts of its resources."""
     return digest_text(sum(map(resource_digest, texts)))
 
 
 def digest_text(total: int) -> str:
-    """A shard's digest: the sum of its resources' parts, so that one can be changed without the others at hand."""
+    """Return the digest of a shard by the sum of its resources' parts; a change needs only the parts that change."""
     return f"{total % (1 << 256):064x}"
 
 
 def array(ids: Iterable[bytes]) -> bytes:
-    """A JSON array of ids."""
+    """Return a JSON array of ids."""
     return b"[" + b",".join(ids) + b"]"
 
 
 def object_(members: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """A JSON object of names and values in JSON text."""
+    """Return a JSON object of names and values in JSON text."""
     return b"{" + b",".join([name + b":" + value for name, value in members]) + b"}"
 
 
 def named(members: Mapping[str, bytes]) -> bytes:
-    """A JSON object of names that need no escapes."""
+    """Return a JSON object with names that need no escapes."""
     return b"{" + b",".join([b'"%b":%b' % (name.encode("ascii"), value) for name, value in members.items()]) + b"}"
 
 
 def pages_of(ids: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    """Sorted ids in pages; there is always one."""
+    """Split sorted ids into pages; there is at least one."""
     for start in range(0, max(len(ids), 1), PAGE):
         yield ids[start : start + PAGE]
 
 
 def directory(firsts: Sequence[bytes]) -> tuple[bytes, bytes]:
-    """`tops` and `firsts` of a large posting, by the least id that each page but the first may hold.
+    """Return `tops` and `firsts` of a large posting, by the first id of each page except the first page.
 
-    The first page may hold any, so its own is the empty string.
+    The first page may hold any id, so its first id is the empty string.
     """
     firsts = [b'""', *firsts]
     blocks = [firsts[start : start + BLOCK] for start in range(0, len(firsts), BLOCK)]
@@ -144,7 +145,7 @@ def directory(firsts: Sequence[bytes]) -> tuple[bytes, bytes]:
 
 
 def large(ids: Sequence[bytes]) -> Iterator[bytes]:
-    """The document of a large posting, by its sorted ids; then the pages that are to be added to it one by one."""
+    """Return the document of a large posting, by its sorted ids; then the pages to add to it one by one."""
     pages = list(pages_of(ids))
     tops, firsts = directory([page[0] for page in pages[1:]])
     documents = [array(page) for page in pages]
@@ -157,7 +158,7 @@ def large(ids: Sequence[bytes]) -> Iterator[bytes]:
 
 
 def empty_generation() -> bytes:
-    """A generation without resources, into which its parts are put."""
+    """Return a generation without resources, which the parts of a push fill."""
     empty = dict.fromkeys(SHARDS, b"{}")
     zeros = {shard: encode(digest_text(0)) for shard in SHARDS}
     return named(
@@ -171,13 +172,13 @@ def empty_generation() -> bytes:
 
 
 def document(resources: Mapping[bytes, bytes], *, revision: str = "1") -> bytes:
-    """A type's document with resources that no push would store, for those who test what rules make of them.
+    """Return a type's document with resources that no push would store, to test how rules treat them.
 
-    It has neither digests nor postings, but that of all ids.
+    It has no digests, and no posting except that of all ids.
 
     Args:
         resources: Any JSON texts, by ids as canonical JSON text.
-        revision: The revision that they are of.
+        revision: Their revision.
     """
     shards: dict[str, dict[str, list[tuple[bytes, bytes]]]] = {}
     for id_, text in resources.items():

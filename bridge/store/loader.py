@@ -1,4 +1,4 @@
-"""Resources that were read, one after the other, and said which ones are refused and why."""
+"""Check resources one after the other, keep the good ones, and reject the others with the cause."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bridge.escapes import escaped
 from bridge.resource import InvalidResource, parse_resource
 from bridge.store.omission import Omission, ThroughArrayError
-from bridge.store.prepared import PreparedResources, custom_data_of
+from bridge.store.store import PreparedResources, custom_data_of
 from bridge.strict_json import RESOURCE_BYTES, scan_leniently, sorted_text, string_text
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bridge.errors import MalformedInputError
     from bridge.strict_json import Value
 
-_TWINS: Final = 5  # how many of the others a refusal names
+_TWINS: Final = 5  # how many of the other places a rejection names
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class RejectedResource:
     """A resource that is not pushed.
 
     Attributes:
-        place: Where it stands: `line 7`; in a JSON array `item 7, line 9, column 3`; of Python objects `item 7`.
+        place: Its place: `line 7`; in a JSON array `item 7, line 9, column 3`; in Python objects `item 7`.
         cause: What is wrong with it.
     """
 
@@ -35,12 +35,12 @@ class RejectedResource:
     cause: str
 
     def __str__(self) -> str:
-        """Place and cause on one line, without a character that is not printable: services write it to their logs."""
+        """Return place and cause on one line of printable characters, fit for a log."""
         return escaped(f"{self.place}: {self.cause}")
 
 
 class TextFormat(StrEnum):
-    """What resources were read from."""
+    """The form of a source of resources."""
 
     OBJECTS = "Python objects"
     LINES = "JSON Lines"
@@ -53,14 +53,14 @@ class LoadResult:
     """The resources of one source.
 
     Attributes:
-        resources: Those that can be pushed.
+        resources: The resources that can be pushed.
         rejected: The others, in the order of the source.
-        read: How many there were, blank lines not counted.
-        form: What they were read from.
-        what: What the source is called, such as a file's name; empty for Python objects.
+        read: The number of resources in the source; blank lines do not count.
+        form: The form of the source.
+        what: The name of the source, such as a file name; empty for Python objects.
         omitted: The members that were left out.
-        rejected_ids: The ids of those that are refused, in canonical JSON text, as far as they can be told.
-        nameless: How many of those that are refused have no id that could be told.
+        rejected_ids: The known ids of the rejected resources, in canonical JSON text.
+        nameless: The number of rejected resources without a known id.
     """
 
     resources: PreparedResources
@@ -74,11 +74,11 @@ class LoadResult:
 
 
 class Loader:
-    """Takes resources one after the other.
+    """Collects the resources of one source.
 
     Args:
-        form: What they are read from.
-        what: What that is called.
+        form: The form of the source.
+        what: The name of the source.
         omit: Members to leave out.
     """
 
@@ -89,25 +89,25 @@ class Loader:
         self._unit = "line" if form is TextFormat.LINES else "item"
         self._read = 0
         self._resources = PreparedResources()
-        self._refused: dict[int, RejectedResource] = {}
-        self._refused_ids: set[bytes] = set()
+        self._rejected: dict[int, RejectedResource] = {}
+        self._rejected_ids: set[bytes] = set()
         self._nameless = 0
         self._numbers: dict[bytes, int | list[int]] = {}
-        self._starts = array("Q")  # of items in a text: line and column, by turns
+        self._starts = array("Q")  # the line and the column of each item of a text
 
-    def starts(self, line: int, column: int) -> None:
+    def note_start(self, line: int, column: int) -> None:
         """Note where the next item begins."""
         self._starts.append(line)
         self._starts.append(column)
 
     def add(self, number: int, value: Value) -> None:
-        """Take a resource that `parse` gave."""
+        """Add a resource that `parse` returned."""
         id_ = value.get("id") if isinstance(value, dict) else None
-        text, cause = self._checked(value)
-        # One that is refused for something else may still have been meant in place of its twin.
+        text, cause = self._check(value)
+        # A resource that is rejected for another cause may still be the right one of its twins.
         id_text = _id_text(id_)
         if cause:
-            self.refuse(number, cause, id_)
+            self.reject(number, cause, id_)
         else:
             self._read += 1
             assert id_text is not None
@@ -116,17 +116,17 @@ class Loader:
         if id_text is not None:
             self._note(id_text, number)
 
-    def _checked(self, value: Value) -> tuple[bytes, str]:
-        """The canonical text to store, and, where it must not be, the cause."""
+    def _check(self, value: Value) -> tuple[bytes, str]:
+        """Return the canonical text to store, and the cause if it must not be stored."""
         text = sorted_text(value)
         if len(text) > RESOURCE_BYTES:
             return text, f"longer than {RESOURCE_BYTES:,} bytes in canonical text (R12.6)"
         resource = parse_resource(value)
         if isinstance(resource, InvalidResource):
             return text, f"{resource.cause} (R12.8)"
-        assert isinstance(value, dict), "or it were no resource"
-        # What is left out has been checked with the rest.
-        if self._omission.held_by(value):
+        assert isinstance(value, dict), "a resource is an object"
+        # The members to leave out were checked with the rest.
+        if self._omission.affects(value):
             try:
                 self._omission.drop_from(value)
             except ThroughArrayError as error:
@@ -134,26 +134,26 @@ class Loader:
             text = sorted_text(value)
         return text, ""
 
-    def refuse(self, number: int, cause: str, id_: object, *, place: str = "") -> None:
-        """Take note of one that is refused.
+    def reject(self, number: int, cause: str, id_: object, *, place: str = "") -> None:
+        """Reject a resource.
 
         Args:
             number: Its number.
             cause: What is wrong with it.
-            id_: Its id, where it is known; only a text that is not empty is one.
-            place: Where the mistake is; by default where the resource begins.
+            id_: Its id, if known; only a text that is not empty counts.
+            place: The place of the mistake; by default the place where the resource begins.
         """
         self._read += 1
-        self._refused[number] = RejectedResource(place or self._place(number), cause)
+        self._rejected[number] = RejectedResource(place or self._place(number), cause)
         text = _id_text(id_)
         if text is None:
             self._nameless += 1
         else:
-            self._refused_ids.add(text)
+            self._rejected_ids.add(text)
 
-    def refuse_text(self, number: int, cause: str, text: bytes, error: MalformedInputError, *, place: str = "") -> None:
-        """Take note of one whose text is refused; its id is told from the text as far as that goes."""
-        self.refuse(number, cause, _told_id(text, error), place=place)
+    def reject_text(self, number: int, cause: str, text: bytes, error: MalformedInputError, *, place: str = "") -> None:
+        """Reject a resource by its text, and read its id from the text if possible."""
+        self.reject(number, cause, _readable_id(text, error), place=place)
 
     def _note(self, id_: bytes, number: int) -> None:
         earlier = self._numbers.setdefault(id_, number)
@@ -167,23 +167,23 @@ class Loader:
             return f"{self._unit} {number}"
         return f"{self._unit} {number}, line {self._starts[2 * number - 2]}, column {self._starts[2 * number - 1]}"
 
-    def collected(self) -> LoadResult:
-        """All that was taken."""
-        # Nobody knows which of the resources of one id is meant, so all of them are refused.
+    def result(self) -> LoadResult:
+        """Return all that was added and rejected."""
+        # Which of several resources with one id is meant is unknown, so all of them are rejected.
         twins: list[bytes] = []
         for id_, numbers in self._numbers.items():
             if isinstance(numbers, list):
                 twins.append(id_)
                 for number in numbers:
-                    self._refused[number] = self._twin(id_, number, numbers)
+                    self._rejected[number] = self._twin(id_, number, numbers)
         return LoadResult(
             self._resources.without(twins),
-            tuple(self._refused[number] for number in sorted(self._refused)),
+            tuple(self._rejected[number] for number in sorted(self._rejected)),
             self._read,
             self._form,
             self._what,
             self._omission,
-            frozenset(self._refused_ids.union(twins)),
+            frozenset(self._rejected_ids.union(twins)),
             self._nameless,
         )
 
@@ -192,15 +192,15 @@ class Loader:
         more = len(numbers) - 1 - len(others)
         twin = f"the id {_shown(id_)} comes more than once: also in {', '.join(others)}"
         twin += f" and {more} more" if more else ""
-        mistake = self._refused.get(number)
-        if mistake is None:
+        rejected = self._rejected.get(number)
+        if rejected is None:
             return RejectedResource(self._place(number), twin)
-        return RejectedResource(mistake.place, f"{mistake.cause}; {twin}")
+        return RejectedResource(rejected.place, f"{rejected.cause}; {twin}")
 
 
-def _told_id(text: bytes, error: MalformedInputError) -> object:
-    """The id in a text that was refused, where there is no doubt which one it is."""
-    if error.rule == "R12.2":  # of two members of one name nobody knows which one is meant
+def _readable_id(text: bytes, error: MalformedInputError) -> object:
+    """Return the id in a rejected text, or None if it is not certain."""
+    if error.rule == "R12.2":  # which of two members with one name is meant is unknown
         return None
     try:
         value = scan_leniently(text.decode("utf-8"))
@@ -210,7 +210,7 @@ def _told_id(text: bytes, error: MalformedInputError) -> object:
 
 
 def _id_text(id_: Any) -> bytes | None:
-    """An id in canonical JSON text; None where it is none."""
+    """Return an id in canonical JSON text, or None if the value is no id."""
     if type(id_) is not str or not id_:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Resources in this process's memory, for the engines that run in it."""
+"""The store in this process's memory, for the engines that run in it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from bridge.errors import ResourcesMissingError, UsageError
 from bridge.escapes import shown
 from bridge.process_bound import ProcessBound
 from bridge.store import layout
-from bridge.store.prepared import PreparedResources, custom_data_of, prepare
-from bridge.store.store import ChangeReport, Difference, next_revision
+from bridge.store.store import ChangeReport, PreparedResources, StoreDifference, custom_data_of, next_revision, prepare
 from bridge.strict_json import encode, parse
 
 if TYPE_CHECKING:
@@ -22,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class StoredType:
-    """The resources of one type at one revision; it never changes.
+    """The resources of one type at one revision; an instance never changes.
 
     Attributes:
-        revision: The revision; None where nothing was pushed.
+        revision: The revision; None if nothing was pushed.
         resources: Resources by id, both in canonical JSON text.
     """
 
@@ -36,29 +35,29 @@ class StoredType:
         self._all: list[bytes] | None = None
 
     def all_ids(self) -> Sequence[bytes]:
-        """All ids, in the order of code points."""
+        """Return all ids, in the order of code points."""
         if self._all is None:
             self._all = sorted(self._prepared, key=layout.order_of(self._prepared))
         return self._all
 
     def posting(self, text: str) -> Sequence[bytes]:
-        """The ids in a posting (`layout.posting_text`), in the order of code points."""
+        """Return the ids in a posting (`layout.posting_text`), in the order of code points."""
         return self._prepared.postings.get(text, [])
 
     def changed(self, revision: str, upserts: PreparedResources, removals: Iterable[bytes]) -> StoredType:
-        """The resources after a change."""
+        """Return the resources after a change."""
         prepared = PreparedResources()
         prepared.update(self._prepared)
         prepared.postings = dict(self._prepared.postings)
-        left: dict[str, list[bytes]] = {}  # the ids that leave each posting
+        leaving: dict[str, list[bytes]] = {}  # the ids that leave each posting
         for id_ in (*upserts, *removals):
             if (text := prepared.pop(id_, None)) is not None:
                 for posting in layout.posting_texts(custom_data_of(parse(text))):
-                    left.setdefault(posting, []).append(id_)
+                    leaving.setdefault(posting, []).append(id_)
         prepared.update(upserts)
-        for posting in {**left, **upserts.postings}:
-            ids = list(self.posting(posting))  # this revision keeps its own
-            for id_ in left.get(posting, ()):
+        for posting in {**leaving, **upserts.postings}:
+            ids = list(self.posting(posting))  # the old revision keeps its own list
+            for id_ in leaving.get(posting, ()):
                 del ids[bisect_left(ids, layout.raw(id_), key=layout.raw)]
             for id_ in upserts.postings.get(posting, ()):
                 insort(ids, id_, key=layout.raw)
@@ -83,28 +82,28 @@ class MemoryStore(ProcessBound):
         self._types = {encode(type_): _NOTHING for type_ in types}
 
     def operation(self) -> Self:
-        """Itself: it is always the same one."""
+        """Return this store: the memory of a process is always the same store."""
         return self
 
     def find(self, request: Request) -> tuple[bytes | None, str | None]:
-        """The stored resource that a request by id is about, in canonical text, and the revision it is of.
+        """Return the stored resource of a request by id, in canonical text, and the revision of its type.
 
-        The first is None where the resource is not known, both are where the request is not by id.
+        The first is None if the resource is not known; both are None if the request is not by id.
         """
         if not request.is_by_id or request.type is None:
             return None, None
-        assert request.id is not None  # or it is not by id
+        assert request.id is not None, "the request is by id"
         stored = self.stored(request.type)
         return stored.resources.get(request.id), stored.revision
 
     def stored(self, type_: bytes) -> StoredType:
-        """What is stored for a type, given as canonical JSON text."""
+        """Return the stored resources of a type, whose name is canonical JSON text."""
         return self._types.get(type_, _NOTHING)
 
     def replace(
         self, type_: str, resources: Mapping[bytes, bytes], *, on_progress: Callable[[int], None] = lambda _: None
     ) -> str:
-        """Store these, resources by id in canonical text, in place of all of a type, at once; gives the revision."""
+        """Replace all resources of a type by these, by id in canonical text, and return the new revision."""
         prepared = prepare(resources)
         order = layout.order_of(prepared)
         for ids in prepared.postings.values():
@@ -115,23 +114,23 @@ class MemoryStore(ProcessBound):
         on_progress(len(prepared))
         return revision
 
-    def difference(self, type_: str, prepared: PreparedResources, most: int | None) -> Difference | None:
-        """What differs between what is stored and what should be.
+    def difference(self, type_: str, prepared: PreparedResources, most: int | None) -> StoreDifference | None:
+        """Return the difference between the stored resources and the prepared ones.
 
-        None where nothing was pushed yet, or where it is more than `most`, if that is told.
+        None if nothing was pushed yet, or if there is a `most` and the difference is larger.
         """
         stored = self._of(type_)
         if stored.revision is None:
             return None
-        there = stored.resources
-        upserts = {id_: text for id_, text in prepared.items() if there.get(id_) != text}
-        removals = [id_ for id_ in there if id_ not in prepared]
+        before = stored.resources
+        upserts = {id_: text for id_, text in prepared.items() if before.get(id_) != text}
+        removals = [id_ for id_ in before if id_ not in prepared]
         if most is not None and len(upserts) + len(removals) > most:
             return None
-        return Difference(upserts, removals, sum(id_ not in there for id_ in upserts), len(there))
+        return StoreDifference(upserts, removals, sum(id_ not in before for id_ in upserts), len(before))
 
     def change(self, type_: str, upserts: Mapping[bytes, bytes], removals: Iterable[bytes]) -> ChangeReport:
-        """Store some resources, and remove others, at once.
+        """Store some resources and remove others, at once.
 
         Args:
             type_: The resource type.
@@ -146,18 +145,19 @@ class MemoryStore(ProcessBound):
             before = self._of(type_)
             if before.revision is None:
                 raise ResourcesMissingError(
-                    f"there are no pushed resources of `{type_}`: push all of them, before some can change"
+                    f"there are no pushed resources of `{type_}`: push all of them before you change some"
                 )
-            gone = [id_ for id_ in removals if id_ not in prepared]
-            changed = ChangeReport.of(before.resources, prepared, gone, before.revision)
-            if not changed.added and not changed.changed and not changed.removed:
-                return changed
+            dropped = [id_ for id_ in removals if id_ not in prepared]
+            report = ChangeReport.of(before.resources, prepared, dropped, before.revision)
+            if not report.added and not report.changed and not report.removed:
+                return report
             revision = next_revision(before.revision)
-            self._types[encode(type_)] = before.changed(revision, prepared, gone)
-        return replace(changed, revision=revision)
+            self._types[encode(type_)] = before.changed(revision, prepared, dropped)
+        return replace(report, revision=revision)
 
     def _of(self, type_: str) -> StoredType:
         try:
             return self._types[encode(type_)]
         except KeyError:
-            raise UsageError(f"`{shown(type_)}` is not one of the resource types") from None
+            types = ", ".join(shown(str(parse(name))) for name in self._types)
+            raise UsageError(f"`{shown(type_)}` is not one of the resource types: {types}") from None

@@ -1,4 +1,4 @@
-"""Members of resources that are not stored, such as secrets that no policy looks at."""
+"""Members of resources that are not stored, such as secrets that no policy reads."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ _WRONG_ESCAPE: Final = re.compile(r"~(?![01])")
 
 
 class ThroughArrayError(ValueError):
-    """An array stands where a pointer leads through; the text is the cause."""
+    """A pointer leads through an array; the text is the cause."""
 
 
 @dataclass(frozen=True, slots=True)
 class Omission:
-    """Which members to leave out.
+    """The members to leave out.
 
     Attributes:
-        paths: The names on the way to each, sorted, so that equal omissions are equal.
+        paths: The path of names to each member, sorted, so that equal omissions compare as equal.
     """
 
     paths: tuple[tuple[str, ...], ...] = ()
 
     @classmethod
     def of(cls, omit: Iterable[str]) -> Self:
-        """From names of top-level members, and JSON Pointers (RFC 6901), which begin with `/`.
+        """Create an omission from names of top-level members and JSON Pointers (RFC 6901), which begin with `/`.
 
         Raises:
-            ConfigurationError: One is neither, or names what decisions look at: `id`, `custom_data` or a part of them.
+            ConfigurationError: One is neither, or names what decisions read: `id`, `custom_data` or a part of them.
         """
         if isinstance(omit, (str, bytes)):
             raise ConfigurationError(
@@ -49,11 +49,10 @@ class Omission:
         return bool(self.paths)
 
     def drop_from(self, resource: dict[str, Value]) -> None:
-        """Drop the members from a resource, in place; those that it does not have are no error.
+        """Drop the members from a resource, in place; a missing member is no error.
 
         Raises:
-            ThroughArrayError: An array stands where a pointer leads through: what an index names changes with each item
-                that goes.
+            ThroughArrayError: A pointer leads through an array, where an index names another item after each removal.
         """
         for path in self.paths:
             container: Value = resource
@@ -65,8 +64,8 @@ class Omission:
             if isinstance(container, dict):
                 container.pop(path[-1], None)
 
-    def held_by(self, resource: Mapping[str, Value]) -> bool:
-        """Whether a resource has the first name of any path, so that something may have to go."""
+    def affects(self, resource: Mapping[str, Value]) -> bool:
+        """Tell whether a resource has the first name of any path, so that a member may have to be dropped."""
         return any(path[0] in resource for path in self.paths)
 
 

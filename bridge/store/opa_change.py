@@ -1,4 +1,4 @@
-"""Changes of some resources on an OPA, each of them one patch with all that the index has of them.
+"""Change some resources on an OPA: each change is one patch with the resources and their part of the index.
 
 See docs/decisions/resources-in-generations.md.
 """
@@ -20,11 +20,11 @@ from bridge.errors import (
 )
 from bridge.opa import is_too_large
 from bridge.store.index_change import FirstsMissingError, IndexChange
-from bridge.store.json_patch import Patch, add, remove
 from bridge.store.opa_documents import too_large
-from bridge.store.prepared import PreparedResources, prepare
+from bridge.store.patches import Patch, add, remove
 from bridge.store.single_store import written_elsewhere
 from bridge.store.state import CurrentGeneration, current
+from bridge.store.store import PreparedResources, prepare
 from bridge.strict_json import ABSENT, encode
 
 if TYPE_CHECKING:
@@ -39,18 +39,18 @@ _MOST_OPERATIONS: Final = 1_000
 
 
 class ReadView(Protocol):
-    """Asks the installed rules for their `stored_view`."""
+    """Queries the `stored_view` of the installed rules."""
 
-    def __call__(self, question: bytes, *, fresh: bool) -> dict[str, Value]:
-        """Their answer to a question, on a new connection or on any."""
+    def __call__(self, query: bytes, /, *, fresh: bool) -> dict[str, Value]:
+        """Return the response to a query, on a new connection or on any."""
 
 
 class Changes:
     """Changes some resources of a type.
 
     Args:
-        documents: Where to, within one operation.
-        read_view: Asks the installed rules; without it, nothing can be changed.
+        documents: The documents to write, within one operation.
+        read_view: Queries the installed rules; without it, nothing can be changed.
     """
 
     def __init__(self, documents: Documents, read_view: ReadView | None) -> None:
@@ -58,7 +58,7 @@ class Changes:
         self._read_view = read_view
 
     def change(self, type_: str, upserts: Mapping[bytes, bytes], removals: Iterable[bytes]) -> ChangeReport:
-        """As `OpaStore.change`; what is one transaction is never sent in halves."""
+        """Do what `OpaStore.change` says; a change is one transaction, and is never sent in halves."""
         try:
             return self._change(type_, upserts, removals)
         except OpaStatusError as refused:
@@ -72,14 +72,14 @@ class Changes:
         change = IndexChange(prepared, [id_ for id_ in dict.fromkeys(removals) if id_ not in prepared])
         seen = set()
         for number in range(_TRIES):
-            about, view = self._view(type_, change.question(type_), again=number > 0)
+            about, view = self._view(type_, change.query(type_), again=number > 0)
             seen.add(about.revision)
-            worked_out = self._worked_out(path, about, view, change)
-            if worked_out is None:
+            built = self._build(path, about, view, change)
+            if built is None:
                 continue
-            patch, changed, more = worked_out
+            patch, report, more = built
             if not patch:
-                return replace(changed, revision=about.revision)
+                return replace(report, revision=about.revision)
             if len(patch) > _MOST_OPERATIONS:
                 raise PushRejectedError(
                     f"nothing was changed: {len(prepared) + len(change.removals):,} resources at once take "
@@ -100,83 +100,85 @@ class Changes:
             except OpaStatusError as refused:
                 if refused.status != HTTPStatus.NOT_FOUND:
                     raise
-                continue  # somebody else came first: look again
+                continue  # another process came first: read again
             except EngineError:
                 if not self._documents.is_current(type_, revision, about.generation):
                     raise
             self._documents.note(type_, revision)
-            return replace(changed, revision=revision)
+            return replace(report, revision=revision)
         if len(seen) == 1:
             self._require_written(type_, about)
-        raise PushConflictError(f"others changed `{type_}` {_TRIES} times in between: nothing was changed")
+        raise PushConflictError(f"others changed `{type_}` {_TRIES} times in between: nothing was changed; try again")
 
-    def _view(self, type_: str, question: bytes, *, again: bool) -> tuple[CurrentGeneration, Value]:
-        """What is current, and what must be known of it; before the first write two new connections are asked."""
+    def _view(self, type_: str, query: bytes, *, again: bool) -> tuple[CurrentGeneration, Value]:
+        """Read the current generation and the view of a query; before the first write, on two new connections."""
         if self._read_view is None:
-            raise UsageError("a store without rules cannot be changed but as a whole")
-        is_known = self._documents.one_store.has_agreed(type_)
-        if not is_known:
-            self._known(type_, self._read_view(_nothing(type_), fresh=True))
-        found = self._read_view(question, fresh=again or not is_known)
-        known = self._known(type_, found)
-        self._documents.one_store.agree(type_, (known.store, known.store))
-        return known, found.get("view")
+            raise UsageError("this store has no rules, which a change needs: push all, or use `OpaEngine.store`")
+        has_agreed = self._documents.one_store.has_agreed(type_)
+        if not has_agreed:
+            self._current(type_, self._read_view(_empty_query(type_), fresh=True))
+        response = self._read_view(query, fresh=again or not has_agreed)
+        generation = self._current(type_, response)
+        self._documents.one_store.agree(type_, (generation.store, generation.store))
+        return generation, response.get("view")
 
-    def _known(self, type_: str, found: dict[str, Value]) -> CurrentGeneration:
-        """What is current of a type."""
-        about = found.get("current")
-        current = about if isinstance(about, dict) else {}
-        self._documents.one_store.saw_all(current)
-        known = current.get(type_)
-        if not isinstance(known, dict) or "revision" not in known:
-            self._documents.agreed(type_)  # it may be of a later layout, or there for another connection
+    def _current(self, type_: str, response: dict[str, Value]) -> CurrentGeneration:
+        """Return the current generation of a type, as a response names it."""
+        value = response.get("current")
+        by_type = value if isinstance(value, dict) else {}
+        self._documents.one_store.saw_all(by_type)
+        generation = by_type.get(type_)
+        if not isinstance(generation, dict) or "revision" not in generation:
+            self._documents.agreed(type_)  # raises for a later layout, and if another OPA has the resources
             raise ResourcesMissingError(
-                f"OPA has no pushed resources of `{type_}`: push all of them, before some can change"
+                f"OPA has no pushed resources of `{type_}`: push all of them before you change some"
             )
-        return CurrentGeneration.read(known)
+        return CurrentGeneration.read(generation)
 
     def _require_written(self, type_: str, about: CurrentGeneration) -> None:
-        """Make sure that what is read is what is written, where patches fail and nobody has changed anything.
+        """Find out why patches fail although nobody has changed anything.
 
         Raises:
-            MultipleStoresError: It is not.
-            InvalidResponseError: It is; so what was pushed is not whole.
+            MultipleStoresError: Another OPA takes the writes.
+            InvalidResponseError: It is one OPA, so the stored data is damaged.
         """
         self._documents.one_store.doubt(type_)
         name = f"r{about.revision}"
-        as_it_is = Patch([remove("state", "revisions", name), add("state", "revisions", name, value=b"true")])
+        no_change = Patch([remove("state", "revisions", name), add("state", "revisions", name, value=b"true")])
         try:
-            self._documents.send(self._documents.path(type_), as_it_is)
+            self._documents.send(self._documents.path(type_), no_change)
         except OpaStatusError as refused:
             if refused.status != HTTPStatus.NOT_FOUND:
                 raise
             state = self._documents.look(type_, fresh=True)
-            assert state is not None, "or `look` has raised"
+            assert state is not None, "`look` has raised"
             if state.revision == about.revision:
                 raise written_elsewhere(type_) from None
             return
         raise InvalidResponseError(
-            f"what OPA has of `{type_}` is not whole, and cannot be changed: push all of it again"
+            f"the resources of `{type_}` in OPA are damaged and cannot be changed: push all of them again"
         )
 
-    def _worked_out(
+    def _build(
         self, path: tuple[str, ...], about: CurrentGeneration, view: Value, change: IndexChange
     ) -> tuple[Patch, ChangeReport, int] | None:
-        """What `change.patch` gives; None where its generation is there no more."""
+        """Return the result of `change.patch`; None if its generation is no longer there."""
         try:
             return change.patch(view, {})
         except FirstsMissingError as missing:
             firsts = {}
             for name in missing.names:
-                found = self._documents.opa.get_data((*path, "generations", about.generation, "large", name, "firsts"))
-                if found is ABSENT:
+                blocks = self._documents.opa.get_data((*path, "generations", about.generation, "large", name, "firsts"))
+                if blocks is ABSENT:
                     return None
-                if not isinstance(found, list) or not all(isinstance(block, list) for block in found):
-                    raise InvalidResponseError("what OPA has as the first ids of pages are no arrays of them") from None
-                firsts[name] = [encode(id_) for block in found if isinstance(block, list) for id_ in block]
+                if not isinstance(blocks, list) or not all(isinstance(block, list) for block in blocks):
+                    raise InvalidResponseError(
+                        "the first ids of pages in OPA are no arrays of ids: push all resources again"
+                    ) from None
+                firsts[name] = [encode(id_) for block in blocks if isinstance(block, list) for id_ in block]
             return change.patch(view, firsts)
 
 
-def _nothing(type_: str) -> bytes:
-    """The question about no change: its answer is what is current."""
-    return IndexChange(PreparedResources(), ()).question(type_)
+def _empty_query(type_: str) -> bytes:
+    """Return the query about no change; its response names the current generation."""
+    return IndexChange(PreparedResources(), ()).query(type_)

@@ -1,134 +1,135 @@
-"""Comparing what an OPA has with what it should have."""
+"""Compare the resources on an OPA with prepared ones: first the digests of shards, then the buckets that differ."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from json import JSONDecoder
 from typing import TYPE_CHECKING, Final
 
-from bridge.errors import (
-    InvalidResponseError,
-    MalformedInputError,
-    PushConflictError,
-    ResourcesMissingError,
-    StaleResourcesError,
-)
+from bridge.errors import InvalidResponseError, MalformedInputError, PushConflictError
 from bridge.store import layout
-from bridge.store.integrity import IntegrityCheck
-from bridge.store.shard_text import differing as differing_buckets
-from bridge.store.store import Difference
-from bridge.strict_json import encode, sorted_text
+from bridge.store.store import StoreDifference
+from bridge.strict_json import MAX_DEPTH, encode, parse, sorted_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable, Mapping
 
     from bridge.store.opa_documents import Documents
-    from bridge.store.prepared import PreparedResources
-    from bridge.store.state import CurrentGeneration, TypeState
+    from bridge.store.state import CurrentGeneration
+    from bridge.store.store import PreparedResources
     from bridge.strict_json import Value
 
 _TRIES: Final = 5
 _SAMPLE: Final = 4
-"""Shards that are compared before the size of the whole difference is guessed from them."""
+"""The number of shards to compare before estimating the size of the whole difference."""
+
+_DECODER: Final = JSONDecoder()  # used only to find where a value ends
 
 
-@dataclass(frozen=True, slots=True)
-class IntegrityReport:
-    """What a recount has found.
-
-    Attributes:
-        findings: What is not as it should be, a sentence each.
-        resources: How many resources were read.
-        revision: Their revision.
-    """
-
-    findings: tuple[str, ...]
-    resources: int
-    revision: str
-
-
-def difference(documents: Documents, type_: str, prepared: PreparedResources, most: int | None) -> Difference | None:
-    """As `OpaStore.difference`."""
+def difference(
+    documents: Documents, type_: str, prepared: PreparedResources, most: int | None
+) -> StoreDifference | None:
+    """Do what `OpaStore.difference` says."""
     for _ in range(_TRIES):
         state = documents.agreed(type_)
         if state is None or state.current is None:
             return None
         try:
-            found = _difference(documents, type_, state.current, prepared, most)
+            result = _difference(documents, type_, state.current, prepared, most)
         except InvalidResponseError:
-            if _is_still(documents, type_, state, fresh=True):
+            if documents.is_unchanged(type_, state, fresh=True):
                 raise
         else:
-            if _is_still(documents, type_, state):
-                return found
-    raise PushConflictError(f"others changed the resources of `{type_}` {_TRIES} times in a row: nothing was changed")
+            if documents.is_unchanged(type_, state):
+                return result
+    raise PushConflictError(
+        f"others changed the resources of `{type_}` {_TRIES} times in a row: nothing was changed; try again"
+    )
 
 
 def _difference(
     documents: Documents, type_: str, current: CurrentGeneration, prepared: PreparedResources, most: int | None
-) -> Difference | None:
+) -> StoreDifference | None:
     path = (*documents.path(type_), "generations", current.generation)
     digests = documents.get((*path, "digests"))
     if not isinstance(digests, dict):
-        raise InvalidResponseError(f"what OPA has as the digests of `{type_}` is no object")
-    differing = [shard for shard in layout.SHARDS if digests.get(shard) != prepared.digests[shard]]
+        raise InvalidResponseError(f"the digests of `{type_}` in OPA are no object: push all of them again")
+    shards = [shard for shard in layout.SHARDS if digests.get(shard) != prepared.digests[shard]]
     upserts: dict[bytes, bytes] = {}
     removals: list[bytes] = []
     added = 0
-    for number, shard in enumerate(differing, 1):
+    for number, shard in enumerate(shards, 1):
         buckets = prepared.shards[shard]
-        texts = {bucket: _text(ids, prepared) for bucket, ids in buckets.items()}
+        texts = {bucket: _bucket_text(ids, prepared) for bucket, ids in buckets.items()}
         for bucket, resources in differing_buckets(documents.text((*path, "resources", shard)), texts).items():
-            there = {encode(id_): sorted_text(value) for id_, value in resources.items()}
-            some = {id_: prepared[id_] for id_ in buckets.get(bucket, ()) if there.get(id_) != prepared[id_]}
+            stored = {encode(id_): sorted_text(value) for id_, value in resources.items()}
+            some = {id_: prepared[id_] for id_ in buckets.get(bucket, ()) if stored.get(id_) != prepared[id_]}
             upserts |= some
-            added += sum(id_ not in there for id_ in some)
-            removals += [id_ for id_ in there if id_ not in prepared]
+            added += sum(id_ not in stored for id_ in some)
+            removals += [id_ for id_ in stored if id_ not in prepared]
         so_far = len(upserts) + len(removals)
-        if most is not None and (so_far > most or (number >= _SAMPLE and so_far * len(differing) > 2 * most * number)):
+        if most is not None and (so_far > most or (number >= _SAMPLE and so_far * len(shards) > 2 * most * number)):
             return None
-    return Difference(upserts, removals, added, current.count)
+    return StoreDifference(upserts, removals, added, current.count)
 
 
-def _text(ids: Iterable[bytes], prepared: PreparedResources) -> str:
-    """The text of a bucket of these resources, with their ids in the order that OPA writes them in."""
+def _bucket_text(ids: Iterable[bytes], prepared: PreparedResources) -> str:
+    """Return the text of a bucket with these ids, in the order in which OPA writes them."""
     return layout.object_([(id_, prepared[id_]) for id_ in sorted(ids, key=layout.raw)]).decode("utf-8")
 
 
-def _is_still(documents: Documents, type_: str, state: TypeState, *, fresh: bool = False) -> bool:
-    """Whether nobody has changed anything since."""
-    now = documents.look(type_, fresh=fresh)
-    return now is not None and (now.store, now.revision) == (state.store, state.revision)
+def differing_buckets(shard_text: str, expected: Mapping[str, str]) -> dict[str, dict[str, Value]]:
+    """Return the stored buckets whose text is not the expected one; a missing bucket is returned empty.
 
+    A bucket with the expected text need not be parsed. OPA writes resources as they were pushed, but with its own
+    escapes: a bucket with another text may still be equal.
 
-def recount(documents: Documents, type_: str, on_progress: Callable[[int], None]) -> IntegrityReport:
-    """As `OpaStore.recount`."""
-    state = documents.agreed(type_)
-    if state is None or state.current is None:
-        raise ResourcesMissingError(f"OPA has no pushed resources of `{type_}`")
-    path = (*documents.path(type_), "generations", state.current.generation)
-    findings = [f"a push that never ended has left the generation `{name}`" for name in state.leases.values()]
-    count = IntegrityCheck()
+    Args:
+        shard_text: The shard's JSON text as OPA writes it, without spaces.
+        expected: The expected texts of the buckets, by name.
+
+    Raises:
+        InvalidResponseError: The text is no object of objects.
+    """
+    buckets: dict[str, dict[str, Value]] = {}
+    missing = dict.fromkeys(expected)
     try:
-        digests = _document(documents, (*path, "digests"))
-        for shard in layout.SHARDS:
-            before = count.resources
-            findings += count.shard(shard, digests.get(shard), _document(documents, (*path, "resources", shard)))
-            on_progress(count.resources - before)
-        findings += count.index(_document(documents, (*path, "postings")), _document(documents, (*path, "large")))
-    except (AttributeError, KeyError, IndexError, TypeError, MalformedInputError) as error:
-        findings.append(f"what is stored has not the form of this layout: {type(error).__name__} {error}")
-    else:
-        if count.resources != state.current.count:
-            findings.append(f"there are {count.resources:,} resources, and not {state.current.count:,} as is said")
-    if findings:  # of which another OPA may be the cause
-        documents.one_store.doubt(type_)
-    if not _is_still(documents, type_, state, fresh=True):
-        raise StaleResourcesError(f"`{type_}` changed while it was counted: count again")
-    return IntegrityReport(tuple(findings), count.resources, state.current.revision)
+        at = _skip(shard_text, "{", 0)
+        more = shard_text[at] != "}"
+        while more:
+            name, at = _name(shard_text, at)
+            missing.pop(name, None)
+            if name in expected and shard_text.startswith(expected[name], at):
+                at += len(expected[name])
+            else:
+                _, end = _DECODER.raw_decode(shard_text, at)
+                buckets[name] = _bucket(shard_text[at:end])
+                at = end
+            more = shard_text[at] == ","
+            at += more
+        if shard_text[_skip(shard_text, "}", at) :]:
+            raise ValueError  # noqa: TRY301 - handled like every other mistake in the text
+    except (IndexError, TypeError, ValueError, MalformedInputError, RecursionError):
+        raise InvalidResponseError("a shard in OPA is no object of objects: push all resources again") from None
+    return buckets | {name: {} for name in missing}
 
 
-def _document(documents: Documents, path: tuple[str, ...]) -> dict[str, Value]:
-    found = documents.get(path)
-    if not isinstance(found, dict):
-        raise TypeError(f"{path[-1]} is no object")
-    return found
+def _skip(text: str, sign: str, at: int) -> int:
+    """Return the offset after a sign that must be at this offset."""
+    if text[at] != sign:
+        raise ValueError
+    return at + 1
+
+
+def _name(text: str, at: int) -> tuple[str, int]:
+    """Return the name of a member, and the offset of its value."""
+    name, at = _DECODER.raw_decode(text, at)
+    if not isinstance(name, str):
+        raise TypeError
+    return name, _skip(text, ":", at)
+
+
+def _bucket(text: str) -> dict[str, Value]:
+    bucket = parse(text, max_depth=MAX_DEPTH + 1)
+    if not isinstance(bucket, dict):
+        raise TypeError
+    return bucket

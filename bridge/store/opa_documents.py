@@ -1,4 +1,4 @@
-"""What lies in an OPA's data below the data root, as `layout` says: how it is read, and how a patch is sent."""
+"""The documents below the data root of an OPA, in the form of `layout`: read them, and send patches."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from bridge.opa import OpaClient
-    from bridge.store.json_patch import Patch
+    from bridge.store.patches import Patch
     from bridge.strict_json import Value
 
-# What a large body may take longer than the deadline that is meant for a query.
+# The time that a large body may take on top of the deadline, which is meant for a query.
 _BYTES_A_SECOND: Final = 2_000_000
 _LISTING_SECONDS: Final = 60.0
 _CONFLICT: Final = "resource_conflict"
@@ -38,7 +38,7 @@ class Documents:
         opa: The server.
         root: The data root, as names.
         types: The resource types.
-        note: Told each store that an answer names, by type, as `current` of the rules' answers has them; may raise
+        note: Called with each store that a response names, by type, in the form of the rules' `current`; may raise
             `MultipleStoresError`.
     """
 
@@ -57,39 +57,39 @@ class Documents:
         self._operation: SingleStore | None = None
 
     def operation(self) -> Documents:
-        """The same documents for one operation, whose answers must all come from one store."""
+        """Return the same documents for one operation, whose responses must all come from one store."""
         if self._operation is not None:
             return self
-        found = Documents(self.opa, self._root, self._types, self._note)
-        found._revisions = self._revisions
-        found._operation = SingleStore(found._store)
-        return found
+        documents = Documents(self.opa, self._root, self._types, self._note)
+        documents._revisions = self._revisions
+        documents._operation = SingleStore(documents._store)
+        return documents
 
     @property
     def one_store(self) -> SingleStore:
-        """What the answers of this operation have named."""
+        """Return the stores that the responses of this operation have named."""
         assert self._operation is not None, "no operation has begun"
         return self._operation
 
     def path(self, type_: str) -> tuple[str, ...]:
-        """The names of a type's document from the root down.
+        """Return the path of a type's document, from the root down.
 
         Raises:
             UsageError: It is not one of the types.
         """
         if type_ not in self._types:
-            raise UsageError(f"`{shown(type_)}` is not one of the resource types")
+            raise UsageError(f"`{shown(type_)}` is not one of the resource types: {', '.join(map(shown, self._types))}")
         return (*self._root, type_)
 
     def look(self, type_: str, *, fresh: bool = False) -> TypeState | None:
-        """The state of a type; None where nothing was ever pushed.
+        """Read the state of a type; None if nothing was ever pushed.
 
         Args:
             type_: The resource type.
-            fresh: Look on a new connection.
+            fresh: Read on a new connection.
 
         Raises:
-            UnsupportedLayoutError: It is of a later layout.
+            UnsupportedLayoutError: It has a later layout.
             MultipleStoresError: Several OPAs have answered, now and earlier.
             ForeignContentError: No bridge wrote it.
             EngineError: OPA cannot be reached, or refuses.
@@ -100,7 +100,7 @@ class Documents:
         return state
 
     def agreed(self, type_: str) -> TypeState | None:
-        """The state of a type, before an operation writes it: two fresh connections must find one store of each type.
+        """Read the state of a type before an operation writes it; two new connections must find one store of each type.
 
         Raises:
             MultipleStoresError: They find several.
@@ -108,71 +108,71 @@ class Documents:
         """
         if self.one_store.has_agreed(type_):
             return self.look(type_, fresh=True)
-        self.agree_on_all(but=type_)
+        self.agree_on_all(skip=type_)
         first, state = self._look(type_, fresh=True), self._look(type_, fresh=True)
         self.one_store.agree(type_, (None if first is None else first.store, None if state is None else state.store))
         return state
 
-    def agree_on_all(self, *, but: str | None = None) -> None:
-        """Make sure that two fresh connections find the same stores, of all types but perhaps one.
+    def agree_on_all(self, *, skip: str | None = None) -> None:
+        """Make sure that two new connections find the same stores of all types, except perhaps one.
 
         Raises:
             MultipleStoresError: They find several.
             EngineError: OPA cannot be reached.
         """
         for type_ in self._types:
-            if type_ != but and not self.one_store.has_agreed(type_):
+            if type_ != skip and not self.one_store.has_agreed(type_):
                 try:
-                    found = self._store(type_), self._store(type_)
-                except OpaStatusError:  # whoever may write one type need not be allowed to read another
+                    stores = self._store(type_), self._store(type_)
+                except OpaStatusError:  # permission to write one type need not include reading another
                     continue
-                self.one_store.agree(type_, found)
+                self.one_store.agree(type_, stores)
 
     def _look(self, type_: str, *, fresh: bool) -> TypeState | None:
-        found = self.opa.get_data((*self.path(type_), "state"), fresh=fresh)
+        document = self.opa.get_data((*self.path(type_), "state"), fresh=fresh)
         try:
-            state = None if found is ABSENT else TypeState.read(type_, found)
+            state = None if document is ABSENT else TypeState.read(type_, document)
         except InvalidResponseError:
             raise foreign(self.path(type_)) from None
-        if state is not None and state.current is not None:  # else the rules name none either
+        if state is not None and state.current is not None:  # without a current generation the rules name no store
             self._note({type_: {"store": state.store}})
         return state
 
     def _store(self, type_: str) -> str | None:
-        """The name of a type's store, whatever its layout, as a fresh connection finds it."""
+        """Read the name of a type's store, in any layout, on a new connection."""
         return store_of(self.opa.get_data((*self.path(type_), "state"), fresh=True))
 
     def get(self, path: tuple[str, ...]) -> Value | Absent:
-        """A document that may be large, or `ABSENT`."""
+        """Read a document that may be large; `ABSENT` if there is none."""
         return self.opa.get_data(path, deadline=self.opa.deadline + _LISTING_SECONDS)
 
     def shard(self, path: tuple[str, ...]) -> dict[str, Value]:
-        """The resources of a shard, by id.
+        """Read the resources of a shard, by id.
 
         Raises:
-            InvalidResponseError: It is none, or is there no more.
+            InvalidResponseError: It is no shard, or is no longer there.
         """
-        found: dict[str, Value] = {}
+        resources: dict[str, Value] = {}
         for bucket in _object(self.get(path), path).values():
-            found |= _object(bucket, path)
-        return found
+            resources |= _object(bucket, path)
+        return resources
 
     def text(self, path: tuple[str, ...]) -> str:
-        """The JSON text of a large document, as OPA writes it.
+        """Read the JSON text of a large document, as OPA writes it.
 
         Raises:
             InvalidResponseError: There is none.
         """
-        found = self.opa.get_data_text(path, deadline=self.opa.deadline + _LISTING_SECONDS)
-        if isinstance(found, Absent):
-            raise InvalidResponseError(f"OPA has no `{path[-1]}` there")
-        return found
+        text = self.opa.get_data_text(path, deadline=self.opa.deadline + _LISTING_SECONDS)
+        if isinstance(text, Absent):
+            raise InvalidResponseError(f"OPA has no `{path[-1]}` there: push all resources again")
+        return text
 
     def create(self, type_: str, document: bytes) -> bool:
-        """Make a type's document where there is none; gives whether it was made.
+        """Create a type's document if there is none, and return whether it was created.
 
         Raises:
-            ForeignContentError: What lies above it is no object.
+            ForeignContentError: A document above it is no object.
             EngineError: OPA cannot be reached, or refuses.
         """
         path = self.path(type_)
@@ -186,10 +186,10 @@ class Documents:
             raise
 
     def refuse_rules(self, type_: str) -> None:
-        """Refuse a data root that is a package of rules; who may not list the policies is not kept from pushing.
+        """Refuse a data root that is a package of rules, if this client may list the policies.
 
         Raises:
-            ForeignContentError: It is one.
+            ForeignContentError: It is a package of rules.
             EngineError: OPA cannot be reached.
         """
         root = self.path(type_)[:-1]
@@ -205,49 +205,54 @@ class Documents:
             )
 
     def send(self, path: tuple[str, ...], patch: Patch) -> None:
-        """Change a type's document: all of the operations are done, or none."""
+        """Send a patch of a type's document: OPA does all of its operations, or none."""
         body = patch.body()
         self.opa.patch_data(path, body, deadline=self.opa.deadline + len(body) / _BYTES_A_SECOND)
 
     def next_revision(self, type_: str, current: str | None) -> str:
-        """A revision after the current one, and after all that were made or seen here, whatever OPA has lost since."""
+        """Return a revision after the current one and after all that this process made, even if OPA has lost them."""
         last = max(filter(None, (current, self._revisions.get(type_))), key=int, default=None)
         return next_revision(last)
 
     def note(self, type_: str, revision: str) -> None:
-        """Remember a revision that was made."""
+        """Remember a revision that this process made."""
         self._revisions[type_] = revision
 
     def share_revisions(self, other: Documents) -> None:
-        """Remember the same revisions as another one."""
+        """Share the remembered revisions with another instance."""
         self._revisions = other._revisions
 
     def is_current(self, type_: str, revision: str, generation: str) -> bool:
-        """Whether what was sent took place, though its answer never came; others may have made that revision too."""
+        """Tell whether a write whose response was lost was done; others may have made the same revision."""
         try:
             state = self.look(type_)
         except EngineError:
             return False
-        found = None if state is None else state.current
-        return found is not None and (found.revision, found.generation) == (revision, generation)
+        current = None if state is None else state.current
+        return current is not None and (current.revision, current.generation) == (revision, generation)
+
+    def is_unchanged(self, type_: str, state: TypeState, *, fresh: bool = False) -> bool:
+        """Tell whether the resources of a type have not changed since their state was read."""
+        now = self.look(type_, fresh=fresh)
+        return now is not None and (now.store, now.revision) == (state.store, state.revision)
 
 
-def _object(found: Value | Absent, path: tuple[str, ...]) -> dict[str, Value]:
-    """A shard or a bucket of it."""
-    if not isinstance(found, dict):
-        raise InvalidResponseError(f"what OPA has as the shard `{path[-1]}` is no object of objects")
-    return found
+def _object(value: Value | Absent, path: tuple[str, ...]) -> dict[str, Value]:
+    """Require that a shard, or a bucket of it, is an object."""
+    if not isinstance(value, dict):
+        raise InvalidResponseError(f"the shard `{path[-1]}` in OPA is no object of objects: push all resources again")
+    return value
 
 
 def too_large(done: str, refused: OpaStatusError) -> PushRejectedError:
-    """Return the error for what must be sent at once and is larger than OPA, or what stands before it, takes.
+    """Return the error for a write that must be sent at once and is too large for OPA, or for a proxy before it.
 
     Args:
         done: What was not done, such as `pushed`.
-        refused: The answer.
+        refused: The response.
     """
     return PushRejectedError(
-        f"nothing was {done}: what must be sent at once is more than OPA takes, or a proxy before it (it answered"
+        f"nothing was {done}: what must be sent at once is too large for OPA, or for a proxy before it (status"
         f" {refused.status}): raise its limit (OPA's is `server.decoding.max_length`), change fewer resources at once,"
         " or make them smaller"
     )

@@ -1,11 +1,11 @@
-"""Resources in an OPA's data, below the data root, as `layout` says."""
+"""The store on an OPA: resources in its data, below the data root, in the form of `layout`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
 from bridge.process_bound import ProcessBound
-from bridge.store import layout, opa_compare
+from bridge.store import integrity, layout, opa_compare
 from bridge.store.opa_change import Changes
 from bridge.store.opa_documents import Documents
 from bridge.store.opa_push import Pushes
@@ -15,11 +15,10 @@ if TYPE_CHECKING:
 
     from bridge.opa import OpaClient
     from bridge.opa.limited import Limits
+    from bridge.store.integrity import IntegrityReport
     from bridge.store.opa_change import ReadView
-    from bridge.store.opa_compare import IntegrityReport
-    from bridge.store.prepared import PreparedResources
     from bridge.store.state import TypeState
-    from bridge.store.store import ChangeReport, Difference
+    from bridge.store.store import ChangeReport, PreparedResources, StoreDifference
     from bridge.strict_json import Value
 
 
@@ -30,9 +29,9 @@ class OpaStore(ProcessBound):
         opa: The server.
         root: The data root, as names.
         types: The resource types.
-        read_view: Asks the installed rules for their `stored_view`, for `change`, on a new connection where it is told
-            so; without it, nothing can be changed but as a whole.
-        note: Told each store that an answer names, as `Documents` is.
+        read_view: Queries the `stored_view` of the installed rules, for `change`; without it, resources can only be
+            replaced as a whole.
+        note: Called with each store that a response names; see `Documents`.
     """
 
     def __init__(
@@ -47,34 +46,34 @@ class OpaStore(ProcessBound):
         self._read_view = read_view
 
     def operation(self) -> Self:
-        """The same store for one operation of several calls: it ends once two answers name different stores.
+        """Return the same store for one operation of several calls; it fails if two responses name different stores.
 
-        By itself, each call is an operation. Before one writes, it looks for the stores of all types on two new
+        By itself, each call is an operation. Before an operation writes, it reads the stores of all types on two new
         connections.
         """
-        found = type(self).__new__(type(self))
-        found._documents = self._documents.operation()  # noqa: SLF001 - its own
-        found._read_view = self._read_view  # noqa: SLF001
-        return found
+        store = type(self).__new__(type(self))
+        store._documents = self._documents.operation()  # noqa: SLF001 - its own
+        store._read_view = self._read_view  # noqa: SLF001
+        return store
 
     def require_one(self) -> None:
-        """Make sure that one OPA answers, as far as two new connections tell, whatever is stored there.
+        """Make sure that one OPA answers, as far as two new connections can tell.
 
         Raises:
-            MultipleStoresError: Several do.
+            MultipleStoresError: Several OPAs answer.
             EngineError: OPA cannot be reached.
         """
         self._documents.operation().agree_on_all()
 
     def share_revisions(self, other: OpaStore) -> None:
-        """Remember the same revisions as another store, so that none is made twice by the two."""
+        """Share the remembered revisions with another store, so that the two never make the same one."""
         self._documents.share_revisions(other._documents)
 
     def resources(self, type_: str) -> Iterator[dict[str, Value]]:
-        """The resources that are stored for a type, by id, shard by shard.
+        """Read the stored resources of a type, by id, shard by shard.
 
         Raises:
-            EngineError: OPA cannot be reached, or refuses, or what it has is no such document.
+            EngineError: OPA cannot be reached, or refuses, or has a document in another form.
         """
         documents = self._documents.operation()
         state = documents.agreed(type_)
@@ -84,20 +83,20 @@ class OpaStore(ProcessBound):
             yield documents.shard((*documents.path(type_), "generations", state.current.generation, "resources", shard))
 
     def look(self, type_: str) -> TypeState | None:
-        """The state of a type; None where nothing was ever pushed.
+        """Read the state of a type; None if nothing was ever pushed.
 
         Raises:
-            UnsupportedLayoutError: It is of a later layout.
-            EngineError: OPA cannot be reached, or refuses, or what it has is no such document.
+            UnsupportedLayoutError: It has a later layout.
+            EngineError: OPA cannot be reached, or refuses, or has a document in another form.
         """
         return self._documents.look(type_)
 
     def is_pushed(self, type_: str) -> bool:
-        """Whether a push of the type has ever ended; one of no resources counts.
+        """Tell whether a push of the type has ever ended; a push of no resources counts.
 
         Raises:
-            UnsupportedLayoutError: Its state is of a later layout.
-            EngineError: OPA cannot be reached, or refuses, or what it has is no such document.
+            UnsupportedLayoutError: Its state has a later layout.
+            EngineError: OPA cannot be reached, or refuses, or has a document in another form.
         """
         state = self.look(type_)
         return state is not None and state.current is not None
@@ -105,15 +104,15 @@ class OpaStore(ProcessBound):
     def replace(
         self, type_: str, resources: Mapping[bytes, bytes], *, on_progress: Callable[[int], None] = lambda _: None
     ) -> str:
-        """Store these, resources by id in canonical text, in place of all of a type, at once; gives the revision.
+        """Replace all resources of a type at once, and return the new revision.
 
-        Readers see all of the old state until they see all of the new one. What pushes that never ended have left is
-        removed.
+        Readers see all of the old resources until they see all of the new ones. The remains of pushes that never ended
+        are removed.
 
         Args:
             type_: The resource type.
             resources: Resources by id, both in canonical JSON text.
-            on_progress: Called with how many more resources have been sent.
+            on_progress: Called with the number of resources that were sent since the last call.
 
         Raises:
             PushConflictError: Another push came in between; nothing has changed.
@@ -126,60 +125,60 @@ class OpaStore(ProcessBound):
     def restore(
         self, type_: str, collect: Callable[[], Mapping[bytes, bytes]], *, patience: float, limits: Limits
     ) -> None:
-        """Push resources where there are none, unless somebody else is about to: then wait for that.
+        """Push resources if there are none, or wait for another process that pushes them already.
 
         Args:
             type_: The resource type.
-            collect: Gives the resources, by id in canonical text; asked by the one who pushes.
-            patience: How many seconds another's push may give no sign of life before this one takes its place.
-            limits: Until when it may go on.
+            collect: Returns the resources, by id in canonical text; called only if this process pushes.
+            patience: The seconds without a heartbeat after which this push replaces that of another process.
+            limits: The time limit.
 
         Raises:
-            MultipleStoresError: Another OPA answers to what is read than to what is written.
+            MultipleStoresError: One OPA takes the writes, and another one the reads.
             EngineError: OPA cannot be reached, or refuses.
         """
         Pushes(self._documents).restore(type_, collect, patience=patience, limits=limits)
 
     def change(self, type_: str, upserts: Mapping[bytes, bytes], removals: Iterable[bytes]) -> ChangeReport:
-        """Store some resources, and remove others, in one patch with all that the index has of them.
+        """Store some resources and remove others, in one patch with their part of the index.
 
         Args:
             type_: The resource type.
             upserts: Resources by id, both in canonical JSON text.
-            removals: Ids in canonical JSON text; one that is upserted as well stays.
+            removals: Ids in canonical JSON text; an id that is upserted as well stays.
 
         Raises:
-            ResourcesMissingError: Nothing was ever pushed, or OPA was restarted: what is left is no whole.
-            PushRejectedError: It would take more operations than OPA does in good time; nothing has changed.
-            PushConflictError: Others changed the resources each time in between; nothing of this has.
-            RulesNotInstalledError: The rules, which know what is there, are not installed.
+            ResourcesMissingError: Nothing was ever pushed, or OPA was restarted and has lost it.
+            PushRejectedError: It takes more operations than OPA can do in reasonable time; nothing has changed.
+            PushConflictError: Others changed the resources at every try; nothing of this change was done.
+            RulesNotInstalledError: The rules, which read the stored resources, are not installed.
             MultipleStoresError: Several OPAs answer; nothing has changed.
             EngineError: OPA cannot be reached, or refuses.
         """
         return Changes(self._documents.operation(), self._read_view).change(type_, upserts, removals)
 
-    def difference(self, type_: str, prepared: PreparedResources, most: int | None) -> Difference | None:
-        """What differs between what is stored and what should be, read no further than where the digests differ.
+    def difference(self, type_: str, prepared: PreparedResources, most: int | None) -> StoreDifference | None:
+        """Return the difference between the stored resources and the prepared ones; read only where the digests differ.
 
-        None where nothing was pushed yet, or where it is certainly or very likely more than `most`, if that is told.
+        None if nothing was pushed yet, or if there is a `most` and the difference is larger, certainly or very likely.
 
         Raises:
-            PushConflictError: Others changed the resources each time while they were read.
-            EngineError: OPA cannot be reached, or refuses, or what it has is no such document.
+            PushConflictError: Others changed the resources at every try.
+            EngineError: OPA cannot be reached, or refuses, or has a document in another form.
         """
         return opa_compare.difference(self._documents.operation(), type_, prepared, most)
 
     def recount(self, type_: str, *, on_progress: Callable[[int], None] = lambda _: None) -> IntegrityReport:
-        """Count all anew that was derived from the resources of a type: digests, index, their number.
+        """Derive a type's digests, index and number of resources again, and compare them with the stored ones.
 
         Args:
             type_: The resource type.
-            on_progress: Called with how many more resources have been read.
+            on_progress: Called with the number of resources that were read since the last call.
 
         Raises:
-            ResourcesMissingError: Nothing was ever pushed, or it is there no more.
-            StaleResourcesError: The resources have changed meanwhile; count again.
+            ResourcesMissingError: Nothing was ever pushed, or OPA has lost it.
+            StaleResourcesError: The resources have changed meanwhile; call it again.
             MultipleStoresError: Several OPAs answer.
-            EngineError: OPA cannot be reached, or refuses, or what it has is no such document.
+            EngineError: OPA cannot be reached, or refuses, or has a document in another form.
         """
-        return opa_compare.recount(self._documents.operation(), type_, on_progress)
+        return integrity.recount(self._documents.operation(), type_, on_progress)

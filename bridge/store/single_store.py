@@ -1,4 +1,4 @@
-"""Whether all answers of one operation come from one OPA: each names the store that it comes from.
+"""Check that all responses of one operation come from one OPA: each response names its store.
 
 See docs/decisions/several-opas.md.
 """
@@ -12,27 +12,27 @@ from bridge.errors import EngineError, MultipleStoresError, ResourcesMissingErro
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-_LOOKS: Final = 8
-"""How often more is looked where answers differ: several OPAs, or one that was restarted?"""
+_READS: Final = 8
+"""The number of further reads if responses differ: it may be several OPAs, or one that was restarted."""
 
 
 def store_of(state: Any) -> str | None:
-    """The name of the store in a type's state, whatever its layout; None where it has none."""
+    """Return the name of the store in a type's state of any layout; None if it has none."""
     store = state.get("store") if isinstance(state, dict) else None
     return store if isinstance(store, str) and store else None
 
 
 def several_stores(type_: str, one: str | None, other: str | None) -> MultipleStoresError:
-    """The error that says so; None stands for an OPA without any store of the type."""
+    """Return the error for two different stores; None stands for an OPA without a store of the type."""
     names = " and ".join(f"`{store[:8]}`" if store else "none" for store in (one, other))
     return MultipleStoresError(
         f"several OPAs answer at this address, each with `{type_}` of its own (stores {names}): "
-        "ask one of them, or feed all of them by one bundle"
+        "give the address of one of them, or feed all of them by one bundle"
     )
 
 
 def written_elsewhere(type_: str) -> MultipleStoresError:
-    """The error where an OPA takes what is written, and another one is read."""
+    """Return the error for writes that one OPA takes while another one is read."""
     return MultipleStoresError(
         f"several OPAs answer at this address: what is written to `{type_}` is not there when it is read again; "
         "give the address of one of them"
@@ -40,10 +40,10 @@ def written_elsewhere(type_: str) -> MultipleStoresError:
 
 
 class SingleStore:
-    """The stores that the answers of one operation have named, by type: each type must have one.
+    """The stores that the responses of one operation have named: each type must have exactly one.
 
     Args:
-        read: Gives the name of a type's store as a fresh connection finds it; None where it has none.
+        read: Reads the name of a type's store on a new connection; None if it has none.
     """
 
     def __init__(self, read: Callable[[str], str | None]) -> None:
@@ -52,19 +52,19 @@ class SingleStore:
         self._agreed: set[str] = set()
 
     def has_agreed(self, type_: str) -> bool:
-        """Whether two fresh connections have given the same answer about a type."""
+        """Tell whether two new connections have found the same store of a type."""
         return type_ in self._agreed
 
     def made(self, type_: str) -> None:
-        """A type's document was made: what was agreed on is no more."""
+        """Forget the agreement on a type, because its document was created."""
         self._agreed.discard(type_)
 
     def saw(self, type_: str, store: str | None) -> None:
-        """Take note of the store that an answer names.
+        """Note the store that a response names.
 
         Raises:
-            MultipleStoresError: An earlier answer named another one, and both are there.
-            ResourcesMissingError: An earlier answer named another one, which is there no more.
+            MultipleStoresError: An earlier response named another one, and both are there.
+            ResourcesMissingError: An earlier response named another one, which is no longer there.
         """
         known = self._named.get(type_)
         if store is None and known is None:
@@ -73,61 +73,61 @@ class SingleStore:
             assert store is not None
             self._named[type_] = store
         elif store != known:
-            self._look_again(type_, [known, store])
+            self._read_again(type_, [known, store])
             raise ResourcesMissingError(
                 f"OPA lost the resources of `{type_}` meanwhile: it was restarted, or somebody removed them; try again"
             )
 
     def saw_all(self, current: Mapping[str, Any]) -> None:
-        """Take note of the stores in an answer's `current`; a type that it lacks need not be without a store.
+        """Note the stores in a response's `current`; a type that is missing there may still have a store.
 
         Raises:
-            EngineError: As for `saw`.
+            EngineError: As in `saw`.
         """
-        for type_, found in current.items():
-            if (store := store_of(found)) is not None:
+        for type_, generation in current.items():
+            if (store := store_of(generation)) is not None:
                 self.saw(type_, store)
 
     def agree(self, type_: str, stores: tuple[str | None, str | None]) -> None:
-        """Take note of what two fresh connections have found, one after the other.
+        """Note the stores that two new connections have found, one after the other.
 
         Raises:
-            EngineError: As for `saw`.
+            EngineError: As in `saw`.
         """
         for store in stores:
             self.saw(type_, store)
         if stores[0] != stores[1]:  # the first push has just begun, or one of several OPAs is empty
-            self._look_again(type_, stores)
+            self._read_again(type_, stores)
         self._agreed.add(type_)
 
     def doubt(self, type_: str) -> None:
-        """Look once more, and often, because something cannot be if there is one OPA.
+        """Read the store several times more, because what was read is impossible with one OPA.
 
         Raises:
-            EngineError: As for `saw`.
+            EngineError: As in `saw`.
         """
-        for _ in range(_LOOKS):
+        for _ in range(_READS):
             self.saw(type_, self._read(type_))
 
-    def _look_again(self, type_: str, seen: Iterable[str | None]) -> None:
-        """Look until a store is seen again behind another, as it never is on one OPA.
+    def _read_again(self, type_: str, seen: Iterable[str | None]) -> None:
+        """Read until a store comes back after another one, which never happens with one OPA.
 
         Raises:
-            MultipleStoresError: It was.
+            MultipleStoresError: It came back.
         """
         last: str | None = None
         left: list[str] = []
-        for store in self._and_more(type_, seen):
+        for store in self._seen_and_read(type_, seen):
             if store in left:
                 raise several_stores(type_, store, last)
             if last is not None and store != last:
                 left.append(last)
             last = store
 
-    def _and_more(self, type_: str, seen: Iterable[str | None]) -> Iterable[str | None]:
+    def _seen_and_read(self, type_: str, seen: Iterable[str | None]) -> Iterable[str | None]:
         yield from seen
-        for _ in range(_LOOKS):
+        for _ in range(_READS):
             try:
                 yield self._read(type_)
-            except EngineError:  # what is known is said
+            except EngineError:  # decide by the stores that are known
                 return

@@ -1,4 +1,4 @@
-"""The small document beside the generations of a resource type: what is current, and which pushes are under way."""
+"""The state of a resource type, beside its generations: the current generation, and the leases of pushes."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _NONE: Final = "r0"
 
 @dataclass(frozen=True, slots=True)
 class CurrentGeneration:
-    """What readers go by.
+    """The generation that readers use.
 
     Attributes:
         revision: The revision of the resources, in decimal digits.
         generation: The name of their generation.
-        store: What tells this OPA's memory from any other's, a restarted one's too.
-        count: How many there are.
+        store: A random name for the memory of this OPA process; after a restart it is another one.
+        count: The number of resources.
     """
 
     revision: str
@@ -39,10 +39,10 @@ class CurrentGeneration:
 
     @classmethod
     def read(cls, value: Any) -> CurrentGeneration:
-        """What is current, by a document.
+        """Read the document `current`.
 
         Raises:
-            InvalidResponseError: It is none.
+            InvalidResponseError: It is no such document.
         """
         try:
             return cls(
@@ -50,7 +50,7 @@ class CurrentGeneration:
             )
         except (KeyError, TypeError):
             raise InvalidResponseError(
-                "what OPA has as current was not written by a bridge: remove it, and push again"
+                "the current generation in OPA was not written by a bridge: remove it, and push again"
             ) from None
 
 
@@ -59,11 +59,11 @@ class TypeState:
     """The state of a resource type on an OPA.
 
     Attributes:
-        store: What tells this OPA's memory from any other's, a restarted one's too.
-        current: What is current; None before the first push.
-        revision_name: The one name under `revisions`: whoever changes the resources removes it.
-        leases: The generations of pushes that have begun and not ended, by the push's lease.
-        heartbeats: How often each of these pushes has said that it is alive, by its lease.
+        store: A random name for the memory of this OPA process; after a restart it is another one.
+        current: The current generation; None before the first push.
+        revision_name: The one name under `revisions`: each change of the resources removes it.
+        leases: The generations of pushes that have begun and not ended, by lease.
+        heartbeats: The number of heartbeats of each of these pushes, by lease.
     """
 
     store: str
@@ -74,16 +74,16 @@ class TypeState:
 
     @property
     def revision(self) -> str | None:
-        """The current revision."""
+        """Return the current revision; None before the first push."""
         return None if self.current is None else self.current.revision
 
     @classmethod
     def read(cls, type_: str, value: Any) -> TypeState:
-        """The state in a document.
+        """Read the document `state`.
 
         Raises:
-            UnsupportedLayoutError: It is of a later layout.
-            InvalidResponseError: It is none.
+            UnsupportedLayoutError: It has a later layout.
+            InvalidResponseError: It is no such document.
         """
         layout = value.get("layout") if isinstance(value, dict) else None
         if type(layout) is int and layout > LAYOUT:
@@ -92,40 +92,40 @@ class TypeState:
                 f"knows layouts up to {LAYOUT}: update it"
             )
         try:
-            _see_layout(layout)
-            found = value.get("current")
+            _require_layout(layout)
+            generation = value.get("current")
             (revision_name,) = value["revisions"]
             return cls(
                 store=_text(value["store"]),
-                current=None if found is None else CurrentGeneration.read(found),
+                current=None if generation is None else CurrentGeneration.read(generation),
                 revision_name=_text(revision_name),
                 leases={_text(name): _text(lease["generation"]) for name, lease in value["leases"].items()},
                 heartbeats={name: _number(lease["heartbeats"]) for name, lease in value["leases"].items()},
             )
         except (AttributeError, KeyError, TypeError, ValueError):
-            raise InvalidResponseError(f"what OPA has as the state of `{type_}` was not written by a bridge") from None
+            raise InvalidResponseError(f"the state of `{type_}` in OPA was not written by a bridge") from None
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A push that is under way: its name, and that of its generation."""
+    """The lease of a push that is under way: its name, and the name of its generation."""
 
     name: str
     generation: str
 
     @classmethod
     def new(cls) -> Lease:
-        """One that nobody else has."""
+        """Create a lease with a new random name."""
         unique = secrets.token_hex(8)
         return cls(f"m{unique}", f"g{unique}")
 
     def document(self) -> bytes:
-        """Its document, which goes under `leases`."""
+        """Return its document, which lies under `leases`."""
         return named({"generation": encode(self.generation), "heartbeats": b"0"})
 
 
 def first_state(lease: Lease | None = None) -> bytes:
-    """The document of a type that nothing was pushed to; with the first push's lease and generation, where one is."""
+    """Return the document of a type before the first push, with the lease and the generation of that push, if any."""
     leases = {} if lease is None else {lease.name: lease.document()}
     generations = {} if lease is None else {lease.generation: empty_generation()}
     state = {
@@ -138,7 +138,7 @@ def first_state(lease: Lease | None = None) -> bytes:
 
 
 def current(revision: str, generation: str, store: str, count: int) -> bytes:
-    """The document `current`; it holds the store's name too, so that a reader has all that it compares."""
+    """Return the document `current`; it repeats the store's name, so that a reader needs no other document."""
     return named(
         {
             "revision": encode(revision),
@@ -150,22 +150,22 @@ def current(revision: str, generation: str, store: str, count: int) -> bytes:
 
 
 def foreign(path: Sequence[str]) -> ForeignContentError:
-    """The error for a document in the place of resources, or above it, that no bridge wrote."""
+    """Return the error for a document that no bridge wrote, in the place of resources or above it."""
     id_ = reference(path)
     return ForeignContentError(
-        f"`{id_}` holds data that no bridge wrote, and is left as it is: choose another data root, or have exactly "
-        f"this removed (`jwt-bridge install --replace '{id_}'`, with the options of the rules)",
+        f"`{id_}` holds data that no bridge wrote, and is left as it is: choose another data root, or remove exactly "
+        f"this document (`jwt-bridge install --replace '{id_}'`, with the options of the rules)",
         (id_,),
     )
 
 
 def reference(path: Iterable[str]) -> str:
-    """A document as Rego names it, such as `data.jwt_policy_data.devices`; odd names are quoted, in ASCII."""
+    """Return the path of a document as Rego writes it, such as `data.jwt_policy_data.devices`; odd names are quoted."""
     return "data" + "".join(f".{name}" if _NAME.fullmatch(name) else f"[{json.dumps(name)}]" for name in path)
 
 
-def _see_layout(value: Any) -> None:
-    """No other is ever read, not by the rules either."""
+def _require_layout(value: Any) -> None:
+    """Require this layout; the rules read no other one either."""
     if _number(value) != LAYOUT:
         raise TypeError
 

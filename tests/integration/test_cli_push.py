@@ -118,12 +118,16 @@ def test_a_file_that_was_cut_off(client, tmp_path) -> None:
     [
         (lines("a", "b", "c") + b"{}\n", [], "nothing was pushed: 1 of 4 resources in standard input are refused"),
         (lines("a", "b", "c") + b"{}\n", ["--force"], "push the others with `skip_invalid` (--skip-invalid)"),
-        (lines("a", "b") + b"{}\n" * 3, ["--skip-invalid"], "these are more than half: correct them, or force it"),
-        (b"", [], "standard input is empty, and an empty push would remove all there are"),
-        (b"\n \n", [], "standard input is empty, and an empty push would remove all there are"),
+        (
+            lines("a", "b") + b"{}\n" * 3,
+            ["--skip-invalid"],
+            "these are more than half: correct them, or push the others anyway with `force` (--force)",
+        ),
+        (b"", [], "standard input is empty, and an empty push would remove all stored resources"),
+        (b"\n \n", [], "standard input is empty, and an empty push would remove all stored resources"),
         (b" [ \n]\n", [], "there is no resource to push"),
         (b"{}\n", ["--skip-invalid", "--force"], "all 1 resources in standard input are refused"),
-        (lines("a"), [], "2 of the 3 `devices` there are would be removed, more than half"),
+        (lines("a"), [], "2 of the 3 stored `devices` would be removed, more than half"),
     ],
 )
 def test_nothing_is_pushed_unless_forced(client, data, options, expected) -> None:

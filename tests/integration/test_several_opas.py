@@ -19,7 +19,7 @@ from bridge import EngineError, OpaClient, OpaEngine, PolicyBridge, ResourcesMis
 from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge
 from bridge.errors import MultipleStoresError
 from bridge.http import sockets
-from bridge.store import from_objects, generation
+from bridge.store import from_objects, patches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -272,7 +272,7 @@ def requests_of(urls, call):
 @pytest.mark.parametrize("stays", [False, True], ids=["for one request", "from then on"])
 def test_one_that_goes_astray_at_any_request_leaves_nothing_half(urls, name, stays, monkeypatch):
     """Each of the requests in turn reaches another OPA, for that once or with all that follow."""
-    monkeypatch.setattr(generation, "_PART", 300)  # so that a push is of many parts
+    monkeypatch.setattr(patches, "_PART", 300)  # so that a push is of many parts
     monkeypatch.setattr(importlib.import_module("bridge.store.incremental_sync"), "_AT_ONCE", 6)
     there, other = urls[:2]
     filled([there, other], *TYPES)

@@ -35,7 +35,7 @@ from bridge.errors import (
     ForeignContentError,
     PushConflictError,
 )
-from bridge.store import generation, layout
+from bridge.store import layout, patches
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def bridge(opa):
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_of_two_pushers_the_earlier_one_is_overtaken_wherever_it_is(opa, bridge, monkeypatch, moment):
     """The second one begins and ends within each request of the first."""
-    monkeypatch.setattr(generation, "_PART", pusher.PART_BYTES)
+    monkeypatch.setattr(patches, "_PART", pusher.PART_BYTES)
 
     def at(number, _line, now):
         if number == at.number and now == moment:

@@ -43,7 +43,7 @@ from bridge.errors import (
     EngineUnreachableError,
     ResourcesMissingError,
 )
-from bridge.store import generation
+from bridge.store import patches
 
 KILLS = 120
 
@@ -122,7 +122,7 @@ def killed():
 
 
 def test_a_pusher_killed_at_any_moment_leaves_the_old_state_or_the_new_one(opa, bridge, killed, monkeypatch):
-    monkeypatch.setattr(generation, "_PART", pusher.PART_BYTES)
+    monkeypatch.setattr(patches, "_PART", pusher.PART_BYTES)
     random = Random(tally.seed())
     bridge.push("devices", pusher.state(0, RESOURCES))
     allowed = {0}
@@ -182,7 +182,7 @@ def test_a_pusher_killed_at_any_moment_leaves_the_old_state_or_the_new_one(opa, 
 def test_opa_killed_in_the_middle_of_a_push_has_nothing_until_the_next_one(
     opa, start_opa, rules, monkeypatch, moment, back
 ):
-    monkeypatch.setattr(generation, "_PART", pusher.PART_BYTES)
+    monkeypatch.setattr(patches, "_PART", pusher.PART_BYTES)
     running = [opa]
 
     def at(number, line, now):
@@ -198,8 +198,8 @@ def test_opa_killed_in_the_middle_of_a_push_has_nothing_until_the_next_one(
         replaced(pushing, 0)
         relay.lines.clear()
         revision = replaced(pushing, 1)
-        patches = [number for number, line in enumerate(relay.lines) if line.startswith("PATCH")]
-        for number in (patches[1], patches[len(patches) // 2], patches[-1]):
+        patch_lines = [number for number, line in enumerate(relay.lines) if line.startswith("PATCH")]
+        for number in (patch_lines[1], patch_lines[len(patch_lines) // 2], patch_lines[-1]):
             relay.lines.clear()
             at.number = number
             with pytest.raises(EngineError) as fault:

@@ -35,9 +35,9 @@ from bridge.errors import (
     StaleResourcesError,
     UnsupportedLayoutError,
 )
-from bridge.store import from_objects, generation, layout
-from bridge.store.json_patch import Patch, add
-from bridge.store.prepared import prepare
+from bridge.store import from_objects, layout, patches
+from bridge.store.patches import Patch, add
+from bridge.store.store import prepare
 from bridge.strict_json import encode
 
 
@@ -112,7 +112,7 @@ def test_a_posting_of_more_pages_than_are_sent_with_it(bridge, monkeypatch):
 
 
 def test_an_answer_that_is_lost_does_not_hide_what_was_done(opa, bridge, monkeypatch):
-    monkeypatch.setattr(generation, "_PART", pusher.PART_BYTES)
+    monkeypatch.setattr(patches, "_PART", pusher.PART_BYTES)
 
     def at(number, _line, now):
         if (number, now) == at.when:

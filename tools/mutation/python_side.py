@@ -149,10 +149,7 @@ GROUPS: Final = (
     ),
     Group(
         "resource texts",
-        tuple(
-            f"bridge/store/{name}.py"
-            for name in ("json_array", "loader", "foreign_formats", "omission", "sources", "reader", "stream")
-        ),
+        tuple(f"bridge/store/{name}.py" for name in ("json_array", "loader", "omission", "reader", "sources")),
         (
             "tests/unit/store/test_json_array.py",
             "tests/unit/store/test_resource_texts.py",
@@ -167,28 +164,9 @@ GROUPS: Final = (
         tuple(
             f"bridge/store/{name}.py"
             for name in (
-                *(
-                    "index_change",
-                    "generation",
-                    "layout",
-                    "memory_store",
-                    "single_store",
-                    "opa_change",
-                    "opa_compare",
-                    "opa_documents",
-                ),
-                *(
-                    "opa_push",
-                    "opa_store",
-                    "json_patch",
-                    "prepared",
-                    "full_push",
-                    "integrity",
-                    "shard_text",
-                    "state",
-                    "store",
-                    "incremental_sync",
-                ),
+                *("full_push", "incremental_sync", "index_change", "integrity", "layout", "memory_store"),
+                *("opa_change", "opa_compare", "opa_documents", "opa_lease", "opa_push", "opa_store", "patches"),
+                *("single_store", "state", "store"),
             )
         ),
         (

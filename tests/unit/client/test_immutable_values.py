@@ -14,9 +14,9 @@ from bridge.explanation import ExplainedFailure, Explanation
 from bridge.listing import Listing
 from bridge.store.full_push import PushReport
 from bridge.store.incremental_sync import SyncReport
-from bridge.store.opa_compare import IntegrityReport
+from bridge.store.integrity import IntegrityReport
 from bridge.store.state import CurrentGeneration, Lease, TypeState
-from bridge.store.store import ChangeReport, Difference
+from bridge.store.store import ChangeReport, StoreDifference
 from bridge.strict_json import ABSENT
 
 VALUES = [
@@ -35,7 +35,7 @@ VALUES = [
     lambda: Lease("m", "g"),
 ]
 OF_MAPPINGS = [
-    lambda: Difference({b'"a"': b"{}"}, [], 1, 0),
+    lambda: StoreDifference({b'"a"': b"{}"}, [], 1, 0),
     lambda: TypeState("s", None, "r0", {}, {}),
 ]
 

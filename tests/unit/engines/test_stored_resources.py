@@ -67,7 +67,9 @@ def test_what_is_current_must_be_an_object(current):
     ids=str,
 )
 def test_what_is_current_of_the_asked_type_must_be_what_a_push_writes(about):
-    with pytest.raises(InvalidResponseError, match="`devices`: what OPA has as current was not written by a bridge"):
+    with pytest.raises(
+        InvalidResponseError, match="`devices`: the current generation in OPA was not written by a bridge"
+    ):
         read(answer(MATCHED, current={"devices": about}))
     # A resource that comes with the question has to do with none.
     assert read(answer(MATCHED, current={"devices": about}), INLINE).revision is None

@@ -11,9 +11,9 @@ from conformance import tally
 from recounting import patched, recounted
 
 from bridge import PushRejectedError
-from bridge.store import generation, layout
-from bridge.store.generation import parts
-from bridge.store.prepared import PreparedResources, prepare
+from bridge.store import layout, patches
+from bridge.store.patches import parts
+from bridge.store.store import PreparedResources, prepare
 from bridge.strict_json import encode, parse
 
 VALUES = [
@@ -75,8 +75,8 @@ def test_nothing_at_all_has_parts_as_well():
 
 
 def test_parts_are_cut_by_bytes_and_by_operations(monkeypatch):
-    monkeypatch.setattr(generation, "_PART", 20_000)
-    monkeypatch.setattr(generation, "_OPERATIONS", 50)
+    monkeypatch.setattr(patches, "_PART", 20_000)
+    monkeypatch.setattr(patches, "_OPERATIONS", 50)
     given = list(resources(1_500))
     found = list(parts(prepared(given)))
     assert len(found) > 10
@@ -119,7 +119,7 @@ def test_a_part_has_512_operations_at_most():
 
 
 def test_what_is_larger_than_a_part_stands_alone(monkeypatch):
-    monkeypatch.setattr(generation, "_PART", 1)
+    monkeypatch.setattr(patches, "_PART", 1)
     found = list(parts(prepared([{"id": "a", "custom_data": {"n": 1}}])))
     assert [[path[0] for path, _ in part] for part in operations(found)] == [
         ["digests"],
@@ -137,7 +137,7 @@ def test_a_shard_is_one_value_where_its_buckets_fit_a_part(monkeypatch):
         for value, text in zip(given, prepared(given).values(), strict=True)
     )
     for bytes_, length in ((10 * buckets, 2), (buckets, 2), (buckets - 1, 3)):
-        monkeypatch.setattr(generation, "_PART", bytes_)
+        monkeypatch.setattr(patches, "_PART", bytes_)
         found = list(parts(prepared(given)))
         paths = [path for part in operations(found) for path, _ in part]
         assert {len(path) for path in paths if path[0] == "resources"} == {length}
@@ -149,7 +149,7 @@ def test_a_shard_of_postings_is_one_value_where_they_fit_a_part(monkeypatch):
     assert {layout.posting_name(text)[0] for text in prepared(given).postings} == {"s8d"}
     postings = len('["a"]') + len('["b"]')
     for bytes_, length in ((10 * postings, 2), (postings, 2), (postings - 1, 3)):
-        monkeypatch.setattr(generation, "_PART", bytes_)
+        monkeypatch.setattr(patches, "_PART", bytes_)
         found = list(parts(prepared(given)))
         paths = [path for part in operations(found) for path, _ in part]
         assert {len(path) for path in paths if path[0] == "postings"} == {length}
@@ -157,7 +157,7 @@ def test_a_shard_of_postings_is_one_value_where_they_fit_a_part(monkeypatch):
 
 
 def test_a_shard_too_large_for_a_part_is_sent_bucket_by_bucket(monkeypatch):
-    monkeypatch.setattr(generation, "_PART", 20_000)
+    monkeypatch.setattr(patches, "_PART", 20_000)
     given = [{"id": id_, "custom_data": {"text": "x" * 3_000, "n": 1}} for id_ in with_hash("s7f", 20)]
     found = list(parts(prepared(given)))
     places = [path for part in found for _, path, _ in part.patch if path[0] == "resources"]
@@ -169,7 +169,7 @@ def test_a_shard_too_large_for_a_part_is_sent_bucket_by_bucket(monkeypatch):
 
 
 def test_a_shard_of_postings_too_large_for_a_part_is_sent_one_by_one(monkeypatch):
-    monkeypatch.setattr(generation, "_PART", 2_000)
+    monkeypatch.setattr(patches, "_PART", 2_000)
     given = [{"id": f"i{number}" * 40, "custom_data": {"n": number % 600}} for number in range(3_000)]
     found = list(parts(prepared(given)))
     depths = {len(path) for part in found for _, path, _ in part.patch if path[0] == "postings"}
@@ -178,8 +178,8 @@ def test_a_shard_of_postings_too_large_for_a_part_is_sent_one_by_one(monkeypatch
 
 
 def test_resources_of_one_hash_that_no_body_can_hold_are_refused(monkeypatch):
-    monkeypatch.setattr(generation, "_PART", 1_000)
-    monkeypatch.setattr(generation, "_MOST", 5_000)
+    monkeypatch.setattr(patches, "_PART", 1_000)
+    monkeypatch.setattr(patches, "_MOST", 5_000)
     given = [{"id": id_, "text": "x" * 2_000} for id_ in with_hash("s7fb3a", 3)]
     with pytest.raises(PushRejectedError, match="3 resources whose ids have one hash"):
         list(parts(prepared(given)))
@@ -188,12 +188,12 @@ def test_resources_of_one_hash_that_no_body_can_hold_are_refused(monkeypatch):
 
 def test_a_value_may_be_as_large_as_opa_takes(monkeypatch):
     """The bound is tried with a small one in its place; its own leaves room for what is around a value."""
-    assert generation._MOST == 200 * 1024 * 1024
+    assert patches._MOST == 200 * 1024 * 1024
     given = prepared([{"id": "a", "text": "x" * 2_000}])
     largest = max(size for part in operations(parts(given)) for _, size in part)
-    monkeypatch.setattr(generation, "_MOST", largest)
+    monkeypatch.setattr(patches, "_MOST", largest)
     assert recounted(put_together(parts(given))).keys() == {"a"}
-    monkeypatch.setattr(generation, "_MOST", largest - 1)
+    monkeypatch.setattr(patches, "_MOST", largest - 1)
     with pytest.raises(
         PushRejectedError, match=f"take {largest:,} bytes together, and OPA takes {largest - 1:,} at once"
     ):

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.errors import EngineUnreachableError, InvalidResponseError, PushConflictError, PushRejectedError
 from bridge.store import MemoryStore, PushReport, SyncReport, from_chunks, from_lines, from_objects, push, sync
-from bridge.store.store import ChangeReport, Difference, next_revision
+from bridge.store.store import ChangeReport, StoreDifference, next_revision
 from bridge.strict_json import encode
 
 
@@ -169,7 +169,7 @@ def test_more_than_half_is_removed_by_force_alone(way):
     store = Told("a", "b", "c", "d", "e")
     collected = from_lines([b'{"id":"a"}\n', b'{"id":"b"}\n', b'{"id":"x","n":1e999}\n'])
     with pytest.raises(
-        PushRejectedError, match="3 of the 5 `devices` there are would be removed, more than half"
+        PushRejectedError, match="3 of the 5 stored `devices` would be removed, more than half"
     ) as raised:
         way(store, "devices", collected, skip_invalid=True)
     assert raised.value.rejected == collected.rejected
@@ -237,7 +237,7 @@ def test_what_cannot_be_read_is_replaced_by_force_alone(caplog):
     assert (report.added, report.changed, report.removed, report.before) == (2, 0, 0, 0)
     assert store.ids() == ["c", "d"]
     assert [(record.name, record.getMessage()) for record in caplog.records] == [
-        ("bridge", "the resources of `devices` that are there cannot be read, and are replaced: broken")
+        ("bridge", "the stored resources of `devices` cannot be read, and are replaced: broken")
     ]
     store.unreadable = EngineUnreachableError("down")
     with pytest.raises(EngineUnreachableError):
@@ -301,6 +301,6 @@ def test_what_differs_in_memory():
     store.replace("devices", objects("a", "b", "c").resources)
     wanted = from_objects([{"id": "a"}, {"id": "b", "x": 1}, {"id": "d"}]).resources
     found = store.difference("devices", wanted, None)
-    assert found == Difference({key: wanted[key] for key in (b'"b"', b'"d"')}, [encode("c")], 1, 3)
+    assert found == StoreDifference({key: wanted[key] for key in (b'"b"', b'"d"')}, [encode("c")], 1, 3)
     assert store.difference("devices", wanted, 3) == found
     assert store.difference("devices", wanted, 2) is None

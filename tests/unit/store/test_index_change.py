@@ -12,10 +12,9 @@ from recounting import CannotPatch, held, patched, recounted
 
 from bridge.errors import InvalidResponseError
 from bridge.store import layout
-from bridge.store.generation import parts
 from bridge.store.index_change import FirstsMissingError, IndexChange
-from bridge.store.prepared import prepare
-from bridge.store.store import ChangeReport
+from bridge.store.patches import parts
+from bridge.store.store import ChangeReport, prepare
 from bridge.strict_json import encode, parse
 
 VALUES = [1, "1", True, None, "", "<&>\u2028", "\\u0008", "\\b", [1, {"a": [None]}], {"b": 1, "a": 2}, 1.5]
@@ -48,7 +47,7 @@ def numbered(*numbers, **custom_data):
 def change(document, *upserts, removals=()):
     """Change a generation as a store does; gives what was done, and how many resources more there are."""
     wanted = IndexChange(texts(*upserts), [encode(id_) for id_ in removals])
-    question = parse(wanted.question("devices"))
+    question = parse(wanted.query("devices"))
     assert question["type"] == "devices"
     view = held(document, question)
     before = copy.deepcopy(view)
@@ -217,7 +216,7 @@ def test_random_changes_leave_what_a_push_of_the_same_resources_makes(seed):
 def question_and_view():
     document = generation(*numbered(*range(9), n=1), {"id": "a", "custom_data": {"m": 1}})
     wanted = IndexChange(texts({"id": "a", "custom_data": {"n": 1}}), [encode("d003")])
-    return wanted, held(document, parse(wanted.question("devices")))
+    return wanted, held(document, parse(wanted.query("devices")))
 
 
 @pytest.mark.parametrize(
@@ -245,20 +244,22 @@ def test_a_view_that_is_not_whole_makes_no_patch(broken):
     assert wanted.patch(view, {})[1] == counts(changed=1, removed=1)
     if layout.ALL in broken:
         broken = {"large": {**view["large"], **broken}}
-    with pytest.raises(InvalidResponseError, match="not whole"):
+    with pytest.raises(InvalidResponseError, match="the index in OPA is damaged, push all resources again: "):
         wanted.patch({**view, **broken}, {})
 
 
 def test_the_id_that_is_not_on_its_page_is_told():
     wanted, view = question_and_view()
     found = {"size": 10, "places": {"d003": "1"}, "pages": {"1": ["d002", "d004"]}}
-    with pytest.raises(InvalidResponseError, match=r"is not whole: ValueError .*d003"):
+    with pytest.raises(
+        InvalidResponseError, match=r"the index in OPA is damaged, push all resources again: ValueError .*d003"
+    ):
         wanted.patch({**view, "large": {**view["large"], layout.ALL: found}}, {})
 
 
 @pytest.mark.parametrize("view", [None, [], "view", 7, {}])
 def test_what_is_no_view_makes_no_patch(view):
-    with pytest.raises(InvalidResponseError, match="not whole"):
+    with pytest.raises(InvalidResponseError, match="the index in OPA is damaged, push all resources again: "):
         question_and_view()[0].patch(view, {})
 
 

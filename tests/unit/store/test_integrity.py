@@ -9,9 +9,9 @@ import pytest
 from recounting import patched, recounted
 
 from bridge.store import layout
-from bridge.store.generation import parts
 from bridge.store.integrity import IntegrityCheck
-from bridge.store.prepared import prepare
+from bridge.store.patches import parts
+from bridge.store.store import prepare
 from bridge.strict_json import encode, parse, sorted_text
 
 ALL = layout.ALL
@@ -80,7 +80,7 @@ def test_ids_are_expected_in_the_order_of_code_points():
 def test_a_digest_of_other_resources(document):
     shard, _ = layout.place(b'"d3"')
     resource(document, "d3")["d3"]["x"] = 1
-    assert findings(document) == [f"the digest of the shard `{shard}` is not that of its resources"]
+    assert findings(document) == [f"the digest of the shard `{shard}` does not match its resources"]
     del document["digests"][shard]
     assert len(findings(document)) == 1
 
@@ -88,7 +88,7 @@ def test_a_digest_of_other_resources(document):
 def test_what_is_no_resource_is_named(document):
     resource(document, "d3")["d3"] = {"id": "d3", "custom_data": 7}
     digest(document, "d3")
-    assert findings(document)[0] == 'the resource "d3" is none: the resource\'s `custom_data` must be an object'
+    assert findings(document)[0] == 'the resource "d3" is not valid: the resource\'s `custom_data` must be an object'
 
 
 @pytest.mark.parametrize("other", ["d4", "d2"])
@@ -116,9 +116,9 @@ def test_a_short_posting_of_other_ids(document):
     of = f"the posting of `{M}`"
     for ids in (["d1"], ["d3", "d1"], ["d1", "d3", "d4"], []):
         document["postings"][shard][name] = ids
-        assert findings(document) == [f"{of} does not hold what it should"]
+        assert findings(document) == [f"{of} does not hold the right ids"]
     del document["postings"][shard][name]
-    assert findings(document) == [f"{of} is not there"]
+    assert findings(document) == [f"{of} is missing"]
 
 
 def test_a_posting_that_is_there_twice(document):
@@ -140,7 +140,7 @@ def test_a_posting_of_a_value_that_no_resource_has(document):
 def test_a_posting_in_another_shard(document):
     document["postings"]["s00"][SHORT] = document["postings"][layout.posting_name(M)[0]].pop(SHORT)
     assert findings(document) == [
-        f"the posting of `{M}` is not there",
+        f"the posting of `{M}` is missing",
         f"the posting `{SHORT}` is of a value that no resource has",
     ]
 
@@ -153,12 +153,12 @@ def test_a_posting_in_another_shard(document):
         ({"size": 6}, "says that it has 6 ids on 4 pages, and has others"),
         ({"length": 5}, "says that it has 7 ids on 5 pages, and has others"),
         ({"length": 3}, "says that it has 7 ids on 3 pages, and has others"),
-        ({"pages": [["d0", "d1"], ["d2", "d3"], ["d4", "d5"], ["d7"]]}, "does not hold what it should"),
+        ({"pages": [["d0", "d1"], ["d2", "d3"], ["d4", "d5"], ["d7"]]}, "does not hold the right ids"),
         (
             {"pages": [["d0", "d1"], ["d3", "d2"], ["d4", "d5"], ["d6"]]},
-            "does not hold what it should",
+            "does not hold the right ids",
         ),
-        ({"pages": [["d", "d1"], ["d2", "d3"], ["d4", "d5"], ["d6"]]}, "does not hold what it should"),
+        ({"pages": [["d", "d1"], ["d2", "d3"], ["d4", "d5"], ["d6"]]}, "does not hold the right ids"),
         ({"firsts": [["", "d3"], ["d4", "d6"]]}, "has a directory that does not lead to its pages"),
         ({"firsts": [["", "d2"], ["d4", "d7"]]}, "has a directory that does not lead to its pages"),
         (
@@ -220,11 +220,11 @@ def test_a_page_holds_the_ids_from_its_first_up_to_that_of_the_next(document, fi
 
 def test_the_long_posting_of_all_may_not_be_missing(document):
     del document["large"][ALL]
-    assert findings(document) == ["the posting of all ids is not there"]
+    assert findings(document) == ["the posting of all ids is missing"]
 
 
 def test_a_long_value_is_shown_briefly(document):
     text = "x" * 200
     resource(document, "d3")["d3"]["custom_data"]["long"] = text
     digest(document, "d3")
-    assert findings(document) == [f'the posting of `["long","{"x" * 71}` is not there']
+    assert findings(document) == [f'the posting of `["long","{"x" * 71}` is missing']

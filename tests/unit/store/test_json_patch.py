@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bridge.store.json_patch import Patch, add, remove
+from bridge.store.patches import Patch, add, remove
 
 
 def test_the_text_of_a_patch():

@@ -12,7 +12,7 @@ from conformance import tally
 from bridge import UsageError
 from bridge.errors import ResourcesMissingError
 from bridge.store import MemoryStore, layout
-from bridge.store.prepared import prepare
+from bridge.store.store import prepare
 from bridge.strict_json import encode
 
 TYPES = ("devices", "sessions")

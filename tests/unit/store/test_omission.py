@@ -146,7 +146,7 @@ def test_what_was_read_is_read_with_the_same_omit():
     assert bridge.push("devices", collected, force=True).stored == 1
     assert bridge.push("devices", collected, omit=["/secret"]).changed == 0
     for other in (from_lines(lines), from_lines(lines, omit=["secret", "x"])):
-        with pytest.raises(UsageError, match="read with another `omit`: give it to what reads them"):
+        with pytest.raises(UsageError, match="read with another `omit`: give it to the function that reads them"):
             bridge.push("devices", other, omit=["secret"])
 
 
@@ -174,8 +174,8 @@ def test_the_omitted_is_not_pushed_even_where_others_are_refused():
 def test_what_a_resource_lacks_does_not_keep_the_rest():
     assert '"~"' not in dropped("nothing", "~", "/nothing/below")
     omission = Omission.of(["nothing", "~"])
-    assert omission.held_by(DEVICE) is True
-    assert omission.held_by({"id": "a"}) is False
+    assert omission.affects(DEVICE) is True
+    assert omission.affects({"id": "a"}) is False
 
 
 def test_equal_omissions_are_equal_and_have_one_hash():

@@ -19,8 +19,7 @@ from bridge.errors import (
     UsageError,
 )
 from bridge.store import OpaStore, layout, opa_change
-from bridge.store.prepared import prepare
-from bridge.store.store import ChangeReport
+from bridge.store.store import ChangeReport, prepare
 from bridge.strict_json import encode, parse
 
 ELSEWHERE = "what is written to `devices` is not there when it is read again"
@@ -101,7 +100,9 @@ def test_a_change_of_nothing_sends_nothing(opa, store):
 def test_a_store_without_rules_is_changed_as_a_whole_alone(opa):
     store = OpaStore(opa, ROOT, TYPES)
     store.replace("devices", texts("a"))
-    with pytest.raises(UsageError, match="cannot be changed but as a whole"):
+    with pytest.raises(
+        UsageError, match=r"this store has no rules, which a change needs: push all, or use `OpaEngine\.store`"
+    ):
         store.change("devices", texts("b"), [])
     with pytest.raises(UsageError, match="`users`"):
         store.change("users", texts("b"), [])
@@ -214,7 +215,9 @@ def test_a_change_that_others_always_come_before_changes_nothing(opa, store):
             opa.before = overtake
 
     opa.before = overtake
-    with pytest.raises(PushConflictError, match="others changed `devices` 5 times in between: nothing was changed"):
+    with pytest.raises(
+        PushConflictError, match="others changed `devices` 5 times in between: nothing was changed; try again"
+    ):
         store.change("devices", texts("c"), keys("a"))
     assert len(others) == 5
     opa.before = lambda _: None
@@ -302,7 +305,8 @@ def test_what_is_not_whole_is_told_where_patches_fail(opa):
     opa.requests.clear()
     before = encode(opa.data)
     with pytest.raises(
-        InvalidResponseError, match="what OPA has of `devices` is not whole, and cannot be changed: push all of it"
+        InvalidResponseError,
+        match="the resources of `devices` in OPA are damaged and cannot be changed: push all of them again",
     ):
         OpaStore(opa, ROOT, TYPES, answer).change("devices", texts("c"), [])
     assert encode(opa.data) == before
@@ -463,7 +467,9 @@ def test_first_ids_that_are_none_are_a_bad_answer(opa, firsts):
             current["large"][layout.ALL]["firsts"] = firsts
 
     opa.before = before
-    with pytest.raises(InvalidResponseError, match="first ids of pages are no arrays of them"):
+    with pytest.raises(
+        InvalidResponseError, match="the first ids of pages in OPA are no arrays of ids: push all resources again"
+    ):
         store.change("devices", texts("d11", "d12", "d13", "d14"), [])
     assert methods(opa)[-1] == "GET"
 
@@ -497,7 +503,9 @@ def test_resources_are_read_shard_by_shard(opa, store):
 def test_a_shard_that_is_none_is_a_bad_answer(opa, store, shard):
     current = document(opa)["generations"][document(opa)["state"]["current"]["generation"]]
     current["resources"]["s07"] = shard
-    with pytest.raises(InvalidResponseError, match="what OPA has as the shard `s07` is no object of objects"):
+    with pytest.raises(
+        InvalidResponseError, match="the shard `s07` in OPA is no object of objects: push all resources again"
+    ):
         list(store.resources("devices"))
     del current["resources"]["s07"]
     with pytest.raises(InvalidResponseError):

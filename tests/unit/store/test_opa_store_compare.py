@@ -14,10 +14,10 @@ from bridge.errors import (
     StaleResourcesError,
     UsageError,
 )
-from bridge.store import layout, opa_compare, shard_text
-from bridge.store.opa_compare import IntegrityReport
-from bridge.store.prepared import prepare
-from bridge.store.store import Difference
+from bridge.store import layout, opa_compare
+from bridge.store.integrity import IntegrityReport
+from bridge.store.opa_compare import differing_buckets
+from bridge.store.store import StoreDifference, prepare
 from bridge.strict_json import encode, parse
 
 DEEP = parse("[" * 70 + "1.5" + "]" * 70, max_depth=70)
@@ -64,7 +64,7 @@ def test_what_differs_is_told_and_no_more_is_read(opa, store):
 
 
 def test_nothing_that_differs_is_read_nowhere(opa, store):
-    assert store.difference("devices", texts("c", "b", "a", n=1), 0) == Difference({}, [], 0, 3)
+    assert store.difference("devices", texts("c", "b", "a", n=1), 0) == StoreDifference({}, [], 0, 3)
     assert not [request for request in opa.requests if request.method == "TEXT"]
 
 
@@ -74,7 +74,7 @@ def test_what_opa_writes_otherwise_is_equal_all_the_same(opa):
     store.replace("devices", odd)
     shard, _ = layout.place(b'"<&>"')
     current(opa)["digests"][shard] = "0" * 64
-    assert store.difference("devices", odd, None) == Difference({}, [], 0, 2)
+    assert store.difference("devices", odd, None) == StoreDifference({}, [], 0, 2)
 
 
 def test_a_bucket_of_equal_resources_has_the_text_that_opa_writes(opa, store, monkeypatch):
@@ -87,13 +87,13 @@ def test_a_bucket_of_equal_resources_has_the_text_that_opa_writes(opa, store, mo
 
     def differing(text, wanted):
         compared.append((text, wanted))
-        return shard_text.differing(text, wanted)
+        return differing_buckets(text, wanted)
 
     monkeypatch.setattr(opa_compare, "differing_buckets", differing)
-    assert store.difference("devices", texts(*ids), None) == Difference({}, [], 0, 3)
+    assert store.difference("devices", texts(*ids), None) == StoreDifference({}, [], 0, 3)
     [(text, wanted)] = compared
     assert wanted.keys() == {bucket}
-    assert shard_text.differing(text, wanted) == {}
+    assert differing_buckets(text, wanted) == {}
 
 
 def test_of_what_differs_that_is_counted_which_is_not_there(store):
@@ -225,7 +225,9 @@ def test_resources_that_go_meanwhile_are_lost(opa, store):
 @pytest.mark.parametrize("digests", [7, [], "x"])
 def test_digests_that_are_none_are_a_bad_answer(opa, store, digests):
     current(opa)["digests"] = digests
-    with pytest.raises(InvalidResponseError, match="what OPA has as the digests of `devices` is no object"):
+    with pytest.raises(
+        InvalidResponseError, match="the digests of `devices` in OPA are no object: push all of them again"
+    ):
         store.difference("devices", texts("a"), None)
     del current(opa)["digests"]
     with pytest.raises(InvalidResponseError):
@@ -296,7 +298,7 @@ def test_what_a_push_has_left_is_found(opa, store):
 def test_another_number_is_found_and_looked_at_again(opa, store, count, said):
     document(opa)["state"]["current"]["count"] = count
     opa.requests.clear()
-    assert findings(store) == [f"there are 3 resources, and not {said} as is said"]
+    assert findings(store) == [f"there are 3 resources, but the state says {said}"]
     assert sum(request.path[-1] == "state" and request.path[1] == "devices" for request in opa.requests) == 2 + 8 + 1
 
 
@@ -304,7 +306,7 @@ def test_another_number_is_found_and_looked_at_again(opa, store, count, said):
 @pytest.mark.parametrize("value", [7, [], None])
 def test_what_has_not_the_form_is_found(opa, store, part, value):
     current(opa)[part] = value
-    assert findings(store) == [f"what is stored has not the form of this layout: TypeError {part} is no object"]
+    assert findings(store) == [f"the stored data does not have the form of this layout: TypeError {part} is no object"]
     document(opa)["state"]["current"]["count"] = 5
     assert len(findings(store)) == 1
 
@@ -324,21 +326,21 @@ def test_what_has_not_the_form_is_found(opa, store, part, value):
 def test_what_is_broken_inside_is_found(opa, store, error, break_it):
     break_it(current(opa))
     (found,) = findings(store)
-    assert found.startswith(f"what is stored has not the form of this layout: {error}")
+    assert found.startswith(f"the stored data does not have the form of this layout: {error}")
 
 
 def test_what_changes_meanwhile_must_be_counted_again(opa, store):
     opa.after = Once("GET", 20, lambda: store_on(opa).change("devices", texts("x"), []))
-    with pytest.raises(StaleResourcesError, match="`devices` changed while it was counted: count again"):
+    with pytest.raises(StaleResourcesError, match="`devices` changed during the check: check again"):
         store.recount("devices")
 
 
 def test_a_store_that_is_gone_is_no_more_what_it_was(opa, store):
     """Outside of an operation, where a look does not raise by itself."""
     state = store.look("devices")
-    assert opa_compare._is_still(store._documents, "devices", state) is True
+    assert store._documents.is_unchanged("devices", state) is True
     del opa.data["root"]["devices"]
-    assert opa_compare._is_still(store._documents, "devices", state) is False
+    assert store._documents.is_unchanged("devices", state) is False
 
 
 def test_a_finding_that_several_opas_have_made_is_told_so():

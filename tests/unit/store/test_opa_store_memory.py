@@ -10,7 +10,7 @@ from recounting import whole
 
 from bridge.errors import EngineUnreachableError
 from bridge.opa.replies import MemoryUsage
-from bridge.store.prepared import prepare
+from bridge.store.store import prepare
 from bridge.strict_json import encode
 
 

@@ -13,7 +13,7 @@ from bridge.errors import (
     ResourcesMissingError,
     UsageError,
 )
-from bridge.store import OpaStore, generation
+from bridge.store import OpaStore, patches
 from bridge.store.state import TypeState
 from bridge.strict_json import ABSENT, parse
 
@@ -102,7 +102,7 @@ def test_a_type_that_was_begun_and_not_ended_is_not_pushed(opa, store):
 
 
 def test_each_part_says_that_the_push_is_alive(opa, store, monkeypatch):
-    monkeypatch.setattr(generation, "_PART", 1)
+    monkeypatch.setattr(patches, "_PART", 1)
     beats = []
     opa.after = lambda request: (
         request.method == "PATCH"
@@ -124,7 +124,7 @@ def test_what_pushes_that_never_ended_have_left_is_removed_and_told(opa, store, 
     store.replace("devices", texts("b"))
     assert ids(opa) == ["b"]
     assert [(record.name, record.getMessage()) for record in caplog.records] == [
-        ("bridge", "removed what 2 pushes of `devices` that never ended had left")
+        ("bridge", "removed the remains of 2 pushes of `devices` that never ended")
     ]
     caplog.clear()
     store.replace("devices", texts("c"))
@@ -166,7 +166,9 @@ def test_a_shard_that_is_none_is_a_bad_answer(opa, store, shard):
     store.replace("devices", texts("a"))
     generation_ = document(opa)["generations"][document(opa)["state"]["current"]["generation"]]
     generation_["resources"]["s07"] = shard
-    with pytest.raises(InvalidResponseError, match="what OPA has as the shard `s07` is no object of objects"):
+    with pytest.raises(
+        InvalidResponseError, match="the shard `s07` in OPA is no object of objects: push all resources again"
+    ):
         list(store.resources("devices"))
     del generation_["resources"]["s07"]
     with pytest.raises(InvalidResponseError, match="`s07`"):

@@ -9,7 +9,7 @@ from memory_opa import MemoryOpa, Once, store_on, texts
 from recounting import whole
 
 from bridge.errors import PushConflictError
-from bridge.store import opa_push
+from bridge.store import opa_lease, opa_push
 from bridge.strict_json import parse
 
 DEVICES = ("root", "devices")
@@ -51,7 +51,7 @@ def test_of_two_pushes_the_one_that_ended_first_is_the_one_that_counts(opa, stor
 
     opa.before = Once("PATCH", number, overtake)
     with pytest.raises(
-        PushConflictError, match="another push of `devices` came in between: nothing of this one was kept"
+        PushConflictError, match="another push of `devices` came in between: nothing of this one was kept; push again"
     ):
         store.replace("devices", texts("b"))
     assert ids(opa) == ["other"]
@@ -113,7 +113,7 @@ def test_a_push_whose_mark_another_push_has_just_replaced_is_overtaken(opa, stor
         opa.after = lambda _: None
         (_, mark) = opa_push.Pushes(store_on(opa)._documents.operation())._begin("devices")
         if left:
-            opa_push.Pushes(store_on(opa)._documents.operation())._abandon(DEVICES, mark)
+            opa_lease.Leases(store_on(opa)._documents.operation()).abandon(DEVICES, mark)
 
     opa.after = Once("PATCH", 1, begin)
     with pytest.raises(PushConflictError, match="another push of `devices` came in between"):
@@ -151,7 +151,10 @@ def test_others_that_come_first_are_tried_again_five_times(opa, store):
     marks = document(opa)["state"]["leases"]
     marks["m"] = {"generation": "gm", "heartbeats": 0}
     document(opa)["generations"]["gm"] = {}
-    with pytest.raises(PushConflictError, match="other pushes of `devices` came first, 5 times in a row"):
+    with pytest.raises(
+        PushConflictError,
+        match="other pushes of `devices` came first, 5 times in a row: nothing was pushed; push again",
+    ):
         store.replace("devices", texts("c"))
     assert len(others) == 5
 
@@ -170,7 +173,10 @@ def test_what_is_another_revision_each_time_does_not_stand_still(opa, store):
             document(opa)["state"]["revisions"] = {revisions[-1]: True}
 
     opa.before = before
-    with pytest.raises(PushConflictError, match="other pushes of `devices` came first, 5 times in a row"):
+    with pytest.raises(
+        PushConflictError,
+        match="other pushes of `devices` came first, 5 times in a row: nothing was pushed; push again",
+    ):
         store.replace("devices", texts("b"))
     assert len(revisions) == 5
 

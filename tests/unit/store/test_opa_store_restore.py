@@ -19,7 +19,7 @@ from bridge.errors import (
     PushConflictError,
     ResourcesMissingError,
 )
-from bridge.store import opa_push
+from bridge.store import opa_lease, opa_push
 from bridge.strict_json import encode, parse
 
 ELSEWHERE = "what is written to `devices` is not there when it is read again"
@@ -113,7 +113,7 @@ def test_what_is_there_is_left_alone(opa, store):
 
 def test_an_empty_document_that_nobody_fills_is_filled(opa, store):
     mark = begun(opa)
-    opa_push.Pushes(store._documents.operation())._abandon(("root", "devices"), mark)
+    opa_lease.Leases(store._documents.operation()).abandon(("root", "devices"), mark)
     limits = Waits()
     restore(store, limits=limits)
     assert ids(opa) == ["restored"]
@@ -229,7 +229,7 @@ def test_others_that_always_come_first_are_an_end_after_five_times(opa, store):
     def collect():
         asked.append(True)
         mark = begun(opa)
-        opa_push.Pushes(store_on(opa)._documents.operation())._abandon(("root", "devices"), mark)
+        opa_lease.Leases(store_on(opa)._documents.operation()).abandon(("root", "devices"), mark)
         return texts("restored")
 
     # What is read differs each time, for each push renames nothing but its mark: revisions stay.
@@ -374,7 +374,7 @@ def test_a_writer_and_a_reader_are_told_apart():
 def test_a_writer_and_a_reader_with_an_empty_document_are_told_apart():
     opas = [MemoryOpa(), MemoryOpa()]
     mark = begun(opas[0])
-    opa_push.Pushes(store_on(opas[0])._documents.operation())._abandon(("root", "devices"), mark)
+    opa_lease.Leases(store_on(opas[0])._documents.operation()).abandon(("root", "devices"), mark)
     opas[1].data = parse(encode(opas[0].data))
     several = Several(opas, lambda name, _: int(name in ("patch_data", "create_data")))
     with pytest.raises(MultipleStoresError, match=ELSEWHERE):
@@ -415,7 +415,7 @@ def test_what_one_of_several_has_is_not_back():
 def test_one_that_is_restarted_just_then_is_looked_at_again(opa, store, number):
     """What is read first is there no more for one of the two new connections."""
     mark = begun(opa)
-    opa_push.Pushes(store._documents.operation())._abandon(("root", "devices"), mark)
+    opa_lease.Leases(store._documents.operation()).abandon(("root", "devices"), mark)
     fresh = []
 
     def before(request):
@@ -470,7 +470,7 @@ def beats_of(opa):
 
 def test_a_push_says_that_it_is_alive_while_its_source_is_asked(opa, store, monkeypatch):
     events = Events(3)
-    monkeypatch.setattr(opa_push, "threading", events)
+    monkeypatch.setattr(opa_lease, "threading", events)
     restore(store)
     assert events.waits == [1.0, 1.0, 1.0, 1.0, "set", "joined"]
     assert events.threads == [(True, "push-heartbeat")]
@@ -481,7 +481,7 @@ def test_a_push_says_that_it_is_alive_while_its_source_is_asked(opa, store, monk
 def test_signs_of_life_end_with_the_limits(opa, store, monkeypatch):
     limits = Waits(10.0)
     events = Events(1_000)
-    monkeypatch.setattr(opa_push, "threading", events)
+    monkeypatch.setattr(opa_lease, "threading", events)
     opa.after = lambda request: request.method == "PATCH" and setattr(limits, "now", limits.now + 3.0)
     restore(store, limits=limits)
     assert beats_of(opa)[:4] == [1, 2, 3, 4]
@@ -489,7 +489,7 @@ def test_signs_of_life_end_with_the_limits(opa, store, monkeypatch):
 
 
 def test_a_sign_of_life_that_cannot_be_given_is_no_end(opa, store, monkeypatch):
-    monkeypatch.setattr(opa_push, "threading", Events(3))
+    monkeypatch.setattr(opa_lease, "threading", Events(3))
     opa.before = Once("PATCH", 2, fails(EngineUnreachableError("lost")))
     restore(store)
     assert beats_of(opa)[:3] == [1, 2, 3]
@@ -499,7 +499,7 @@ def test_a_sign_of_life_that_cannot_be_given_is_no_end(opa, store, monkeypatch):
 @pytest.mark.parametrize("error", [KeyError("no source"), KeyboardInterrupt()])
 def test_signs_of_life_end_where_the_source_fails(opa, store, monkeypatch, error):
     events = Events(2)
-    monkeypatch.setattr(opa_push, "threading", events)
+    monkeypatch.setattr(opa_lease, "threading", events)
     with pytest.raises(type(error)):
         restore(store, collect=fails(error))
     assert events.waits[-2:] == ["set", "joined"]

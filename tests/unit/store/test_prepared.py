@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.store.prepared import PreparedResources, custom_data_of, prepare
+from bridge.store.store import PreparedResources, custom_data_of, prepare
 
 A = b'{"id":"a","custom_data":{"n":1,"m":{"z":1,"y":[]}}}'
 SORTED_A = b'{"custom_data":{"m":{"y":[],"z":1},"n":1},"id":"a"}'

@@ -13,7 +13,7 @@ import zipfile
 import pytest
 
 from bridge import ConfigurationError, MalformedInputError, PolicyBridge, PushRejectedError, ReferenceEngine, UsageError
-from bridge.store import Omission, TextFormat, from_chunks, from_file, from_lines, from_objects, stream
+from bridge.store import Omission, TextFormat, from_chunks, from_file, from_lines, from_objects, reader
 
 RESOURCES = [{"id": "a", "custom_data": {"n": 1}}, {"id": "b"}, {"id": "c", "custom_data": {"x": ["[{", '"}]']}}]
 STORED = {
@@ -308,14 +308,14 @@ def test_what_is_no_table_and_in_no_other_encoding_is_read_line_by_line(text):
 
 
 def test_spaces_without_an_end_are_given_up(monkeypatch):
-    monkeypatch.setattr(stream, "LONGEST", 1_000)
+    monkeypatch.setattr(reader, "LONGEST", 1_000)
     with pytest.raises(UsageError, match="it: more than 1,000 bytes of white space"):
         read(" " * 1_001, 100)
     assert read(" " * 1_000, 100).form is TextFormat.EMPTY
 
 
 def test_a_line_without_an_end_is_given_up(monkeypatch):
-    monkeypatch.setattr(stream, "LONGEST", 100)
+    monkeypatch.setattr(reader, "LONGEST", 100)
     assert read('{"id":"a"}\n{"id":"' + "x" * 91 + '"}\n{"id":"c"}', 7).read == 3
     for text in ('{"id":"a"}\n{"id":"' + "x" * 92 + '"}\n', '{"id":"a"}\n' + "x" * 101):
         for size in (7, 1_000):
@@ -370,7 +370,7 @@ def test_what_is_no_white_space_in_json_begins_no_array_and_is_no_blank_line(spa
 )
 def test_no_more_is_read_ahead_than_tells_the_form(chunks, first, left):
     coming = iter(chunks)
-    head, found = stream._head(coming, "it")
+    head, found = reader._head(coming, "it")
     assert found == first
     assert type(head) is bytes
     assert head == b"".join(chunks[: len(chunks) - left])
@@ -378,7 +378,7 @@ def test_no_more_is_read_ahead_than_tells_the_form(chunks, first, left):
 
 
 def lines_of(*chunks):
-    return list(stream._lines(chunks, "it"))
+    return list(reader._lines(chunks, "it"))
 
 
 def test_lines_are_put_together_of_chunks():
@@ -388,7 +388,7 @@ def test_lines_are_put_together_of_chunks():
 
 
 def test_a_line_is_as_long_as_it_may_be_whatever_chunks_it_comes_in(monkeypatch):
-    monkeypatch.setattr(stream, "LONGEST", 10)
+    monkeypatch.setattr(reader, "LONGEST", 10)
     x = b"x"
     for chunks in ((x * 10,), (x * 5, x * 5), (x * 5, x * 5 + b"\n"), (x * 10 + b"\n", x * 10 + b"\n", x * 4, x * 6)):
         assert b"".join(lines_of(*chunks)) == b"".join(chunks)

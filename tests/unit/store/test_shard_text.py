@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import InvalidResponseError
-from bridge.store.shard_text import differing
+from bridge.store.opa_compare import differing_buckets
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=4) | st.text('{}[],:"\\', max_size=6)
 BUCKETS = st.dictionaries(st.sampled_from(["b00", "b01", "b7f", "bff"]), st.dictionaries(WORDS, WORDS, max_size=3))
@@ -22,7 +22,7 @@ def text(value):
 @given(there=BUCKETS, wanted=BUCKETS, escapes=st.booleans())
 def test_what_is_told_to_differ_is_what_differs(there, wanted, escapes):
     whole = json.dumps(there, ensure_ascii=escapes, separators=(",", ":"), sort_keys=True)
-    found = differing(whole, {name: text(bucket) for name, bucket in wanted.items()})
+    found = differing_buckets(whole, {name: text(bucket) for name, bucket in wanted.items()})
     for name in there.keys() | wanted.keys():
         if name in found:
             assert found[name] == there.get(name, {})
@@ -33,14 +33,14 @@ def test_what_is_told_to_differ_is_what_differs(there, wanted, escapes):
 
 
 def test_what_has_the_text_is_not_read():
-    assert differing('{"b00":{broken},"b01":{"a":1}}', {"b00": "{broken}"}) == {"b01": {"a": 1}}
+    assert differing_buckets('{"b00":{broken},"b01":{"a":1}}', {"b00": "{broken}"}) == {"b01": {"a": 1}}
 
 
 def test_a_resource_may_nest_as_deep_as_it_may_and_no_deeper():
     deep = "[" * 63 + "]" * 63
-    assert differing(f'{{"b00":{{"a":{{"x":{deep}}}}}}}', {})["b00"].keys() == {"a"}
+    assert differing_buckets(f'{{"b00":{{"a":{{"x":{deep}}}}}}}', {})["b00"].keys() == {"a"}
     with pytest.raises(InvalidResponseError):
-        differing(f'{{"b00":{{"a":{{"x":[{deep}]}}}}}}', {})
+        differing_buckets(f'{{"b00":{{"a":{{"x":[{deep}]}}}}}}', {})
 
 
 @pytest.mark.parametrize(
@@ -54,9 +54,9 @@ def test_a_resource_may_nest_as_deep_as_it_may_and_no_deeper():
 )
 def test_what_is_no_object_of_objects_is_refused(broken):
     with pytest.raises(InvalidResponseError, match="no object of objects"):
-        differing(broken, {"b7f": "{}"})
+        differing_buckets(broken, {"b7f": "{}"})
 
 
 def test_a_bucket_that_goes_on_behind_its_text_is_refused():
     with pytest.raises(InvalidResponseError):
-        differing('{"b00":{}x}', {"b00": "{}"})
+        differing_buckets('{"b00":{}x}', {"b00": "{}"})

@@ -60,7 +60,10 @@ def test_a_revision_has_up_to_40_digits():
     "value", [7, None, [], "x", {}, {**CURRENT, "count": "2"}, {**CURRENT, "revision": 7}, {"store": "s"}]
 )
 def test_what_no_bridge_has_written_is_not_current(value):
-    with pytest.raises(InvalidResponseError, match="what OPA has as current was not written by a bridge"):
+    with pytest.raises(
+        InvalidResponseError,
+        match="the current generation in OPA was not written by a bridge: remove it, and push again",
+    ):
         CurrentGeneration.read(value)
 
 
