@@ -14,10 +14,10 @@ import typer
 from bridge.cli.exit import Exit, reported_errors
 from bridge.cli.options import EngineName, EngineOption, OpaOptions, options_on_command_line, refuse_opa_options
 from bridge.cli.progress import case_counter
-from bridge.cli.rule_set_options import RuleSetOptions  # noqa: TC001 - typer reads it from the signature
+from bridge.cli.rule_set_options import RuleSetOptions
 from bridge.cli.temporary_rules import temporary_engine
 from bridge.cli.terminal import print_line, print_styled, styled_text
-from bridge.cli.token_options import TokenOptions  # noqa: TC001 - as above
+from bridge.cli.token_options import TokenOptions
 from bridge.conformance.runner import Report, require_distinct_names, run_policies, run_tokens
 from bridge.conformance.targets import OpaTarget, ReferenceTarget, WasmTarget
 from bridge.conformance.token_cases import token_cases

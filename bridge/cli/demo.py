@@ -6,7 +6,7 @@ import os
 import textwrap
 import time
 from contextlib import contextmanager
-from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, Annotated, Final
 

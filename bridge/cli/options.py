@@ -6,7 +6,7 @@ import inspect
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import StrEnum
 from functools import wraps
-from pathlib import Path  # noqa: TC003 - typer reads it from the options
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
 
 import typer
