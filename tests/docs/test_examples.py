@@ -17,6 +17,7 @@ import pytest
 import requests
 from cli_process import environment, run
 from doc_blocks import ROOT, answers
+from opa_source import IMAGE
 from ports import reserved_port
 
 if TYPE_CHECKING:
@@ -157,6 +158,11 @@ def test_the_fastapi_application_decides_by_id_and_lists(demo: Path, start_opa: 
         opa.stop()
         assert fastapi.get(f"/devices/{ALLOWED}", fastapi.token).status_code == 503
         assert fastapi.get("/devices", fastapi.token).status_code == 503
+
+
+def test_the_sidecar_runs_the_pinned_opa() -> None:
+    text = (EXAMPLES / "sidecar" / "docker-compose.yml").read_text(encoding="utf-8")
+    assert re.findall(r"^\s*image:\s*(\S+)$", text, re.MULTILINE) == [IMAGE]
 
 
 def sidecar_opa_arguments() -> list[str]:
