@@ -107,7 +107,7 @@ def test_claims_that_come_again_are_decided_on_as_the_first_time(require_policy)
     assert len({decision.reason for decision in wanted}) == 8
     for _ in range(3):
         assert engine.decide(requests) == wanted
-    assert len(engine._claims._known) == len(several)
+    assert len(engine._claims._results) == len(several)
 
 
 def test_what_is_stored_is_decided_on(opened):

@@ -20,7 +20,7 @@ from bridge import (
     UsageError,
     WasmEngine,
 )
-from bridge.rendering import PREBUILT, default_wasm, fingerprint, locations, prebuilt_wasm, rego_root
+from bridge.rendering import PREBUILT, default_wasm, fingerprint, prebuilt_wasm, rego_root, wasm_build
 
 DEVICE = {"id": "d1", "custom_data": {"user_id": "u1"}}
 ASKED = [
@@ -118,7 +118,7 @@ def test_a_build_in_another_ones_place_is_refused(monkeypatch, tmp_path, wanted,
 
 
 def test_a_build_that_is_not_there_is_an_error_and_never_another_build(monkeypatch, tmp_path):
-    monkeypatch.setattr(locations, "default_wasm", lambda: tmp_path / "policy.wasm")
+    monkeypatch.setattr(wasm_build, "default_wasm", lambda: tmp_path / "policy.wasm")
     shutil.copy(default_wasm(), tmp_path / "policy.wasm")
     with pytest.raises(ConfigurationError, match=r"`.*policy-required\.wasm` cannot be read"):
         PolicyBridge(require_policy=True)
