@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bridge.decision import Request
 
 _BATCH_ITEMS: Final = 1_000
+REMEDY: Final = "ask again; if the error remains, check the rules of the engine with `jwt-bridge doctor`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def denies_on_error(on_error: str) -> bool:
         UsageError: It is no such setting.
     """
     if on_error not in ("raise", "deny"):
-        raise UsageError('on_error must be "raise" or "deny"')
+        raise UsageError('`on_error` must be "raise" or "deny": pass one of them')
     return on_error == "deny"
 
 
@@ -123,7 +124,7 @@ class BatchCheck:
         oldest: int | None = None,
     ) -> None:
         if isinstance(values, (str, bytes, dict)) or not isinstance(values, Iterable):
-            raise UsageError("check_many takes several resources or ids; `check` takes one")
+            raise UsageError("`check_many` takes several resources or ids: pass a list; `check` takes one")
         self._bearer = bearer
         self._on_error = on_error
         self._oldest = oldest

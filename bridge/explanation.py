@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from bridge.bearer import type_text
+from bridge.checks import REMEDY
 from bridge.errors import EngineError, InvalidResponseError, UsageError
 from bridge.reference import equal
 from bridge.strict_json import ABSENT, Absent, parse, parse_canonical, pointer, resolve
@@ -104,7 +105,7 @@ def _refuse_another(resource: Value | Absent, request: Request) -> None:
     requested = None if request.id is None else parse_canonical(request.id)
     if not isinstance(resource, dict) or not isinstance(requested, str) or resource.get("id") != requested:
         raise InvalidResponseError(
-            "the engine explains its decision by a stored resource of another id than the one asked for"
+            f"the engine explains its decision by a stored resource of another id than the requested one: {REMEDY}"
         )
 
 
@@ -113,7 +114,11 @@ def _failure(failure: Failure, description: Value | Absent, resource: Value) -> 
     expected = ABSENT if description is ABSENT else resolve(description, failure.pointer)
     actual = resolve(resource, failure.pointer)
     if expected is ABSENT:
-        raise InvalidResponseError(f"the engine says that `{failure.pointer}` failed, which the policy does not demand")
+        raise InvalidResponseError(
+            f"the engine says that `{failure.pointer}` failed, which the policy does not demand: {REMEDY}"
+        )
     if (failure.code == "missing") is not (actual is ABSENT) or (actual is not ABSENT and equal(expected, actual)):
-        raise InvalidResponseError(f"the engine says that `{failure.pointer}` is {failure.code}, which it is not")
+        raise InvalidResponseError(
+            f"the engine says that `{failure.pointer}` is {failure.code}, which it is not: {REMEDY}"
+        )
     return ExplainedFailure(failure, expected, actual)

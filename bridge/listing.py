@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from bridge.bearer import type_text
-from bridge.checks import require_fresh_revision, revision_number
+from bridge.checks import REMEDY, require_fresh_revision, revision_number
 from bridge.cursor import Cursor, bound_to, unknown_cursor
 from bridge.decision import Reason
 from bridge.engines.pages import MOST_PAGES, PageRequest
@@ -35,8 +35,6 @@ _DENIED_FOR_ALL: Final = frozenset(
     )
 )
 """The reasons that deny every resource of a type alike (R1, R3, R4, R5)."""
-
-_REMEDY: Final = "list again; if the error remains, check the rules of the engine with `jwt-bridge doctor`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +136,7 @@ def _denied(decision: Decision, first: PageResponse | None, start: Cursor | None
     """Return the empty list, if the decision says that nothing is allowed."""
     if decision.reason not in _DENIED_FOR_ALL or first is not None:
         raise InvalidResponseError(
-            f"the engine responds to a list with the decision `{decision.reason}`, which no list can have: {_REMEDY}"
+            f"the engine responds to a list with the decision `{decision.reason}`, which no list can have: {REMEDY}"
         )
     if start is not None:
         raise unknown_cursor()  # it is bound to the same policy, type and rules that are denied
@@ -157,9 +155,9 @@ def _refuse_contradiction(response: PageResponse, first: PageResponse, number: i
     if (response.everything, response.length) != (first.everything, first.length) or not min(most, 1) <= len(
         response.pages
     ) <= most:
-        raise InvalidResponseError(f"the engine returned pages of a list that do not fit the others: {_REMEDY}")
+        raise InvalidResponseError(f"the engine returned pages of a list that do not fit the others: {REMEDY}")
     if response.pages and response.revision is None:
-        raise InvalidResponseError(f"the engine lists resources of no revision: {_REMEDY}")
+        raise InvalidResponseError(f"the engine lists resources of no revision: {REMEDY}")
 
 
 def _in_order(page: Sequence[str], last_id: str) -> str:
@@ -170,6 +168,6 @@ def _in_order(page: Sequence[str], last_id: str) -> str:
     """
     for id_ in page:
         if id_ <= last_id:
-            raise InvalidResponseError(f"the engine returned a list whose ids are not in order: {_REMEDY}")
+            raise InvalidResponseError(f"the engine returned a list whose ids are not in order: {REMEDY}")
         last_id = id_
     return last_id

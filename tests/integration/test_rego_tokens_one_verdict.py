@@ -33,6 +33,7 @@ from bridge import (
     TokenVerifier,
 )
 from bridge.aio import AsyncOpaClient, AsyncOpaEngine, AsyncPolicyBridge
+from bridge.bearer import Bearer
 from bridge.errors import (
     AlgorithmNotAllowedError,
     ImmatureTokenError,
@@ -286,7 +287,7 @@ def test_an_engine_that_tells_no_deadline_is_given_claims(rules):
         deadline = None
 
     with PolicyBridge(Own(*rules()), verifier=verifier()) as bridge:
-        assert bridge._subject(made(CLAIMS)).token is None
+        assert Bearer.of(made(CLAIMS), bridge.verifier, bridge._raw).token is None
         assert bridge.check(made(CLAIMS), "devices", DEVICE).allow is True
 
 

@@ -283,7 +283,7 @@ def test_faults_raise_or_deny():
     assert denies_on_error("deny") is True
     assert denies_on_error("raise") is False
     for wrong in ("allow", "", None, True, "Deny"):
-        with pytest.raises(UsageError, match="on_error must be"):
+        with pytest.raises(UsageError, match='`on_error` must be "raise" or "deny": pass one of them'):
             denies_on_error(wrong)
 
 

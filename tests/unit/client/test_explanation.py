@@ -30,7 +30,10 @@ def explanation_of(decision, request=BY_ID, stored=None):
 )
 def test_a_stored_resource_of_another_id_is_refused(stored):
     for decision in (failed(), failed(("/id", "different"))):
-        with pytest.raises(InvalidResponseError, match="of another id than the one asked for"):
+        with pytest.raises(
+            InvalidResponseError,
+            match="of another id than the requested one: ask again",
+        ):
             explanation_of(decision, stored=stored)
 
 
@@ -67,15 +70,15 @@ def test_a_resource_that_came_along_is_its_own():
     ],
 )
 def test_a_failure_that_is_none_is_refused(failure, resource):
-    with pytest.raises(InvalidResponseError, match="which it is not"):
+    with pytest.raises(InvalidResponseError, match="which it is not: ask again"):
         explanation_of(failed(failure), Request(CLAIMS, b'"devices"', resource))
-    with pytest.raises(InvalidResponseError, match="which it is not"):
+    with pytest.raises(InvalidResponseError, match="which it is not: ask again"):
         explanation_of(failed(failure), stored=resource)
 
 
 @pytest.mark.parametrize("pointer", ["/custom_data/x", "/custom_data/", "/x"])
 def test_a_failure_of_what_nobody_demands_is_refused(pointer):
-    with pytest.raises(InvalidResponseError, match="does not demand"):
+    with pytest.raises(InvalidResponseError, match="does not demand: ask again"):
         explanation_of(failed((pointer, "missing")), stored=b'{"id":"d1"}')
 
 

@@ -108,7 +108,7 @@ def test_more_pages_than_were_asked_for_are_refused():
 def test_resources_of_no_revision_are_refused():
     assert listed(pieces(revision=None))[0].complete
     with pytest.raises(
-        InvalidResponseError, match="of no revision: list again; if the error remains, check the rules of the engine"
+        InvalidResponseError, match="of no revision: ask again; if the error remains, check the rules of the engine"
     ):
         listed(pieces(["a"], revision=None))
 
