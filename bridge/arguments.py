@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.engines import OpaEngine
 from bridge.errors import UsageError
@@ -11,9 +12,6 @@ from bridge.opa import OpaClient
 from bridge.policy import PolicySettings
 from bridge.rendering import RuleSet
 from bridge.tokens import JwkSet, JwksFile, JwksUrl, StaticKey, TokenVerifier
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _INSTEAD_OF_ENGINE: Final[Mapping[type, str]] = {
     str: "an address is not an engine: PolicyBridge(OpaEngine(url))",

@@ -9,20 +9,16 @@ only while the token's times leave room, because the rules compare times without
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from bridge.decision import Request
 from bridge.errors import InvalidTokenError, UsageError
+from bridge.rendering import RuleSet, TokenChecks
 from bridge.strict_json import CLAIMS_BYTES, encode, encode_memoized
 from bridge.tokens import TokenVerifier
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from bridge.rendering import RuleSet, TokenChecks
-    from bridge.tokens.cache import VerifiedToken
+from bridge.tokens.cache import VerifiedToken
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from bridge.bearer import type_text
-from bridge.decision import Decision, PartialResultError, Reason
+from bridge.bearer import Bearer, type_text
+from bridge.decision import Decision, PartialResultError, Reason, Request
 from bridge.errors import EngineError, MalformedInputError, StaleResourcesError, UsageError
 from bridge.store import is_revision
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
-
-    from bridge.bearer import Bearer
-    from bridge.decision import Request
 
 _BATCH_ITEMS: Final = 1_000
 REMEDY: Final = "ask again; if the error remains, check the rules of the engine with `jwt-bridge doctor`"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+from collections.abc import Collection, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Literal, Self
 
 from bridge.arguments import require_engine, require_verifier
 from bridge.bearer import Bearer, RawTokens, required_verifier, type_text
 from bridge.checks import OnError, check_many, denies_on_error, fresh_decision, revision_number
-from bridge.engines import OpaEngine, WasmEngine
+from bridge.decision import Decision
+from bridge.engines import Engine, OpaEngine, WasmEngine
 from bridge.errors import EngineError, PushRejectedError, UsageError
 from bridge.escapes import shown
 from bridge.explanation import Explanation, explain
@@ -16,18 +19,9 @@ from bridge.policy import PolicySettings
 from bridge.process_bound import ProcessBound
 from bridge.rendering import RuleSet
 from bridge.steps import drive
-from bridge.store import collected_from, from_objects, push, sync
-from bridge.strict_json import encode
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
-    from types import TracebackType
-
-    from bridge.decision import Decision
-    from bridge.engines import Engine
-    from bridge.store import ChangeReport, LoadResult, PushReport, SyncReport
-    from bridge.strict_json import Value
-    from bridge.tokens import TokenVerifier
+from bridge.store import ChangeReport, LoadResult, PushReport, SyncReport, collected_from, from_objects, push, sync
+from bridge.strict_json import Value, encode
+from bridge.tokens import TokenVerifier
 
 
 class PolicyBridge(ProcessBound):

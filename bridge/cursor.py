@@ -11,19 +11,15 @@ from __future__ import annotations
 import base64
 import sys
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.errors import MalformedInputError, UsageError
-from bridge.rendering import fingerprint
+from bridge.rendering import RuleSet, fingerprint
 from bridge.store import is_revision
 from bridge.strict_json import RESOURCE_BYTES, encode, parse, parse_canonical, sorted_text
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bridge.rendering import RuleSet
 
 _MOST_BYTES: Final = RESOURCE_BYTES + 256
 """The most bytes of a cursor's JSON: an id is shorter than the largest resource (R12.6)."""

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
-from bridge.bearer import type_text
-from bridge.checks import REMEDY
+from bridge.bearer import Bearer, type_text
+from bridge.checks import REMEDY, OnError
+from bridge.decision import Decision, Failure, Request
 from bridge.errors import EngineError, InvalidResponseError, UsageError
 from bridge.reference import equal
-from bridge.strict_json import ABSENT, Absent, parse, parse_canonical, pointer, resolve
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
-
-    from bridge.bearer import Bearer
-    from bridge.checks import OnError
-    from bridge.decision import Decision, Failure, Request
-    from bridge.strict_json import Value
+from bridge.strict_json import ABSENT, Absent, Value, parse, parse_canonical, pointer, resolve
 
 
 @dataclass(frozen=True, slots=True)

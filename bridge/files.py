@@ -9,14 +9,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from os import PathLike
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, Final
 
 from bridge.errors import UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from os import PathLike
 
 CHUNK: Final = 1 << 20
 """How many bytes one read takes."""

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import Final, NoReturn
 
-from bridge.bearer import type_text
+from bridge.bearer import Bearer, type_text
 from bridge.checks import REMEDY, require_fresh_revision, revision_number
 from bridge.cursor import Cursor, bound_to, unknown_cursor
-from bridge.decision import Reason
-from bridge.engines.pages import MOST_PAGES, PageRequest
+from bridge.decision import Decision, Reason
+from bridge.engines.pages import MOST_PAGES, PageRequest, PageResponse
 from bridge.errors import CursorExpiredError, InvalidResponseError, UsageError
+from bridge.rendering import RuleSet
 from bridge.store.layout import PAGE
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-
-    from bridge.bearer import Bearer
-    from bridge.decision import Decision
-    from bridge.engines.pages import PageResponse
-    from bridge.rendering import RuleSet
 
 LIMIT: Final = 1_000
 """The most ids of a list by default."""

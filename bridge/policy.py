@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.decision import Violation
 from bridge.errors import ConfigurationError
-from bridge.strict_json import ABSENT, Absent, pointer
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    from bridge.strict_json import Value
+from bridge.strict_json import ABSENT, Absent, Value, pointer
 
 VERSIONS: Final = frozenset({2})
 KNOWN_VERSIONS: Final = frozenset({2, 3})

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.decision import Decision, Failure, Reason
-from bridge.policy import InvalidPolicy, PolicySettings, parse_policy
+from bridge.policy import Description, InvalidPolicy, Policy, PolicySettings, parse_policy
 from bridge.resource import InvalidResource, Resource, parse_resource
-from bridge.strict_json import ABSENT, pointer
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from bridge.policy import Description, Policy
-    from bridge.strict_json import Value
+from bridge.strict_json import ABSENT, Value, pointer
 
 NAME: Final = "reference"
 """The engine's name in decisions of the reference."""

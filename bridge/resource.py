@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from bridge.strict_json import Value
+from bridge.strict_json import Value
 
 
 @dataclass(frozen=True, slots=True)

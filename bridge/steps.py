@@ -6,12 +6,10 @@ steps, so a query means the same in both.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, TypeVar
 
 from bridge.errors import EngineError
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator
 
 _Query = TypeVar("_Query")
 _Response = TypeVar("_Response")

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Literal, Self
+from collections.abc import Collection, Iterable, Mapping
+from types import TracebackType
+from typing import Literal, Self
 
+from bridge.aio.async_engine import AsyncOpaEngine
 from bridge.aio.async_keys import AsyncKeys
 from bridge.arguments import require_async_engine, require_verifier
 from bridge.bearer import Bearer, RawTokens, required_verifier, type_text
 from bridge.checks import OnError, check_many, denies_on_error, fresh_decision, revision_number
 from bridge.client import PolicyBridge
+from bridge.decision import Decision
 from bridge.errors import EngineError
 from bridge.explanation import Explanation, explain
 from bridge.listing import LIMIT, Listing, list_allowed
 from bridge.process_bound import ProcessBound
 from bridge.steps import drive_async
+from bridge.store import ChangeReport, LoadResult, PushReport, SyncReport
+from bridge.strict_json import Value
 from bridge.tokens import TokenVerifier
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
-    from types import TracebackType
-
-    from bridge.aio.async_engine import AsyncOpaEngine
-    from bridge.decision import Decision
-    from bridge.store import ChangeReport, LoadResult, PushReport, SyncReport
-    from bridge.strict_json import Value
 
 
 class AsyncPolicyBridge(ProcessBound):

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from collections.abc import Sequence
+from typing import Self
 
 from bridge.aio.async_http import AsyncHttpClient
-from bridge.http import HttpFailure
-from bridge.opa import OpaClient
+from bridge.http import HttpFailure, HttpSettings
+from bridge.opa import OpaClient, QueryReply
 from bridge.opa.base_client import BaseOpaClient
 from bridge.opa.opa_errors import call_error
-from bridge.opa.queries import checked_body, query_reply, query_target
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bridge.http import HttpSettings
-    from bridge.opa import QueryReply
-    from bridge.opa.queries import RulesQuery
+from bridge.opa.queries import RulesQuery, checked_body, query_reply, query_target
 
 
 class AsyncOpaClient(BaseOpaClient):

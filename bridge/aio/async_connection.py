@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 from functools import partial
 from http.client import HTTPException, IncompleteRead, RemoteDisconnected
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import aiohttp
 
+from bridge.http import HttpSettings
 from bridge.http.failures import FOREIGN as OF_HTTP
 from bridge.http.framing import MAX_FIELDS, MAX_HEAD
 from bridge.http.sockets import keep_alive
-
-if TYPE_CHECKING:
-    import asyncio
-
-    from bridge.http import HttpSettings
 
 FOREIGN: Final = (aiohttp.ClientError, *OF_HTTP)
 """Every exception that aiohttp and the libraries below it can raise in a call."""

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
 
 from bridge.aio.async_client import AsyncOpaClient
+from bridge.decision import Decision, Request
 from bridge.engines.opa_engine import OpaEngine
-from bridge.engines.opa_queries import OpaQueries, RecoveryPause
+from bridge.engines.opa_queries import OpaCall, OpaQueries, RecoveryPause
+from bridge.engines.pages import PageRequest, PageResponse
 from bridge.engines.recovery import PATIENCE, RECOVERY_ATTEMPTS, RECOVERY_TIMEOUT
+from bridge.engines.recovery_run import RecoveryRun
+from bridge.opa import QueryReply
 from bridge.rendering import RuleSet
 from bridge.steps import drive_async
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from bridge.decision import Decision, Request
-    from bridge.engines.opa_queries import OpaCall
-    from bridge.engines.pages import PageRequest, PageResponse
-    from bridge.engines.recovery_run import RecoveryRun
-    from bridge.opa import QueryReply
-    from bridge.store import Source
+from bridge.store import Source
 
 
 class AsyncOpaEngine(OpaQueries):

@@ -5,31 +5,24 @@ from __future__ import annotations
 import asyncio
 import io
 from collections import deque
+from collections.abc import Callable
 from http import HTTPStatus
 from http.client import HTTPException
 from time import monotonic
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
+import aiohttp
 from aiohttp import HttpVersion10, HttpVersion11
 from yarl import URL
 
 from bridge.aio.async_connection import FOREIGN, AsyncConnection, standard_error
 from bridge.errors import UsageError
-from bridge.http import Cause, HttpFailure, Reply
-from bridge.http.framing import framing
+from bridge.http import Cause, HttpFailure, HttpSettings, Reply
+from bridge.http.framing import Framing, framing
 from bridge.http.retries import Attempts
-from bridge.http.session import may_answer
+from bridge.http.session import Renewable, may_answer
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import aiohttp
-
-    from bridge.http import HttpSettings
-    from bridge.http.framing import Framing
-    from bridge.http.session import Renewable
-
-    T = TypeVar("T")
+T = TypeVar("T")
 
 _MOST_IDLE: Final = 64
 _SLACK: Final = 0.001  # a timer that fires early must not be taken for a connection that broke

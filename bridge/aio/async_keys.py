@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final, TypeVar
 
 from bridge.aio.daemon_threads import DaemonThreads
-from bridge.tokens import JwkSet, JwksUrl, StaticKey, TokenVerifier
+from bridge.strict_json import Value
+from bridge.tokens import JwkSet, JwksUrl, KeySource, StaticKey, TokenVerifier, VerificationKey
+from bridge.tokens.cache import VerifiedToken
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TypeVar
-
-    from bridge.strict_json import Value
-    from bridge.tokens import KeySource, VerificationKey
-    from bridge.tokens.cache import VerifiedToken
-
-    T = TypeVar("T")
+T = TypeVar("T")
 
 _MOST_THREADS: Final = 16
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from bridge.errors import KeysUnavailableError, UsageError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    T = TypeVar("T")
+T = TypeVar("T")
 
 
 class DaemonThreads:

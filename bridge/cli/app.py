@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+from typing import Annotated, Any, Final, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from bridge.cli.options import with_options
 from bridge.escapes import escaped
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 _EXAMPLES: Final = "\n\nExamples:\n"
 _INDENT: Final = "  "

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
@@ -15,26 +16,21 @@ from bridge.cli.exit import Exit
 from bridge.cli.input_files import read_input, read_token
 from bridge.cli.options import has_source, options_on_command_line, require_one
 from bridge.cli.terminal import print_error
-from bridge.decision import Reason
+from bridge.cli.token_options import VerifierOptions
+from bridge.decision import Decision, Reason
 from bridge.errors import (
     AlgorithmNotAllowedError,
     InvalidAudienceError,
     InvalidIssuerError,
     InvalidSignatureError,
+    InvalidTokenError,
     MalformedTokenError,
     UsageError,
 )
+from bridge.policy import PolicySettings
+from bridge.rendering import TokenChecks
 from bridge.strict_json import parse
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from bridge.cli.token_options import VerifierOptions
-    from bridge.decision import Decision
-    from bridge.errors import InvalidTokenError
-    from bridge.policy import PolicySettings
-    from bridge.rendering import TokenChecks
-    from bridge.tokens import TokenVerifier
+from bridge.tokens import TokenVerifier
 
 _PANEL: Final = "Token or claims"
 _MAX_SHOWN: Final = 80

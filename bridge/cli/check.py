@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -15,7 +15,7 @@ from bridge.cli.render_decision import as_json, error_as_json, print_decision
 from bridge.cli.rule_set_options import RuleSetOptions, TokenRulesOption
 from bridge.cli.token_options import VerifierOptions
 from bridge.client import PolicyBridge
-from bridge.engines import OpaEngine, ReferenceEngine, WasmEngine
+from bridge.engines import Engine, OpaEngine, ReferenceEngine, WasmEngine
 from bridge.errors import (
     EngineError,
     InvalidTokenError,
@@ -23,13 +23,8 @@ from bridge.errors import (
     MalformedInputError,
     UsageError,
 )
-from bridge.rendering import prebuilt_wasm
-from bridge.strict_json import parse
-
-if TYPE_CHECKING:
-    from bridge.engines import Engine
-    from bridge.rendering import RuleSet
-    from bridge.strict_json import Value
+from bridge.rendering import RuleSet, prebuilt_wasm
+from bridge.strict_json import Value, parse
 
 _PANEL = "Resource"
 

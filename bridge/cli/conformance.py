@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
+from rich.text import Text
 
 from bridge.cli.exit import Exit, reported_errors
 from bridge.cli.options import EngineName, EngineOption, OpaOptions, options_on_command_line, refuse_opa_options
@@ -18,8 +20,8 @@ from bridge.cli.rule_set_options import RuleSetOptions
 from bridge.cli.temporary_rules import temporary_engine
 from bridge.cli.terminal import print_line, print_styled, styled_text
 from bridge.cli.token_options import TokenOptions
-from bridge.conformance.runner import Report, require_distinct_names, run_policies, run_tokens
-from bridge.conformance.targets import OpaTarget, ReferenceTarget, WasmTarget
+from bridge.conformance.runner import Report, Row, require_distinct_names, run_policies, run_tokens
+from bridge.conformance.targets import OpaTarget, ReferenceTarget, Target, TargetFactory, WasmTarget
 from bridge.conformance.token_cases import token_cases
 from bridge.conformance.vector_files import policy_files, require_vectors, token_files, vectors_root
 from bridge.conformance.vectors import cases
@@ -27,17 +29,9 @@ from bridge.decision import Request
 from bridge.engines import OpaEngine, ReferenceEngine, WasmEngine
 from bridge.errors import OpaNotFoundError, UsageError
 from bridge.escapes import shown
+from bridge.opa import OpaClient
 from bridge.policy import PolicySettings
 from bridge.rendering import RuleSet, build_wasm, prebuilt_wasm
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rich.text import Text
-
-    from bridge.conformance.runner import Row
-    from bridge.conformance.targets import Target, TargetFactory
-    from bridge.opa import OpaClient
 
 _NO_BUILD: Final = "their settings need a Wasm build of their own, and no `opa` was found that can build it"
 _OTHER_SETTINGS: Final = "their settings are not those of the installed rules"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
@@ -17,16 +18,11 @@ from bridge.cli.options import EngineName, EngineOption, OpaOptions, refuse_opa_
 from bridge.cli.progress import line_counter
 from bridge.cli.temporary_rules import temporary_engine
 from bridge.cli.terminal import print_error
-from bridge.engines import ReferenceEngine, WasmEngine
+from bridge.decision import Decision, Request
+from bridge.engines import Engine, ReferenceEngine, WasmEngine
 from bridge.errors import EngineError, UsageError
 from bridge.resource import InvalidResource, parse_resource
 from bridge.strict_json import encode
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from bridge.decision import Decision, Request
-    from bridge.engines import Engine
 
 _BLANK: Final = b" \t\r"
 _MAX_LINES: Final = 1_000

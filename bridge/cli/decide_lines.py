@@ -5,17 +5,14 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.cli.input_files import MAX_LINE_BYTES
 from bridge.decision import Decision, Request
 from bridge.errors import MalformedInputError
 from bridge.escapes import escaped_json
-from bridge.strict_json import CLAIMS_BYTES, MAX_DEPTH, RESOURCE_BYTES, encode, parse, scan_leniently
+from bridge.strict_json import CLAIMS_BYTES, MAX_DEPTH, RESOURCE_BYTES, Value, encode, parse, scan_leniently
 from bridge.strict_json.encodings import encoding_fault
-
-if TYPE_CHECKING:
-    from bridge.strict_json import Value
 
 _DEPTH: Final = 4 * MAX_DEPTH
 _MEMBERS: Final = frozenset(("claims", "type", "resource"))

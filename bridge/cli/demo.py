@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import textwrap
 import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import which
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
@@ -19,18 +20,13 @@ from bridge.cli.output_files import after_writing, write_files
 from bridge.cli.temporary_rules import temporary_engine
 from bridge.cli.terminal import print_line, print_styled
 from bridge.client import PolicyBridge
-from bridge.engines import WasmEngine
+from bridge.decision import Decision
+from bridge.engines import OpaEngine, WasmEngine
 from bridge.errors import BridgeError, ConfigurationError, EngineError, OpaNotFoundError
 from bridge.escapes import escaped
 from bridge.opa import ManagedOpa, OpaClient, find_opa
 from bridge.opa.executable import VARIABLE
 from bridge.tokens import TokenVerifier
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from bridge.decision import Decision
-    from bridge.engines import OpaEngine
 
 _AUDIENCE: Final = "https://cobrowse.io"
 _LICENSE: Final = "LICENSE-KEY"

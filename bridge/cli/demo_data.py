@@ -7,11 +7,9 @@ Devices and sessions have the members that the service's API gives, with made-up
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from typing import Final
 
 _OWN: Final = {"my_custom_data": "some value here", "my_other_custom_data": "some other value here"}
 _USER: Final = {"custom_data": {"user_id": "my user id here"}}

@@ -5,23 +5,19 @@ from __future__ import annotations
 import json
 import shlex
 import textwrap
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
 
 from rich.text import Text
 
 from bridge.cli.demo_data import EXAMPLES, RESOURCES, SPARE_DEVICE
 from bridge.cli.terminal import can_write, styled_text
-from bridge.decision import Reason
+from bridge.decision import Decision, Reason
 from bridge.errors import MalformedInputError
 from bridge.escapes import escaped
 from bridge.strict_json import parse
 from bridge.tokens.jws import Base64urlError, decode_base64url
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
-
-    from bridge.decision import Decision
 
 _WIDTH: Final = 80
 _CELL: Final = 11

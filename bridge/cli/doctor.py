@@ -1,7 +1,8 @@
 """`jwt-bridge doctor`: check the rules and the pushed resources of an OPA server."""
 
 import re
-from typing import TYPE_CHECKING, Annotated, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Final
 
 import typer
 
@@ -22,15 +23,10 @@ from bridge.errors import (
     RulesNotInstalledError,
 )
 from bridge.escapes import shown
+from bridge.opa import OpaClient
 from bridge.opa.version import known_defect
-from bridge.rendering import fingerprint, render, settings_path
+from bridge.rendering import RuleSet, fingerprint, render, settings_path
 from bridge.store import OpaStore
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from bridge.opa import OpaClient
-    from bridge.rendering import RuleSet
 
 _MAX_SHOWN = 20
 _FINGERPRINT: Final = re.compile(r'^fingerprint := "([0-9a-f]{64})"$', re.MULTILINE)

@@ -6,19 +6,17 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import TYPE_CHECKING, Never
+from types import FrameType
+from typing import Never
 
 import typer
 
 from bridge.cli.terminal import print_error
 from bridge.errors import BridgeError, EngineError, KeysUnavailableError
 from bridge.escapes import shown
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import FrameType
 
 
 class Exit(IntEnum):

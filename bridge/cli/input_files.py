@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, Final
 
 from bridge.errors import UsageError
 from bridge.files import INPUT_BYTES, SETTING_BYTES, read_file, read_stream
 from bridge.strict_json.encodings import encoding_fault
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 STDIN: Final = Path("-")
 STDIN_NAME: Final = "standard input"

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import StrEnum
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
+from typing import Annotated, Any, Final, get_type_hints
 
 import typer
 
 from bridge.errors import UsageError
 from bridge.opa import OpaClient
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 _PANEL: Final = "OPA server"
 

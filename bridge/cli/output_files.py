@@ -6,16 +6,14 @@ import contextlib
 import os
 import re
 import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.cli.exit import discard_output
 from bridge.errors import UsageError
 from bridge.escapes import shown
 from bridge.rendering import is_rendered, is_rule_set, paths_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 _PACKAGE: Final = re.compile(r"^package ([A-Za-z0-9_.]+)\s*$", re.MULTILINE)
 _WASM: Final = b"\0asm"

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from rich.progress import Progress, ProgressColumn, Task
-    from rich.text import Text
+from rich.progress import Progress, ProgressColumn, Task
+from rich.text import Text
 
 # `rich` is slow to import and seldom needed: only what draws imports it.
 

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import typer
 
 from bridge.cli.terminal import print_line, print_styled
 from bridge.decision import Reason
-from bridge.errors import EngineError, InvalidTokenError, MalformedInputError
+from bridge.errors import BridgeError, EngineError, InvalidTokenError, MalformedInputError
 from bridge.escapes import escaped, escaped_json, shown
-from bridge.policy import KNOWN_VERSIONS
+from bridge.explanation import ExplainedFailure, Explanation
+from bridge.policy import KNOWN_VERSIONS, PolicySettings
 from bridge.resource import InvalidResource, parse_resource
-from bridge.strict_json import ABSENT, encode
-
-if TYPE_CHECKING:
-    from bridge.errors import BridgeError
-    from bridge.explanation import ExplainedFailure, Explanation
-    from bridge.policy import PolicySettings
-    from bridge.strict_json import Absent, Value
+from bridge.strict_json import ABSENT, Absent, Value, encode
 
 _MAX_SHOWN: Final = 200
 _UNKNOWN_TYPE: Final = "unknown_resource_type"

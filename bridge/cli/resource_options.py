@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import stat
 import sys
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Annotated, Final
+from pathlib import Path
+from typing import IO, Annotated, Final
 
 import typer
 
@@ -13,14 +15,8 @@ from bridge.cli.input_files import STDIN, STDIN_NAME, open_stdin
 from bridge.cli.progress import read_counter
 from bridge.cli.terminal import print_error
 from bridge.files import read_chunks
-from bridge.store import Omission, from_chunks
+from bridge.store import LoadResult, Omission, from_chunks
 from bridge.strict_json import encode
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
-
-    from bridge.store import LoadResult
 
 _MAX_SHOWN: Final = 20
 

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 from bridge.cli.options import refuse_contradiction
 from bridge.cli.output_files import refuse_foreign, rule_set_may_replace
+from bridge.cli.token_options import TokenOptions, VerifierOptions
 from bridge.errors import UsageError
 from bridge.escapes import shown
 from bridge.policy import RESOURCE_TYPES, VERSIONS, PolicySettings
-from bridge.rendering import RuleSet
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from bridge.cli.token_options import TokenOptions, VerifierOptions
-    from bridge.rendering import TokenChecks
+from bridge.rendering import RuleSet, TokenChecks
 
 _PANEL: Final = "Rule set"
 _DEFAULT: Final = RuleSet()

@@ -3,9 +3,10 @@
 import shlex
 import socket
 import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -18,14 +19,9 @@ from bridge.engines import OpaEngine
 from bridge.errors import EngineUnreachableError, UsageError
 from bridge.escapes import on_one_line
 from bridge.opa import ManagedOpa, OpaClient, find_opa
-from bridge.store import push, refuse_invalid
+from bridge.rendering import RuleSet
+from bridge.store import LoadResult, push, refuse_invalid
 from bridge.strict_json import encode, parse
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from bridge.rendering import RuleSet
-    from bridge.store import LoadResult
 
 _MAX_LOG_SHOWN = 2_000
 _MAX_ID_SHOWN = 80

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import typer
 
@@ -12,13 +13,9 @@ from bridge.cli.exit import Exit, signals_ignored
 from bridge.cli.terminal import print_error
 from bridge.engines import OpaEngine
 from bridge.errors import EngineError
+from bridge.opa import OpaClient
 from bridge.policy import PolicySettings
 from bridge.rendering import RuleSet
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from bridge.opa import OpaClient
 
 _CLEANUP_SECONDS: Final = 5.0
 

@@ -6,16 +6,13 @@ import contextlib
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import Final
 
 import typer
+from rich.text import Text
 
 from bridge.escapes import escaped
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from rich.text import Text
 
 _STYLE: Final = re.compile(r"\x1b\[[0-9;]*m")
 

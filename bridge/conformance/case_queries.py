@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from bridge.conformance.vectors import PolicyCase, Stored
+from bridge.decision import Request
+from bridge.policy import PolicySettings
 from bridge.resource import Resource, parse_resource
 from bridge.strict_json import encode, parse
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from bridge.conformance.vectors import PolicyCase, Stored
-    from bridge.decision import Request
-    from bridge.policy import PolicySettings
 
 NO_RESOURCE: Final = 7
 NOBODY: Final = "nobody has this id"

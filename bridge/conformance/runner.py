@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
-from bridge.conformance.case_queries import as_they_stand, by_id, groups
-from bridge.conformance.token_cases import token_cases
-from bridge.conformance.vectors import cases, shown
+from bridge.conformance.case_queries import CaseQuery, as_they_stand, by_id, groups
+from bridge.conformance.targets import TargetFactory
+from bridge.conformance.token_cases import TokenCase, token_cases
+from bridge.conformance.vectors import PolicyCase, cases, shown
 from bridge.errors import MalformedInputError, UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
-    from bridge.conformance.case_queries import CaseQuery
-    from bridge.conformance.targets import TargetFactory
-    from bridge.conformance.token_cases import TokenCase
-    from bridge.conformance.vectors import PolicyCase
 
 _WHOLE_REQUEST: Final = ("claims", "type", "resource", "id")
 

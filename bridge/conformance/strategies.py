@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from bridge.checks import batches
+from bridge.conformance.case_queries import CaseQuery
+from bridge.decision import Decision, Request
 from bridge.errors import InvalidResponseError, OpaStatusError
 from bridge.strict_json import ABSENT
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from bridge.conformance.case_queries import CaseQuery
-    from bridge.decision import Decision, Request
 
 QueryEntrypoint: TypeAlias = "Callable[[str, bytes], object]"
 """Returns the value of an entrypoint for an input in canonical text."""

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Protocol, TypeAlias
 
 from bridge import reference
-from bridge.conformance.case_queries import is_nothing_stored, is_pushable, is_resource
-from bridge.conformance.strategies import ENTRYPOINTS, by_entrypoints, in_batches
+from bridge.conformance.case_queries import CaseQuery, is_nothing_stored, is_pushable, is_resource
+from bridge.conformance.strategies import ENTRYPOINTS, CaseOutcome, by_entrypoints, in_batches
+from bridge.conformance.vectors import Stored
+from bridge.engines import Engine, OpaEngine, ReferenceEngine, WasmEngine
+from bridge.policy import PolicySettings
 from bridge.store import layout
-from bridge.strict_json import MAX_DEPTH, encode, parse
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from bridge.conformance.case_queries import CaseQuery
-    from bridge.conformance.strategies import CaseOutcome
-    from bridge.conformance.vectors import Stored
-    from bridge.engines import Engine, OpaEngine, ReferenceEngine, WasmEngine
-    from bridge.policy import PolicySettings
-    from bridge.strict_json import Value
+from bridge.strict_json import MAX_DEPTH, Value, encode, parse
 
 STORES_NOTHING: Final = "they ask for stored resources, and nothing is stored there"
 STORES_RESOURCES_ONLY: Final = "they ask for what no push would store"

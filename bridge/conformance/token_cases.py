@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import base64
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 from bridge.conformance.vector_files import joined_text, read_cases
 from bridge.errors import ConfigurationError, InvalidTokenError, UsageError
-from bridge.strict_json import encode, parse, sorted_text
-from bridge.tokens import JwkSet, StaticKey, TokenVerifier
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
-    from bridge.strict_json import Value
-    from bridge.tokens import KeySource
+from bridge.strict_json import Value, encode, parse, sorted_text
+from bridge.tokens import JwkSet, KeySource, StaticKey, TokenVerifier
 
 INVALID_SETTING: Final = ConfigurationError.code
 _SCHEMA: Final = "tokens.schema.json"

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from bridge.errors import ConfigurationError, MalformedInputError, UsageError
 from bridge.files import INPUT_BYTES, read_file
 from bridge.strict_json import parse
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _Case = TypeVar("_Case")
 

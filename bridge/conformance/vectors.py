@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 from bridge.conformance.vector_files import joined_text, read_cases
 from bridge.decision import Request
 from bridge.errors import MalformedInputError
 from bridge.policy import PolicySettings
-from bridge.strict_json import ABSENT, CLAIMS_BYTES, RESOURCE_BYTES, encode, parse
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from bridge.strict_json import Absent, Value
+from bridge.strict_json import ABSENT, CLAIMS_BYTES, RESOURCE_BYTES, Absent, Value, encode, parse
 
 _MAX_BYTES: Final = {"claims": CLAIMS_BYTES, "resource": RESOURCE_BYTES}
 _SCHEMA: Final = "schema.json"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bridge.decision import Decision, Request
-    from bridge.engines.pages import PageRequest, PageResponse
-    from bridge.rendering import RuleSet
-    from bridge.store import Store
+from bridge.decision import Decision, Request
+from bridge.engines.pages import PageRequest, PageResponse
+from bridge.rendering import RuleSet
+from bridge.store import Store
 
 
 class Engine(Protocol):

@@ -7,20 +7,15 @@ requests. Everything else is an error.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from bridge.decision import NO_BUNDLES, Reason
+from bridge.decision import NO_BUNDLES, Decision, Reason, Request
 from bridge.engines.decision_codec import read_decision
 from bridge.errors import InvalidResponseError, MalformedInputError, RulesMismatchError
 from bridge.store.state import CurrentGeneration
-from bridge.strict_json import encode, parse
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from bridge.decision import Decision, Request
-    from bridge.strict_json import Absent, Value
+from bridge.strict_json import Absent, Value, encode, parse
 
 _OWN: Final = frozenset(("fingerprint", "nonce", "current"))
 _ANSWER: Final = frozenset(("decisions", "distinct", "resource"))

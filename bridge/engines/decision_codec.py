@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 from bridge.decision import NO_BUNDLES, Decision, Failure, Reason, Violation
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from bridge.strict_json import Value
+from bridge.strict_json import Value
 
 _Detail = TypeVar("_Detail", Violation, Failure)
 

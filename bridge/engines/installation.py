@@ -6,21 +6,26 @@ The module with the fingerprint is removed first and written last; see docs/deci
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from bridge.engines.inventory import chosen, modules_of, not_there, owned, owner, refuse_unremovable, shown_ids, take
+from bridge.engines.inventory import (
+    Inventory,
+    chosen,
+    modules_of,
+    not_there,
+    owned,
+    owner,
+    refuse_unremovable,
+    shown_ids,
+    take,
+)
 from bridge.errors import EngineError, ForeignContentError, OpaStatusError, RulesMismatchError, RulesNotInstalledError
-from bridge.rendering import module_paths, render, settings_path
+from bridge.opa import OpaClient
+from bridge.rendering import RuleSet, module_paths, render, settings_path
 from bridge.store.state import reference
 from bridge.strict_json import Absent
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
-
-    from bridge.engines.inventory import Inventory
-    from bridge.opa import OpaClient
-    from bridge.rendering import RuleSet
 
 _LOG: Final = logging.getLogger("bridge")
 

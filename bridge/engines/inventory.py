@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 from bridge.errors import (
     EngineError,
@@ -16,17 +17,12 @@ from bridge.errors import (
     UnsupportedLayoutError,
 )
 from bridge.escapes import shown
+from bridge.opa import OpaClient, StoredPolicy
 from bridge.opa.paths import quoted_path
 from bridge.policy import RESOURCE_TYPES
-from bridge.rendering import is_rendered, module_paths
+from bridge.rendering import RuleSet, is_rendered, module_paths
 from bridge.store.state import TypeState, reference
 from bridge.strict_json import ABSENT
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
-
-    from bridge.opa import OpaClient, StoredPolicy
-    from bridge.rendering import RuleSet
 
 _Result = TypeVar("_Result")
 _SIMPLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,199}", re.ASCII)

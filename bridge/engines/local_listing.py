@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
-from bridge.decision import Reason, Request
-from bridge.engines.pages import SCANNED, PageResponse
+from bridge.decision import Decision, Reason, Request
+from bridge.engines.pages import SCANNED, PageRequest, PageResponse
 from bridge.errors import ResourcesMissingError
-from bridge.policy import Policy, parse_policy
+from bridge.policy import Description, Policy, PolicySettings, parse_policy
 from bridge.store.layout import PAGE, posting_texts
+from bridge.store.memory_store import MemoryStore, StoredType
 from bridge.strict_json import ABSENT, encode, parse
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from bridge.decision import Decision
-    from bridge.engines.pages import PageRequest
-    from bridge.policy import Description, PolicySettings
-    from bridge.store.memory_store import MemoryStore, StoredType
 
 _PROBE: Final = b'{"id":"any"}'
 _FOR_ALL: Final = frozenset(Reason) - {Reason.UNRESTRICTED, Reason.MATCHED, Reason.CONSTRAINT_FAILED}

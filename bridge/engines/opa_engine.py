@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Final
 
-from bridge.decision import Request
+from bridge.decision import Decision, Request
 from bridge.engines.installation import Installation
 from bridge.engines.inventory import modules_of
-from bridge.engines.opa_queries import OpaQueries, RecoveryPause
+from bridge.engines.opa_queries import OpaCall, OpaQueries, RecoveryPause
+from bridge.engines.pages import PageRequest, PageResponse
 from bridge.engines.protocol import RulesProtocol
 from bridge.engines.recovery import PATIENCE, RECOVERY_ATTEMPTS, RECOVERY_TIMEOUT, Recovery
-from bridge.opa import OpaClient
+from bridge.opa import OpaClient, QueryReply
 from bridge.opa.queries import RulesQuery
 from bridge.rendering import RuleSet
 from bridge.steps import drive
-from bridge.store import OpaStore, with_omission
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-
-    from bridge.decision import Decision
-    from bridge.engines.opa_queries import OpaCall
-    from bridge.engines.pages import PageRequest, PageResponse
-    from bridge.opa import QueryReply
-    from bridge.store import Source
-    from bridge.strict_json import Absent, Value
+from bridge.store import OpaStore, Source, with_omission
+from bridge.strict_json import Absent, Value
 
 _ANYTHING: Final = Request(claims=None, type=None)
 

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
-from bridge.engines.protocol import OPA_BATCH_BYTES, OPA_NAME, halves_after
+from bridge.decision import Decision, Request
+from bridge.engines.pages import PageRequest, PageResponse
+from bridge.engines.protocol import OPA_BATCH_BYTES, OPA_NAME, RulesProtocol, halves_after
+from bridge.engines.recovery import Recovery
+from bridge.engines.recovery_run import RecoveryRun
 from bridge.engines.recovery_wait import RecoveryWait
 from bridge.errors import OpaStatusError, ResourcesMissingError, RulesNotInstalledError, UsageError
+from bridge.opa import QueryReply
 from bridge.opa.queries import RulesQuery
 from bridge.process_bound import ProcessBound
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
-
-    from bridge.decision import Decision, Request
-    from bridge.engines.pages import PageRequest, PageResponse
-    from bridge.engines.protocol import RulesProtocol
-    from bridge.engines.recovery import Recovery
-    from bridge.engines.recovery_run import RecoveryRun
-    from bridge.opa import QueryReply
-    from bridge.rendering import RuleSet
+from bridge.rendering import RuleSet
 
 _Result = TypeVar("_Result")
 _LOST: Final = (ResourcesMissingError, RulesNotInstalledError)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from bridge.decision import Decision
 from bridge.engines.codec import read_own, revision_of
 from bridge.engines.decision_codec import read_decision
 from bridge.errors import InvalidResponseError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bridge.decision import Decision
-    from bridge.strict_json import Absent, Value
+from bridge.strict_json import Absent, Value
 
 SCANNED: Final = 16
 """The most pages of one response if the engine must look at each id on them."""

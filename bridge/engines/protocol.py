@@ -6,26 +6,23 @@ It does no I/O: the synchronous and the asynchronous engine send the queries.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping, Sequence
+from typing import Final
 
-from bridge.decision import Reason
+from bridge.decision import Decision, Reason, Request
 from bridge.engines.codec import explained_resource, explaining_input, input_for, read_answer, read_own
-from bridge.engines.pages import read_pages
-from bridge.errors import MultipleStoresError, ResourcesMissingError, RulesNotInstalledError, UnsupportedLayoutError
-from bridge.opa import is_too_large
+from bridge.engines.pages import PageRequest, PageResponse, read_pages
+from bridge.errors import (
+    MultipleStoresError,
+    OpaStatusError,
+    ResourcesMissingError,
+    RulesNotInstalledError,
+    UnsupportedLayoutError,
+)
+from bridge.opa import QueryReply, is_too_large
 from bridge.opa.queries import RulesQuery
-from bridge.rendering import fingerprint
-from bridge.strict_json import ABSENT
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from bridge.decision import Decision, Request
-    from bridge.engines.pages import PageRequest, PageResponse
-    from bridge.errors import OpaStatusError
-    from bridge.opa import QueryReply
-    from bridge.rendering import RuleSet
-    from bridge.strict_json import Absent, Value
+from bridge.rendering import RuleSet, fingerprint
+from bridge.strict_json import ABSENT, Absent, Value
 
 OPA_NAME = "opa"
 OPA_BATCH_BYTES = 16 * 1024 * 1024

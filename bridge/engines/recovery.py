@@ -10,21 +10,24 @@ import os
 import threading
 import time
 import weakref
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from copy import copy
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from bridge.engines.recovery_run import RecoveryRun, RecoveryState, SourceError, checked_sources, failure_of
+from bridge.engines.recovery_run import (
+    RecoverableEngine,
+    RecoveryRun,
+    RecoveryState,
+    SourceError,
+    checked_sources,
+    failure_of,
+)
 from bridge.errors import ConfigurationError, EngineError, UsageError
 from bridge.http.settings import checked_deadline
+from bridge.opa import OpaClient
 from bridge.opa.limited import LimitedClient, Limits
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from bridge.engines.opa_engine import OpaEngine
-    from bridge.opa import OpaClient
-    from bridge.store import Source
+from bridge.store import Source
 
 PATIENCE: Final = 30.0
 RECOVERY_TIMEOUT: Final = 300.0
@@ -71,7 +74,7 @@ class Recovery:
 
     def __init__(
         self,
-        engine: Callable[[OpaClient], OpaEngine],
+        engine: Callable[[OpaClient], RecoverableEngine],
         opa: OpaClient,
         sources: Mapping[str, Source],
         types: tuple[str, ...],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 from enum import StrEnum
@@ -14,9 +15,9 @@ from functools import partial
 from http import HTTPStatus
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
-from bridge.decision import Request
+from bridge.decision import Decision, Request
 from bridge.engines.installation import InterferenceError
 from bridge.errors import (
     ConfigurationError,
@@ -31,15 +32,9 @@ from bridge.errors import (
     UnsupportedLayoutError,
     UnsupportedOpaVersionError,
 )
-from bridge.store import collect
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
-
-    from bridge.engines.opa_engine import OpaEngine
-    from bridge.opa.limited import Limits
-    from bridge.store import Source
-    from bridge.store.store import PreparedResources
+from bridge.opa.limited import Limits
+from bridge.store import OpaStore, Source, collect
+from bridge.store.store import PreparedResources
 
 _PROBE: Final = Request(claims=None, type=None)
 _PERMANENT: Final = (
@@ -66,6 +61,19 @@ class RecoveryState(StrEnum):
     PAUSING = "it pauses before the next try"
     RESTING = "it failed, and rests"
     CLOSED = "the engine is closed"
+
+
+class RecoverableEngine(Protocol):
+    """What a recovery run needs of an OPA engine."""
+
+    @property
+    def store(self) -> OpaStore: ...
+
+    def decide(self, requests: Sequence[Request]) -> list[Decision]: ...
+
+    def install(self) -> None: ...
+
+    def is_being_installed(self) -> bool: ...
 
 
 class SourceError(Exception):
@@ -162,7 +170,9 @@ class RecoveryRun:
                     wake()
             self._wakers.clear()
 
-    def bring_back(self, engine: OpaEngine, sources: Mapping[str, Source], *, tries: int, patience: float) -> None:
+    def bring_back(
+        self, engine: RecoverableEngine, sources: Mapping[str, Source], *, tries: int, patience: float
+    ) -> None:
         """Bring back what is missing, and do not change what is there.
 
         Args:
@@ -204,7 +214,7 @@ class RecoveryRun:
             longest = min(_MOST_PAUSE, _FIRST_PAUSE * 2**tried)
             self.limits.pause(random.uniform(longest / 2, longest))  # noqa: S311 - no secret
 
-    def _bring(self, engine: OpaEngine, sources: Mapping[str, Source], patience: float, *, rules: bool) -> None:
+    def _bring(self, engine: RecoverableEngine, sources: Mapping[str, Source], patience: float, *, rules: bool) -> None:
         install_error: EngineError | None = None
         if rules:
             self.state = RecoveryState.INSTALLING
@@ -231,7 +241,7 @@ class RecoveryRun:
         return fault if self.failure is None else type(fault)(f"{fault}; the last fault was: {self.failure}")
 
 
-def _missing(engine: OpaEngine, sources: Mapping[str, Source]) -> tuple[bool, list[str]]:
+def _missing(engine: RecoverableEngine, sources: Mapping[str, Source]) -> tuple[bool, list[str]]:
     """Return whether the rules are missing, and the types with a source but without current resources."""
     are_rules_missing = False
     try:

@@ -5,15 +5,9 @@ See docs/decisions/recovery.md.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from bridge.engines.recovery_run import RecoveryState
-from bridge.errors import MultipleStoresError
-
-if TYPE_CHECKING:
-    from bridge.engines.recovery import Recovery
-    from bridge.engines.recovery_run import RecoveryRun
-    from bridge.errors import EngineError
+from bridge.engines.recovery import Recovery
+from bridge.engines.recovery_run import RecoveryRun, RecoveryState
+from bridge.errors import EngineError, MultipleStoresError
 
 
 class RecoveryWait:

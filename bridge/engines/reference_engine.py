@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from bridge import reference
+from bridge.decision import Decision, Request
 from bridge.engines.local_listing import local_pages, refuse_never_pushed
+from bridge.engines.pages import PageRequest, PageResponse
+from bridge.policy import Policy
 from bridge.process_bound import ProcessBound
 from bridge.rendering import RuleSet
 from bridge.store import MemoryStore
-from bridge.strict_json import Memo, parse_canonical
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bridge.decision import Decision, Request
-    from bridge.engines.pages import PageRequest, PageResponse
-    from bridge.policy import Policy
-    from bridge.strict_json import Value
+from bridge.strict_json import Memo, Value, parse_canonical
 
 
 class ReferenceEngine(ProcessBound):

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
+from bridge.decision import Decision, Request
 from bridge.errors import EngineError, EngineTimeoutError, RulesMismatchError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from bridge.decision import Decision, Request
 
 MOST_TOGETHER: Final = 512
 """The most requests of a part."""

@@ -5,27 +5,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from bridge.decision import Decision, PartialResultError, Request
 from bridge.engines import wasm_batch
 from bridge.engines.codec import input_for, read_answer, result_of
 from bridge.engines.local_listing import local_pages, refuse_never_pushed
+from bridge.engines.pages import PageRequest, PageResponse
 from bridge.engines.wasm_trimming import TINY_BYTES, Trimming, is_light
 from bridge.errors import ConfigurationError, UsageError
 from bridge.files import INPUT_BYTES, read_file
 from bridge.process_bound import ProcessBound
 from bridge.rendering import RuleSet, entrypoints, fingerprint, prebuilt_wasm
 from bridge.store import MemoryStore
-from bridge.strict_json import Memo
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from bridge.engines.pages import PageRequest, PageResponse
-    from bridge.strict_json import Value
+from bridge.strict_json import Memo, Value
 
 DEADLINE: Final = 10.0
 """The default of the seconds that one evaluation may take."""

@@ -12,16 +12,14 @@ import ctypes
 import importlib.metadata
 import json
 import math
+from collections.abc import Callable, Mapping
 from functools import partial
 from struct import Struct
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import wasmtime
 
 from bridge.errors import EngineError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 TICK_SECONDS: Final = 0.1
 """The interval of the clock that ends evaluations."""

@@ -8,18 +8,14 @@ read, and if even that is heavy, the reference decides. See docs/decisions/large
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge import reference
 from bridge.decision import Decision, Request
-from bridge.strict_json import encode, parse_canonical
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from bridge.policy import Policy, PolicySettings
-    from bridge.strict_json import Value
+from bridge.policy import Policy, PolicySettings
+from bridge.strict_json import Value, encode, parse_canonical
 
 LIGHT_BYTES: Final = 4_096
 """The most bytes of a light text."""

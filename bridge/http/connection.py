@@ -5,22 +5,18 @@ from __future__ import annotations
 import os
 import queue
 import select
+import socket
 import time
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 
 from bridge.http.response import SessionResponse, StrictResponse
-from bridge.http.sockets import connected
-
-if TYPE_CHECKING:
-    import socket
-
-    from bridge.http.settings import HttpSettings
-    from bridge.http.sockets import TimedSocket, TimedTlsSocket
+from bridge.http.settings import HttpSettings
+from bridge.http.sockets import TimedSocket, TimedTlsSocket, connected
 
 _OK: Final = 200
 _TOGETHER: Final = 1 << 16

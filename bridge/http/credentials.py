@@ -8,21 +8,19 @@ import re
 import stat
 import time
 from collections import deque
+from collections.abc import Callable
 from inspect import iscoroutinefunction
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final, TypeAlias
 
 from bridge.errors import ConfigurationError, UsageError
 from bridge.files import SETTING_BYTES, read_file
 from bridge.strict_json.encodings import encoding_fault
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from os import PathLike
-    from typing import TypeAlias
+Token: TypeAlias = str | PathLike[str] | Callable[[], str]
 
-    Token: TypeAlias = str | PathLike[str] | Callable[[], str]
-    Identity: TypeAlias = tuple[int, ...] | None
+Identity: TypeAlias = tuple[int, ...] | None
 
 _TOKEN: Final = re.compile(r"[!-~]+")
 _LOOK_EVERY: Final = 1.0

@@ -7,12 +7,10 @@ So every ambiguous head is refused.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from http import HTTPStatus
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Final, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 MAX_FIELDS: Final = 128
 MAX_HEAD: Final = 65_536

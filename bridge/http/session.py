@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from itertools import count
 from time import sleep
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import Timeout
 
 from bridge.errors import UsageError
-from bridge.http.connection import ConnectionPool
+from bridge.http.connection import Connection, ConnectionPool
 from bridge.http.failures import FOREIGN, Cause, HttpFailure
 from bridge.http.retries import Attempts
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bridge.http.connection import Connection
-    from bridge.http.settings import HttpSettings
+from bridge.http.settings import HttpSettings
 
 _PIECE: Final = 1 << 20
 _JSON: Final = {"Content-Type": "application/json"}

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 from bridge.errors import ConfigurationError, UsageError
 from bridge.http.address import Address, parse_address
-from bridge.http.credentials import BearerToken
-from bridge.http.tls import Tls
+from bridge.http.credentials import BearerToken, Token
+from bridge.http.tls import ClientCertificate, Path, Tls
 from bridge.process_bound import ProcessBound
-
-if TYPE_CHECKING:
-    from bridge.http.credentials import Token
-    from bridge.http.tls import ClientCertificate, Path
 
 _DAY: Final = 86_400.0
 

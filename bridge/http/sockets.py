@@ -12,10 +12,9 @@ import socket
 import ssl
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
-if TYPE_CHECKING:
-    from bridge.http.address import Address
+from bridge.http.address import Address
 
 _Target: TypeAlias = tuple[socket.AddressFamily, Any]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING
+from os import PathLike
+from typing import TypeAlias
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
@@ -12,12 +13,9 @@ from bridge.files import CERTIFICATE_BYTES, refuse_unbounded_file
 from bridge.http.credentials import identity
 from bridge.http.sockets import TimedTlsSocket
 
-if TYPE_CHECKING:
-    from os import PathLike
-    from typing import TypeAlias
+Path: TypeAlias = str | PathLike[str]
 
-    Path: TypeAlias = str | PathLike[str]
-    ClientCertificate: TypeAlias = tuple[Path, Path]
+ClientCertificate: TypeAlias = tuple[Path, Path]
 
 
 class Tls:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from bridge.errors import OpaStatusError, UsageError
-from bridge.http import HttpClient, HttpFailure, HttpSettings
+from bridge.http import HttpClient, HttpFailure, HttpSettings, Reply
+from bridge.http.credentials import Token
 from bridge.http.settings import DEADLINE, MAX_ANSWER, MAX_BODY, MAX_IDLE, checked_deadline
+from bridge.http.tls import ClientCertificate, Path
 from bridge.opa.opa_errors import call_error, status_error
 from bridge.opa.queries import RulesQuery, checked_body, require_ok
 from bridge.process_bound import ProcessBound
-
-if TYPE_CHECKING:
-    from bridge.http import Reply
-    from bridge.http.credentials import Token
-    from bridge.http.tls import ClientCertificate, Path
 
 
 class BaseOpaClient(ProcessBound):

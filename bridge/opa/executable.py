@@ -6,17 +6,15 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.errors import EngineTimeoutError, InvalidResponseError, OpaNotFoundError
 from bridge.escapes import on_one_line
 from bridge.opa.version import OLDEST, is_new_enough
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 VARIABLE: Final = "JWT_BRIDGE_OPA"
 """The environment variable that names the executable."""

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from bridge.errors import EngineError, EngineTimeoutError
+from bridge.http import Reply
+from bridge.opa.queries import RulesQuery
 from bridge.opa.rest_api import OpaClient
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bridge.http import Reply
-    from bridge.opa.queries import RulesQuery
 
 _LAST_REQUESTS: Final = 3
 _LAST_SECONDS: Final = 1.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.errors import (
     EngineError,
@@ -13,13 +13,9 @@ from bridge.errors import (
     OpaStatusError,
 )
 from bridge.escapes import printable
-from bridge.http import Cause
+from bridge.http import Address, Cause, HttpFailure, HttpSettings, Reply
 from bridge.http.retries import GATEWAY
-from bridge.strict_json import parse
-
-if TYPE_CHECKING:
-    from bridge.http import Address, HttpFailure, HttpSettings, Reply
-    from bridge.strict_json import Value
+from bridge.strict_json import Value, parse
 
 _LONGEST: Final = 300
 _MOST: Final = 3

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 from urllib.parse import quote
 
 from bridge.errors import UsageError
 from bridge.escapes import printable
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 # No name of these needs percent-encoding, and none looks like a number.
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{,199}")

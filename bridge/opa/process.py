@@ -11,8 +11,9 @@ import threading
 import time
 import weakref
 from codecs import getincrementaldecoder
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final, Self
+from typing import IO, Final, Self
 
 from bridge.errors import EngineTimeoutError, EngineUnreachableError, OpaNotFoundError, OpaStatusError, UsageError
 from bridge.escapes import escaped, on_one_line
@@ -20,10 +21,7 @@ from bridge.opa.executable import end_process, find_opa, opa_environment
 from bridge.opa.rest_api import OpaClient
 from bridge.process_bound import ProcessBound
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    _File = str | os.PathLike[str]
+_File = str | os.PathLike[str]
 
 _HOST: Final = "127.0.0.1"
 _LOG_BYTES: Final = 64 * 1024

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.errors import InvalidResponseError, UsageError
+from bridge.http import HttpSettings, Reply
 from bridge.opa.opa_errors import status_error
 from bridge.opa.paths import data_path
 from bridge.opa.replies import QueryReply, json_object
 from bridge.opa.version import require
-from bridge.strict_json import ABSENT
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bridge.http import HttpSettings, Reply
-    from bridge.strict_json import Value
+from bridge.strict_json import ABSENT, Value
 
 _NONCE_BYTES: Final = 16
 _HEAD: Final = b'{"input":{"nonce":"'

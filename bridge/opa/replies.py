@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.errors import InvalidResponseError, MalformedInputError
-from bridge.strict_json import ABSENT, MAX_DEPTH, Absent, parse, scan_leniently, sorted_text
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from bridge.http import Reply
-    from bridge.strict_json import Value
+from bridge.http import Reply
+from bridge.strict_json import ABSENT, MAX_DEPTH, Absent, Value, parse, scan_leniently, sorted_text
 
 _DEPTH: Final = MAX_DEPTH + 16
 """A resource may nest 64 deep, inside documents of the bridge and members of OPA's response."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.errors import InvalidResponseError, OpaStatusError
 from bridge.opa.base_client import OpaCalls, encoded, is_not_found
@@ -26,12 +27,7 @@ from bridge.opa.replies import (
     tree_object,
 )
 from bridge.opa.version import require
-from bridge.strict_json import ABSENT, Absent
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bridge.strict_json import Value
+from bridge.strict_json import ABSENT, Absent, Value
 
 _NO_INPUT: Final = b'{"input":{}}'
 _VERSION_PATH: Final = ("system", "version")

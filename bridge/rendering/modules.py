@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from bridge.rendering.rule_set import RuleSet
 from bridge.store.layout import BLOCK, LAYOUT
 from bridge.strict_json import encode
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from bridge.rendering.rule_set import RuleSet
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 _SUBPACKAGES: Final = ("settings", "pointer", "policy", "resource", "constraint", "grant", "index", "listing", "store")

@@ -6,7 +6,7 @@ import os
 import re
 import unicodedata
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from bridge.errors import ConfigurationError, UsageError
 from bridge.escapes import quoted_setting
@@ -130,9 +130,30 @@ class RuleSet:
         """Return the rule-set file of this rule set, which `load` reads; it has no secret, because its keys are public.
 
         Raises:
-            ConfigurationError: The JWKS of its token checks has a private key or a secret, which the rules leave out.
+            ConfigurationError: The JWKS of its token checks has a private key or a secret, which the rules leave out; or
+                the file would be longer than `load` accepts.
         """
-        return rule_set_file.text_of(self)
+        policy, token = self.policy, self.token
+        members: dict[str, Any] = {
+            "policy": {
+                "claim": policy.claim,
+                "types": policy.types,
+                "require_policy": policy.require_policy,
+                "versions": sorted(policy.versions),
+            },
+            "package_root": self.package_root,
+            "data_root": self.data_root,
+        }
+        if token is not None:
+            rule_set_file.refuse_secrets(token.keys)
+            members["token"] = {
+                "keys": token.keys,
+                "algorithms": token.algorithms,
+                "audience": token.audience,
+                **({} if token.issuer is None else {"issuer": token.issuer}),
+                "required": token.required,
+            }
+        return rule_set_file.text_of(members)
 
     def refuse_token_checks(self, engine: str) -> None:
         """Refuse a rule set that verifies tokens on an engine of this process.

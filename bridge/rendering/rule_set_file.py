@@ -6,22 +6,18 @@ An unknown member, or one of the wrong type, is refused: a misspelt `require_pol
 from __future__ import annotations
 
 import json
+import os
 import tomllib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from bridge.errors import ConfigurationError, MalformedInputError, UsageError
 from bridge.escapes import quoted_setting
 from bridge.files import SETTING_BYTES, read_file
 from bridge.strict_json import parse
 from bridge.strict_json.encodings import encoding_fault
-
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Mapping
-
-    from bridge.rendering.rule_set import RuleSet
 
 MAX_BYTES: Final = SETTING_BYTES
 """The maximum length of a rule-set file."""
@@ -103,33 +99,12 @@ def is_rule_set(data: bytes) -> bool:
     return True
 
 
-def text_of(rule_set: RuleSet) -> str:
-    """Return the rule-set file of a rule set, as JSON with all members.
+def text_of(members: Mapping[str, Any]) -> str:
+    """Return the rule-set file with these members, as JSON.
 
     Raises:
-        ConfigurationError: A key of its JWKS is secret, which the rules leave out but the file would not; or the file
-            would be longer than `read` accepts.
+        ConfigurationError: The file would be longer than `read` accepts.
     """
-    policy, token = rule_set.policy, rule_set.token
-    members: dict[str, Any] = {
-        "policy": {
-            "claim": policy.claim,
-            "types": policy.types,
-            "require_policy": policy.require_policy,
-            "versions": sorted(policy.versions),
-        },
-        "package_root": rule_set.package_root,
-        "data_root": rule_set.data_root,
-    }
-    if token is not None:
-        refuse_secrets(token.keys)
-        members["token"] = {
-            "keys": token.keys,
-            "algorithms": token.algorithms,
-            "audience": token.audience,
-            **({} if token.issuer is None else {"issuer": token.issuer}),
-            "required": token.required,
-        }
     text = json.dumps(members, indent=2) + "\n"
     if len(text) > MAX_BYTES:  # the text is ASCII
         raise ConfigurationError(f"the rule-set file would have more than {MAX_BYTES:,} bytes: give fewer keys")

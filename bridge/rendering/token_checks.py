@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bridge.errors import ConfigurationError, UnknownKeyError
 from bridge.escapes import quoted, quoted_setting
 from bridge.strict_json.scanner import SURROGATE
-from bridge.tokens import StaticKey, VerificationKey
+from bridge.tokens import StaticKey, TokenVerifier, VerificationKey
 from bridge.tokens.jwk import KeySet, document_from, kid_of
 from bridge.tokens.keys import UnusableKeyError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from bridge.tokens import TokenVerifier
 
 ALGORITHMS: Final = frozenset(
     ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")

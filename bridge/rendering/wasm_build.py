@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.errors import EngineError
 from bridge.files import INPUT_BYTES, read_file
@@ -16,9 +17,6 @@ from bridge.opa.executable import run_opa
 from bridge.policy import VERSIONS, PolicySettings
 from bridge.rendering.modules import rego_root, render
 from bridge.rendering.rule_set import RuleSet
-
-if TYPE_CHECKING:
-    import os
 
 _BUNDLE: Final = "bundle.tar.gz"
 _ROOT: Final = "rego"  # the build contains file names: the same names make the same bytes

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.errors import InvalidResponseError, PushRejectedError
-from bridge.store.loader import TextFormat
-from bridge.store.store import StoreDifference
+from bridge.store.loader import LoadResult, RejectedResource, TextFormat
+from bridge.store.store import PreparedResources, Store, StoreDifference
 from bridge.strict_json import parse
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from bridge.store.loader import LoadResult, RejectedResource
-    from bridge.store.store import PreparedResources, Store
 
 _LOG: Final = logging.getLogger("bridge")
 

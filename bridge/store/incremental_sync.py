@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.errors import PushRejectedError
 from bridge.store.full_push import push, refuse_invalid, refuse_removals, removed_as_rejected
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bridge.store.loader import LoadResult, RejectedResource
-    from bridge.store.store import Store, StoreDifference
+from bridge.store.loader import LoadResult, RejectedResource
+from bridge.store.store import Store, StoreDifference
 
 _AT_ONCE: Final = 150
 """The resources of one change, at first; a change with too many operations is halved."""

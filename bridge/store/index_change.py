@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from bridge.errors import InvalidResponseError
 from bridge.store import layout
 from bridge.store.patches import Operation, Patch, add, remove
-from bridge.store.store import ChangeReport, custom_data_of
+from bridge.store.store import ChangeReport, PreparedResources, custom_data_of
 from bridge.strict_json import encode, parse, sorted_text, string_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from bridge.store.store import PreparedResources
 
 _ALL: tuple[str, str] = ("", layout.ALL)
 

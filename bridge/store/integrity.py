@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bridge.errors import MalformedInputError, ResourcesMissingError, StaleResourcesError
 from bridge.resource import InvalidResource, parse_resource
 from bridge.store import layout
+from bridge.store.opa_documents import Documents
 from bridge.store.store import custom_data_of
-from bridge.strict_json import encode, sorted_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from bridge.store.opa_documents import Documents
-    from bridge.strict_json import Value
+from bridge.strict_json import Value, encode, sorted_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,11 @@ inside and the outside of strings. This module checks the text between the items
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 from bridge.errors import MalformedInputError
 from bridge.files import INPUT_BYTES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 LONGEST: Final = INPUT_BYTES
 """The longest item that is read, in bytes: about sixty times the limit of R12.6 for a resource in canonical text."""

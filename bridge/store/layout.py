@@ -19,15 +19,13 @@ an empty name as the name of a member, so no id and no name of a user may be the
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import md5, sha256
 from json.encoder import encode_basestring as _quote
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from bridge.strict_json import encode, sorted_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 LAYOUT: Final = 1
 """The number of this layout: a bridge neither reads nor writes a layout with a higher number."""

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from bridge.errors import MalformedInputError
 from bridge.escapes import escaped
 from bridge.resource import InvalidResource, parse_resource
 from bridge.store.omission import Omission, ThroughArrayError
 from bridge.store.store import PreparedResources, custom_data_of
-from bridge.strict_json import RESOURCE_BYTES, scan_leniently, sorted_text, string_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from bridge.errors import MalformedInputError
-    from bridge.strict_json import Value
+from bridge.strict_json import RESOURCE_BYTES, Value, scan_leniently, sorted_text, string_text
 
 _TWINS: Final = 5  # how many of the other places a rejection names
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
+from bridge.decision import Request
 from bridge.errors import ResourcesMissingError, UsageError
 from bridge.escapes import shown
 from bridge.process_bound import ProcessBound
 from bridge.store import layout
 from bridge.store.store import ChangeReport, PreparedResources, StoreDifference, custom_data_of, next_revision, prepare
 from bridge.strict_json import encode, parse
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from bridge.decision import Request
 
 
 class StoredType:

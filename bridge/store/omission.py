@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 from bridge.errors import ConfigurationError
-from bridge.strict_json import pointer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from bridge.strict_json import Value
+from bridge.strict_json import Value, pointer
 
 _DECIDING: Final = ("id", "custom_data")
 _WRONG_ESCAPE: Final = re.compile(r"~(?![01])")

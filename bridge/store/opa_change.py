@@ -5,9 +5,10 @@ See docs/decisions/resources-in-generations.md.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from bridge.errors import (
     EngineError,
@@ -20,19 +21,12 @@ from bridge.errors import (
 )
 from bridge.opa import is_too_large
 from bridge.store.index_change import FirstsMissingError, IndexChange
-from bridge.store.opa_documents import too_large
+from bridge.store.opa_documents import Documents, too_large
 from bridge.store.patches import Patch, add, remove
 from bridge.store.single_store import written_elsewhere
 from bridge.store.state import CurrentGeneration, current
-from bridge.store.store import PreparedResources, prepare
-from bridge.strict_json import ABSENT, encode
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from bridge.store.opa_documents import Documents
-    from bridge.store.store import ChangeReport
-    from bridge.strict_json import Value
+from bridge.store.store import ChangeReport, PreparedResources, prepare
+from bridge.strict_json import ABSENT, Value, encode
 
 _TRIES: Final = 5
 _MOST_OPERATIONS: Final = 1_000

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from json import JSONDecoder
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.errors import InvalidResponseError, MalformedInputError, PushConflictError
 from bridge.store import layout
-from bridge.store.store import StoreDifference
-from bridge.strict_json import MAX_DEPTH, encode, parse, sorted_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from bridge.store.opa_documents import Documents
-    from bridge.store.state import CurrentGeneration
-    from bridge.store.store import PreparedResources
-    from bridge.strict_json import Value
+from bridge.store.opa_documents import Documents
+from bridge.store.state import CurrentGeneration
+from bridge.store.store import PreparedResources, StoreDifference
+from bridge.strict_json import MAX_DEPTH, Value, encode, parse, sorted_text
 
 _TRIES: Final = 5
 _SAMPLE: Final = 4

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from bridge.errors import (
     EngineError,
@@ -13,17 +14,12 @@ from bridge.errors import (
     UsageError,
 )
 from bridge.escapes import shown
+from bridge.opa import OpaClient
+from bridge.store.patches import Patch
 from bridge.store.single_store import SingleStore, store_of
 from bridge.store.state import TypeState, foreign, reference
 from bridge.store.store import next_revision
-from bridge.strict_json import ABSENT, Absent
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from bridge.opa import OpaClient
-    from bridge.store.patches import Patch
-    from bridge.strict_json import Value
+from bridge.strict_json import ABSENT, Absent, Value
 
 # The time that a large body may take on top of the deadline, which is meant for a query.
 _BYTES_A_SECOND: Final = 2_000_000

@@ -7,22 +7,19 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.errors import EngineError, OpaStatusError, PushConflictError, ResourcesMissingError
+from bridge.opa.limited import Limits
 from bridge.store import layout
+from bridge.store.opa_documents import Documents
 from bridge.store.patches import Patch, add, remove
 from bridge.store.single_store import written_elsewhere
 from bridge.store.state import Lease, TypeState, first_state, foreign
 from bridge.strict_json import ABSENT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from bridge.opa.limited import Limits
-    from bridge.store.opa_documents import Documents
 
 _HEARTBEAT_SECONDS: Final = 1.0
 _LOG: Final = logging.getLogger("bridge")

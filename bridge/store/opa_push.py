@@ -6,27 +6,22 @@ See docs/decisions/resources-in-generations.md.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from itertools import count
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.errors import EngineError, OpaStatusError, PushConflictError, ResourcesMissingError
 from bridge.opa import is_too_large
-from bridge.store.opa_documents import too_large
+from bridge.opa.limited import Limits
+from bridge.store.opa_documents import Documents, too_large
 from bridge.store.opa_lease import Leases
 from bridge.store.patches import Patch, add, parts, remove
 from bridge.store.single_store import written_elsewhere
 from bridge.store.state import Lease, TypeState, current, first_state
-from bridge.store.store import prepare
+from bridge.store.store import PreparedResources, prepare
 from bridge.strict_json import ABSENT
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from bridge.opa.limited import Limits
-    from bridge.store.opa_documents import Documents
-    from bridge.store.store import PreparedResources
 
 _TRIES: Final = 5
 _WORTH_A_LOOK: Final = 1_000_000

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Self
 
+from bridge.opa import OpaClient
+from bridge.opa.limited import Limits
 from bridge.process_bound import ProcessBound
 from bridge.store import integrity, layout, opa_compare
-from bridge.store.opa_change import Changes
+from bridge.store.integrity import IntegrityReport
+from bridge.store.opa_change import Changes, ReadView
 from bridge.store.opa_documents import Documents
 from bridge.store.opa_push import Pushes
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from bridge.opa import OpaClient
-    from bridge.opa.limited import Limits
-    from bridge.store.integrity import IntegrityReport
-    from bridge.store.opa_change import ReadView
-    from bridge.store.state import TypeState
-    from bridge.store.store import ChangeReport, PreparedResources, StoreDifference
-    from bridge.strict_json import Value
+from bridge.store.state import TypeState
+from bridge.store.store import ChangeReport, PreparedResources, StoreDifference
+from bridge.strict_json import Value
 
 
 class OpaStore(ProcessBound):

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from bridge.errors import PushRejectedError
 from bridge.store import layout
+from bridge.store.store import PreparedResources
 from bridge.strict_json import encode
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from bridge.store.store import PreparedResources
 
 _PART: Final = 8 * 1024 * 1024
 """The bytes of a part, about; OPA takes bodies of up to 256 MiB."""

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from itertools import chain
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.errors import MalformedInputError, UsageError
 from bridge.files import INPUT_BYTES, read_chunks
-from bridge.store.json_array import JsonArrayReader
+from bridge.store.json_array import ArrayItem, JsonArrayReader
 from bridge.store.loader import Loader, LoadResult, TextFormat
 from bridge.store.omission import Omission
 from bridge.strict_json import is_json, parse
-from bridge.strict_json.encodings import Kind, beginning_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from os import PathLike
-
-    from bridge.store.json_array import ArrayItem
-    from bridge.strict_json.encodings import Beginning
+from bridge.strict_json.encodings import Beginning, Kind, beginning_of
 
 LONGEST: Final = INPUT_BYTES
 """The longest line that is read, in bytes: about sixty times the limit of R12.6 for a resource in canonical text."""

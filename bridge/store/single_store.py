@@ -5,12 +5,10 @@ See docs/decisions/several-opas.md.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
 from bridge.errors import EngineError, MultipleStoresError, ResourcesMissingError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
 
 _READS: Final = 8
 """The number of further reads if responses differ: it may be several OPAs, or one that was restarted."""

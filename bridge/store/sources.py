@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from bridge.errors import MalformedInputError, UsageError
 from bridge.store.loader import Loader, LoadResult, TextFormat
 from bridge.store.omission import Omission
 from bridge.store.reader import from_file
 from bridge.strict_json import encode, parse
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 Source: TypeAlias = "Path | Callable[[], Iterable[object] | LoadResult]"
 """A file of JSON Lines or of one JSON array, or a callable that returns resources in the form that `push` takes."""

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from bridge.errors import ForeignContentError, InvalidResponseError, UnsupportedLayoutError
 from bridge.store.layout import LAYOUT, empty_generation, named
 from bridge.store.store import is_revision
 from bridge.strict_json import encode
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NONE: Final = "r0"

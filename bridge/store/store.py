@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import Final, Protocol, Self
 
 from bridge.store.layout import SHARDS, place, posting_texts, shard_digest
-from bridge.strict_json import parse, sorted_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from bridge.strict_json import Value
+from bridge.strict_json import Value, parse, sorted_text
 
 _MOST_DIGITS: Final = 40
 """The most digits of a revision, which counts microseconds since 1970."""

@@ -9,16 +9,13 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from json import JSONDecoder
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from bridge.errors import MalformedInputError
 from bridge.strict_json import numbers
 from bridge.strict_json.encodings import encoding_fault
 from bridge.strict_json.scanner import SURROGATE, scan
-from bridge.strict_json.values import MAX_DEPTH
-
-if TYPE_CHECKING:
-    from bridge.strict_json.values import Value
+from bridge.strict_json.values import MAX_DEPTH, Value
 
 _CHUNK: Final = 4_096
 _ESCAPED_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")

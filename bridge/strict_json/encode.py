@@ -12,15 +12,12 @@ from decimal import Decimal
 from json import JSONEncoder
 from json.encoder import c_make_encoder  # type: ignore[attr-defined] # the typeshed leaves it out
 from json.encoder import encode_basestring as _quote
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from bridge.errors import MalformedInputError
 from bridge.strict_json import numbers
 from bridge.strict_json.scanner import SURROGATE
-from bridge.strict_json.values import MAX_DEPTH, MAX_NODES, RESOURCE_BYTES, pointer
-
-if TYPE_CHECKING:
-    from bridge.strict_json.values import Value
+from bridge.strict_json.values import MAX_DEPTH, MAX_NODES, RESOURCE_BYTES, Value, pointer
 
 _SMALL: Final = 10**15  # an int of a smaller magnitude is its own canonical text
 _MAX_PLAIN_CONTAINERS: Final = 64  # so it is not deeper than R12.4 allows, and has no cycle

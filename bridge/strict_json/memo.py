@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import marshal
 import sys
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from collections.abc import Callable
+from typing import Any, Final, Generic, TypeVar
 
 from bridge.errors import MalformedInputError
 from bridge.strict_json.encode import encode
 from bridge.strict_json.values import RESOURCE_BYTES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _Result = TypeVar("_Result")
 _MAX_ENTRIES: Final = 256

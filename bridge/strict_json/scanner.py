@@ -9,15 +9,12 @@ from __future__ import annotations
 import re
 from json import JSONDecodeError
 from json.decoder import scanstring  # type: ignore[attr-defined] # the typeshed leaves it out
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.errors import MalformedInputError
 from bridge.escapes import shown
 from bridge.strict_json import numbers
-from bridge.strict_json.values import ABSENT, Absent
-
-if TYPE_CHECKING:
-    from bridge.strict_json.values import Value
+from bridge.strict_json.values import ABSENT, Absent, Value
 
 SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _SPACE: Final = re.compile(r"[ \t\n\r]*")

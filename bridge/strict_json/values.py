@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
-
-if TYPE_CHECKING:
-    from decimal import Decimal
+from typing import Final, Literal, TypeAlias
 
 Value: TypeAlias = "bool | str | int | Decimal | list[Value] | dict[str, Value] | None"
 """A JSON value as `parse` returns it. A number that, written in full, is an integer of at most 40 digits is an `int`,

@@ -5,18 +5,14 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
-from bridge.strict_json import parse
+from bridge.strict_json import Value, parse
 from bridge.tokens.jws import may_be_sent_raw
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from bridge.strict_json import Value
-    from bridge.tokens.keys import VerificationKey
+from bridge.tokens.keys import VerificationKey
 
 MAX_BYTES: Final = 16 * 1024 * 1024
 _OVERHEAD: Final = 1_000

@@ -5,10 +5,11 @@ PyJWT's own checks are not used: they read `exp` with `int()`, so they accept st
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from math import ceil
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from bridge.errors import (
     ConfigurationError,
@@ -21,14 +22,9 @@ from bridge.errors import (
     MissingRequiredClaimError,
 )
 from bridge.escapes import quoted
-from bridge.strict_json import CLAIMS_BYTES, encode, parse
+from bridge.strict_json import CLAIMS_BYTES, Value, encode, parse
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from bridge.strict_json import Value
-
-    Claims: TypeAlias = dict[str, Value]
+Claims: TypeAlias = dict[str, Value]
 
 _BEGINS: Final = ("nbf", "iat")
 _LONG: Final = 1_000_000_000_000

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import (
@@ -18,17 +19,12 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 
 from bridge.errors import MalformedInputError, UnknownKeyError
 from bridge.escapes import quoted
-from bridge.strict_json import encode, parse
+from bridge.strict_json import Value, encode, parse
 from bridge.tokens.jws import Base64urlError, decode_base64url
 from bridge.tokens.keys import UnusableKeyError, VerificationKey
 from bridge.tokens.wrong_format import instead_of_jwks, instead_of_set
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from bridge.strict_json import Value
-
-    Jwk: TypeAlias = dict[str, Value]
+Jwk: TypeAlias = dict[str, Value]
 
 _PRIVATE_MEMBERS: Final = ("d", "p", "q", "dp", "dq", "qi", "oth")
 _CURVES: Final = {"P-256": (SECP256R1, 32), "P-384": (SECP384R1, 48), "P-521": (SECP521R1, 66)}

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from os import stat_result
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.errors import KeysUnavailableError, UsageError
 from bridge.escapes import quoted_setting
@@ -15,13 +17,7 @@ from bridge.files import SETTING_BYTES, read_stream
 from bridge.process_bound import ProcessBound
 from bridge.tokens.claims import exact_seconds
 from bridge.tokens.jwk import KeySet, document_from
-from bridge.tokens.keys import UnusableKeyError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from os import stat_result
-
-    from bridge.tokens.keys import VerificationKey
+from bridge.tokens.keys import UnusableKeyError, VerificationKey
 
 MAX_BYTES: Final = SETTING_BYTES
 

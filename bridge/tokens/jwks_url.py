@@ -10,8 +10,11 @@ import ssl
 import threading
 import time
 import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from os import PathLike
+from pathlib import Path
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from bridge.errors import ConfigurationError, KeysUnavailableError, UsageError
@@ -23,14 +26,7 @@ from bridge.http.tls import Tls
 from bridge.process_bound import ProcessBound
 from bridge.tokens.claims import exact_seconds
 from bridge.tokens.jwk import KeySet, document_from, kid_of
-from bridge.tokens.keys import SYMMETRIC, UnusableKeyError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from os import PathLike
-    from pathlib import Path
-
-    from bridge.tokens.keys import VerificationKey
+from bridge.tokens.keys import SYMMETRIC, UnusableKeyError, VerificationKey
 
 MAX_BYTES: Final = 1_048_576
 _PLAIN: Final = re.compile(r"[!-~]+")

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.errors import MalformedInputError, MalformedTokenError, UsageError
 from bridge.strict_json import are_canonical, parse
 from bridge.tokens.wrong_format import instead_of_token
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MAX_BYTES: Final = 65_536
 """The maximum length of a token. Base64url is ASCII, so a character is a byte, or the text is not a token."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from pathlib import Path
+from typing import Protocol, Self, runtime_checkable
+
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from bridge.errors import ConfigurationError, UsageError
 from bridge.escapes import quoted, quoted_setting
@@ -11,12 +15,6 @@ from bridge.files import KEY_BYTES, read_file
 from bridge.process_bound import ProcessBound
 from bridge.tokens.jwk import KeySet, document_from, key_from_jwk
 from bridge.tokens.keys import UnusableKeyError, VerificationKey, material_from_pem
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 
 @runtime_checkable

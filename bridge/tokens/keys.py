@@ -8,8 +8,9 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -24,9 +25,6 @@ from bridge.errors import ConfigurationError
 from bridge.escapes import quoted
 from bridge.process_bound import ProcessBound
 from bridge.tokens.wrong_format import SSH, der_kind, instead_of_pem
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 Material: TypeAlias = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | Ed448PublicKey | bytes
 """The part of a key that verifies: a public key, or the bytes of an HMAC secret."""

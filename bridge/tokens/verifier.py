@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from fractions import Fraction
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from bridge.errors import (
     AlgorithmNotAllowedError,
@@ -20,19 +23,12 @@ from bridge.errors import (
 )
 from bridge.escapes import quoted
 from bridge.process_bound import ProcessBound
+from bridge.strict_json import Value
 from bridge.tokens import claims as claim_checks
 from bridge.tokens.cache import TokenCache, VerifiedToken
 from bridge.tokens.jws import CompactJws, parse_compact
 from bridge.tokens.key_sources import KeySource, source_from
 from bridge.tokens.keys import VerificationKey, checked_algorithms
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from decimal import Decimal
-
-    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-
-    from bridge.strict_json import Value
 
 
 class ParsedToken(NamedTuple):

@@ -10,18 +10,15 @@ import base64
 import binascii
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from bridge.errors import MalformedInputError
-from bridge.strict_json import parse
+from bridge.strict_json import Value, parse
 from bridge.strict_json.encodings import encoding_fault
-
-if TYPE_CHECKING:
-    from bridge.strict_json import Value
 
 SSH: Final = re.compile(rb"(?:ssh-|ecdsa-sha2-)[a-z0-9-]+(?:@openssh\.com)?[ \t]+AAAA")
 """The text of an OpenSSH public key."""
