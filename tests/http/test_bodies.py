@@ -112,7 +112,7 @@ def test_the_limit_of_opa_itself_is_the_same(small_opa, bridge_of) -> None:
 
 
 def test_what_is_too_large_by_itself_is_refused_and_nothing_is_pushed(opa, bridge_of) -> None:
-    refused = r"^nothing was pushed: .* \(it answered 413\): raise its limit"
+    refused = r"^nothing was pushed: .* \(status 413\): raise its limit"
     with limited(opa.url, MIB // 4) as (url, _):
         bridge = bridge_of(opa.url, url)
         bridge.push("devices", [device(1)])
@@ -128,7 +128,7 @@ def test_one_transaction_is_never_halved(opa, bridge_of) -> None:
     with limited(opa.url) as (url, proxy):
         bridge = bridge_of(opa.url, url)
         bridge.push("devices", [device(number) for number in range(100)])
-        refused = r"^nothing was changed: .* \(it answered 413\): raise its limit"
+        refused = r"^nothing was changed: .* \(status 413\): raise its limit"
         with pytest.raises(PushRejectedError, match=refused):
             bridge.upsert("devices", [device(number, "u2", 20_000) for number in range(100)])
         assert proxy.refused == 1

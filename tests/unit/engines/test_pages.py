@@ -225,7 +225,7 @@ def test_a_piece_is_read():
     ids=str,
 )
 def test_a_piece_that_is_none_is_refused(wrong):
-    with pytest.raises(InvalidResponseError, match=r"the opa engine|has as current"):
+    with pytest.raises(InvalidResponseError, match=r"the opa engine|the current generation in OPA was not written by a bridge"):
         read(wrong)
 
 
