@@ -1,15 +1,16 @@
 """How Sphinx builds the pages of this folder: `make docs`."""
 
 import sys
-import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+import bridge  # noqa: E402 - from this checkout
+
 project = "jwt-policy-bridge"
 project_copyright = "the authors of jwt-policy-bridge"
-release = version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+release = version = bridge.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
