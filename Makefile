@@ -26,9 +26,10 @@ REGO := rego/jwt_policy
 DECIDERS := bridge/reference.py,bridge/policy.py,bridge/resource.py,bridge/decision.py,bridge/strict_json/*,bridge/engines/codec.py,bridge/engines/decision_codec.py,bridge/engines/wasm_trimming.py,bridge/engines/wasm_batch.py
 INSTALL := -m pip install --quiet --disable-pip-version-check --constraint constraints-dev.txt
 UV := $(VENV)/bin/uv
+DECIDER_TESTS := tests/unit/decision tests/unit/strict_json tests/unit/engines tests/unit/rules tests/unit/client
 OPA_SOURCE := $(PY) tools/opa_source.py
 # A file's tests stay in one process: they share an OPA, or a set-up of their own. `-n 0` in PYTEST_ARGS: one process.
-TEST_PROCESSES := --numprocesses=auto --maxprocesses=4 --dist=loadfile
+TEST_PROCESSES := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 PYTHONS := $(or $(PYTHON),python3 python python3.14 python3.13 python3.12 python3.11)
 
 # A .venv names its own folder in every script, so one that was moved here, or lost its Python, is made anew.
@@ -88,8 +89,8 @@ coverage: $(VENV)/.installed-dev ## run all tests and report what none reaches
 	@$(PY) -m coverage run -m pytest $(PYTEST_ARGS)
 	@$(PY) -m coverage report
 
-decider-coverage: $(VENV)/.installed-dev ## run the unit tests; every branch of what decides must be covered by them
-	@$(PY) -m coverage run -m pytest --quiet tests/unit $(PYTEST_ARGS)
+decider-coverage: $(VENV)/.installed-dev ## run the unit tests of what decides; they must cover every branch of it
+	@$(PY) -m coverage run -m pytest --quiet $(DECIDER_TESTS) $(PYTEST_ARGS)
 	@$(PY) -m coverage report --include='$(DECIDERS)' --fail-under=100
 
 rego-test: $(VENV)/.installed-dev ## run the Rego tests; every line must be covered

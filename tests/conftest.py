@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,21 @@ SOURCE = pytest.StashKey[OpaSource]()
 SERVER = pytest.StashKey[Server]()
 EXECUTABLE = pytest.StashKey[Executable]()
 PATIENCE = 60.0
+LONG_FILES = {
+    "test_batches.py",
+    "test_differential.py",
+    "test_exhaustive.py",
+    "test_hostile_settings.py",
+    "test_hostile_settings_compiled.py",
+    "test_installing.py",
+    "test_large.py",
+    "test_lists.py",
+    "test_recovery_forgetful.py",
+    "test_recovery_restarted.py",
+    "test_store_crashes.py",
+    "test_values_unharmed.py",
+    "test_vectors.py",
+}
 
 # A slow machine, or one that is busy with other work, is no failure: no example has a time limit of its own.
 hypothesis.settings.register_profile(
@@ -105,7 +121,9 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without an engine the tests of Docker itself are not of this run: deselected, and counted as such."""
+    """Put long files first; without a Docker engine, deselect the tests of Docker itself."""
+    # With `--no-loadscope-reorder`, what takes longest is begun first: no process is left alone with it at the end.
+    items.sort(key=lambda item: item.path.name not in LONG_FILES)
     try:
         config.stash[SOURCE].docker()
     except Unusable:
@@ -178,6 +196,19 @@ def opa_url(pytestconfig: pytest.Config, request: pytest.FixtureRequest, start_o
         services = request.getfixturevalue("docker_services")
         return f"http://{request.getfixturevalue('docker_ip')}:{services.port_for('opa', 8181)}"
     return start_opa().url
+
+
+@pytest.fixture(scope="session")
+def opa_with_room(pytestconfig: pytest.Config, opa_url: str, start_opa: Callable[..., ManagedOpa]) -> Callable[[], str]:
+    """Give the address of an OPA for one rule set more; where an OPA can be started, each has two at the most.
+
+    OPA compiles all its modules anew whenever one is put or deleted, in a time that grows with the square of their
+    number: ten rule sets on one OPA cost minutes.
+    """
+    if pytestconfig.stash[SERVER].kind in ("url", "docker"):
+        return lambda: opa_url
+    addresses = (url for _ in itertools.count() for url in [start_opa().url] * 2)
+    return lambda: next(addresses)
 
 
 @pytest.fixture(scope="session")

@@ -67,13 +67,17 @@ class RecoverableEngine(Protocol):
     """What a recovery run needs of an OPA engine."""
 
     @property
-    def store(self) -> OpaStore: ...
+    def store(self) -> OpaStore:
+        """Return the pushed resources."""
 
-    def decide(self, requests: Sequence[Request]) -> list[Decision]: ...
+    def decide(self, requests: Sequence[Request]) -> list[Decision]:
+        """Return one decision for each request; an error tells what OPA has lost."""
 
-    def install(self) -> None: ...
+    def install(self) -> None:
+        """Install the rules."""
 
-    def is_being_installed(self) -> bool: ...
+    def is_being_installed(self) -> bool:
+        """Return whether another process installs the rules now."""
 
 
 class SourceError(Exception):

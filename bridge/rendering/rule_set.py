@@ -130,8 +130,8 @@ class RuleSet:
         """Return the rule-set file of this rule set, which `load` reads; it has no secret, because its keys are public.
 
         Raises:
-            ConfigurationError: The JWKS of its token checks has a private key or a secret, which the rules leave out; or
-                the file would be longer than `load` accepts.
+            ConfigurationError: The JWKS of its token checks has a private key or a secret, which the rules leave out;
+                or the file would be longer than `load` accepts.
         """
         policy, token = self.policy, self.token
         members: dict[str, Any] = {

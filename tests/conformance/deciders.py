@@ -180,7 +180,7 @@ class TokenDecider(Decider):
 class Panel:
     """All deciders of one rule set; the modules are installed in roots of their own on the server."""
 
-    def __init__(self, opa_url: str, settings: PolicySettings, folder: Path) -> None:
+    def __init__(self, opa_url: Callable[[], str], settings: PolicySettings, folder: Path) -> None:
         self.settings = settings
         key = Ed25519PrivateKey.generate()
         public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
@@ -193,7 +193,7 @@ class Panel:
             token=TokenChecks(public, algorithms=("EdDSA",)),
         )
         self.opa, self.opa_raw = (
-            OpaEngine(OpaClient(opa_url, deadline=_PATIENCE), rule_set) for rule_set in (plain, raw)
+            OpaEngine(OpaClient(opa_url(), deadline=_PATIENCE), rule_set) for rule_set in (plain, raw)
         )
         self.wasm = _wasm(settings, folder)
         for engine in (self.opa, self.opa_raw):

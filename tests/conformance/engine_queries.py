@@ -59,10 +59,16 @@ Answered: TypeAlias = "Iterator[tuple[CaseQuery, object, object]]"
 
 
 class Deciders:
-    """The bridges that the tests ask, one for each engine and settings; those on OPA have rules of their own there."""
+    """The bridges that the tests ask, one for each engine and settings; those on OPA have rules of their own there.
 
-    def __init__(self, opa_url: str, folder: Path, run: str) -> None:
-        self.opa_url = opa_url
+    Args:
+        opa_url: Gives the address of an OPA for one rule set more.
+        folder: Where Wasm is built.
+        run: What tells the rules of this run from others.
+    """
+
+    def __init__(self, opa_url: Callable[[], str], folder: Path, run: str) -> None:
+        self._opa_url = opa_url
         self.http = requests.Session()
         self.http.trust_env = False
         self._folder = folder
@@ -90,7 +96,7 @@ class Deciders:
         number = len(self._bridges)
         if engine == "opa":
             roots = {root: f"jwt_policy_test_{self._run}_{number}{root[:1]}" for root in ("package_root", "data_root")}
-            return OpaEngine(self.opa_url, replace(rule_set, **roots))
+            return OpaEngine(self._opa_url(), replace(rule_set, **roots))
         if prebuilt_wasm(rule_set) is not None:
             return WasmEngine(rule_set)
         path = self._folder / f"{number}.wasm"
@@ -316,7 +322,7 @@ def _wasm(bridge: PolicyBridge, name: str) -> Ask:
 
 
 def _http(deciders: Deciders, bridge: PolicyBridge, name: str) -> Ask:
-    url = f"{deciders.opa_url}/v1/data/{entrypoint(bridge, name)}"
+    url = f"{bridge.engine.opa.url}/v1/data/{entrypoint(bridge, name)}"
 
     def ask(text: bytes) -> object:
         answer = deciders.http.post(url, data=b'{"input":' + text + b"}", timeout=60)

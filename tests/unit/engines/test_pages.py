@@ -225,7 +225,8 @@ def test_a_piece_is_read():
     ids=str,
 )
 def test_a_piece_that_is_none_is_refused(wrong):
-    with pytest.raises(InvalidResponseError, match=r"the opa engine|the current generation in OPA was not written by a bridge"):
+    match = r"the opa engine|the current generation in OPA was not written by a bridge"
+    with pytest.raises(InvalidResponseError, match=match):
         read(wrong)
 
 
