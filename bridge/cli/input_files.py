@@ -10,7 +10,7 @@ from typing import IO, Final
 
 from bridge.errors import UsageError
 from bridge.files import INPUT_BYTES, SETTING_BYTES, read_file, read_stream
-from bridge.strict_json.encodings import encoding_fault
+from bridge.strict_json.diagnosis import encoding_fault
 
 STDIN: Final = Path("-")
 STDIN_NAME: Final = "standard input"

@@ -90,7 +90,7 @@ GROUPS: Final = (
     ),
     Group(
         "lists",
-        ("bridge/listing.py", "bridge/cursor.py"),
+        ("bridge/listing.py",),
         (
             "tests/unit/client/test_cursor.py",
             "tests/unit/client/test_freshness.py",
@@ -238,7 +238,7 @@ GROUPS: Final = (
     ),
     Group(
         "aio_keys",
-        ("bridge/aio/async_keys.py", "bridge/aio/daemon_threads.py"),
+        ("bridge/aio/async_keys.py",),
         ("tests/unit/test_aio_threads.py", "tests/integration/test_aio_keys.py"),
         tuple(("test_aio_keys", "private", key) for key in ("a", "b", "c", "made-up")),
     ),

@@ -7,11 +7,10 @@ from dataclasses import FrozenInstanceError, fields
 import pytest
 
 from bridge.bearer import Bearer
-from bridge.cursor import Cursor
 from bridge.decision import Decision, Failure, Reason
 from bridge.engines.pages import PageRequest, PageResponse
 from bridge.explanation import ExplainedFailure, Explanation
-from bridge.listing import Listing
+from bridge.listing import Cursor, Listing
 from bridge.store.full_push import PushReport
 from bridge.store.incremental_sync import SyncReport
 from bridge.store.integrity import IntegrityReport
