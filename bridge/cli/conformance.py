@@ -23,8 +23,7 @@ from bridge.cli.token_options import TokenOptions
 from bridge.conformance.runner import Report, Row, require_distinct_names, run_policies, run_tokens
 from bridge.conformance.targets import OpaTarget, ReferenceTarget, Target, TargetFactory, WasmTarget
 from bridge.conformance.token_cases import token_cases
-from bridge.conformance.vector_files import policy_files, require_vectors, token_files, vectors_root
-from bridge.conformance.vectors import cases
+from bridge.conformance.vectors import cases, policy_files, require_vectors, token_files, vectors_root
 from bridge.decision import Request
 from bridge.engines import OpaEngine, ReferenceEngine, WasmEngine
 from bridge.errors import OpaNotFoundError, UsageError
