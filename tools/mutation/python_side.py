@@ -229,7 +229,7 @@ GROUPS: Final = (
     ),
     Group(
         "aio",
-        tuple(f"bridge/aio/{name}.py" for name in ("async_http", "async_connection", "async_client")),
+        tuple(f"bridge/aio/{name}.py" for name in ("async_client", "async_connection")),
         (
             "tests/integration/test_aio_connections.py",
             "tests/integration/test_aio_requests.py",
