@@ -12,8 +12,7 @@ from typing import IO, Annotated, Final
 import typer
 
 from bridge.cli.input_files import STDIN, STDIN_NAME, open_stdin
-from bridge.cli.progress import read_counter
-from bridge.cli.terminal import print_error
+from bridge.cli.terminal import print_error, read_counter
 from bridge.files import read_chunks
 from bridge.store import LoadResult, Omission, from_chunks
 from bridge.strict_json import encode
