@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from bridge.cli.exit import Exit, end, reported_errors
+from bridge.cli.input_files import OmitOption, SkipInvalidOption, print_rejected, print_removed, read_resources
 from bridge.cli.options import OpaOptions
-from bridge.cli.resource_options import OmitOption, SkipInvalidOption, print_rejected, print_removed, read_resources
 from bridge.cli.rule_set_options import RuleSetOptions, require_known_type
 from bridge.cli.terminal import print_error, print_line, resource_counter
 from bridge.engines import OpaEngine
