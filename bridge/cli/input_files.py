@@ -1,4 +1,4 @@
-"""Read files and standard input: to the end but never beyond a limit, line by line in bounded memory, or as resources."""
+"""Read files and standard input: whole but never beyond a limit, line by line in bounded memory, or as resources."""
 
 from __future__ import annotations
 

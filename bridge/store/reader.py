@@ -11,8 +11,7 @@ from typing import Final
 from bridge.errors import MalformedInputError, UsageError
 from bridge.files import INPUT_BYTES, read_chunks
 from bridge.store.json_array import ArrayItem, JsonArrayReader
-from bridge.store.loader import Loader, LoadResult, TextFormat
-from bridge.store.omission import Omission
+from bridge.store.loader import Loader, LoadResult, Omission, TextFormat
 from bridge.strict_json import is_json, parse
 from bridge.strict_json.diagnosis import Beginning, Kind, beginning_of
 

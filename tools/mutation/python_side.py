@@ -149,7 +149,7 @@ GROUPS: Final = (
     ),
     Group(
         "resource texts",
-        tuple(f"bridge/store/{name}.py" for name in ("json_array", "loader", "omission", "reader", "sources")),
+        tuple(f"bridge/store/{name}.py" for name in ("json_array", "loader", "reader", "sources")),
         (
             "tests/unit/store/test_json_array.py",
             "tests/unit/store/test_resource_texts.py",
