@@ -164,8 +164,17 @@ GROUPS: Final = (
         tuple(
             f"bridge/store/{name}.py"
             for name in (
-                *("full_push", "incremental_sync", "index_change", "integrity", "layout", "memory_store"),
-                *("opa_change", "opa_compare", "opa_documents", "opa_lease", "opa_push", "opa_store", "patches"),
+                *("index_change", "integrity", "layout", "memory_store"),
+                *(
+                    "opa_change",
+                    "opa_compare",
+                    "opa_documents",
+                    "opa_lease",
+                    "opa_push",
+                    "opa_store",
+                    "patches",
+                    "push_and_sync",
+                ),
                 *("single_store", "state", "store"),
             )
         ),
