@@ -19,7 +19,7 @@ from typing import Final, NoReturn
 from bridge.bearer import Bearer, type_text
 from bridge.checks import REMEDY, require_fresh_revision, revision_number
 from bridge.decision import Decision, Reason
-from bridge.engines.pages import MOST_PAGES, PageRequest, PageResponse
+from bridge.engines.base import MOST_PAGES, PageRequest, PageResponse
 from bridge.errors import CursorExpiredError, InvalidResponseError, MalformedInputError, UsageError
 from bridge.rendering import RuleSet, fingerprint
 from bridge.store import is_revision

@@ -102,9 +102,9 @@ GROUPS: Final = (
     Group(
         "answers",
         (
+            "bridge/engines/base.py",
             "bridge/engines/codec.py",
             "bridge/engines/decision_codec.py",
-            "bridge/engines/pages.py",
             "bridge/engines/protocol.py",
         ),
         (

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.bearer import Bearer
 from bridge.decision import Decision, Failure, Reason
-from bridge.engines.pages import PageRequest, PageResponse
+from bridge.engines.base import PageRequest, PageResponse
 from bridge.explanation import ExplainedFailure, Explanation
 from bridge.listing import Cursor, Listing
 from bridge.store.integrity import IntegrityReport

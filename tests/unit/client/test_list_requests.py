@@ -7,7 +7,7 @@ import pytest
 from bridge import RuleSet
 from bridge.bearer import Bearer
 from bridge.decision import Decision, Reason
-from bridge.engines.pages import PageRequest, PageResponse
+from bridge.engines.base import PageRequest, PageResponse
 from bridge.errors import CursorExpiredError, StaleResourcesError, UsageError
 from bridge.listing import LIMIT, Cursor, bound_to, list_allowed
 from bridge.store.layout import PAGE

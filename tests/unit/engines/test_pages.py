@@ -7,7 +7,7 @@ import pytest
 from bridge import CursorExpiredError, RuleSet
 from bridge.bearer import Bearer
 from bridge.decision import Decision, Reason, Violation
-from bridge.engines.pages import MOST_PAGES, PageRequest, PageResponse, read_pages
+from bridge.engines.base import MOST_PAGES, PageRequest, PageResponse, read_pages
 from bridge.errors import InvalidResponseError, StaleResourcesError, UsageError
 from bridge.listing import Cursor, bound_to, list_allowed
 from bridge.store.layout import PAGE
