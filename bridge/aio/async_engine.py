@@ -9,9 +9,9 @@ from functools import partial
 
 from bridge.aio.async_client import AsyncOpaClient
 from bridge.decision import Decision, Request
+from bridge.engines.base import PageRequest, PageResponse
 from bridge.engines.opa_engine import OpaEngine
 from bridge.engines.opa_queries import OpaCall, OpaQueries, RecoveryPause
-from bridge.engines.pages import PageRequest, PageResponse
 from bridge.engines.recovery import PATIENCE, RECOVERY_ATTEMPTS, RECOVERY_TIMEOUT
 from bridge.engines.recovery_run import RecoveryRun
 from bridge.opa import QueryReply

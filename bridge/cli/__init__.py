@@ -1,4 +1,4 @@
-"""The command line `jwt-bridge`: one module per command."""
+"""The command line `jwt-bridge`: one module per command, or per pair of commands."""
 
 from bridge.cli.app import app, register
 from bridge.cli.check import check
@@ -6,13 +6,11 @@ from bridge.cli.conformance import conformance
 from bridge.cli.decide import decide
 from bridge.cli.demo import demo
 from bridge.cli.doctor import doctor
-from bridge.cli.install import install
+from bridge.cli.install import install, uninstall
 from bridge.cli.list import list_
-from bridge.cli.push import push
+from bridge.cli.push import push, sync
 from bridge.cli.render import render
 from bridge.cli.serve import serve
-from bridge.cli.sync import sync
-from bridge.cli.uninstall import uninstall
 
 __all__ = ["app"]
 

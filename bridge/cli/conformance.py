@@ -15,16 +15,14 @@ from rich.text import Text
 
 from bridge.cli.exit import Exit, reported_errors
 from bridge.cli.options import EngineName, EngineOption, OpaOptions, options_on_command_line, refuse_opa_options
-from bridge.cli.progress import case_counter
 from bridge.cli.rule_set_options import RuleSetOptions
 from bridge.cli.temporary_rules import temporary_engine
-from bridge.cli.terminal import print_line, print_styled, styled_text
+from bridge.cli.terminal import case_counter, print_line, print_styled, styled_text
 from bridge.cli.token_options import TokenOptions
 from bridge.conformance.runner import Report, Row, require_distinct_names, run_policies, run_tokens
 from bridge.conformance.targets import OpaTarget, ReferenceTarget, Target, TargetFactory, WasmTarget
 from bridge.conformance.token_cases import token_cases
-from bridge.conformance.vector_files import policy_files, require_vectors, token_files, vectors_root
-from bridge.conformance.vectors import cases
+from bridge.conformance.vectors import cases, policy_files, require_vectors, token_files, vectors_root
 from bridge.decision import Request
 from bridge.engines import OpaEngine, ReferenceEngine, WasmEngine
 from bridge.errors import OpaNotFoundError, UsageError

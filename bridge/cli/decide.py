@@ -15,9 +15,8 @@ from bridge.cli.decide_lines import DecideLine, MalformedLine, answer_line, read
 from bridge.cli.exit import Exit, end, reported_errors
 from bridge.cli.input_files import STDIN, chunks_of_lines, open_stdin
 from bridge.cli.options import EngineName, EngineOption, OpaOptions, refuse_opa_options
-from bridge.cli.progress import line_counter
 from bridge.cli.temporary_rules import temporary_engine
-from bridge.cli.terminal import print_error
+from bridge.cli.terminal import line_counter, print_error
 from bridge.decision import Decision, Request
 from bridge.engines import Engine, ReferenceEngine, WasmEngine
 from bridge.errors import EngineError, UsageError

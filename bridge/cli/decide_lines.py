@@ -12,7 +12,7 @@ from bridge.decision import Decision, Request
 from bridge.errors import MalformedInputError
 from bridge.escapes import escaped_json
 from bridge.strict_json import CLAIMS_BYTES, MAX_DEPTH, RESOURCE_BYTES, Value, encode, parse, scan_leniently
-from bridge.strict_json.encodings import encoding_fault
+from bridge.strict_json.diagnosis import encoding_fault
 
 _DEPTH: Final = 4 * MAX_DEPTH
 _MEMBERS: Final = frozenset(("claims", "type", "resource"))

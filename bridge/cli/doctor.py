@@ -8,9 +8,8 @@ import typer
 
 from bridge.cli.exit import Exit, reported_errors
 from bridge.cli.options import OpaOptions
-from bridge.cli.progress import resource_counter
 from bridge.cli.rule_set_options import RuleSetOptions, require_known_type
-from bridge.cli.terminal import print_error, print_line
+from bridge.cli.terminal import print_error, print_line, resource_counter
 from bridge.cli.token_options import TokenOptions
 from bridge.decision import Request
 from bridge.engines import OpaEngine

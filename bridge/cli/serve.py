@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from bridge.cli.exit import reported_errors
-from bridge.cli.resource_options import OmitOption, SkipInvalidOption, print_rejected, read_resources
+from bridge.cli.input_files import OmitOption, SkipInvalidOption, print_rejected, read_resources
 from bridge.cli.rule_set_options import RuleSetOptions, require_known_type
 from bridge.cli.terminal import can_write, print_line
 from bridge.cli.token_options import TokenOptions

@@ -13,7 +13,7 @@ from bridge.cli.options import refuse_contradiction, require_one
 from bridge.errors import ConfigurationError, UsageError
 from bridge.files import KEY_BYTES, read_file
 from bridge.rendering import TokenChecks
-from bridge.strict_json.encodings import encoding_fault
+from bridge.strict_json.diagnosis import encoding_fault
 from bridge.tokens import JwkSet, JwksFile, JwksUrl, StaticKey, TokenVerifier
 
 _PANEL: Final = "Token verification"

@@ -6,8 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol, TypeAlias
 
 from bridge import reference
-from bridge.conformance.case_queries import CaseQuery, is_nothing_stored, is_pushable, is_resource
-from bridge.conformance.strategies import ENTRYPOINTS, CaseOutcome, by_entrypoints, in_batches
+from bridge.conformance.case_queries import (
+    ENTRYPOINTS,
+    CaseOutcome,
+    CaseQuery,
+    by_entrypoints,
+    in_batches,
+    is_nothing_stored,
+    is_pushable,
+    is_resource,
+)
 from bridge.conformance.vectors import Stored
 from bridge.engines import Engine, OpaEngine, ReferenceEngine, WasmEngine
 from bridge.policy import PolicySettings

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.conformance.vector_files import joined_text, read_cases
+from bridge.conformance.vectors import joined_text, read_cases
 from bridge.errors import ConfigurationError, InvalidTokenError, UsageError
 from bridge.strict_json import Value, encode, parse, sorted_text
 from bridge.tokens import JwkSet, KeySource, StaticKey, TokenVerifier

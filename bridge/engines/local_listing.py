@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from bridge.decision import Decision, Reason, Request
-from bridge.engines.pages import SCANNED, PageRequest, PageResponse
+from bridge.engines.base import SCANNED, PageRequest, PageResponse
 from bridge.errors import ResourcesMissingError
 from bridge.policy import Description, Policy, PolicySettings, parse_policy
 from bridge.store.layout import PAGE, posting_texts

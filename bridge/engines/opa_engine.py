@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from bridge.decision import Decision, Request
+from bridge.engines.base import PageRequest, PageResponse
 from bridge.engines.installation import Installation
 from bridge.engines.inventory import modules_of
 from bridge.engines.opa_queries import OpaCall, OpaQueries, RecoveryPause
-from bridge.engines.pages import PageRequest, PageResponse
 from bridge.engines.protocol import RulesProtocol
 from bridge.engines.recovery import PATIENCE, RECOVERY_ATTEMPTS, RECOVERY_TIMEOUT, Recovery
 from bridge.opa import OpaClient, QueryReply

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from bridge.decision import Decision, Request
-from bridge.engines.pages import PageRequest, PageResponse
+from bridge.engines.base import PageRequest, PageResponse
 from bridge.engines.protocol import OPA_BATCH_BYTES, OPA_NAME, RulesProtocol, halves_after
 from bridge.engines.recovery import Recovery
 from bridge.engines.recovery_run import RecoveryRun

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from bridge.decision import Decision, Reason, Request
+from bridge.engines.base import PageRequest, PageResponse, read_pages
 from bridge.engines.codec import explained_resource, explaining_input, input_for, read_answer, read_own
-from bridge.engines.pages import PageRequest, PageResponse, read_pages
 from bridge.errors import (
     MultipleStoresError,
     OpaStatusError,

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from bridge import reference
 from bridge.decision import Decision, Request
+from bridge.engines.base import PageRequest, PageResponse
 from bridge.engines.local_listing import local_pages, refuse_never_pushed
-from bridge.engines.pages import PageRequest, PageResponse
 from bridge.policy import Policy
 from bridge.process_bound import ProcessBound
 from bridge.rendering import RuleSet

@@ -12,9 +12,9 @@ from typing import Final
 
 from bridge.decision import Decision, PartialResultError, Request
 from bridge.engines import wasm_batch
+from bridge.engines.base import PageRequest, PageResponse
 from bridge.engines.codec import input_for, read_answer, result_of
 from bridge.engines.local_listing import local_pages, refuse_never_pushed
-from bridge.engines.pages import PageRequest, PageResponse
 from bridge.engines.wasm_trimming import TINY_BYTES, Trimming, is_light
 from bridge.errors import ConfigurationError, UsageError
 from bridge.files import INPUT_BYTES, read_file

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 
 from bridge.errors import ConfigurationError, UsageError
 from bridge.files import SETTING_BYTES, read_file
-from bridge.strict_json.encodings import encoding_fault
+from bridge.strict_json.diagnosis import encoding_fault
 
 Token: TypeAlias = str | PathLike[str] | Callable[[], str]
 

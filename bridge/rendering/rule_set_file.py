@@ -17,7 +17,7 @@ from bridge.errors import ConfigurationError, MalformedInputError, UsageError
 from bridge.escapes import quoted_setting
 from bridge.files import SETTING_BYTES, read_file
 from bridge.strict_json import parse
-from bridge.strict_json.encodings import encoding_fault
+from bridge.strict_json.diagnosis import encoding_fault
 
 MAX_BYTES: Final = SETTING_BYTES
 """The maximum length of a rule-set file."""

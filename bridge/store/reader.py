@@ -11,10 +11,9 @@ from typing import Final
 from bridge.errors import MalformedInputError, UsageError
 from bridge.files import INPUT_BYTES, read_chunks
 from bridge.store.json_array import ArrayItem, JsonArrayReader
-from bridge.store.loader import Loader, LoadResult, TextFormat
-from bridge.store.omission import Omission
+from bridge.store.loader import Loader, LoadResult, Omission, TextFormat
 from bridge.strict_json import is_json, parse
-from bridge.strict_json.encodings import Beginning, Kind, beginning_of
+from bridge.strict_json.diagnosis import Beginning, Kind, beginning_of
 
 LONGEST: Final = INPUT_BYTES
 """The longest line that is read, in bytes: about sixty times the limit of R12.6 for a resource in canonical text."""

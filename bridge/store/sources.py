@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from bridge.errors import MalformedInputError, UsageError
-from bridge.store.loader import Loader, LoadResult, TextFormat
-from bridge.store.omission import Omission
+from bridge.store.loader import Loader, LoadResult, Omission, TextFormat
 from bridge.store.reader import from_file
 from bridge.strict_json import encode, parse
 

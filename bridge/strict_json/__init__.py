@@ -5,9 +5,8 @@
 """
 
 from bridge.strict_json.decode import parse, parse_canonical
-from bridge.strict_json.encode import encode, sorted_text, string_text
-from bridge.strict_json.grammar import is_json
-from bridge.strict_json.memo import Memo, encode_memoized
+from bridge.strict_json.diagnosis import is_json
+from bridge.strict_json.encode import Memo, encode, encode_memoized, sorted_text, string_text
 from bridge.strict_json.numbers import are_canonical
 from bridge.strict_json.scanner import scan_leniently
 from bridge.strict_json.values import (

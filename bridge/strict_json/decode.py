@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 
 from bridge.errors import MalformedInputError
 from bridge.strict_json import numbers
-from bridge.strict_json.encodings import encoding_fault
+from bridge.strict_json.diagnosis import encoding_fault
 from bridge.strict_json.scanner import SURROGATE, scan
 from bridge.strict_json.values import MAX_DEPTH, Value
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import jsonschema
 
-from bridge.conformance.vector_files import policy_files, vectors_root
-from bridge.conformance.vectors import PolicyCase, Stored, cases, shown
+from bridge.conformance.vectors import PolicyCase, Stored, cases, policy_files, shown, vectors_root
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
+import bridge.engines.base
 import bridge.engines.local_listing
-import bridge.engines.pages
 import bridge.listing
 from bridge import CursorExpiredError, Listing, PolicyBridge, ReferenceEngine, UsageError, WasmEngine
 from bridge.rendering import RuleSet
@@ -223,7 +223,7 @@ def test_no_list_skips_or_repeats_an_id(start_opa: Callable[..., ManagedOpa], mo
     monkeypatch.setattr(layout, "SMALL", 3)
     monkeypatch.setattr(bridge.engines.local_listing, "PAGE", 4)
     monkeypatch.setattr(bridge.engines.local_listing, "SCANNED", 2)
-    monkeypatch.setattr(bridge.engines.pages, "SCANNED", 2)
+    monkeypatch.setattr(bridge.engines.base, "SCANNED", 2)
     monkeypatch.setattr(bridge.listing, "PAGE", 4)
     monkeypatch.setattr(bridge.listing, "MOST_PAGES", 2)
     url = start_opa().url

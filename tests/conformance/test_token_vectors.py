@@ -12,7 +12,7 @@ from rule_files import write_rules
 
 from bridge import reference
 from bridge.conformance.token_cases import INVALID_SETTING, TokenCase, token_cases
-from bridge.conformance.vector_files import token_files
+from bridge.conformance.vectors import token_files
 from bridge.engines import OpaEngine
 from bridge.errors import ConfigurationError, InvalidTokenError
 from bridge.policy import PolicySettings

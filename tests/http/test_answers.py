@@ -8,7 +8,7 @@ import pytest
 from fault_server import Exchange, FaultServer
 from http_answers import ANSWER, ASYNC, BROKEN, CLOSED, ENCODED, INVALID, KEPT, NOTHING, ROWS, TOO_LARGE, Row
 
-from bridge.aio.async_http import AsyncHttpClient
+from bridge.aio.async_client import AsyncHttpClient
 from bridge.http import Cause, HttpClient, HttpFailure, HttpSettings
 from bridge.tokens.jwks_url import Fetcher, FetchError
 

@@ -53,7 +53,7 @@ async def test_each_attempt_may_last_as_long_as_is_left_of_the_call(monkeypatch)
 
     async with serving(close_late, deadline=100.0) as (_, client):
         monkeypatch.setattr("bridge.http.retries.monotonic", lambda: now[0])
-        monkeypatch.setattr("bridge.aio.async_http.asyncio.timeout", limit)
+        monkeypatch.setattr("bridge.aio.async_client.asyncio.timeout", limit)
         with pytest.raises(EngineUnreachableError):
             await client.query(("x",), INPUT)
     assert limits == pytest.approx([100.001, 70.001, 40.001], abs=1e-6)
@@ -313,7 +313,7 @@ async def test_the_pauses_between_attempts(monkeypatch) -> None:
         await sleep(0)
 
     async with serving(lambda exchange: exchange.close()) as (server, client):
-        monkeypatch.setattr("bridge.aio.async_http.asyncio.sleep", pause)
+        monkeypatch.setattr("bridge.aio.async_client.asyncio.sleep", pause)
         with pytest.raises(EngineUnreachableError, match="closed before the answer"):
             await client.query(("x",), INPUT)
         monkeypatch.undo()
@@ -360,7 +360,7 @@ async def test_an_idle_connection_is_kept_for_50_seconds(monkeypatch) -> None:
     now = 0.0
     monkeypatch.setattr("aiohttp.connector.monotonic", lambda: now)
     monkeypatch.setattr("bridge.aio.async_connection.monotonic", lambda: now)
-    monkeypatch.setattr("bridge.aio.async_http.monotonic", lambda: now)
+    monkeypatch.setattr("bridge.aio.async_client.monotonic", lambda: now)
     async with serving(replying(ANSWER)) as (server, client):
         for idle, connections in ((0, 1), (50, 1), (50.5, 2)):
             now += idle

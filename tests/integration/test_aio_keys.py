@@ -31,7 +31,7 @@ from bridge import (
     UsageError,
 )
 from bridge.aio import AsyncOpaEngine, AsyncPolicyBridge
-from bridge.aio.daemon_threads import DaemonThreads
+from bridge.aio.async_keys import DaemonThreads
 from bridge.errors import InvalidSignatureError, MalformedTokenError, UnknownKeyError
 from bridge.rendering import fingerprint
 from bridge.tokens.jwks_url import Fetcher

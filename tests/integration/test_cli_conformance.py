@@ -14,7 +14,7 @@ from conformance.committed_vectors import FILES, FOLDER, all_cases, cases
 
 from bridge.conformance.case_queries import as_they_stand, is_pushable
 from bridge.conformance.token_cases import token_cases
-from bridge.conformance.vector_files import token_files
+from bridge.conformance.vectors import token_files
 from bridge.engines import OpaEngine
 from bridge.errors import OpaStatusError
 from bridge.opa import OpaClient

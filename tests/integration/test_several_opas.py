@@ -273,7 +273,7 @@ def requests_of(urls, call):
 def test_one_that_goes_astray_at_any_request_leaves_nothing_half(urls, name, stays, monkeypatch):
     """Each of the requests in turn reaches another OPA, for that once or with all that follow."""
     monkeypatch.setattr(patches, "_PART", 300)  # so that a push is of many parts
-    monkeypatch.setattr(importlib.import_module("bridge.store.incremental_sync"), "_AT_ONCE", 6)
+    monkeypatch.setattr(importlib.import_module("bridge.store.push_and_sync"), "_AT_ONCE", 6)
     there, other = urls[:2]
     filled([there, other], *TYPES)
     total = requests_of([there], WRITES[name])

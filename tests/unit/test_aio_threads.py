@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from bridge.aio.daemon_threads import DaemonThreads
+from bridge.aio.async_keys import DaemonThreads
 from bridge.errors import KeysUnavailableError, UsageError
 
 LONG = 60  # seconds: a net under a test that is broken

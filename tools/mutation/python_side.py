@@ -90,7 +90,7 @@ GROUPS: Final = (
     ),
     Group(
         "lists",
-        ("bridge/listing.py", "bridge/cursor.py"),
+        ("bridge/listing.py",),
         (
             "tests/unit/client/test_cursor.py",
             "tests/unit/client/test_freshness.py",
@@ -102,9 +102,9 @@ GROUPS: Final = (
     Group(
         "answers",
         (
+            "bridge/engines/base.py",
             "bridge/engines/codec.py",
             "bridge/engines/decision_codec.py",
-            "bridge/engines/pages.py",
             "bridge/engines/protocol.py",
         ),
         (
@@ -149,7 +149,7 @@ GROUPS: Final = (
     ),
     Group(
         "resource texts",
-        tuple(f"bridge/store/{name}.py" for name in ("json_array", "loader", "omission", "reader", "sources")),
+        tuple(f"bridge/store/{name}.py" for name in ("json_array", "loader", "reader", "sources")),
         (
             "tests/unit/store/test_json_array.py",
             "tests/unit/store/test_resource_texts.py",
@@ -164,8 +164,17 @@ GROUPS: Final = (
         tuple(
             f"bridge/store/{name}.py"
             for name in (
-                *("full_push", "incremental_sync", "index_change", "integrity", "layout", "memory_store"),
-                *("opa_change", "opa_compare", "opa_documents", "opa_lease", "opa_push", "opa_store", "patches"),
+                *("index_change", "integrity", "layout", "memory_store"),
+                *(
+                    "opa_change",
+                    "opa_compare",
+                    "opa_documents",
+                    "opa_lease",
+                    "opa_push",
+                    "opa_store",
+                    "patches",
+                    "push_and_sync",
+                ),
                 *("single_store", "state", "store"),
             )
         ),
@@ -229,7 +238,7 @@ GROUPS: Final = (
     ),
     Group(
         "aio",
-        tuple(f"bridge/aio/{name}.py" for name in ("async_http", "async_connection", "async_client")),
+        tuple(f"bridge/aio/{name}.py" for name in ("async_client", "async_connection")),
         (
             "tests/integration/test_aio_connections.py",
             "tests/integration/test_aio_requests.py",
@@ -238,7 +247,7 @@ GROUPS: Final = (
     ),
     Group(
         "aio_keys",
-        ("bridge/aio/async_keys.py", "bridge/aio/daemon_threads.py"),
+        ("bridge/aio/async_keys.py",),
         ("tests/unit/test_aio_threads.py", "tests/integration/test_aio_keys.py"),
         tuple(("test_aio_keys", "private", key) for key in ("a", "b", "c", "made-up")),
     ),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge import PolicyBridge, PolicySettings, ReferenceEngine, RuleSet, UsageError, WasmEngine
-from bridge.cursor import Cursor, bound_to
+from bridge.listing import Cursor, bound_to
 from bridge.strict_json import encode
 
 ABOUT = "0" * 32

@@ -7,14 +7,12 @@ from dataclasses import FrozenInstanceError, fields
 import pytest
 
 from bridge.bearer import Bearer
-from bridge.cursor import Cursor
 from bridge.decision import Decision, Failure, Reason
-from bridge.engines.pages import PageRequest, PageResponse
+from bridge.engines.base import PageRequest, PageResponse
 from bridge.explanation import ExplainedFailure, Explanation
-from bridge.listing import Listing
-from bridge.store.full_push import PushReport
-from bridge.store.incremental_sync import SyncReport
+from bridge.listing import Cursor, Listing
 from bridge.store.integrity import IntegrityReport
+from bridge.store.push_and_sync import PushReport, SyncReport
 from bridge.store.state import CurrentGeneration, Lease, TypeState
 from bridge.store.store import ChangeReport, StoreDifference
 from bridge.strict_json import ABSENT

@@ -6,11 +6,10 @@ import pytest
 
 from bridge import RuleSet
 from bridge.bearer import Bearer
-from bridge.cursor import Cursor, bound_to
 from bridge.decision import Decision, Reason
-from bridge.engines.pages import PageRequest, PageResponse
+from bridge.engines.base import PageRequest, PageResponse
 from bridge.errors import CursorExpiredError, StaleResourcesError, UsageError
-from bridge.listing import LIMIT, list_allowed
+from bridge.listing import LIMIT, Cursor, bound_to, list_allowed
 from bridge.store.layout import PAGE
 
 CLAIMS, TYPE = b'{"sub":"a"}', b'"sessions"'

@@ -6,8 +6,8 @@ import pytest
 
 from bridge import PolicySettings, ReferenceEngine, RuleSet, reference
 from bridge.decision import Decision, Reason, Request
+from bridge.engines.base import SCANNED, PageRequest, PageResponse
 from bridge.engines.local_listing import local_pages, refuse_never_pushed
-from bridge.engines.pages import SCANNED, PageRequest, PageResponse
 from bridge.errors import ConfigurationError, ResourcesMissingError
 from bridge.rendering import TokenChecks
 from bridge.store import MemoryStore

@@ -6,11 +6,10 @@ import pytest
 
 from bridge import CursorExpiredError, RuleSet
 from bridge.bearer import Bearer
-from bridge.cursor import Cursor, bound_to
 from bridge.decision import Decision, Reason, Violation
-from bridge.engines.pages import MOST_PAGES, PageRequest, PageResponse, read_pages
+from bridge.engines.base import MOST_PAGES, PageRequest, PageResponse, read_pages
 from bridge.errors import InvalidResponseError, StaleResourcesError, UsageError
-from bridge.listing import list_allowed
+from bridge.listing import Cursor, bound_to, list_allowed
 from bridge.store.layout import PAGE
 
 CLAIMS, TYPE = b"{}", b'"devices"'

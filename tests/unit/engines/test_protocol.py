@@ -7,7 +7,7 @@ import pytest
 from bridge import Decision, OpaEngine, RuleSet
 from bridge.aio import AsyncOpaEngine
 from bridge.decision import Reason, Request
-from bridge.engines.pages import PageRequest, PageResponse
+from bridge.engines.base import PageRequest, PageResponse
 from bridge.engines.protocol import RulesProtocol
 from bridge.errors import (
     InvalidResponseError,

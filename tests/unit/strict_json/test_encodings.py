@@ -14,7 +14,7 @@ import pytest
 from bridge import MalformedInputError
 from bridge.store import from_chunks
 from bridge.strict_json import parse
-from bridge.strict_json.encodings import Kind, beginning_of, encoding_fault
+from bridge.strict_json.diagnosis import Kind, beginning_of, encoding_fault
 
 EMPTY_ZIP = io.BytesIO()
 zipfile.ZipFile(EMPTY_ZIP, "w").close()

@@ -15,7 +15,7 @@ from bridge.errors import MalformedInputError
 from bridge.strict_json import encode, encode_memoized, parse, parse_canonical
 
 # The package has functions of these names.
-encoding, memo = (importlib.import_module(f"bridge.strict_json.{name}") for name in ("encode", "memo"))
+encoding = importlib.import_module("bridge.strict_json.encode")
 plain_text = encoding._plain_text
 
 
@@ -241,7 +241,7 @@ def test_claims_that_were_changed_are_other_claims():
 
 def test_a_value_that_changes_while_it_is_looked_up_poisons_nothing(monkeypatch):
     claims = {"policy": {"version": 2, "sessions": {}, "changed": 1}}
-    wanted, dumps = encode(claims), memo.marshal.dumps
+    wanted, dumps = encode(claims), encoding.marshal.dumps
 
     def dumps_and_changes(value):
         key = dumps(value)
@@ -250,7 +250,7 @@ def test_a_value_that_changes_while_it_is_looked_up_poisons_nothing(monkeypatch)
 
     encode_memoized(claims)
     with monkeypatch.context() as patched:
-        patched.setattr(memo.marshal, "dumps", dumps_and_changes)
+        patched.setattr(encoding.marshal, "dumps", dumps_and_changes)
         assert encode_memoized(claims) == wanted
     claims["policy"]["version"] = 2
     assert encode_memoized(claims) == wanted
@@ -260,8 +260,8 @@ def test_a_value_that_changes_while_it_is_looked_up_poisons_nothing(monkeypatch)
 def encoded(monkeypatch):
     """What is encoded of repeated values, which nothing is remembered of."""
     values = []
-    monkeypatch.setattr(memo, "encode", lambda value, **settings: values.append(value) or encode(value, **settings))
-    monkeypatch.setattr(memo, "_texts", memo.Memo(memo._text))
+    monkeypatch.setattr(encoding, "encode", lambda value, **settings: values.append(value) or encode(value, **settings))
+    monkeypatch.setattr(encoding, "_texts", encoding.Memo(encoding._text))
     return values
 
 
@@ -278,12 +278,12 @@ def test_values_that_come_again_are_remembered_from_the_second_time_on(encoded):
 def test_repeated_values_are_remembered_for_all():
     claims = {"sub": "comes again"}
     assert encode_memoized(claims) == encode_memoized(claims) == encode_memoized(claims)
-    assert memo._texts(memo.marshal.dumps(claims)) is encode_memoized(claims)
+    assert encoding._texts(encoding.marshal.dumps(claims)) is encode_memoized(claims)
 
 
 def test_nothing_is_remembered_where_marshal_is_another_one(encoded, monkeypatch):
-    monkeypatch.setattr(memo, "_IS_EXACT", False)
-    monkeypatch.setattr(memo.marshal, "dumps", None)
+    monkeypatch.setattr(encoding, "_IS_EXACT", False)
+    monkeypatch.setattr(encoding.marshal, "dumps", None)
     for _ in range(4):
         assert encode_memoized({"a": 1}) == b'{"a":1}'
     assert encoded == [{"a": 1}] * 4
@@ -304,12 +304,12 @@ def asked():
 
 @pytest.fixture
 def function(asked):
-    return memo.Memo(lambda key: asked.append(key) or key.upper())
+    return encoding.Memo(lambda key: asked.append(key) or key.upper())
 
 
 def test_a_function_is_asked_once_for_what_comes_again(function, asked):
     # Hashes differ from run to run, and of two texts of one place each pushes out that the other has come.
-    places = {hash(key) % memo._MAX_ENTRIES: key for key in (b"a", b"b", b"c", b"d", b"e", b"f")}
+    places = {hash(key) % encoding._MAX_ENTRIES: key for key in (b"a", b"b", b"c", b"d", b"e", b"f")}
     one, other, *_ = places.values()
     assert [function(one), function(other)] == [None, None]
     assert [function(one), function(one), function(other), function(one)] == [
@@ -326,7 +326,7 @@ def test_the_longest_that_is_remembered(function, asked):
 
 
 def test_a_function_that_raises_is_asked_again():
-    function = memo.Memo(int)
+    function = encoding.Memo(int)
     assert function(b"x") is None
     for _ in range(2):
         with pytest.raises(ValueError, match="invalid"):

@@ -29,7 +29,7 @@ from bridge import (
 )
 from bridge.cli.token_options import _secret
 from bridge.strict_json import parse
-from bridge.strict_json.encodings import encoding_fault
+from bridge.strict_json.diagnosis import encoding_fault
 from bridge.tokens.wrong_format import instead_of_jwks, instead_of_pem, instead_of_set, instead_of_token
 
 BASE64URL = string.ascii_letters + string.digits + "-_"
