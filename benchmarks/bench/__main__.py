@@ -28,7 +28,7 @@ from benchmarks.bench import (
     pushes,
     throughput,
 )
-from benchmarks.bench.figure import Group, NotMeasured
+from benchmarks.bench.figure import Group, NotMeasurableError
 from benchmarks.bench.plots import draw
 from benchmarks.bench.report import Line, as_json, markdown, sides, table
 from benchmarks.bench.world import Sizes, World
@@ -98,7 +98,7 @@ def _measured(world: World, group: Group) -> dict[str, Line]:
     start = time.perf_counter()
     try:
         outcomes = group.measure(world)
-    except NotMeasured as missing:
+    except NotMeasurableError as missing:
         return {figure.name: Line(figure, why=str(missing)) for figure in group.figures}
     except Exception as error:  # noqa: BLE001 - one figure that cannot be had is not the end of the others
         why = f"{type(error).__name__}: {error}"

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from benchmarks.bench.world import World
 
 
-class WrongAnswer(Exception):
+class WrongResultError(Exception):
     """A side does not give the answer that it is timed for."""
 
 
-class NotMeasured(Exception):
+class NotMeasurableError(Exception):
     """There is nothing to measure; the text says why."""
 
 
@@ -78,10 +78,10 @@ def expect(what: str, found: object, wanted: object) -> None:
     """See that a side answers as it must, before it is timed.
 
     Raises:
-        WrongAnswer: It does not.
+        WrongResultError: It does not.
     """
     if found != wanted or type(found) is not type(wanted):
-        raise WrongAnswer(f"{what}: {_shown(found)} instead of {_shown(wanted)}")
+        raise WrongResultError(f"{what}: {_shown(found)} instead of {_shown(wanted)}")
 
 
 def _shown(value: object) -> str:

@@ -9,7 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.bench.figure import Figure, Group, NotMeasured, Outcome, expect
+from benchmarks.bench.figure import Figure, Group, NotMeasurableError, Outcome, expect
 from benchmarks.bench.fleet import claims, plan, user
 from benchmarks.bench.timing import Rounds
 from benchmarks.bench.wire import PoolFloor, recorded
@@ -100,7 +100,7 @@ def measure_tasks(world: World) -> dict[str, Outcome]:
     try:
         aio = importlib.import_module("bridge.aio")
     except ImportError as error:
-        raise NotMeasured(f"there is no AsyncPolicyBridge: {error}") from None
+        raise NotMeasurableError(f"there is no AsyncPolicyBridge: {error}") from None
     policy, resources = _questions(world)
     url = world.small.url
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Self
 
 from bridge.aio.async_http import AsyncHttpClient
-from bridge.http import HttpFailure, HttpSettings
+from bridge.http import HttpRequestError, HttpSettings
 from bridge.opa import OpaClient, QueryReply
 from bridge.opa.base_client import BaseOpaClient
 from bridge.opa.opa_errors import call_error
@@ -45,7 +45,7 @@ class AsyncOpaClient(BaseOpaClient):
         sent, seconds = checked_body(body), self._seconds(deadline)
         try:
             reply = await self._http.query("POST", target, sent, seconds=seconds)
-        except HttpFailure as error:
+        except HttpRequestError as error:
             failure = error
         else:
             return query_reply(reply, target, self._settings, provenance=provenance)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mutation.changed import NoBase, changed_since, default_base
+from mutation.changed import UnknownRevisionError, changed_since, default_base
 from mutation.equivalents import listed
 from mutation.mutants import Key, Mutant, Slice, Verdict
 from mutation.python_side import PythonSide
@@ -117,7 +117,7 @@ def main() -> int:
         try:
             base = arguments.base or default_base(ROOT)
             wanted = Slice(arguments.only, changed_since(ROOT, base), arguments.within)
-        except NoBase as error:
+        except UnknownRevisionError as error:
             parser.error(str(error))
         CONSOLE.print(f"of the files that differ from {base}")
     reasons = listed()

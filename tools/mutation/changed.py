@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 _MAIN: Final = "origin/main"
 
 
-class NoBase(Exception):
+class UnknownRevisionError(Exception):
     """Git cannot compare with the revision."""
 
 
@@ -19,7 +19,7 @@ def default_base(root: Path) -> str:
     """Where HEAD left `origin/main`; the commit before HEAD where there is no `origin/main`."""
     try:
         return _git(root, "merge-base", "HEAD", _MAIN).strip()
-    except NoBase:
+    except UnknownRevisionError:
         return "HEAD~1"
 
 
@@ -27,7 +27,7 @@ def changed_since(root: Path, base: str) -> frozenset[str]:
     """The files below the root that differ from a revision, committed or not, and those that git does not know yet.
 
     Raises:
-        NoBase: There is no such revision, or no git.
+        UnknownRevisionError: There is no such revision, or no git.
     """
     commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{base}^{{commit}}").strip()
     differ = _git(root, "diff", "--name-only", "--no-renames", "--relative", "-z", commit, "--", ".")
@@ -39,8 +39,8 @@ def _git(root: Path, *arguments: str) -> str:
     try:
         done = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, check=True)
     except OSError as error:
-        raise NoBase(f"git cannot be run: {error}") from None
+        raise UnknownRevisionError(f"git cannot be run: {error}") from None
     except subprocess.CalledProcessError as error:
         said = error.stderr.strip() or "there is no such revision"
-        raise NoBase(f"`git {' '.join(arguments)}`: {said}") from None
+        raise UnknownRevisionError(f"`git {' '.join(arguments)}`: {said}") from None
     return done.stdout

@@ -11,7 +11,7 @@ from mutation.mutants import Key
 LIST: Final = Path(__file__).with_name("equivalent.toml")
 
 
-class BadList(Exception):
+class InvalidListError(Exception):
     """The list is not as its head says."""
 
 
@@ -21,12 +21,12 @@ def listed(path: Path = LIST) -> dict[Key, str]:
     for entry in tomllib.loads(path.read_text(encoding="utf-8")).get("equivalent", []):
         reason = entry.get("reason", "").strip()
         if not reason:
-            raise BadList(f"an entry without a reason: {entry}")
+            raise InvalidListError(f"an entry without a reason: {entry}")
         for mutant in entry["mutants"]:
             key = Key(
                 entry["file"], mutant.get("within", ""), mutant["original"], mutant["mutated"], mutant.get("nth", 1)
             )
             if key in found:
-                raise BadList(f"listed twice: {key}")
+                raise InvalidListError(f"listed twice: {key}")
             found[key] = reason
     return found
