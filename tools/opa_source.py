@@ -58,30 +58,30 @@ class Executable:
     version: tuple[int, int, int]
 
     def __str__(self) -> str:
-        """Say what it is and where it came from, for the report's header."""
+        """Describe it and its source, for the header of the test report."""
         return f"opa {'.'.join(map(str, self.version))} from {self.source}: {self.path}"
 
 
 @dataclass(frozen=True)
 class Server:
-    """Where the shared server comes from."""
+    """The source of the shared server."""
 
     kind: str
     detail: str
 
     def __str__(self) -> str:
-        """Say what it is and where it came from, for the report's header."""
+        """Describe it and its source, for the header of the test report."""
         return f"{_NAMES[self.kind]} ({self.detail})"
 
 
 def pinned_image(compose_file: Path = COMPOSE_FILE) -> tuple[str, str]:
     """Return the image that docker-compose.yml pins, and the version that its tag begins with."""
-    found = re.search(
+    image = re.search(
         r"^\s*image:\s*(openpolicyagent/opa:(\d+\.\d+\.\d+)\S*)\s*$", compose_file.read_text(), re.MULTILINE
     )
-    if found is None:
+    if image is None:
         raise ValueError(f"`{compose_file}` pins no openpolicyagent/opa image")
-    return found[1], found[2]
+    return image[1], image[2]
 
 
 IMAGE, PINNED = pinned_image()
@@ -113,7 +113,7 @@ class OpaSource:
             "go": lambda: Server("go", str(self._built())),
         }
         if self.environ.get("OPA_URL") and only in (None, "url"):
-            # Named by hand: if it does not work, that is what must be heard.
+            # The user named it: if it does not work, that is the error to show.
             try:
                 return self._server_at_url()
             except UnusableSourceError as why:
@@ -121,7 +121,7 @@ class OpaSource:
         return self._first(looks, only)
 
     def executable(self, only: str | None = None, *, pinned: bool = False) -> Executable:
-        """Choose the `opa` to run; `pinned` admits no version but that of this source."""
+        """Choose the `opa` to run; with `pinned`, only the version of this source."""
         looks = {
             "path": lambda: self._on_path(pinned=pinned),
             "docker": self._from_image,
@@ -135,7 +135,7 @@ class OpaSource:
         return self._first(looks, only)
 
     def docker(self) -> str:
-        """Name the Docker engine that answers, with compose at hand; or raise UnusableSourceError."""
+        """Return the running Docker engine's version, with compose; raise UnusableSourceError without one."""
         return self._once("docker", self._look_for_docker)
 
     def _first(self, looks: Mapping[str, Callable[[], _T]], only: str | None) -> _T:
@@ -166,10 +166,10 @@ class OpaSource:
         return known  # type: ignore[return-value]
 
     def _program(self, name: str) -> str:
-        found = shutil.which(name, path=self.environ.get("PATH", ""))
-        if found is None:
+        path = shutil.which(name, path=self.environ.get("PATH", ""))
+        if path is None:
             raise UnusableSourceError(f"no `{name}` on PATH")
-        return found
+        return path
 
     def _run(self, *command: str, seconds: float = PROBE_SECONDS) -> str:
         """Run a command of the environment's PATH and return what it printed."""
@@ -201,7 +201,7 @@ class OpaSource:
             with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=5):
                 pass
         except urllib.error.HTTPError:
-            pass  # It wants a token, or is not ready: an answer all the same, and the tests' business.
+            pass  # An OPA answers, even if it needs a token or is not ready.
         except (OSError, ValueError) as fault:
             raise UnusableSourceError(f"OPA_URL is set, but nothing answers at `{url}`: {fault}") from fault
         return Server("url", url)
@@ -224,12 +224,12 @@ class OpaSource:
             self._run("docker", "pull", "--quiet", IMAGE, seconds=FETCH_SECONDS)
 
     def _inspected(self, source: str, path: Path) -> Executable:
-        """Run it for its version: an `opa` may be too old, built for another machine, or not OPA at all."""
+        """Run it and check its version: an `opa` may be too old, built for another machine, or not OPA."""
         text = self._run(str(path), "version")
-        found = re.search(r"^Version:\s*(\d+)\.(\d+)\.(\d+)", text, re.MULTILINE)
-        if found is None:
+        match = re.search(r"^Version:\s*(\d+)\.(\d+)\.(\d+)", text, re.MULTILINE)
+        if match is None:
             raise UnusableSourceError(f"`{path} version` tells no version: no Open Policy Agent")
-        version = (int(found[1]), int(found[2]), int(found[3]))
+        version = (int(match[1]), int(match[2]), int(match[3]))
         if version < MINIMUM:
             raise UnusableSourceError(
                 f"`{path}` is {'.'.join(map(str, version))}, older than {'.'.join(map(str, MINIMUM))}"
@@ -238,11 +238,11 @@ class OpaSource:
 
     def _on_path(self, *, pinned: bool = False) -> Executable:
         named = self.environ.get("JWT_BRIDGE_OPA")
-        found = named or shutil.which("opa", path=self.environ.get("PATH", ""))
-        if not found:
+        path = named or shutil.which("opa", path=self.environ.get("PATH", ""))
+        if not path:
             raise UnusableSourceError("no `opa` on PATH")
         source = "JWT_BRIDGE_OPA" if named else "PATH"
-        executable = self._inspected(source, Path(found).absolute())
+        executable = self._inspected(source, Path(path).absolute())
         if pinned and ".".join(map(str, executable.version)) != self.version:
             raise UnusableSourceError(f"`{executable.path}` is not the pinned version, {self.version}")
         return executable
@@ -264,14 +264,14 @@ class OpaSource:
         return self._once("built", lambda: self._kept("Go", self._build))
 
     def _kept(self, source: str, fetch: Callable[[Path], None]) -> Executable:
-        """Return the cached `opa`, whoever got it; fetched first if it is not there."""
+        """Return the cached `opa`; fetch it first if there is none."""
         if self._cached.exists():
             source = "the cache"
         else:
             self._cached.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self._cached.parent, prefix="fetch-") as folder:
                 fetch(Path(folder))
-                # Two may fetch at once, and one may be stopped: only a whole, running file gets the name.
+                # Two processes may fetch at once, and one may stop: only a complete `opa` that runs gets the name.
                 self._inspected(source, Path(folder) / "opa")
                 (Path(folder) / "opa").replace(self._cached)
         return self._inspected(source, self._cached)
@@ -294,11 +294,11 @@ class OpaSource:
 def main() -> int:
     """Print the path of an `opa` to run."""
     parser = argparse.ArgumentParser(description="Print the path of an `opa` to run, getting one if there is none.")
-    parser.add_argument("--executable", action="store_true", help="what it does anyway")
-    parser.add_argument("--from", dest="source", choices=EXECUTABLE_SOURCES, help="this source and no other")
+    parser.add_argument("--executable", action="store_true", help="the default")
+    parser.add_argument("--from", dest="source", choices=EXECUTABLE_SOURCES, help="only this source")
     versions = parser.add_mutually_exclusive_group()
-    versions.add_argument("--pinned", action="store_true", help=f"version {PINNED} and no other")
-    versions.add_argument("--oldest", action="store_true", help=f"the oldest supported version, {OLDEST}, and no other")
+    versions.add_argument("--pinned", action="store_true", help=f"only version {PINNED}")
+    versions.add_argument("--oldest", action="store_true", help=f"only the oldest supported version, {OLDEST}")
     parser.add_argument("--image", action="store_true", help="print the name of the pinned image instead")
     arguments = parser.parse_args()
     if arguments.image:

@@ -1,7 +1,7 @@
 """Judges Python mutants in forked children of a process that has everything in memory.
 
-It is started as a separate process in a copy of the tree: `python -m mutation.python_worker warm|cold SETTINGS`. It reads
-one request a line and answers with one line each.
+It runs as a separate process in a copy of the tree: `python -m mutation.python_worker warm|cold SETTINGS`. It reads one
+request a line and writes one response a line.
 
 A *warm* worker has imported the package and collected the judging tests. A child of it puts the mutated code into the
 function in memory, so that every reference to the function has the mutant, and runs the tests that reach the
