@@ -35,9 +35,9 @@ def line(number: int) -> str:
 
 
 def seconds(command: list[str], lines: Path, answers: Path) -> float:
-    with lines.open("rb") as given, answers.open("wb") as taken:
+    with lines.open("rb") as requests, answers.open("wb") as taken:
         start = time.perf_counter()
-        subprocess.run(command, stdin=given, stdout=taken, check=True)
+        subprocess.run(command, stdin=requests, stdout=taken, check=True)
         return time.perf_counter() - start
 
 

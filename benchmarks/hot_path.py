@@ -69,7 +69,7 @@ def ways_of(opa: ManagedOpa, bridge: PolicyBridge, threads: int) -> dict[str, Ca
 
 def interleaved(ways: dict[str, Callable[[], object]], *, rounds: int, calls: int) -> dict[str, list[float]]:
     """Seconds a call of each way in each round; within a round the ways take turns at every call."""
-    found: dict[str, list[float]] = {name: [] for name in ways}
+    timings: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         spent = dict.fromkeys(ways, 0.0)
         for _ in range(calls):
@@ -78,8 +78,8 @@ def interleaved(ways: dict[str, Callable[[], object]], *, rounds: int, calls: in
                 way()
                 spent[name] += time.perf_counter() - start
         for name, seconds in spent.items():
-            found[name].append(seconds / calls)
-    return found
+            timings[name].append(seconds / calls)
+    return timings
 
 
 def by_threads(way: Callable[[], object], threads: int, calls: int) -> float:
@@ -142,11 +142,11 @@ def main() -> None:
         bridge.install()
         ways = ways_of(opa, bridge, chosen.threads)
         interleaved(ways, rounds=1, calls=50)
-        found = interleaved(ways, rounds=chosen.rounds, calls=chosen.calls)
+        timings = interleaved(ways, rounds=chosen.rounds, calls=chosen.calls)
         print(f"{'ratio':<58}{'median':>8}{'min':>8}{'max':>8}")
         for ours, theirs in PAIRS:
             if theirs in ways:
-                show(f"time: {ours} / {theirs}", [a / b for a, b in zip(found[ours], found[theirs], strict=True)])
+                show(f"time: {ours} / {theirs}", [a / b for a, b in zip(timings[ours], timings[theirs], strict=True)])
         for name in ("check", "urllib3 pool"):
             ratios = [
                 by_threads(ways[name], chosen.threads, 4 * chosen.calls) / by_threads(ways[name], 1, chosen.calls)
@@ -155,7 +155,7 @@ def main() -> None:
             show(f"checks a second: {name}, {chosen.threads} threads / 1", ratios)
         rates = rates_of_tasks(opa, rounds=chosen.rounds, calls=chosen.calls, tasks=chosen.tasks)
         show(f"checks a second: AsyncPolicyBridge, {chosen.tasks} tasks / 1", asyncio.run(rates))
-    print("\nmicroseconds: " + ", ".join(f"{name} {statistics.median(s) * 1e6:.0f}" for name, s in found.items()))
+    print("\nmicroseconds: " + ", ".join(f"{name} {statistics.median(s) * 1e6:.0f}" for name, s in timings.items()))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 from conformance import tally
-from opa_source import COMPOSE_FILE, SERVER_SOURCES, Executable, NoOpa, OpaSource, Server, Unusable
+from opa_source import (
+    COMPOSE_FILE,
+    SERVER_SOURCES,
+    Executable,
+    NoUsableOpaError,
+    OpaSource,
+    Server,
+    UnusableSourceError,
+)
 from ports import reserved_port
 
 if TYPE_CHECKING:
@@ -72,9 +80,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             source.docker()
         config.stash[SERVER] = source.server(_handed(config).get("opa_from") or config.getoption("--opa-from"))
         config.stash[EXECUTABLE] = source.executable()
-    except Unusable as why:
+    except UnusableSourceError as why:
         pytest.exit(f"--docker=require, but there is no Docker engine: {why}", returncode=pytest.ExitCode.USAGE_ERROR)
-    except NoOpa as why:
+    except NoUsableOpaError as why:
         pytest.exit(str(why), returncode=pytest.ExitCode.USAGE_ERROR)
     # bridge.opa.executable looks here, so every test and every process it starts runs the same `opa`.
     os.environ["JWT_BRIDGE_OPA"] = str(config.stash[EXECUTABLE].path)
@@ -111,7 +119,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         return []
     try:
         docker = config.stash[SOURCE].docker()
-    except Unusable as why:
+    except UnusableSourceError as why:
         docker = f"none, so its tests are deselected: {why}"
     return [
         f"opa server: {config.stash[SERVER]}",
@@ -126,7 +134,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: item.path.name not in LONG_FILES)
     try:
         config.stash[SOURCE].docker()
-    except Unusable:
+    except UnusableSourceError:
         of_docker = [item for item in items if item.get_closest_marker("docker")]
         if of_docker:
             config.hook.pytest_deselected(items=of_docker)

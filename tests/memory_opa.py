@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from recounting import CannotPatch, held, patched
+from recounting import PatchError, held, patched
 
 from bridge.errors import OpaStatusError, UsageError
 from bridge.opa.limited import Limits
@@ -161,7 +161,7 @@ class MemoryOpa:
             raise refused(404)
         try:
             patched(document, parse(request.body))
-        except CannotPatch as cannot:
+        except PatchError as cannot:
             raise refused(cannot.status) from cannot
         parent[name] = document
 

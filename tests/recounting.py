@@ -80,7 +80,7 @@ def _paged(document: Any) -> list[str]:
     return ids
 
 
-class CannotPatch(Exception):
+class PatchError(Exception):
     """An operation that OPA would not do, so that it does none of the patch.
 
     Attributes:
@@ -102,13 +102,13 @@ def patched(document: Any, operations: Any) -> None:
         kind = operation["op"]
         if kind == "add" and isinstance(parent, list):
             if not name.isdecimal() or int(name) > len(parent):
-                raise CannotPatch(operation)
+                raise PatchError(operation)
             parent.insert(int(name), operation["value"])
             continue
         if kind != "add":
             _below(parent, name, status=400)
         elif not isinstance(parent, dict):
-            raise CannotPatch(operation)
+            raise PatchError(operation)
         key = int(name) if isinstance(parent, list) else name
         if kind == "remove":
             del parent[key]
@@ -122,9 +122,9 @@ def _below(parent: Any, name: str, *, status: int = 404) -> Any:
     try:
         return parent[int(name)] if isinstance(parent, list) else parent[name]
     except IndexError:
-        raise CannotPatch(name, status if int(name) == len(parent) else 404) from None
+        raise PatchError(name, status if int(name) == len(parent) else 404) from None
     except (KeyError, TypeError, ValueError):
-        raise CannotPatch(name) from None
+        raise PatchError(name) from None
 
 
 def held(generation: Any, question: Any) -> dict[str, Any]:

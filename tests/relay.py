@@ -21,7 +21,7 @@ MOMENTS = ("before", "in the middle", "after", "answered")
 At all but the last its client waits; at the last it goes on, and may have made its next request."""
 
 
-class Cut(Exception):
+class ConnectionCutError(Exception):
     """The connection is to be cut, on both sides."""
 
 
@@ -31,7 +31,8 @@ class Relay:
 
     Attributes:
         url: Where the OPA is.
-        at: Called at each moment of each request, with its number, its first line and the moment; may raise `Cut`.
+        at: Called at each moment of each request, with its number, its first line and the moment; may raise
+            `ConnectionCutError`.
         lines: The first lines of the requests so far.
     """
 
@@ -44,7 +45,7 @@ class Relay:
         self.lines.append(exchange.line)
         try:
             self._hand_on(exchange, number)
-        except (Cut, OSError):
+        except (ConnectionCutError, OSError):
             with contextlib.suppress(OSError):
                 exchange.close()
 

@@ -41,11 +41,11 @@ FETCH_SECONDS = 1200
 _T = TypeVar("_T")
 
 
-class Unusable(Exception):
+class UnusableSourceError(Exception):
     """This source gives no OPA; the text says why."""
 
 
-class NoOpa(Exception):
+class NoUsableOpaError(Exception):
     """No source gives an OPA; the text says what to install."""
 
 
@@ -58,30 +58,30 @@ class Executable:
     version: tuple[int, int, int]
 
     def __str__(self) -> str:
-        """Say what it is and where it came from, for the report's header."""
+        """Describe it and its source, for the header of the test report."""
         return f"opa {'.'.join(map(str, self.version))} from {self.source}: {self.path}"
 
 
 @dataclass(frozen=True)
 class Server:
-    """Where the shared server comes from."""
+    """The source of the shared server."""
 
     kind: str
     detail: str
 
     def __str__(self) -> str:
-        """Say what it is and where it came from, for the report's header."""
+        """Describe it and its source, for the header of the test report."""
         return f"{_NAMES[self.kind]} ({self.detail})"
 
 
 def pinned_image(compose_file: Path = COMPOSE_FILE) -> tuple[str, str]:
     """Return the image that docker-compose.yml pins, and the version that its tag begins with."""
-    found = re.search(
+    image = re.search(
         r"^\s*image:\s*(openpolicyagent/opa:(\d+\.\d+\.\d+)\S*)\s*$", compose_file.read_text(), re.MULTILINE
     )
-    if found is None:
+    if image is None:
         raise ValueError(f"`{compose_file}` pins no openpolicyagent/opa image")
-    return found[1], found[2]
+    return image[1], image[2]
 
 
 IMAGE, PINNED = pinned_image()
@@ -113,15 +113,15 @@ class OpaSource:
             "go": lambda: Server("go", str(self._built())),
         }
         if self.environ.get("OPA_URL") and only in (None, "url"):
-            # Named by hand: if it does not work, that is what must be heard.
+            # The user named it: if it does not work, that is the error to show.
             try:
                 return self._server_at_url()
-            except Unusable as why:
-                raise NoOpa(str(why)) from why
+            except UnusableSourceError as why:
+                raise NoUsableOpaError(str(why)) from why
         return self._first(looks, only)
 
     def executable(self, only: str | None = None, *, pinned: bool = False) -> Executable:
-        """Choose the `opa` to run; `pinned` admits no version but that of this source."""
+        """Choose the `opa` to run; with `pinned`, only the version of this source."""
         looks = {
             "path": lambda: self._on_path(pinned=pinned),
             "docker": self._from_image,
@@ -130,12 +130,12 @@ class OpaSource:
         if self.environ.get("JWT_BRIDGE_OPA") and only in (None, "path") and not pinned:
             try:
                 return self._on_path()
-            except Unusable as why:
-                raise NoOpa(str(why)) from why
+            except UnusableSourceError as why:
+                raise NoUsableOpaError(str(why)) from why
         return self._first(looks, only)
 
     def docker(self) -> str:
-        """Name the Docker engine that answers, with compose at hand; or raise Unusable."""
+        """Return the running Docker engine's version, with compose; raise UnusableSourceError without one."""
         return self._once("docker", self._look_for_docker)
 
     def _first(self, looks: Mapping[str, Callable[[], _T]], only: str | None) -> _T:
@@ -144,10 +144,10 @@ class OpaSource:
             if only in (None, name):
                 try:
                     return look()
-                except Unusable as why:
+                except UnusableSourceError as why:
                     reasons.append(f"  - {why}")
         wanted = "" if only is None else f" from `{only}`"
-        raise NoOpa(
+        raise NoUsableOpaError(
             f"found no OPA{wanted}:\n" + "\n".join(reasons) + f"\nInstall one of: opa {self.version} on PATH "
             "(https://www.openpolicyagent.org/docs/#1-download-opa); Docker with compose; Go (https://go.dev/dl/). "
             "Or set OPA_URL, and JWT_BRIDGE_OPA to the path of an `opa`."
@@ -158,18 +158,18 @@ class OpaSource:
         if key not in self._known:
             try:
                 self._known[key] = look()
-            except Unusable as why:
+            except UnusableSourceError as why:
                 self._known[key] = why
         known = self._known[key]
-        if isinstance(known, Unusable):
-            raise Unusable(*known.args)
+        if isinstance(known, UnusableSourceError):
+            raise UnusableSourceError(*known.args)
         return known  # type: ignore[return-value]
 
     def _program(self, name: str) -> str:
-        found = shutil.which(name, path=self.environ.get("PATH", ""))
-        if found is None:
-            raise Unusable(f"no `{name}` on PATH")
-        return found
+        path = shutil.which(name, path=self.environ.get("PATH", ""))
+        if path is None:
+            raise UnusableSourceError(f"no `{name}` on PATH")
+        return path
 
     def _run(self, *command: str, seconds: float = PROBE_SECONDS) -> str:
         """Run a command of the environment's PATH and return what it printed."""
@@ -185,25 +185,25 @@ class OpaSource:
                 check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as fault:
-            raise Unusable(f"`{' '.join(command)}`: {fault}") from fault
+            raise UnusableSourceError(f"`{' '.join(command)}`: {fault}") from fault
         if done.returncode != 0:
             said = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
-            raise Unusable(f"`{' '.join(command)}` ended with {done.returncode}: {' '.join(said[-3:])}")
+            raise UnusableSourceError(f"`{' '.join(command)}` ended with {done.returncode}: {' '.join(said[-3:])}")
         return done.stdout
 
     def _server_at_url(self) -> Server:
         url = self.environ.get("OPA_URL", "")
         if not url:
-            raise Unusable("OPA_URL is not set")
+            raise UnusableSourceError("OPA_URL is not set")
         if not url.startswith(("http://", "https://")):
-            raise Unusable(f"OPA_URL is no HTTP address: `{url}`")
+            raise UnusableSourceError(f"OPA_URL is no HTTP address: `{url}`")
         try:
             with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=5):
                 pass
         except urllib.error.HTTPError:
-            pass  # It wants a token, or is not ready: an answer all the same, and the tests' business.
+            pass  # An OPA answers, even if it needs a token or is not ready.
         except (OSError, ValueError) as fault:
-            raise Unusable(f"OPA_URL is set, but nothing answers at `{url}`: {fault}") from fault
+            raise UnusableSourceError(f"OPA_URL is set, but nothing answers at `{url}`: {fault}") from fault
         return Server("url", url)
 
     def _server_in_docker(self) -> Server:
@@ -219,30 +219,32 @@ class OpaSource:
     def _have_image(self) -> None:
         try:
             self._run("docker", "image", "inspect", IMAGE)
-        except Unusable:
+        except UnusableSourceError:
             self._tell(f"pulling {IMAGE}")
             self._run("docker", "pull", "--quiet", IMAGE, seconds=FETCH_SECONDS)
 
     def _inspected(self, source: str, path: Path) -> Executable:
-        """Run it for its version: an `opa` may be too old, built for another machine, or not OPA at all."""
+        """Run it and check its version: an `opa` may be too old, built for another machine, or not OPA."""
         text = self._run(str(path), "version")
-        found = re.search(r"^Version:\s*(\d+)\.(\d+)\.(\d+)", text, re.MULTILINE)
-        if found is None:
-            raise Unusable(f"`{path} version` tells no version: no Open Policy Agent")
-        version = (int(found[1]), int(found[2]), int(found[3]))
+        match = re.search(r"^Version:\s*(\d+)\.(\d+)\.(\d+)", text, re.MULTILINE)
+        if match is None:
+            raise UnusableSourceError(f"`{path} version` tells no version: no Open Policy Agent")
+        version = (int(match[1]), int(match[2]), int(match[3]))
         if version < MINIMUM:
-            raise Unusable(f"`{path}` is {'.'.join(map(str, version))}, older than {'.'.join(map(str, MINIMUM))}")
+            raise UnusableSourceError(
+                f"`{path}` is {'.'.join(map(str, version))}, older than {'.'.join(map(str, MINIMUM))}"
+            )
         return Executable(source, path, version)
 
     def _on_path(self, *, pinned: bool = False) -> Executable:
         named = self.environ.get("JWT_BRIDGE_OPA")
-        found = named or shutil.which("opa", path=self.environ.get("PATH", ""))
-        if not found:
-            raise Unusable("no `opa` on PATH")
+        path = named or shutil.which("opa", path=self.environ.get("PATH", ""))
+        if not path:
+            raise UnusableSourceError("no `opa` on PATH")
         source = "JWT_BRIDGE_OPA" if named else "PATH"
-        executable = self._inspected(source, Path(found).absolute())
+        executable = self._inspected(source, Path(path).absolute())
         if pinned and ".".join(map(str, executable.version)) != self.version:
-            raise Unusable(f"`{executable.path}` is not the pinned version, {self.version}")
+            raise UnusableSourceError(f"`{executable.path}` is not the pinned version, {self.version}")
         return executable
 
     @property
@@ -252,24 +254,24 @@ class OpaSource:
 
     def _from_image(self) -> Executable:
         if self.version != PINNED:
-            raise Unusable(f"the image is that of opa {PINNED}")
+            raise UnusableSourceError(f"the image is that of opa {PINNED}")
         self.docker()
         if sys.platform != "linux":
-            raise Unusable("the image's `opa` is for Linux")
+            raise UnusableSourceError("the image's `opa` is for Linux")
         return self._once("from image", lambda: self._kept("Docker", self._copy_out))
 
     def _built(self) -> Executable:
         return self._once("built", lambda: self._kept("Go", self._build))
 
     def _kept(self, source: str, fetch: Callable[[Path], None]) -> Executable:
-        """Return the cached `opa`, whoever got it; fetched first if it is not there."""
+        """Return the cached `opa`; fetch it first if there is none."""
         if self._cached.exists():
             source = "the cache"
         else:
             self._cached.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self._cached.parent, prefix="fetch-") as folder:
                 fetch(Path(folder))
-                # Two may fetch at once, and one may be stopped: only a whole, running file gets the name.
+                # Two processes may fetch at once, and one may stop: only a complete `opa` that runs gets the name.
                 self._inspected(source, Path(folder) / "opa")
                 (Path(folder) / "opa").replace(self._cached)
         return self._inspected(source, self._cached)
@@ -292,11 +294,11 @@ class OpaSource:
 def main() -> int:
     """Print the path of an `opa` to run."""
     parser = argparse.ArgumentParser(description="Print the path of an `opa` to run, getting one if there is none.")
-    parser.add_argument("--executable", action="store_true", help="what it does anyway")
-    parser.add_argument("--from", dest="source", choices=EXECUTABLE_SOURCES, help="this source and no other")
+    parser.add_argument("--executable", action="store_true", help="the default")
+    parser.add_argument("--from", dest="source", choices=EXECUTABLE_SOURCES, help="only this source")
     versions = parser.add_mutually_exclusive_group()
-    versions.add_argument("--pinned", action="store_true", help=f"version {PINNED} and no other")
-    versions.add_argument("--oldest", action="store_true", help=f"the oldest supported version, {OLDEST}, and no other")
+    versions.add_argument("--pinned", action="store_true", help=f"only version {PINNED}")
+    versions.add_argument("--oldest", action="store_true", help=f"only the oldest supported version, {OLDEST}")
     parser.add_argument("--image", action="store_true", help="print the name of the pinned image instead")
     arguments = parser.parse_args()
     if arguments.image:
@@ -306,7 +308,7 @@ def main() -> int:
     source = OpaSource(os.environ, lambda text: print(text, file=sys.stderr, flush=True), version)  # noqa: T201
     try:
         executable = source.executable(arguments.source, pinned=arguments.pinned or arguments.oldest)
-    except NoOpa as why:
+    except NoUsableOpaError as why:
         sys.stderr.write(f"{why}\n")
         return 1
     sys.stdout.write(f"{executable.path}\n")

@@ -1,8 +1,8 @@
-"""Measures the figures that the project promises, ours and the peers' interleaved in one run on the same data.
+"""Measures the figures that the project promises, ours and the peers', interleaved in one run on the same data.
 
 Starts OPA servers on the loopback address, prints each figure as a ratio of medians with the quartiles of the rounds'
-own ratios, its limit and whether it holds, and writes figures.json, figures.md and plots. A figure that is missed is no
-failure of the run: the exit status is 1 only where something could not be measured at all.
+own ratios, its limit and whether it holds, and writes figures.json, figures.md and plots. A missed limit does
+not fail the run: the exit status is 1 only if a figure could not be measured.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from benchmarks.bench import (
     pushes,
     throughput,
 )
-from benchmarks.bench.figure import Group, NotMeasured
+from benchmarks.bench.figure import Group, NotMeasurableError
 from benchmarks.bench.plots import draw
 from benchmarks.bench.report import Line, as_json, markdown, sides, table
 from benchmarks.bench.world import Sizes, World
 
-# Those that need no large store come first, so that it takes nothing from them.
+# Figures that need no large store come first, so that the store does not slow them.
 GROUPS: Final = (
     in_process.GROUP,
     checks.GROUP,
@@ -83,13 +83,13 @@ def main() -> int:
                     lines |= {name: line for name, line in _measured(world, group).items() if name in wanted}
         finally:
             world.close()
-    found = [lines[name] for name in ORDER if name in lines]
+    shown = [lines[name] for name in ORDER if name in lines]
     run["seconds"] = round((datetime.now(UTC) - begun).total_seconds())
-    (chosen.out / "figures.json").write_text(as_json(found, run), encoding="utf-8")
-    (chosen.out / "figures.md").write_text(markdown(found) + "\n", encoding="utf-8")
-    draw(found, chosen.out)
-    _print(found, run, chosen.out)
-    return 1 if any(line.failed for line in found) else 0
+    (chosen.out / "figures.json").write_text(as_json(shown, run), encoding="utf-8")
+    (chosen.out / "figures.md").write_text(markdown(shown) + "\n", encoding="utf-8")
+    draw(shown, chosen.out)
+    _print(shown, run, chosen.out)
+    return 1 if any(line.failed for line in shown) else 0
 
 
 def _measured(world: World, group: Group) -> dict[str, Line]:
@@ -98,9 +98,9 @@ def _measured(world: World, group: Group) -> dict[str, Line]:
     start = time.perf_counter()
     try:
         outcomes = group.measure(world)
-    except NotMeasured as missing:
+    except NotMeasurableError as missing:
         return {figure.name: Line(figure, why=str(missing)) for figure in group.figures}
-    except Exception as error:  # noqa: BLE001 - one figure that cannot be had is not the end of the others
+    except Exception as error:  # noqa: BLE001 - one failed figure must not stop the others
         why = f"{type(error).__name__}: {error}"
         world.tell(f"{names} FAILED: {why}")
         return {figure.name: Line(figure, why=why, failed=True) for figure in group.figures}
@@ -111,7 +111,7 @@ def _measured(world: World, group: Group) -> dict[str, Line]:
 def _print(lines: list[Line], run: dict[str, object], out: Path) -> None:
     print(f"{run['resources']:,} resources, seed {run['seed']}; {run['cores']} cores of {run['cpu']}, OPA {run['opa']}")
     if run["resources"] != SIZES["full"]:
-        print(f"The limits are meant for {SIZES['full']:,} resources (--size full).")
+        print(f"The limits are for {SIZES['full']:,} resources (--size full).")
     print()
     print(table(lines))
     print()
@@ -134,9 +134,9 @@ def _arguments(names: list[str]) -> argparse.Namespace:
         default="small",
         metavar="small|full|N",
         type=_size,
-        help="how many resources the large store has: 10,000, 1,000,000, or an even number (default: small)",
+        help="the number of resources in the large store: 10,000, 1,000,000, or an even number (default: small)",
     )
-    parser.add_argument("--page", type=int, help="how many ids a full page has (default: 10,000, at most a tenth)")
+    parser.add_argument("--page", type=int, help="the number of ids in a full page (default: 10,000, at most a tenth)")
     parser.add_argument("--pushes", type=int, help="rounds of whole pushes (default: 5, or 3 above 100,000)")
     parser.add_argument("--scale", type=float, default=1.0, help="times as many rounds of everything else (default: 1)")
     parser.add_argument("--seed", type=int, default=1)
@@ -145,7 +145,7 @@ def _arguments(names: list[str]) -> argparse.Namespace:
         action="append",
         choices=names,
         metavar="NAME",
-        help=f"measure this; may be given again: {', '.join(names)}",
+        help=f"measure only this figure; can be repeated: {', '.join(names)}",
     )
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="where results are written")
     return parser.parse_args()

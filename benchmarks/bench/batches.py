@@ -28,7 +28,7 @@ def measure(world: World) -> dict[str, Outcome]:
     expect("check_many by ids", [each.allow for each in bridge.check_many(policy, "devices", ids)], stored)
     expect("check by id", bridge.check(policy, "devices", ids[0]).allow, True)  # noqa: FBT003 - a verdict
     one, one_id = cycle(resources), cycle(ids)
-    found = interleaved(
+    timings = interleaved(
         {
             "check": lambda: bridge.check(policy, "devices", next(one)),
             "check by id": lambda: bridge.check(policy, "devices", next(one_id)),
@@ -38,13 +38,13 @@ def measure(world: World) -> dict[str, Outcome]:
         rounds=world.rounds(40),
         calls={"check": 30, "check by id": 30, "check_many": 2, "check_many by ids": 2},
     )
-    medians, each = found.medians(), 1 / count
+    medians, each = timings.medians(), 1 / count
     return {
-        INLINE.name: Outcome(found.ratio("check_many", "check", factor=each), medians),
+        INLINE.name: Outcome(timings.ratio("check_many", "check", factor=each), medians),
         STORED.name: Outcome(
-            found.ratio("check_many by ids", "check by id", factor=each),
+            timings.ratio("check_many by ids", "check by id", factor=each),
             medians,
-            {"the same / one check of an inline resource": found.ratio("check_many by ids", "check", factor=each)},
+            {"the same / one check of an inline resource": timings.ratio("check_many by ids", "check", factor=each)},
         ),
     }
 

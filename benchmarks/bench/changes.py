@@ -30,7 +30,7 @@ def measure(world: World) -> dict[str, Outcome]:
     changed: deque[tuple[int, str, str]] = deque()
 
     def other(member: str, number: int) -> str:
-        """What a member becomes that is not what it was, and that many others have as well."""
+        """Return another value for a member, one that many other resources have."""
         own: str = fleet.resource(number)["custom_data"][member]
         if member == "plan":
             return "free" if own == "paid" else "paid"
@@ -51,16 +51,16 @@ def measure(world: World) -> dict[str, Outcome]:
 
     _see(world, upsert, changed)
     calls = {f"upsert, {member}": _of(upsert, member) for member in _MEMBERS}
-    found = interleaved({**calls, "raw PATCH": patch}, rounds=world.rounds(40), calls=5, warm=10)
+    timings = interleaved({**calls, "raw PATCH": patch}, rounds=world.rounds(40), calls=5, warm=10)
     _put_back(world, changed)
     pool.close()
-    medians = found.medians()
+    medians = timings.medians()
     worst = max(calls, key=lambda name: medians[name])
     return {
         UPSERT.name: Outcome(
-            found.ratio(worst, "raw PATCH"),
+            timings.ratio(worst, "raw PATCH"),
             medians,
-            {f"{name} / raw PATCH": found.ratio(name, "raw PATCH") for name in calls},
+            {f"{name} / raw PATCH": timings.ratio(name, "raw PATCH") for name in calls},
             note=f"of the three members that can change, the worst: {worst}",
         )
     }
@@ -71,7 +71,7 @@ def _of(upsert: Callable[[str], None], member: str) -> Callable[[], None]:
 
 
 def _see(world: World, upsert: Callable[[str], None], changed: deque[tuple[int, str, str]]) -> None:
-    """See that a change is seen: the device leaves one list and comes to another."""
+    """Check that a change takes effect: the device leaves one list and enters another."""
     fleet, bridge = world.fleet, world.large.bridge
     upsert("user_id")
     number, _, value = changed[-1]
@@ -81,7 +81,7 @@ def _see(world: World, upsert: Callable[[str], None], changed: deque[tuple[int, 
 
 
 def _put_back(world: World, changed: deque[tuple[int, str, str]]) -> None:
-    """Let the resources be again what other figures take them for."""
+    """Restore the resources that other figures expect."""
     numbers = sorted({number for number, *_ in changed})
     for start in range(0, len(numbers), 50):
         some = [world.fleet.resource(number) for number in numbers[start : start + 50]]

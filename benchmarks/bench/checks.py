@@ -26,7 +26,7 @@ def measure(world: World) -> dict[str, Outcome]:
     policy = claims(user_id=user(1), plan=plan(0))
     fleet = world.small_fleet
     resources = [fleet.resource(number, user_id=user(1)) for number in range(_RESOURCES)]
-    asked = [{"claims": policy, "type": "devices", "resource": resource} for resource in resources]
+    questions = [{"claims": policy, "type": "devices", "resource": resource} for resource in resources]
     bodies = []
     for resource in resources:
 
@@ -37,13 +37,13 @@ def measure(world: World) -> dict[str, Outcome]:
         (sent,) = recorded(server.url, check)
         bodies.append((sent.method, sent.target, sent.body))
     pool, connection, peer = PoolFloor(server.url), ConnectionFloor(server.url), opa_python_client(server.url)
-    for number, (resource, question) in enumerate(zip(resources, asked, strict=True)):
+    for number, (resource, question) in enumerate(zip(resources, questions, strict=True)):
         allowed = number % 2 == 0
         expect("check", server.bridge.check(policy, "devices", resource).allow, allowed)
         expect("query_rule", peer.query_rule(question, "jwt_policy", "decision")["result"]["allow"], allowed)
         expect("urllib3", b'"allow":true' in pool.send(*bodies[number]), allowed)
-    own, sent_, sent_again, rules, allows = (cycle(of) for of in (resources, bodies, bodies, asked, asked))
-    found = interleaved(
+    own, sent_, sent_again, rules, allows = (cycle(of) for of in (resources, bodies, bodies, questions, questions))
+    timings = interleaved(
         {
             "bridge": lambda: server.bridge.check(policy, "devices", next(own)),
             "urllib3's pool": lambda: pool.send(*next(sent_)),
@@ -58,17 +58,17 @@ def measure(world: World) -> dict[str, Outcome]:
     pool.close()
     connection.close()
     peer.close_connection()
-    medians = found.medians()
+    medians = timings.medians()
     return {
         FLOOR.name: Outcome(
-            found.ratio("bridge", "urllib3's pool"),
+            timings.ratio("bridge", "urllib3's pool"),
             medians,
-            {"check / one http.client connection": found.ratio("bridge", "http.client")},
+            {"check / one http.client connection": timings.ratio("bridge", "http.client")},
         ),
         PEER.name: Outcome(
-            found.ratio("bridge", "opa-python-client"),
+            timings.ratio("bridge", "opa-python-client"),
             medians,
-            {"check / query_rule of allow alone": found.ratio("bridge", "opa-python-client, allow alone")},
+            {"check / query_rule of allow alone": timings.ratio("bridge", "opa-python-client, allow alone")},
         ),
     }
 

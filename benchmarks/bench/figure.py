@@ -1,4 +1,4 @@
-"""A figure: what is measured, which limit it has, and what came out."""
+"""A figure: what is measured, its limit, and its result."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
     from benchmarks.bench.world import World
 
 
-class WrongAnswer(Exception):
-    """A side does not give the answer that it is timed for."""
+class WrongResultError(Exception):
+    """A side returns a wrong result."""
 
 
-class NotMeasured(Exception):
-    """There is nothing to measure; the text says why."""
+class NotMeasurableError(Exception):
+    """A figure cannot be measured; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came out for one figure.
+    """The result of one figure.
 
     Attributes:
         ratio: The figure.
         seconds: The medians of the sides, in seconds (in bytes, for memory; calls a second, for throughput), by name.
         beside: Other ratios of the same run that have no limit, by what they are.
-        note: What a reader should know.
+        note: A remark for the reader.
     """
 
     ratio: Ratio
@@ -42,11 +42,11 @@ class Figure:
     """A line of the table.
 
     Attributes:
-        name: What `--only` calls it.
-        title: What it is a ratio of.
-        limit: What it must reach; None where it is only shown.
-        at_least: The limit is a lower one.
-        unit: What the sides' medians are in: `s`, `B` or `1/s`.
+        name: Its name in `--only`.
+        title: The two sides of the ratio.
+        limit: The value that it must keep; None if it is only shown.
+        at_least: The limit is a lower bound.
+        unit: The unit of the sides' medians: `s`, `B` or `1/s`.
     """
 
     name: str
@@ -67,21 +67,21 @@ class Group:
 
     Attributes:
         figures: Its figures.
-        measure: Gives the outcome of each, by name.
+        measure: Returns the outcome of each, by name.
     """
 
     figures: tuple[Figure, ...]
     measure: Callable[[World], Mapping[str, Outcome]]
 
 
-def expect(what: str, found: object, wanted: object) -> None:
-    """See that a side answers as it must, before it is timed.
+def expect(what: str, actual: object, wanted: object) -> None:
+    """Check the result of a side before it is timed.
 
     Raises:
-        WrongAnswer: It does not.
+        WrongResultError: The result differs from `wanted`.
     """
-    if found != wanted or type(found) is not type(wanted):
-        raise WrongAnswer(f"{what}: {_shown(found)} instead of {_shown(wanted)}")
+    if actual != wanted or type(actual) is not type(wanted):
+        raise WrongResultError(f"{what}: {_shown(actual)} instead of {_shown(wanted)}")
 
 
 def _shown(value: object) -> str:

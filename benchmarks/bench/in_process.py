@@ -36,7 +36,7 @@ def measure(world: World) -> dict[str, Outcome]:
         expect("pycasbin", casbin.by_attributes(resource), allowed)
         expect("pycasbin, simplest", casbin.simplest(resource["id"]), number == 0)
     turns = [cycle(resources) for _ in range(7)]
-    found = interleaved(
+    timings = interleaved(
         {
             "wasm": lambda: wasm.check(policy, "devices", next(turns[0])),
             "reference": lambda: reference.check(policy, "devices", next(turns[1])),
@@ -50,24 +50,24 @@ def measure(world: World) -> dict[str, Outcome]:
         calls=100,
         warm=200,
     )
-    medians = found.medians()
+    medians = timings.medians()
     return {
         WASM.name: Outcome(
-            found.ratio("wasm", "cedarpy, parsed once"),
+            timings.ratio("wasm", "cedarpy, parsed once"),
             medians,
             {
-                "Wasm check / cedarpy given the text of the token's policy": found.ratio(
+                "Wasm check / cedarpy given the text of the token's policy": timings.ratio(
                     "wasm", "cedarpy, text a call"
                 ),
-                "Wasm check / cedarpy with that text parsed, for this one token": found.ratio(
+                "Wasm check / cedarpy with that text parsed, for this one token": timings.ratio(
                     "wasm", "cedarpy, parsed for one token"
                 ),
             },
         ),
         REFERENCE.name: Outcome(
-            found.ratio("reference", "pycasbin, simplest"),
+            timings.ratio("reference", "pycasbin, simplest"),
             medians,
-            {"reference check / pycasbin comparing attributes": found.ratio("reference", "pycasbin, attributes")},
+            {"reference check / pycasbin comparing attributes": timings.ratio("reference", "pycasbin, attributes")},
         ),
     }
 

@@ -33,33 +33,33 @@ def measure(world: World) -> dict[str, Outcome]:
     two = [claims(user_id=user(number), plan=plan(0)) for number in users]
     ids = [fleet.id(number * USER_HITS) for number in users]
     for number, policy, both, id_ in zip(users, one, two, ids, strict=True):
-        found = large.list_allowed(policy, "devices")
-        expect("list_allowed", list(found.ids), fleet.ids_of_user(number))
-        expect("list_allowed, complete", found.complete, wanted=True)
+        listing = large.list_allowed(policy, "devices")
+        expect("list_allowed", list(listing.ids), fleet.ids_of_user(number))
+        expect("list_allowed, complete", listing.complete, wanted=True)
         wanted = sorted(fleet.id(each) for each in range(number * USER_HITS, (number + 1) * USER_HITS, 2))
         expect("list_allowed, two", list(large.list_allowed(both, "devices").ids), wanted)
         expect("check by id", large.check(policy, "devices", id_).allow, wanted=True)
-    ones, ones_small, twos, asked = cycle(one), cycle(one_small), cycle(two), cycle(zip(one, ids, strict=True))
-    found_ = interleaved(
+    ones, ones_small, twos, pairs = cycle(one), cycle(one_small), cycle(two), cycle(zip(one, ids, strict=True))
+    timings = interleaved(
         {
             "list in all": lambda: large.list_allowed(next(ones), "devices"),
             "list in 10,000": lambda: small.list_allowed(next(ones_small), "devices"),
             "list of two": lambda: large.list_allowed(next(twos), "devices"),
-            "check by id": lambda: large.check(*_asked(next(asked))),
+            "check by id": lambda: large.check(*_check_arguments(next(pairs))),
         },
         rounds=world.rounds(60),
         calls=30,
         warm=50,
     )
-    medians = found_.medians()
+    medians = timings.medians()
     return {
-        CHECK.name: Outcome(found_.ratio("list in all", "check by id"), medians),
-        GROWTH.name: Outcome(found_.ratio("list in all", "list in 10,000"), medians),
-        TWO.name: Outcome(found_.ratio("list of two", "list in all"), medians),
+        CHECK.name: Outcome(timings.ratio("list in all", "check by id"), medians),
+        GROWTH.name: Outcome(timings.ratio("list in all", "list in 10,000"), medians),
+        TWO.name: Outcome(timings.ratio("list of two", "list in all"), medians),
     }
 
 
-def _asked(pair: tuple[dict[str, object], str]) -> tuple[dict[str, object], str, str]:
+def _check_arguments(pair: tuple[dict[str, object], str]) -> tuple[dict[str, object], str, str]:
     return pair[0], "devices", pair[1]
 
 
@@ -71,7 +71,7 @@ def measure_scan(world: World) -> dict[str, Outcome]:
     world.tell("scanning once, which takes its time")
     expect("scan", sorted(json.loads(pool.send("POST", _SCAN, body))["result"]), fleet.ids_of_user(7))
     expect("list_allowed", list(bridge.list_allowed(policy, "devices").ids), fleet.ids_of_user(7))
-    found = interleaved(
+    timings = interleaved(
         {
             "list": lambda: bridge.list_allowed(policy, "devices"),
             "scan": lambda: pool.send("POST", _SCAN, body),
@@ -81,7 +81,7 @@ def measure_scan(world: World) -> dict[str, Outcome]:
         warm=1,
     )
     pool.close()
-    return {SCAN.name: Outcome(found.ratio("list", "scan"), found.medians())}
+    return {SCAN.name: Outcome(timings.ratio("list", "scan"), timings.medians())}
 
 
 GROUP = Group((CHECK, GROWTH, TWO), measure)

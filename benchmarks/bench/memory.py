@@ -18,38 +18,38 @@ _NOTE = "VmRSS and VmHWM of OPA's process; before each reading Go collects, and 
 
 
 def measure(world: World) -> dict[str, Outcome]:
-    found = Rounds({name: [] for name in ("with", "without", "live with", "live without", "peak")})
+    sizes = Rounds({name: [] for name in ("with", "without", "live with", "live without", "peak")})
     peaks_plain = Rounds({"plain before": [], "plain peak": []})
     for number in range(max(1, world.sizes.pushes // 2)):
         world.tell(f"memory, round {number + 1}: without index")
         with Server() as server:
             world.push_plainly(world.file, server)
             server.collect()
-            found.sides["without"].append(server.memory("VmRSS"))
-            found.sides["live without"].append(server.live())
+            sizes.sides["without"].append(server.memory("VmRSS"))
+            sizes.sides["live without"].append(server.live())
             server.forget_peak()
             world.push_plainly(world.file, server)
-            peaks_plain.sides["plain before"].append(found.sides["without"][-1])
+            peaks_plain.sides["plain before"].append(sizes.sides["without"][-1])
             peaks_plain.sides["plain peak"].append(server.memory("VmHWM"))
         world.tell(f"memory, round {number + 1}: with index, then a swap")
         with Server() as server:
             world.push(world.file, server)
             server.collect()
-            found.sides["with"].append(server.memory("VmRSS"))
-            found.sides["live with"].append(server.live())
+            sizes.sides["with"].append(server.memory("VmRSS"))
+            sizes.sides["live with"].append(server.live())
             server.forget_peak()
             world.push(world.file, server)
-            found.sides["peak"].append(server.memory("VmHWM"))
-    medians = found.medians()
+            sizes.sides["peak"].append(server.memory("VmHWM"))
+    medians = sizes.medians()
     return {
         INDEX.name: Outcome(
-            found.ratio("with", "without"),
+            sizes.ratio("with", "without"),
             {name: medians[name] for name in ("with", "without", "live with", "live without")},
-            {"the same of Go's live heap": found.ratio("live with", "live without")},
+            {"the same of Go's live heap": sizes.ratio("live with", "live without")},
             note=_NOTE,
         ),
         SWAP.name: Outcome(
-            found.ratio("peak", "with"),
+            sizes.ratio("peak", "with"),
             {"peak": medians["peak"], "before": medians["with"]},
             {"a plain PUT in place of another: peak / before": peaks_plain.ratio("plain peak", "plain before")},
             note=_NOTE,

@@ -27,8 +27,8 @@ def measure(world: World) -> dict[str, Outcome]:
     for number in numbers:
         wanted = fleet.ids_of_team(number)
         pool.send("PUT", f"/v1/data/page/t{number}", json.dumps(wanted).encode())
-        found = server.bridge.list_allowed(policies[number], "devices", limit=fleet.page)
-        expect("list_allowed", list(found.ids), wanted)
+        listing = server.bridge.list_allowed(policies[number], "devices", limit=fleet.page)
+        expect("list_allowed", list(listing.ids), wanted)
         expect("raw GET", json.loads(pool.send("GET", f"/v1/data/page/t{number}"))["result"], wanted)
 
     def listed(url: str) -> None:
@@ -37,7 +37,7 @@ def measure(world: World) -> dict[str, Outcome]:
 
     sent = recorded(server.url, listed)
     lists, gets, parsed = cycle(policies), cycle(numbers), cycle(numbers)
-    found_ = interleaved(
+    timings = interleaved(
         {
             "list": lambda: server.bridge.list_allowed(next(lists), "devices", limit=fleet.page),
             "raw GET": lambda: pool.send("GET", f"/v1/data/page/t{next(gets)}"),
@@ -51,11 +51,11 @@ def measure(world: World) -> dict[str, Outcome]:
     replay.close()
     return {
         PAGE.name: Outcome(
-            found_.ratio("list", "raw GET"),
-            found_.medians(),
+            timings.ratio("list", "raw GET"),
+            timings.medians(),
             {
-                "list / raw GET and json.loads": found_.ratio("list", "raw GET and json"),
-                "list / urllib3's pool sending the same bytes": found_.ratio("list", "the list's own bytes"),
+                "list / raw GET and json.loads": timings.ratio("list", "raw GET and json"),
+                "list / urllib3's pool sending the same bytes": timings.ratio("list", "the list's own bytes"),
             },
             note=f"{fleet.page:,} ids, {len(sent)} queries",
         )

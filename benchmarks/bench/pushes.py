@@ -23,17 +23,17 @@ PUSH = Figure("push", "push from JSON Lines, checks and index included / a plain
 def measure(world: World) -> dict[str, Outcome]:
     for file in (world.file, world.changed_file):
         file.stat()  # written before anything is timed
-    found = Rounds({"push": [], "push over another": [], "plain script": []})
+    timings = Rounds({"push": [], "push over another": [], "plain script": []})
     for number in range(world.sizes.pushes):
         for side in (_push, _put) if number % 2 else (_put, _push):
             world.tell(f"{side.__name__[1:]}, round {number + 1} of {world.sizes.pushes}")
-            side(world, found)
+            side(world, timings)
     return {
         PUSH.name: Outcome(
-            found.ratio("push", "plain script"),
-            found.medians(),
+            timings.ratio("push", "plain script"),
+            timings.medians(),
             {
-                "push in place of others, one in 100 of them different / plain script": found.ratio(
+                "push in place of others, one in 100 of them different / plain script": timings.ratio(
                     "push over another", "plain script"
                 )
             },
@@ -42,17 +42,17 @@ def measure(world: World) -> dict[str, Outcome]:
     }
 
 
-def _push(world: World, found: Rounds) -> None:
+def _push(world: World, timings: Rounds) -> None:
     with Server() as server:
-        found.sides["push"].append(_seconds(lambda: world.push(world.file, server)))
+        timings.sides["push"].append(_seconds(lambda: world.push(world.file, server)))
         _see_pushed(world, server)
-        found.sides["push over another"].append(_seconds(lambda: world.push(world.changed_file, server)))
+        timings.sides["push over another"].append(_seconds(lambda: world.push(world.changed_file, server)))
         _see_pushed(world, server)
 
 
-def _put(world: World, found: Rounds) -> None:
+def _put(world: World, timings: Rounds) -> None:
     with Server() as server:
-        found.sides["plain script"].append(_seconds(lambda: world.push_plainly(world.file, server)))
+        timings.sides["plain script"].append(_seconds(lambda: world.push_plainly(world.file, server)))
         _see_put(world, server)
 
 
@@ -69,9 +69,9 @@ def _see_pushed(world: World, server: Server) -> None:
 
 def _see_put(world: World, server: Server) -> None:
     floor = PoolFloor(server.url)
-    found = floor.send("GET", f"{PLAIN}/{world.fleet.id(0)}/custom_data/user_id")
+    stored = floor.send("GET", f"{PLAIN}/{world.fleet.id(0)}/custom_data/user_id")
     floor.close()
-    expect("after the plain script", found.strip(), b'{"result":"u0"}')
+    expect("after the plain script", stored.strip(), b'{"result":"u0"}')
 
 
 GROUP = Group((PUSH,), measure)

@@ -9,7 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.bench.figure import Figure, Group, NotMeasured, Outcome, expect
+from benchmarks.bench.figure import Figure, Group, NotMeasurableError, Outcome, expect
 from benchmarks.bench.fleet import claims, plan, user
 from benchmarks.bench.timing import Rounds
 from benchmarks.bench.wire import PoolFloor, recorded
@@ -47,18 +47,18 @@ def measure_threads(world: World) -> dict[str, Outcome]:
         "bridge": lambda number: bridge.check(policy, "devices", resources[number % _RESOURCES]),
         "urllib3's pool": lambda _: floor.send(sent.method, sent.target, sent.body),
     }
-    found = Rounds({f"{name}, {count}": [] for name in acts for count in (1, 8)})
+    rates = Rounds({f"{name}, {count}": [] for name in acts for count in (1, 8)})
     for _ in range(world.rounds(12)):
         for name, act in acts.items():
             for count in (1, 8):
-                found.sides[f"{name}, {count}"].append(_rate(act, count))
+                rates.sides[f"{name}, {count}"].append(_rate(act, count))
     floor.close()
     return {
         THREADS.name: Outcome(
-            found.ratio("bridge, 8", "bridge, 1"),
-            found.medians(),
+            rates.ratio("bridge, 8", "bridge, 1"),
+            rates.medians(),
             {
-                "urllib3's pool sending the same bytes, 8 threads / 1": found.ratio(
+                "urllib3's pool sending the same bytes, 8 threads / 1": rates.ratio(
                     "urllib3's pool, 8", "urllib3's pool, 1"
                 )
             },
@@ -68,7 +68,7 @@ def measure_threads(world: World) -> dict[str, Outcome]:
 
 
 def _rate(act: Callable[[int], object], threads: int) -> float:
-    """How many calls a second so many threads make together."""
+    """Return how many calls a second the threads make together."""
     start = threading.Barrier(threads + 1)
     end = [0.0]
     done = [0] * threads
@@ -80,7 +80,7 @@ def _rate(act: Callable[[int], object], threads: int) -> float:
             while time.perf_counter() < end[0]:
                 act(done[at])
                 done[at] += 1
-        except BaseException as fault:  # noqa: BLE001 - raised again by the thread that asked
+        except BaseException as fault:  # noqa: BLE001 - the calling thread raises it again
             faults.append(fault)
 
     workers = [threading.Thread(target=work, args=(at,)) for at in range(threads)]
@@ -100,23 +100,23 @@ def measure_tasks(world: World) -> dict[str, Outcome]:
     try:
         aio = importlib.import_module("bridge.aio")
     except ImportError as error:
-        raise NotMeasured(f"there is no AsyncPolicyBridge: {error}") from None
+        raise NotMeasurableError(f"there is no AsyncPolicyBridge: {error}") from None
     policy, resources = _questions(world)
     url = world.small.url
 
     async def rounds() -> Rounds:
-        found = Rounds({"1 task": [], "64 tasks": []})
+        rates = Rounds({"1 task": [], "64 tasks": []})
         async with aio.AsyncPolicyBridge(aio.AsyncOpaEngine(url)) as bridge:
             for at, allowed in ((0, True), (1, False)):
                 decision = await bridge.check(policy, "devices", resources[at])
                 expect("check", decision.allow, allowed)
             for _ in range(world.rounds(12)):
                 for name, count in (("1 task", 1), ("64 tasks", 64)):
-                    found.sides[name].append(await _task_rate(bridge, policy, resources, count))
-        return found
+                    rates.sides[name].append(await _task_rate(bridge, policy, resources, count))
+        return rates
 
-    found = asyncio.run(rounds())
-    medians = found.medians()
+    rates = asyncio.run(rounds())
+    medians = rates.medians()
     threads = statistics.median(
         [
             _rate(lambda number: world.small.bridge.check(policy, "devices", resources[number % 200]), 8)
@@ -124,7 +124,7 @@ def measure_tasks(world: World) -> dict[str, Outcome]:
         ]
     )
     return {
-        TASKS.name: Outcome(found.ratio("64 tasks", "1 task"), {**medians, "8 threads of the other bridge": threads})
+        TASKS.name: Outcome(rates.ratio("64 tasks", "1 task"), {**medians, "8 threads of the other bridge": threads})
     }
 
 

@@ -1,4 +1,4 @@
-"""Interleaved rounds, medians, and ratios of pairs: all that is timed here is timed by this."""
+"""Interleaved rounds, medians, and ratios of pairs: every figure is timed with them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A ratio of medians, and how far the ratios of the single rounds lie apart.
+    """A ratio of medians, with the quartiles of the rounds' own ratios.
 
     Attributes:
         value: The median of the one over the median of the other, over all rounds.
@@ -31,17 +31,17 @@ class Ratio:
 
 @dataclass(slots=True)
 class Rounds:
-    """What each side took, round by round; the numbers of one position belong to one round."""
+    """The measurements of each side; the numbers at one position belong to one round."""
 
     sides: dict[str, list[float]] = field(default_factory=dict)
 
     def ratio(self, one: str, other: str, *, factor: float = 1.0) -> Ratio:
-        """How much one side takes of what the other takes.
+        """Return the ratio of two sides.
 
         Args:
-            one: The side above the line.
-            other: The side below it.
-            factor: What the ratio is multiplied by, such as 1 / 1,000 for a batch of 1,000.
+            one: The side in the numerator.
+            other: The side in the denominator.
+            factor: A factor of the ratio, such as 1 / 1,000 for a batch of 1,000.
         """
         return ratio(self.sides[one], self.sides[other], factor=factor)
 
@@ -50,7 +50,7 @@ class Rounds:
 
 
 def ratio(ones: Sequence[float], others: Sequence[float], *, factor: float = 1.0) -> Ratio:
-    """The ratio of two lists of measurements, paired by position."""
+    """Return the ratio of two lists of measurements, paired by position."""
     pairs = sorted(one / other * factor for one, other in zip(ones, others, strict=True))
     low, high = pairs[0], pairs[-1]
     if len(pairs) > 3:
@@ -61,7 +61,7 @@ def ratio(ones: Sequence[float], others: Sequence[float], *, factor: float = 1.0
 def interleaved(
     sides: Mapping[str, Callable[[], object]], *, rounds: int, calls: int | Mapping[str, int] = 1, warm: int = 3
 ) -> Rounds:
-    """Time each side in every round, so that what drifts on the machine drifts for all of them.
+    """Time each side in every round, so that a drift of the machine affects all of them.
 
     A round's number is the median of its calls, in seconds. Each round begins with the next side.
 
@@ -75,16 +75,16 @@ def interleaved(
         for _ in range(warm):
             call()
     gc.collect()
-    gc.freeze()  # what the run holds is not looked through again while it is timed
+    gc.freeze()  # the garbage collector skips what exists before the timing
     try:
         names = list(sides)
-        found = Rounds({name: [] for name in names})
+        measured = Rounds({name: [] for name in names})
         for number in range(rounds):
             at = number % len(names)
             for name in names[at:] + names[:at]:
                 count = calls if isinstance(calls, int) else calls[name]
-                found.sides[name].append(_median_call(sides[name], count))
-        return found
+                measured.sides[name].append(_median_call(sides[name], count))
+        return measured
     finally:
         gc.unfreeze()
 

@@ -17,7 +17,7 @@ from yarl import URL
 
 from bridge.aio.async_connection import FOREIGN, AsyncConnection, standard_error
 from bridge.errors import UsageError
-from bridge.http import Cause, HttpFailure, HttpSettings, Reply
+from bridge.http import Cause, HttpRequestError, HttpSettings, Reply
 from bridge.http.framing import Framing, framing
 from bridge.http.retries import Attempts
 from bridge.http.session import Renewable, may_answer
@@ -56,7 +56,7 @@ class AsyncHttpClient:
         """Make a read and return its response, whatever its status; as `HttpClient.query`.
 
         Raises:
-            HttpFailure: There is no whole response.
+            HttpRequestError: There is no whole response.
             UsageError: The client is closed, or belongs to another event loop.
         """
         attempts = Attempts(seconds, is_read=True)
@@ -79,7 +79,7 @@ class AsyncHttpClient:
                         if renewed is not None:
                             continue
                 pause = attempts.after_status(reply.status)
-            except HttpFailure as error:
+            except HttpRequestError as error:
                 failure, pause = error, None
             except FOREIGN as error:
                 failure, pause = attempts.after(standard_error(error))
@@ -147,7 +147,7 @@ class AsyncHttpClient:
             received += len(piece)
             size = max(size, received)
         if size > limit:
-            raise HttpFailure(Cause.TOO_LARGE, f"the answer is larger than {limit} bytes")
+            raise HttpRequestError(Cause.TOO_LARGE, f"the answer is larger than {limit} bytes")
         if frame.chunked and any(pieces) and not is_chunked:
             raise HTTPException("aiohttp did not take these for chunks")
         return b"".join(pieces)
@@ -168,7 +168,7 @@ async def _in_thread(function: Callable[..., T], *args: object) -> T:
     try:
         return await asyncio.to_thread(function, *args)
     except RuntimeError:  # BearerToken raises none
-        raise HttpFailure(Cause.SETTING, "no thread can be started to read the token: try again later") from None
+        raise HttpRequestError(Cause.SETTING, "no thread can be started to read the token: try again later") from None
 
 
 class AsyncOpaClient(BaseOpaClient):
@@ -203,7 +203,7 @@ class AsyncOpaClient(BaseOpaClient):
         sent, seconds = checked_body(body), self._seconds(deadline)
         try:
             reply = await self._http.query("POST", target, sent, seconds=seconds)
-        except HttpFailure as error:
+        except HttpRequestError as error:
             failure = error
         else:
             return query_reply(reply, target, self._settings, provenance=provenance)

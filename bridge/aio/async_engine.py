@@ -51,7 +51,7 @@ class AsyncOpaEngine(OpaQueries):
         recovery_timeout: float = RECOVERY_TIMEOUT,
         recovery_attempts: int = RECOVERY_ATTEMPTS,
     ) -> None:
-        rule_set = RuleSet.given(rule_set)
+        rule_set = RuleSet.or_default(rule_set)
         self.opa = AsyncOpaClient(opa) if isinstance(opa, str) else opa
         self.synchronous = OpaEngine(
             self.opa.synchronous(),

@@ -180,7 +180,7 @@ def _wasm_target(policy: PolicySettings, folder: Path) -> WasmTarget | str:
 
 def _require_answers(report: Report) -> None:
     """Raise if no case was run: that is no agreement."""
-    if report.left_out and not report.asked:
+    if report.left_out and not report.query_count:
         raise UsageError(f"no case was run: {'; '.join(report.left_out)}; --write runs all cases")
 
 

@@ -68,13 +68,13 @@ class Report:
         rows: A row for each file, in their order.
         differences: The differences, in the order of files and cases.
         left_out: The reasons why cases were not run, with the number of cases.
-        asked: The number of queries to the engine.
+        query_count: The number of queries to the engine.
     """
 
     rows: list[Row] = field(default_factory=list)
     differences: list[VectorDifference] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
-    asked: int = 0
+    query_count: int = 0
 
     @property
     def total(self) -> Row:
@@ -143,7 +143,7 @@ def run_policies(
                     queries.append(query)
                 else:
                     left_out.setdefault(query.case.name, why)
-            report.asked += len(queries)
+            report.query_count += len(queries)
             if not isinstance(target, str) and queries:
                 for outcome in target.ask(stored, queries):
                     answers.add(outcome.query.case.name, outcome.strategy, outcome.expected, outcome.actual)

@@ -1,4 +1,4 @@
-"""The protocol between the bridge and an engine, and the pages of a list: their request, and the check of the response."""
+"""The protocol between the bridge and an engine; the pages of a list: their request, and the check of the response."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class OpaEngine(OpaQueries):
         recovery_timeout: float = RECOVERY_TIMEOUT,
         recovery_attempts: int = RECOVERY_ATTEMPTS,
     ) -> None:
-        rule_set = RuleSet.given(rule_set)
+        rule_set = RuleSet.or_default(rule_set)
         self.opa = OpaClient(opa) if isinstance(opa, str) else opa
         protocol, root = RulesProtocol(rule_set), tuple(rule_set.data_root.split("."))
         self._store = OpaStore(self.opa, root, rule_set.policy.types, self._stored_view, protocol.note)

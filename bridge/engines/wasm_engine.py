@@ -55,7 +55,7 @@ class WasmEngine(ProcessBound):
     def __init__(
         self, rule_set: RuleSet | None = None, *, wasm: Path | None = None, deadline: float = DEADLINE
     ) -> None:
-        self.rule_set = RuleSet.given(rule_set)
+        self.rule_set = RuleSet.or_default(rule_set)
         self.rule_set.refuse_token_checks(self.name)
         path = wasm or prebuilt_wasm(self.rule_set)
         if path is None:

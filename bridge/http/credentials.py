@@ -68,7 +68,7 @@ class BearerToken:
         """Return the token to send now.
 
         Raises:
-            ConfigurationError: There is no token, or it is malformed. In a call, this becomes an `HttpFailure`.
+            ConfigurationError: There is no token, or it is malformed. In a call, this becomes an `HttpRequestError`.
         """
         source = self._source
         if isinstance(source, os.PathLike):

@@ -42,8 +42,8 @@ class Cause(Enum):
     TOO_LARGE = "too large"
 
 
-class HttpFailure(Exception):
-    """There is no response; the text says why in a few words, and holds no part of the request.
+class HttpRequestError(Exception):
+    """No response was received; the text says why in a few words, and holds no part of the request.
 
     Args:
         cause: The kind of failure.
@@ -55,19 +55,19 @@ class HttpFailure(Exception):
         self.cause = cause
 
 
-def failure(error: BaseException) -> HttpFailure:
+def failure(error: BaseException) -> HttpRequestError:
     """Return the failure that an exception means, without a reference to it, as it may hold a secret of the request."""
     error = _root(error)
     text = _words(error)
     if isinstance(error, ConfigurationError):
-        return HttpFailure(Cause.SETTING, text)
+        return HttpRequestError(Cause.SETTING, text)
     if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-        return HttpFailure(Cause.TLS, text)
+        return HttpRequestError(Cause.TLS, text)
     if isinstance(error, RemoteDisconnected | IncompleteRead):
-        return HttpFailure(Cause.BROKEN, text)
+        return HttpRequestError(Cause.BROKEN, text)
     if isinstance(error, HTTPException | ValueError):  # some of TLS's are ValueErrors
-        return HttpFailure(Cause.INVALID, text)
-    return HttpFailure(
+        return HttpRequestError(Cause.INVALID, text)
+    return HttpRequestError(
         Cause.REFUSED if isinstance(error, ConnectionRefusedError | socket.gaierror) else Cause.BROKEN, text
     )
 

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from time import monotonic
 from typing import Final
 
-from bridge.http.failures import Cause, HttpFailure, failure
+from bridge.http.failures import Cause, HttpRequestError, failure
 
 _AFTER_BROKEN: Final = (0.0, 0.1)
 """Pauses before the retries, in seconds: the first retry is for a stale connection, the second for a restart."""
@@ -40,14 +40,14 @@ class Attempts:
         """Return the seconds until the deadline; 0 or less after it."""
         return self.end - monotonic()
 
-    def after(self, error: Exception) -> tuple[HttpFailure, float | None]:
+    def after(self, error: Exception) -> tuple[HttpRequestError, float | None]:
         """Return the failure of an attempt, and the seconds until the next attempt, or None where the call has failed.
 
         The failure is returned, not raised: it must keep no reference to the exception, which may hold the token.
         """
         cause = failure(error)
         if self.left <= 0:
-            return HttpFailure(Cause.TIMEOUT, f"no whole answer within {self._seconds:g} s"), None
+            return HttpRequestError(Cause.TIMEOUT, f"no whole answer within {self._seconds:g} s"), None
         return cause, self._pause(_AFTER_BROKEN) if cause.cause in (Cause.REFUSED, Cause.BROKEN) else None
 
     def after_status(self, status: int) -> float | None:

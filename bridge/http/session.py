@@ -16,7 +16,7 @@ from urllib3 import Timeout
 
 from bridge.errors import UsageError
 from bridge.http.connection import Connection, ConnectionPool
-from bridge.http.failures import FOREIGN, Cause, HttpFailure
+from bridge.http.failures import FOREIGN, Cause, HttpRequestError
 from bridge.http.retries import Attempts
 from bridge.http.settings import HttpSettings
 
@@ -90,7 +90,7 @@ class HttpClient:
             only_ok: Do not read the body of any status but 200.
 
         Raises:
-            HttpFailure: There is no whole response.
+            HttpRequestError: There is no whole response.
             UsageError: The client is closed.
         """
         url = f"{self._settings.address.origin}{self._settings.address.prefix}{target}"
@@ -127,7 +127,7 @@ class HttpClient:
                 host's name has several addresses, they take turns.
 
         Raises:
-            HttpFailure: There is no whole response.
+            HttpRequestError: There is no whole response.
             UsageError: The client is closed.
         """
 
@@ -206,8 +206,8 @@ def _body_of(raw: Any, limit: int) -> bytes:
     return b"".join(pieces)
 
 
-def _too_large(limit: int) -> HttpFailure:
-    return HttpFailure(Cause.TOO_LARGE, f"the answer is larger than {limit} bytes")
+def _too_large(limit: int) -> HttpRequestError:
+    return HttpRequestError(Cause.TOO_LARGE, f"the answer is larger than {limit} bytes")
 
 
 def may_answer(body: bytes, nonce: str | None) -> bool:

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Self
 
 from bridge.errors import OpaStatusError, UsageError
-from bridge.http import HttpClient, HttpFailure, HttpSettings, Reply
+from bridge.http import HttpClient, HttpRequestError, HttpSettings, Reply
 from bridge.http.credentials import Token
 from bridge.http.settings import DEADLINE, MAX_ANSWER, MAX_BODY, MAX_IDLE, checked_deadline
 from bridge.http.tls import ClientCertificate, Path
@@ -100,7 +100,7 @@ class OpaCalls(BaseOpaClient):
                 return self._http.query(method, target, body, seconds=seconds, fresh=fresh)
             headers = {"If-None-Match": "*"} if if_absent else None
             return self._http.request(method, target, body, seconds=seconds, is_read=is_read, headers=headers)
-        except HttpFailure as error:
+        except HttpRequestError as error:
             failure = error
         raise call_error(failure, f"{method} {target}", self._settings.address)
 

@@ -13,7 +13,7 @@ from bridge.errors import (
     OpaStatusError,
 )
 from bridge.escapes import printable
-from bridge.http import Address, Cause, HttpFailure, HttpSettings, Reply
+from bridge.http import Address, Cause, HttpRequestError, HttpSettings, Reply
 from bridge.http.retries import GATEWAY
 from bridge.strict_json import Value, parse
 
@@ -33,7 +33,7 @@ _REMEDIES: Final = {
 }
 
 
-def call_error(failure: HttpFailure, what: str, address: Address) -> EngineError:
+def call_error(failure: HttpRequestError, what: str, address: Address) -> EngineError:
     """Return the error for a call without a response; `what` is method and path."""
     text = f"`{what}` at {address}: {failure}"
     if remedy := _REMEDIES.get(failure.cause):

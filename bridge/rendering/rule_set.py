@@ -109,7 +109,7 @@ class RuleSet:
         return rule_set
 
     @classmethod
-    def given(cls, rule_set: object) -> RuleSet:
+    def or_default(cls, rule_set: object) -> RuleSet:
         """Return an engine's argument `rule_set`, or the default rule set for None.
 
         Raises:

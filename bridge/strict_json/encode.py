@@ -59,9 +59,9 @@ def encode(value: object, *, max_bytes: int = RESOURCE_BYTES, what: str = "") ->
         text = _Encoder(max_bytes).text(value, 0).encode("utf-8")
         if len(text) > max_bytes:
             raise _too_long(max_bytes)
-    except _Refused as refused:
-        path = refused.path[::-1]
-        cause, rule = refused.cause, refused.rule
+    except _UnencodableError as error:
+        path = error.path[::-1]
+        cause, rule = error.cause, error.rule
         if rule == "R12.4" and _is_cycle(value, path):
             cause, rule = "a value that contains itself", "R12.7"
         raise MalformedInputError(cause, rule=rule, what=what, pointer=pointer(*path)) from None
@@ -144,7 +144,7 @@ def _is_plain_number(value: Any) -> bool:
     return type(value) is float and _MIN_PLAIN_FRACTION <= abs(value) < _SMALL and not value.is_integer()
 
 
-class _Refused(Exception):
+class _UnencodableError(Exception):
     """A refused value; each container that the error passes adds its part of the path, innermost first."""
 
     def __init__(self, cause: str, rule: str) -> None:
@@ -179,12 +179,12 @@ class _Encoder:
             return "true" if value else "false"
         if kind is int or kind is Decimal or kind is float:
             if (kind is float and not math.isfinite(value)) or (kind is Decimal and not value.is_finite()):
-                raise _Refused(f"`{value}` is no JSON number", "R12.7")
+                raise _UnencodableError(f"`{value}` is no JSON number", "R12.7")
             try:
                 return numbers.write(numbers.normal(value))
             except numbers.NumberError as error:
-                raise _Refused(str(error), "R12.5") from None
-        raise _Refused(f"a Python {kind.__module__}.{kind.__qualname__} is no JSON value", "R12.7")
+                raise _UnencodableError(str(error), "R12.5") from None
+        raise _UnencodableError(f"a Python {kind.__module__}.{kind.__qualname__} is no JSON value", "R12.7")
 
     def object(self, value: dict[Any, Any], depth: int) -> str:
         self.enter(len(value), depth)
@@ -193,10 +193,10 @@ class _Encoder:
         try:
             for name, item in value.items():
                 if type(name) is not str:
-                    raise _Refused(f"a member name of the Python type {type(name).__qualname__}", "R12.7")  # noqa: TRY301 - caught below, for the path
+                    raise _UnencodableError(f"a member name of the Python type {type(name).__qualname__}", "R12.7")  # noqa: TRY301 - caught below, for the path
                 parts.append(f"{self.string(name)}:{self.text(item, depth + 1)}")
-        except _Refused as refused:
-            refused.path.append(name if type(name) is str and not SURROGATE.search(name) else ascii(name))
+        except _UnencodableError as error:
+            error.path.append(name if type(name) is str and not SURROGATE.search(name) else ascii(name))
             raise
         return "{" + ",".join(parts) + "}"
 
@@ -206,21 +206,21 @@ class _Encoder:
         try:
             for item in value:
                 parts.append(self.text(item, depth + 1))  # noqa: PERF401 - the length is the index of a refused item
-        except _Refused as refused:
-            refused.path.append(str(len(parts)))
+        except _UnencodableError as error:
+            error.path.append(str(len(parts)))
             raise
         return "[" + ",".join(parts) + "]"
 
     def enter(self, items: int, depth: int) -> None:
         if depth == MAX_DEPTH:
-            raise _Refused(f"nested more than {MAX_DEPTH} deep", "R12.4")
+            raise _UnencodableError(f"nested more than {MAX_DEPTH} deep", "R12.4")
         self.nodes -= items
         if self.nodes < 0:
-            raise _Refused(f"more than {MAX_NODES:,} values", "R12.7")
+            raise _UnencodableError(f"more than {MAX_NODES:,} values", "R12.7")
 
     def string(self, value: str) -> str:
         if not value.isascii() and SURROGATE.search(value):
-            raise _Refused("a string with an unpaired surrogate", "R12.3")
+            raise _UnencodableError("a string with an unpaired surrogate", "R12.3")
         self.characters -= len(value)
         if self.characters < 0:
             raise _too_long(self.max_bytes)
@@ -239,8 +239,8 @@ def _is_cycle(value: Any, path: list[str]) -> bool:
     return False
 
 
-def _too_long(max_bytes: int) -> _Refused:
-    return _Refused(f"longer than {max_bytes:,} bytes in canonical text", "R12.6")
+def _too_long(max_bytes: int) -> _UnencodableError:
+    return _UnencodableError(f"longer than {max_bytes:,} bytes in canonical text", "R12.6")
 
 
 class Memo(Generic[_Result]):

@@ -20,7 +20,7 @@ from urllib.parse import SplitResult, urlsplit
 from bridge.errors import ConfigurationError, KeysUnavailableError, UsageError
 from bridge.escapes import quoted, quoted_setting
 from bridge.files import CERTIFICATE_BYTES, refuse_unbounded_file
-from bridge.http import Address, Cause, HttpClient, HttpFailure, HttpSettings
+from bridge.http import Address, Cause, HttpClient, HttpRequestError, HttpSettings
 from bridge.http.address import PORTS
 from bridge.http.tls import Tls
 from bridge.process_bound import ProcessBound
@@ -97,7 +97,7 @@ class Fetcher:
             reply = self._http.request(
                 "GET", self._target, seconds=self._deadline, is_read=False, headers=_ACCEPT, only_ok=True
             )
-        except HttpFailure as failure:
+        except HttpRequestError as failure:
             raise FetchError(f"{failure}: {_REMEDIES.get(failure.cause, _LOOK)}") from None
         if reply.status != _OK:
             raise FetchError(f"the server answered with status {reply.status}: {_LOOK}")

@@ -77,7 +77,7 @@ class Difference:
         return f"{self.decider} on {text}:\n  wanted {shown(self.wanted)}\n  given  {shown(self.given)}"
 
 
-class Differs(AssertionError):
+class DifferenceError(AssertionError):
     """Deciders differ from the reference.
 
     Attributes:
@@ -216,7 +216,7 @@ class Panel:
             layer: What the answers are counted for, if they are.
 
         Raises:
-            Differs: An answer is not the reference's.
+            DifferenceError: An answer is not the reference's.
         """
         wanted = [self.reference(question) for question in questions]
         found = []
@@ -231,7 +231,7 @@ class Panel:
                     if shown(answer) != shown(difference.wanted):
                         found.append(difference)
         if found:
-            raise Differs(self.settings, found)
+            raise DifferenceError(self.settings, found)
 
     def reference(self, question: Request) -> dict[str, object]:
         """The answer of the definition."""

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import hypothesis
-from conformance.deciders import Differs
+from conformance.deciders import DifferenceError
 from conformance.strategies import questions
 from hypothesis import HealthCheck, Phase
 from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
@@ -65,7 +65,7 @@ def search(panel: Panel, *, seed: int, examples: int, alone: int, layer: str) ->
         layer: What the answers are counted for.
 
     Raises:
-        Differs: Deciders differ; the question is shrunk.
+        DifferenceError: Deciders differ; the question is shrunk.
         BridgeError: One of them failed; the question is shrunk, and stands in a note of the error.
     """
     asked = drawn(panel.settings, seed=seed, examples=examples)
@@ -73,7 +73,7 @@ def search(panel: Panel, *, seed: int, examples: int, alone: int, layer: str) ->
         batch = _every_reason_first(panel, asked[start : start + BATCH])
         try:
             panel.compare(batch, alone=alone, layer=layer)
-        except Differs as differs:
+        except DifferenceError as differs:
             suspects = {difference.question.text for difference in differs.found}
             _shrink(panel, suspects, seed=seed, examples=examples)
             raise  # only in that batch
@@ -104,7 +104,7 @@ def _shrink(panel: Panel, suspects: set[bytes], *, seed: int, examples: int) -> 
         if is_found or any(question.text in suspects for question in asked):
             try:
                 panel.compare(asked, alone=len(asked))
-            except (Differs, BridgeError):
+            except (DifferenceError, BridgeError):
                 is_found = True
                 raise
 

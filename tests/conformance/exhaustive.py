@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from conformance import tally
-from conformance.deciders import Difference, Differs, Panel, rounds
+from conformance.deciders import Difference, DifferenceError, Panel, rounds
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -295,7 +295,7 @@ class Scope:
         self.on_progress(len(asked))
         try:
             self.panel.compare(asked, alone=len(asked), layer=f"{self.layer}, one at a time")
-        except Differs as differs:
+        except DifferenceError as differs:
             return differs.found
         return []
 
@@ -317,7 +317,7 @@ def compare(scope: Scope, *, alone: int, seed: int) -> None:
         seed: What these are chosen by.
 
     Raises:
-        Differs: Deciders differ.
+        DifferenceError: Deciders differ.
     """
     with ThreadPoolExecutor(_THREADS) as threads:
         found = [*itertools.chain.from_iterable(threads.map(_done, scope.in_batches()))]
@@ -325,7 +325,7 @@ def compare(scope: Scope, *, alone: int, seed: int) -> None:
     for work in scope.one_at_a_time(alone, seed):
         found += work()
     if found:
-        raise Differs(scope.panel.settings, found)
+        raise DifferenceError(scope.panel.settings, found)
 
 
 def _done(work: Work) -> list[Difference]:
@@ -381,7 +381,7 @@ def _agree(
         scope = Scope(panel, asked, about, layer="exhaustive", on_progress=partial(progress.advance, task))
         try:
             compare(scope, alone=alone, seed=seed)
-        except Differs as differs:
+        except DifferenceError as differs:
             console.print(str(differs), markup=False, highlight=False)
             return False
     reasons = Counter(decision.reason for row in scope.wanted for decision in row)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from conformance import tally
 from conformance.counterexamples import write_vector
-from conformance.deciders import OTHER, Difference, Differs, Panel
+from conformance.deciders import OTHER, Difference, DifferenceError, Panel
 from conformance.differential import MOST_EXAMPLES, search
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -56,7 +56,7 @@ def compared(seed: int, examples: int, alone: int) -> Chunk:
     layer = str(seed)
     try:
         pairs = search(_panel(settings), seed=seed, examples=examples, alone=alone, layer=layer)
-    except Differs as differs:
+    except DifferenceError as differs:
         return Chunk(seed, settings, differences=tuple(differs.found))
     except BridgeError as error:
         return Chunk(seed, settings, error="\n".join([repr(error), *getattr(error, "__notes__", [])]))

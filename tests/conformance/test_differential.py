@@ -17,7 +17,7 @@ import pytest
 from conformance import tally
 from conformance.committed_vectors import SCHEMA, cases
 from conformance.counterexamples import write_vector
-from conformance.deciders import OTHER, Decider, Difference, Differs
+from conformance.deciders import OTHER, Decider, Difference, DifferenceError
 from conformance.differential import drawn, search
 
 from bridge.decision import Reason
@@ -135,7 +135,7 @@ def with_liar(panel: Panel, *, fails: bool = False) -> Panel:
 
 
 def test_a_difference_is_shrunk(panels: dict[str, Panel]) -> None:
-    with pytest.raises(Differs) as raised:
+    with pytest.raises(DifferenceError) as raised:
         search(with_liar(panels["default"]), seed=1, examples=500, alone=0, layer="shrinking")
     del tally.COMPARED["shrinking"]
     shortest = raised.value.found[0]

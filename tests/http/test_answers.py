@@ -9,7 +9,7 @@ from fault_server import Exchange, FaultServer
 from http_answers import ANSWER, ASYNC, BROKEN, CLOSED, ENCODED, INVALID, KEPT, NOTHING, ROWS, TOO_LARGE, Row
 
 from bridge.aio.async_client import AsyncHttpClient
-from bridge.http import Cause, HttpClient, HttpFailure, HttpSettings
+from bridge.http import Cause, HttpClient, HttpRequestError, HttpSettings
 from bridge.tokens.jwks_url import Fetcher, FetchError
 
 DEADLINE = 60.0
@@ -30,7 +30,7 @@ def sent(row: Row):
     return answer
 
 
-def verdict(failure: HttpFailure) -> str:
+def verdict(failure: HttpRequestError) -> str:
     if failure.cause is Cause.BROKEN:
         return {"the connection was closed before the answer": NOTHING}.get(str(failure), BROKEN)
     if failure.cause is Cause.TOO_LARGE:
@@ -57,7 +57,7 @@ def test_the_synchronous_client(row, way) -> None:
                 assert reply.body == ANSWER
                 ask(client, way)
                 found = KEPT if server.connections == 1 else CLOSED
-        except HttpFailure as failure:
+        except HttpRequestError as failure:
             found = verdict(failure)
             assert len(server.exchanges) == (3 if found in (BROKEN, NOTHING) else 1)
         finally:
@@ -79,7 +79,7 @@ def test_the_asynchronous_client(row) -> None:
                 return f"status {reply.status}"
             assert reply.body == ANSWER
             await query()
-        except HttpFailure as failure:
+        except HttpRequestError as failure:
             return verdict(failure)
         finally:
             await client.close()

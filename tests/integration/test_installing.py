@@ -7,7 +7,7 @@ import json
 
 import pytest
 from installing import DENIED, DEVICE, GRANTED, MAIN, NEW, SETTINGS, texts_on
-from relay import Cut, relayed
+from relay import ConnectionCutError, relayed
 
 from bridge import EngineError, OpaClient, OpaEngine, PolicyBridge, RulesNotInstalledError, UsageError, WasmEngine
 from bridge.aio import AsyncOpaEngine, AsyncPolicyBridge
@@ -115,7 +115,7 @@ def interrupted(url, client, number, moment, *, for_good):
 
     def at(count, _, now):
         if (count == number and now == moment) or (for_good and count > number):
-            raise Cut
+            raise ConnectionCutError
 
     with relayed(url, at) as (relayed_url, relay), OpaClient(relayed_url) as cut_off:
         try:

@@ -15,7 +15,7 @@ from random import Random
 import pusher
 import pytest
 from conformance import tally
-from relay import MOMENTS, Cut, relayed
+from relay import MOMENTS, ConnectionCutError, relayed
 from rule_files import write_rules
 from store_faults import (
     ANYBODY,
@@ -94,7 +94,7 @@ class KillablePusher:
             if (number, moment) == when:
                 with contextlib.suppress(ProcessLookupError):  # it had its last answer, and has ended
                     os.kill(pids.get(timeout=60), signal.SIGKILL)
-                raise Cut
+                raise ConnectionCutError
 
         return kill
 
@@ -191,7 +191,7 @@ def test_opa_killed_in_the_middle_of_a_push_has_nothing_until_the_next_one(
             if back:
                 running[0] = start_opa([rules], port=opa.port)
             if not back or moment == "after":
-                raise Cut
+                raise ConnectionCutError
 
     with bridge_to(opa.url) as bridge, relayed(opa.url, at) as (url, relay), bridge_to(url) as pushing:
         at.number = -1

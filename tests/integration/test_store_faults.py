@@ -7,7 +7,7 @@ from itertools import count, islice
 
 import pusher
 import pytest
-from relay import Cut, relayed
+from relay import ConnectionCutError, relayed
 from rule_files import write_rules
 from store_faults import (
     ANYBODY,
@@ -116,7 +116,7 @@ def test_an_answer_that_is_lost_does_not_hide_what_was_done(opa, bridge, monkeyp
 
     def at(number, _line, now):
         if (number, now) == at.when:
-            raise Cut
+            raise ConnectionCutError
 
     def each_moment(call, moment):
         """Do it, cut at each of its requests; gives what was asked there and whether it was said to be done."""
@@ -166,7 +166,7 @@ def test_that_a_revision_is_there_is_not_enough_to_say_that_a_push_is(opa, bridg
     def at(_number, line, now):
         if now == "before" and line.startswith("PATCH") and at.patches == 1:
             bridge.push("devices", pusher.state(2, RESOURCES))
-            raise Cut
+            raise ConnectionCutError
         at.patches -= now == "before" and line.startswith("PATCH")
 
     with relayed(opa.url, at) as (url, relay), bridge_to(url) as pushing:

@@ -1,4 +1,4 @@
-"""`make mutants`: every mutant of both sides is killed, or is listed as equivalent; anything else ends with 1."""
+"""`make mutants`: exit with 1 unless every mutant of both sides is killed or listed as equivalent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mutation.changed import NoBase, changed_since, default_base
+from mutation.changed import UnknownRevisionError, changed_since, default_base
 from mutation.equivalents import listed
 from mutation.mutants import Key, Mutant, Slice, Verdict
 from mutation.python_side import PythonSide
@@ -67,15 +67,15 @@ class Tally:
 
 
 def judged(side: RegoSide | PythonSide, wanted: Slice, reasons: Mapping[Key, str]) -> Tally:
-    """The mutants of one side's files that are wanted."""
+    """Judge the mutants of one side that are in the slice, and return the tally."""
     began = time.monotonic()
     tally = Tally(side.name)
-    found = [mutant for mutant in side.mutants(wanted) if wanted.takes(mutant.key)]
-    CONSOLE.print(f"{side.name}: asking the judges about what is unchanged")
-    side.check(found)
-    for mutant, verdict in shown(side.name, side.judge(found), len(found)):
+    chosen = [mutant for mutant in side.mutants(wanted) if wanted.takes(mutant.key)]
+    CONSOLE.print(f"{side.name}: running the tests without a mutant")
+    side.check(chosen)
+    for mutant, verdict in shown(side.name, side.judge(chosen), len(chosen)):
         tally.count(mutant, verdict, reasons)
-    made = {mutant.key for mutant in found}
+    made = {mutant.key for mutant in chosen}
     for key in reasons:
         if side.makes(key.file) and wanted.takes(key) and key not in made:
             tally.fault("listed as equivalent, but not made any more", key)
@@ -84,7 +84,7 @@ def judged(side: RegoSide | PythonSide, wanted: Slice, reasons: Mapping[Key, str
 
 
 def shown(name: str, results: Iterable[tuple[Mutant, Verdict]], total: int) -> Iterator[tuple[Mutant, Verdict]]:
-    """The results, with a bar on a terminal and a line now and then elsewhere."""
+    """Yield the results and show the progress: a bar on a terminal, elsewhere a line every 30 s."""
     if CONSOLE.is_terminal:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=CONSOLE, transient=True) as progress:
@@ -117,9 +117,9 @@ def main() -> int:
         try:
             base = arguments.base or default_base(ROOT)
             wanted = Slice(arguments.only, changed_since(ROOT, base), arguments.within)
-        except NoBase as error:
+        except UnknownRevisionError as error:
             parser.error(str(error))
-        CONSOLE.print(f"of the files that differ from {base}")
+        CONSOLE.print(f"only files that differ from {base}")
     reasons = listed()
     tallies = []
     with tempfile.TemporaryDirectory(prefix="mutants-") as name:
@@ -136,7 +136,7 @@ def main() -> int:
     for tally in tallies:
         CONSOLE.print(str(tally))
     if not tallies:
-        CONSOLE.print("none of them has mutants")
+        CONSOLE.print("no file of the slice has mutants")
     return 1 if any(tally.bad for tally in tallies) else 0
 
 

@@ -1,4 +1,4 @@
-"""Which files differ from another revision, so that their mutants alone are judged."""
+"""The files that differ from another revision: only their mutants are judged."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ if TYPE_CHECKING:
 _MAIN: Final = "origin/main"
 
 
-class NoBase(Exception):
+class UnknownRevisionError(Exception):
     """Git cannot compare with the revision."""
 
 
 def default_base(root: Path) -> str:
-    """Where HEAD left `origin/main`; the commit before HEAD where there is no `origin/main`."""
+    """Return the commit where HEAD left `origin/main`, or the commit before HEAD if there is no `origin/main`."""
     try:
         return _git(root, "merge-base", "HEAD", _MAIN).strip()
-    except NoBase:
+    except UnknownRevisionError:
         return "HEAD~1"
 
 
 def changed_since(root: Path, base: str) -> frozenset[str]:
-    """The files below the root that differ from a revision, committed or not, and those that git does not know yet.
+    """Return the files below the root that differ from a revision, committed or not, and the untracked ones.
 
     Raises:
-        NoBase: There is no such revision, or no git.
+        UnknownRevisionError: There is no such revision, or git cannot be run.
     """
     commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{base}^{{commit}}").strip()
     differ = _git(root, "diff", "--name-only", "--no-renames", "--relative", "-z", commit, "--", ".")
@@ -39,8 +39,12 @@ def _git(root: Path, *arguments: str) -> str:
     try:
         done = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, check=True)
     except OSError as error:
-        raise NoBase(f"git cannot be run: {error}") from None
+        raise UnknownRevisionError(
+            f"git cannot be run: {error}; install git, or leave out --changed and --base"
+        ) from None
     except subprocess.CalledProcessError as error:
-        said = error.stderr.strip() or "there is no such revision"
-        raise NoBase(f"`git {' '.join(arguments)}`: {said}") from None
+        cause = error.stderr.strip() or "there is no such revision"
+        raise UnknownRevisionError(
+            f"`git {' '.join(arguments)}`: {cause}; name a commit that exists with --base"
+        ) from None
     return done.stdout

@@ -1,4 +1,4 @@
-"""The list of mutants that nothing can tell from the original, each with the reason."""
+"""The list of equivalent mutants: no test can tell them from the original. Each has a reason."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from mutation.mutants import Key
 LIST: Final = Path(__file__).with_name("equivalent.toml")
 
 
-class BadList(Exception):
-    """The list is not as its head says."""
+class InvalidListError(Exception):
+    """The list does not have the format that its first lines describe."""
 
 
 def listed(path: Path = LIST) -> dict[Key, str]:
-    """The reasons by mutant."""
-    found: dict[Key, str] = {}
+    """Return the reason of each listed mutant."""
+    reasons: dict[Key, str] = {}
     for entry in tomllib.loads(path.read_text(encoding="utf-8")).get("equivalent", []):
         reason = entry.get("reason", "").strip()
         if not reason:
-            raise BadList(f"an entry without a reason: {entry}")
+            raise InvalidListError(f"an entry without a reason: {entry}")
         for mutant in entry["mutants"]:
             key = Key(
                 entry["file"], mutant.get("within", ""), mutant["original"], mutant["mutated"], mutant.get("nth", 1)
             )
-            if key in found:
-                raise BadList(f"listed twice: {key}")
-            found[key] = reason
-    return found
+            if key in reasons:
+                raise InvalidListError(f"listed twice: {key}")
+            reasons[key] = reason
+    return reasons

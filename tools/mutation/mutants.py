@@ -17,14 +17,14 @@ _COMMENT: Final = re.compile("  # .*$")
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """How a mutant is known: no line numbers, so that it stays the same when others move.
+    """The identity of a mutant: it has no line numbers, so it does not change when other lines move.
 
     Attributes:
         file: The file, below the tree's root.
-        within: The function, method or rule; empty for what stands in none.
-        original: The lines that are changed, as they are.
-        mutated: The same lines as they are made.
-        nth: Which of several such changes in there, from 1.
+        within: The function, method or rule; empty if there is none.
+        original: The lines that are changed.
+        mutated: The same lines after the change.
+        nth: The number of this change among equal ones in the same function, from 1.
     """
 
     file: str
@@ -40,11 +40,11 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Which files' mutants are made.
+    """A selection of mutants.
 
     Attributes:
         only: What a file's name must contain.
-        changed: The files that differ from another revision, below the tree's root; None where it does not matter.
+        changed: The files that differ from another revision, below the tree's root; None selects all files.
         within: What the name of the function or rule that a mutant stands in must contain.
     """
 
@@ -56,16 +56,16 @@ class Slice:
         return isinstance(file, str) and self.only in file and (self.changed is None or file in self.changed)
 
     def takes(self, key: Key) -> bool:
-        """Whether this mutant is one of them."""
+        """Return whether the slice has this mutant."""
         return key.file in self and self.within in key.within
 
     def has(self, suffix: str) -> bool:
-        """Whether it may have files of this kind."""
+        """Return whether the slice may have files with this suffix."""
         return self.changed is None or any(file.endswith(suffix) for file in self.changed)
 
 
 class Verdict(StrEnum):
-    """What became of a mutant."""
+    """The result for a mutant."""
 
     KILLED = "killed"
     SURVIVED = "survived"
@@ -80,9 +80,9 @@ class Mutant:
     """One change.
 
     Attributes:
-        key: How it is known.
+        key: The identity of the mutant.
         text: The whole mutated file.
-        in_function: Whether the change is inside one function of Python, and not in what is run at import.
+        in_function: Whether the change is inside one function of Python, and not in code that runs at import.
     """
 
     key: Key
@@ -90,17 +90,17 @@ class Mutant:
     in_function: bool = False
 
 
-def keyed(file: str, original: str, found: Iterable[tuple[str, str, bool]]) -> Iterator[Mutant]:
-    """The mutants of a file, each text once.
+def keyed(file: str, original: str, candidates: Iterable[tuple[str, str, bool]]) -> Iterator[Mutant]:
+    """Yield the mutants of a file, each mutated text once.
 
     Args:
         file: The file, below the tree's root.
         original: Its text.
-        found: Where each mutant is, the whole mutated text, and whether it is inside a function.
+        candidates: The function, the whole mutated text, and whether the change is inside a function.
     """
     seen = {original}
     times: Counter[Key] = Counter()
-    for within, text, in_function in found:
+    for within, text, in_function in candidates:
         if text in seen:
             continue
         seen.add(text)
@@ -111,7 +111,7 @@ def keyed(file: str, original: str, found: Iterable[tuple[str, str, bool]]) -> I
 
 
 def changed(original: str, mutated: str) -> tuple[str, str]:
-    """The lines that differ, without indents and comments, each side on one line."""
+    """Return the lines that differ, without indents and comments, each side joined to one line."""
     before, after = original.split("\n"), mutated.split("\n")
     shorter = min(len(before), len(after))
     start = next((at for at in range(shorter) if before[at] != after[at]), shorter)

@@ -58,23 +58,23 @@ _FALSE: Final = cst.Name("False")
 
 
 def mutants(file: str, text: str) -> Iterator[Mutant]:
-    """All mutants of a file that are Python."""
+    """Yield all mutants of a Python file."""
     wrapper = MetadataWrapper(cst.parse_module(text), unsafe_skip_copy=True)
     walk = _Walk()
     wrapper.module.visit(walk)
     places = wrapper.resolve(WhitespaceInclusivePositionProvider)
-    return keyed(file, text, _written(text, walk.found, places))
+    return keyed(file, text, _written(text, walk.changes, places))
 
 
 def _written(
-    text: str, found: list[tuple[str, bool, Change]], places: Mapping[cst.CSTNode, CodeRange]
+    text: str, changes: list[tuple[str, bool, Change]], places: Mapping[cst.CSTNode, CodeRange]
 ) -> Iterator[tuple[str, str, bool]]:
     lines = text.splitlines(keepends=True)
     starts = [0]
     for line in lines:
         starts.append(starts[-1] + len(line))
     empty = cst.Module([])
-    for within, in_function, (old, new) in found:
+    for within, in_function, (old, new) in changes:
         place = places[old]
         start = starts[place.start.line - 1] + place.start.column
         end = starts[place.end.line - 1] + place.end.column
@@ -91,7 +91,7 @@ class _Walk(cst.CSTVisitor):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[tuple[str, bool, Change]] = []
+        self.changes: list[tuple[str, bool, Change]] = []
         self._named: list[cst.FunctionDef | cst.ClassDef] = []
         self._body: cst.CSTNode | None = None
         self._patterns: set[cst.CSTNode] = set()
@@ -120,7 +120,7 @@ class _Walk(cst.CSTVisitor):
         if isinstance(node, cst.Arg) and node.keyword is not None:
             self._names.add(node.keyword)
         within = ".".join(one.name.value for one in self._named)
-        self.found += [(within, self._body is not None, change) for change in self._changes(node)]
+        self.changes += [(within, self._body is not None, change) for change in self._changes(node)]
         return True
 
     def on_leave(self, original_node: cst.CSTNode) -> None:
@@ -172,7 +172,7 @@ def _called(node: cst.CSTNode) -> str:
 
 
 def _is_clock(node: cst.CSTNode) -> bool:
-    """Whether it asks a clock for the time."""
+    """Return whether the node reads a clock."""
     return _called(node).rpartition(".")[2] in _CLOCKS
 
 
@@ -181,7 +181,7 @@ def _name(node: cst.CSTNode) -> str:
 
 
 def _is_text(node: cst.CSTNode) -> bool:
-    """Whether it is a text for people: more than one word."""
+    """Return whether the node is a text for people: more than one word."""
     if isinstance(node, cst.ConcatenatedString):
         return _is_text(node.left) or _is_text(node.right)
     if isinstance(node, cst.FormattedString):
@@ -193,14 +193,14 @@ def _is_text(node: cst.CSTNode) -> bool:
 
 
 def _is_kept(node: cst.CSTNode) -> bool:
-    """Whether a call cannot do without its arguments, or one of them is a text for people."""
+    """Return whether the call needs its arguments, or one of them is a text for people."""
     if not isinstance(node, cst.Call):
         return False
     return _called(node) in _KEPT_CALLS or any(_is_text(argument.value) for argument in node.args)
 
 
 def _is_the_same(old: cst.CSTNode, new: cst.CSTNode) -> bool:
-    """The name of an encoding, or the text of a number, in capitals."""
+    """Return whether the change only writes an encoding or a number in capitals."""
     if not isinstance(old, cst.SimpleString) or not isinstance(new, cst.SimpleString):
         return False
     return old.raw_value.lower() == new.raw_value.lower() and bool(_SAME_IN_CAPITALS.fullmatch(old.raw_value))
@@ -210,7 +210,7 @@ def _is_the_same(old: cst.CSTNode, new: cst.CSTNode) -> bool:
 
 
 def _condition(node: cst.If | cst.CompIf | cst.IfExp) -> Iterator[Change]:
-    """A condition that always holds, never, and when it should not."""
+    """Make the condition always true, always false, and negated."""
     test = node.test
     yield test, _TRUE
     yield test, _FALSE
@@ -256,7 +256,7 @@ def _comparison(node: cst.ComparisonTarget) -> Iterator[Change]:
 
 
 def _literal(node: cst.Tuple | cst.List | cst.Set) -> Iterator[Change]:
-    """Without one element each."""
+    """Leave out one element at a time."""
     if isinstance(node, cst.Set) and len(node.elements) == 1:
         yield node, cst.parse_expression("set()")
         return
@@ -276,7 +276,7 @@ def _dict(node: cst.Dict) -> Iterator[Change]:
 
 
 def _call(node: cst.Call) -> Iterator[Change]:
-    """What it is given, in place of what it makes of it; and its like."""
+    """Replace the call by one of its arguments or its object, call a similar function, and swap two arguments."""
     name = _name(node.func.attr if isinstance(node.func, cst.Attribute) else node.func)
     for other in _EXCHANGED.get(name, ()):
         if isinstance(node.func, cst.Attribute):
@@ -300,7 +300,7 @@ def _call(node: cst.Call) -> Iterator[Change]:
 
 
 def _line(node: cst.SimpleStatementLine) -> Iterator[Change]:
-    """A statement that does nothing."""
+    """Replace the statement by `pass`."""
     first = node.body[0]
     if isinstance(first, cst.Expr | cst.AugAssign | cst.Raise | cst.Continue | cst.Break):
         yield first, cst.Pass()
@@ -318,7 +318,7 @@ def _slice(node: cst.Slice) -> Iterator[Change]:
 
 
 def _try(node: cst.Try) -> Iterator[Change]:
-    """Without one of several handlers, without what follows where nothing was raised, and without what always does."""
+    """Leave out one of several handlers, the `else` block, and the `finally` block."""
     if len(node.handlers) > 1:
         for handler in node.handlers:
             yield handler, None
@@ -337,7 +337,7 @@ def _decorator(node: cst.Decorator) -> Iterator[Change]:
 
 
 def _texts_of(node: cst.BaseExpression) -> Iterator[cst.CSTNode]:
-    """The texts that an expression for a regular expression is made of."""
+    """Yield the string literals in the expression of a regular expression."""
     if isinstance(node, cst.BinaryOperation):
         yield from _texts_of(node.left)
         if isinstance(node.operator, cst.Add):
@@ -349,7 +349,7 @@ def _texts_of(node: cst.BaseExpression) -> Iterator[cst.CSTNode]:
 
 
 def _patterns(node: cst.CSTNode) -> Iterator[Change]:
-    """A regular expression without each of its characters, and with other quantifiers."""
+    """Leave out one character of the regular expression at a time, and exchange its quantifiers."""
     if isinstance(node, cst.FormattedStringText):  # a part: whether the whole is one is seen when it is imported
         for text in _other_patterns(node.value):
             yield node, node.with_changes(value=text)

@@ -293,24 +293,24 @@ class PythonSide:
         self._group_of: dict[str, Group] = {}
 
     def makes(self, file: str) -> bool:
-        """Whether the file's mutants are of this side."""
+        """Return whether this side makes the file's mutants."""
         return file.endswith(".py")
 
     def mutants(self, wanted: Slice) -> list[Mutant]:
-        """The mutants of these files."""
-        found: list[Mutant] = []
+        """Return the mutants of the slice's files."""
+        made: list[Mutant] = []
         for group in GROUPS:
             for pattern in group.modules:
                 for path in sorted(self._copy.glob(pattern)):
                     file = str(path.relative_to(self._copy))
                     self._group_of[file] = group
                     if file in wanted:
-                        found += mutants(file, path.read_text(encoding="utf-8"))
-        return found
+                        made += mutants(file, path.read_text(encoding="utf-8"))
+        return made
 
-    def judge(self, found: Iterable[Mutant]) -> Iterator[tuple[Mutant, Verdict]]:
-        """Warm where the change is in a function, cold elsewhere; what ran out of time once more, alone."""
-        todo = list(found)
+    def judge(self, candidates: Iterable[Mutant]) -> Iterator[tuple[Mutant, Verdict]]:
+        """Judge changes in functions warm and others cold; judge each that timed out once more, alone."""
+        todo = list(candidates)
         for group in GROUPS:
             own = [mutant for mutant in todo if self._group_of[mutant.key.file] is group]
             if not own:
@@ -333,9 +333,9 @@ class PythonSide:
                 for mutant, outcome in self._judged(group, kind, [one for way, one in again if way == kind], 1):
                     yield mutant, _repeated(outcome)
 
-    def check(self, found: Sequence[Mutant]) -> None:
-        """Find the tests that judge these mutants content with what is unchanged."""
-        judging = {self._group_of[mutant.key.file].name for mutant in found}
+    def check(self, candidates: Sequence[Mutant]) -> None:
+        """Check that the tests that judge these mutants pass without a mutant."""
+        judging = {self._group_of[mutant.key.file].name for mutant in candidates}
         for group in (group for group in GROUPS if group.name in judging):
             with ExitStack() as running:
                 self._started(group, "warm", 0, running)
@@ -352,10 +352,10 @@ class PythonSide:
                     worker = self._started(group, kind, number, running)
                     while True:
                         mutant = waiting.get_nowait()
-                        done.put((mutant, _asked(worker, mutant)["outcome"]))
+                        done.put((mutant, _query(worker, mutant)["outcome"]))
             except Empty:
                 pass
-            except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+            except BaseException as error:  # noqa: BLE001 - the caller raises it
                 done.put(error)
 
         threads = [threading.Thread(target=work, args=(number,)) for number in range(min(jobs, len(todo)))]
@@ -395,33 +395,33 @@ class PythonSide:
             )
         )
         running.callback(worker.stdin.close)  # type: ignore[union-attr]
-        said = _answer(worker)
-        if said["outcome"] != "ready":
+        response = _response(worker)
+        if response["outcome"] != "ready":
             raise AssertionError(
-                f"{group.name}: the tests that judge fail without a mutant: {said}; see {settings['log']}"
+                f"{group.name}: the tests that judge fail without a mutant: {response}; see {settings['log']}"
             )
         return worker
 
 
 def _repeated(outcome: str) -> Verdict:
-    """What a mutant is that ran out of time at first: one that passes in time now is not to be trusted."""
+    """Return the verdict on a mutant that timed out before: one that survives now is suspicious."""
     if outcome == "timeout":
         return Verdict.TIMED_OUT
     return Verdict.KILLED if outcome == "killed" else Verdict.SUSPICIOUS
 
 
-def _asked(worker: subprocess.Popen[str], mutant: Mutant) -> dict[str, Any]:
+def _query(worker: subprocess.Popen[str], mutant: Mutant) -> dict[str, Any]:
     assert worker.stdin is not None
     key = mutant.key
     worker.stdin.write(json.dumps({"file": key.file, "within": key.within, "text": mutant.text}) + "\n")
     worker.stdin.flush()
-    return _answer(worker)
+    return _response(worker)
 
 
-def _answer(worker: subprocess.Popen[str]) -> dict[str, Any]:
+def _response(worker: subprocess.Popen[str]) -> dict[str, Any]:
     assert worker.stdout is not None
     line = worker.stdout.readline()
     if not line:
-        raise AssertionError("a worker ended before it was told to")
-    found: dict[str, Any] = json.loads(line)
-    return found
+        raise AssertionError("a worker ended too early: see its log")
+    response: dict[str, Any] = json.loads(line)
+    return response

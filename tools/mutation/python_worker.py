@@ -1,10 +1,10 @@
-"""Judges Python mutants in forked children of a process that has all it needs in memory.
+"""Judges Python mutants in forked children of a process that has everything in memory.
 
-Started as a process of its own in a copy of the tree: `python -m mutation.python_worker warm|cold SETTINGS`. It reads
-one request a line and answers with one line each.
+It runs as a separate process in a copy of the tree: `python -m mutation.python_worker warm|cold SETTINGS`. It reads one
+request a line and writes one response a line.
 
 A *warm* worker has imported the package and collected the judging tests. A child of it puts the mutated code into the
-function as it stands in memory, so that whoever holds the function has the mutant, and runs the tests that reach the
+function in memory, so that every reference to the function has the mutant, and runs the tests that reach the
 function, the quickest first, until one fails. A *cold* worker has imported neither: a child of it imports the package
 with the mutated module and collects the tests anew. That is for what runs when a module is imported: constants, tables,
 regular expressions, classes, decorators, default values.
@@ -39,7 +39,7 @@ ARGUMENTS: Final = (
     "-o",
     "addopts=--import-mode=importlib",
     "--noconftest",
-    "--assert=plain",  # why a test fails is nobody's question, and telling it costs more than most tests
+    "--assert=plain",  # the reason of a failure is not needed, and costs more than most tests
     "-p",
     "no:cacheprovider",
     "-p",
@@ -54,7 +54,7 @@ _OUTCOMES: Final = {_PASSED: "survived", _FAILED: "killed", _UNFIT: "unfit"}
 
 
 class _Tests:
-    """The collected tests, and the order in which they are asked."""
+    """The collected tests, and the order in which they run."""
 
     def __init__(self, items: Iterable[pytest.Item], skipped: list[str]) -> None:
         self.skipped = skipped
@@ -64,18 +64,18 @@ class _Tests:
         self.killers: dict[str, None] = {}
 
     def order(self, function: str | None) -> list[str]:
-        """The tests that reach the function, or all: those that killed last, then the quickest first."""
+        """Return the tests that reach the function, or all: the last killers first, then by time."""
         names = [name for name in self.items if function is None or name in self.reached.get(function, ())]
         names.sort(key=lambda name: self.seconds.get(name, 0.0))
         recent = [name for name in reversed(self.killers) if name in set(names)][:5]
         return [*recent, *(name for name in names if name not in recent)]
 
     def run(self, names: Iterable[str], after: Callable[[str, float], None]) -> str | None:
-        """The first test that fails, if any does."""
+        """Return the first test that fails, or None."""
         for name in names:
             item = self.items[name]
             began = time.perf_counter()
-            # Nobody handles the signal: it ends the process, wherever that is.
+            # There is no handler for the signal: it ends the process at any point.
             signal.setitimer(signal.ITIMER_REAL, _SPARE + _SLOWER * self.seconds.get(name, _LONGEST))
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
             if item.session.testsfailed:
@@ -108,7 +108,7 @@ class _Loop:
 
     @pytest.fixture(scope="session")
     def opa_url(self) -> str:
-        """No test that judges Python asks an OPA."""
+        """Return an address that no OPA listens on: no test that judges Python needs one."""
         return "http://127.0.0.1:9"
 
 
@@ -137,29 +137,29 @@ def module_name(file: str) -> str:
 
 
 def _code(code: CodeType, qualname: str) -> CodeType | None:
-    """The code of a function in that of its module."""
+    """Return the code of a function in its module's code."""
     for constant in code.co_consts:
         if hasattr(constant, "co_qualname"):
             if constant.co_qualname == qualname:
                 return constant
-            if qualname.startswith(constant.co_qualname + ".") and (found := _code(constant, qualname)):
-                return found
+            if qualname.startswith(constant.co_qualname + ".") and (inner := _code(constant, qualname)):
+                return inner
     return None
 
 
 def _function(module: object, qualname: str) -> FunctionType | None:
-    """The function as it stands in memory, without what decorates it."""
-    found: Any = module
+    """Return the function in memory, without its decorators."""
+    member: Any = module
     for name in qualname.split("."):
-        found = vars(found).get(name)
-        if found is None:
+        member = vars(member).get(name)
+        if member is None:
             return None
-    if isinstance(found, property):
-        found = found.fget
-    found = getattr(found, "__func__", found)
-    while hasattr(found, "__wrapped__"):
-        found = found.__wrapped__
-    return found if hasattr(found, "__code__") else None
+    if isinstance(member, property):
+        member = member.fget
+    member = getattr(member, "__func__", member)
+    while hasattr(member, "__wrapped__"):
+        member = member.__wrapped__
+    return member if hasattr(member, "__code__") else None
 
 
 def _put(file: str, qualname: str, text: str) -> bool:
@@ -173,7 +173,7 @@ def _put(file: str, qualname: str, text: str) -> bool:
 
 
 def _forked(work: Callable[[Callable[[dict[str, Any]], None]], int], seconds: float) -> tuple[str, dict[str, Any]]:
-    """What a child says, and how it ended."""
+    """Run `work` in a forked child; return its outcome and its report."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -182,7 +182,7 @@ def _forked(work: Callable[[Callable[[dict[str, Any]], None]], int], seconds: fl
         # What it writes to, not what it reserves: each instance of Wasm reserves gigabytes.
         resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
         try:
-            status = work(lambda told: os.write(writing, json.dumps(told).encode()) and None)
+            status = work(lambda report: os.write(writing, json.dumps(report).encode()) and None)
         except BaseException:  # noqa: BLE001 - a mutant may raise anything, SystemExit too
             traceback.print_exc()
             status = _FAILED
@@ -202,10 +202,10 @@ def _forked(work: Callable[[Callable[[dict[str, Any]], None]], int], seconds: fl
     os.close(reading)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     try:
-        told = json.loads(b"".join(parts) or b"{}")
-    except ValueError:  # a child of the child went on, and told something too
-        told = {}
-    return "timeout" if status == -signal.SIGALRM else _OUTCOMES.get(status, "killed"), told
+        report = json.loads(b"".join(parts) or b"{}")
+    except ValueError:  # a child of the child went on, and wrote a report too
+        report = {}
+    return "timeout" if status == -signal.SIGALRM else _OUTCOMES.get(status, "killed"), report
 
 
 class _Reached:
@@ -233,12 +233,12 @@ class _Reached:
 
 
 def _baseline(tests: _Tests, tell: Callable[[dict[str, Any]], None]) -> int:
-    """Each test's time, and the functions that it reaches."""
+    """Report each test's time and the functions that it reaches."""
     reached = _Reached()
-    found: dict[str, Any] = {}
+    measured: dict[str, Any] = {}
 
     def after(name: str, seconds: float) -> None:
-        found[name] = [seconds, sorted(reached.now)]
+        measured[name] = [seconds, sorted(reached.now)]
         reached.now = set()
         sys.setprofile(reached)  # Python drops it where it raises, as it does at the end of the stack
 
@@ -248,19 +248,19 @@ def _baseline(tests: _Tests, tell: Callable[[dict[str, Any]], None]) -> int:
     sys.setprofile(None)
     # A test that is skipped judges nothing.
     failed = killer or next(iter(tests.skipped), None)
-    tell({"found": found, "killer": failed})
+    tell({"tests": measured, "killer": failed})
     return _PASSED if failed is None else _FAILED
 
 
-def _learn(tests: _Tests, found: dict[str, Any]) -> None:
-    for name, (seconds, functions) in found.items():
+def _learn(tests: _Tests, measured: dict[str, Any]) -> None:
+    for name, (seconds, functions) in measured.items():
         tests.seconds[name] = seconds
         for function in functions:
             tests.reached.setdefault(function, set()).add(name)
 
 
 class _Worker:
-    """Answers the requests; the answers go to the standard output, which the tests do not get."""
+    """Reads requests and writes the responses to the standard output, which the tests cannot write to."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self._tests: list[str] = settings["tests"]
@@ -286,11 +286,11 @@ class _Worker:
             getattr(modules[module], helper)(argument)
         learnt = Path(self._learnt)
         if not learnt.exists():
-            outcome, told = _forked(lambda tell: _baseline(tests, tell), 600.0)
+            outcome, report = _forked(lambda tell: _baseline(tests, tell), 600.0)
             if outcome != "survived":
-                self.answer({"outcome": outcome, "killer": told.get("killer")})
+                self.answer({"outcome": outcome, "killer": report.get("killer")})
                 return
-            learnt.write_text(json.dumps(told["found"]), encoding="utf-8")
+            learnt.write_text(json.dumps(report["tests"]), encoding="utf-8")
         _learn(tests, json.loads(learnt.read_text(encoding="utf-8")))
         self.answer({"outcome": "ready"})
         for line in self._in:
@@ -311,9 +311,9 @@ class _Worker:
                 tell({"killer": killer})
                 return _PASSED if killer is None else _FAILED
 
-            outcome, told = _forked(judge, seconds)
-            self._remember(tests, told.get("killer"))
-            self.answer({"outcome": outcome, "killer": told.get("killer"), "tests": len(names)})
+            outcome, report = _forked(judge, seconds)
+            self._remember(tests, report.get("killer"))
+            self.answer({"outcome": outcome, "killer": report.get("killer"), "tests": len(names)})
 
     def cold(self) -> None:
         import aiohttp  # noqa: F401, PLC0415 - what the children need not import
@@ -323,7 +323,7 @@ class _Worker:
         import requests  # noqa: F401, PLC0415
         import wasmtime  # noqa: F401, PLC0415
 
-        found = json.loads(Path(self._learnt).read_text(encoding="utf-8"))
+        measured = json.loads(Path(self._learnt).read_text(encoding="utf-8"))
         self.answer({"outcome": "ready"})
         for line in self._in:
             request = json.loads(line)
@@ -333,7 +333,7 @@ class _Worker:
                 sys.meta_path.insert(0, _Mutated(module_name(request["file"]), path, request["text"]))
 
                 def run(tests: _Tests) -> None:
-                    _learn(tests, found)
+                    _learn(tests, measured)
                     tests.killers = self._killers
                     killer = tests.run(tests.order(None), lambda *_: None)
                     tell({"killer": killer})
@@ -342,9 +342,9 @@ class _Worker:
                 pytest.main([*ARGUMENTS, *self._tests], plugins=[_Loop(run)])
                 return _FAILED  # not one test was run
 
-            outcome, told = _forked(judge, self._limit(seconds for seconds, _ in found.values()) + 20)
-            self._killers = _latest(self._killers, told.get("killer"))
-            self.answer({"outcome": outcome, "killer": told.get("killer")})
+            outcome, report = _forked(judge, self._limit(seconds for seconds, _ in measured.values()) + 20)
+            self._killers = _latest(self._killers, report.get("killer"))
+            self.answer({"outcome": outcome, "killer": report.get("killer")})
 
     def _remember(self, tests: _Tests, killer: str | None) -> None:
         tests.killers = _latest(tests.killers, killer)

@@ -45,19 +45,19 @@ Functions: TypeAlias = "Mapping[str, Mapping[str, int]]"
 
 
 def functions_of(module: dict[str, Any]) -> dict[str, int]:
-    """The functions that a module defines."""
+    """Return the functions that a module defines, and how many arguments each takes."""
     return {rule_name(rule): len(rule["head"]["args"]) for rule in module["rules"] if "args" in rule["head"]}
 
 
 def sets_of(module: dict[str, Any]) -> set[str]:
-    """The rules of a module that are sets, as other modules call them."""
+    """Return the names of a module's rules that are sets, as other modules write them."""
     package = module["package"]["path"][-1]["value"]
     sets = ("set", "setcomprehension")
     return {f"{package}.{rule_name(rule)}" for rule in module["rules"] if rule["head"]["value"]["type"] in sets}
 
 
 def mutants(file: str, module: dict[str, Any], functions: Functions, sets: AbstractSet[str]) -> Iterator[Mutant]:
-    """All mutants of a module.
+    """Yield all mutants of a module.
 
     Args:
         file: The module's file, below the tree's root.
@@ -67,8 +67,10 @@ def mutants(file: str, module: dict[str, Any], functions: Functions, sets: Abstr
     """
     module = bare(module)
     changes = _Changes(module, functions, sets)
-    found = ((changes.within(path), module_text(_replaced(module, path, new)), False) for path, new in changes.all())
-    return keyed(file, module_text(module), found)
+    candidates = (
+        (changes.within(path), module_text(_replaced(module, path, new)), False) for path, new in changes.all()
+    )
+    return keyed(file, module_text(module), candidates)
 
 
 def _replaced(tree: Any, path: Path, new: Any) -> Any:
@@ -168,7 +170,7 @@ class _Changes:
         yield from self.term((*path, "value", len(names) + 1), collection)
 
     def is_set(self, term: dict[str, Any]) -> bool:
-        """Whether the term is sure to be a set, whose names are its members."""
+        """Return whether the term is certainly a set: its names are its members."""
         if term["type"] == "call":
             return operator(term["value"][0]) in (*_SETS, "object.keys")
         return term["type"] in ("set", "setcomprehension") or term_text(term) in self.sets
@@ -271,7 +273,7 @@ def _constants(kind: str, value: Any) -> Iterator[dict[str, Any]]:
 
 
 def _symbols(tree: Any) -> Iterator[dict[str, Any]]:
-    """What every `some ... in` declares."""
+    """Yield each declaration of `some ... in`."""
     if isinstance(tree, dict):
         for symbol in tree.get("symbols", ()):
             if symbol["type"] == "call":
@@ -284,12 +286,12 @@ def _symbols(tree: Any) -> Iterator[dict[str, Any]]:
 
 
 def _bound(rule: dict[str, Any]) -> set[str]:
-    """The variables that a rule's arguments, `:=` and `some` bind."""
-    found = {argument["value"] for argument in rule["head"].get("args", ()) if argument["type"] == "var"}
+    """Return the variables that a rule's arguments, `:=` and `some` bind."""
+    names = {argument["value"] for argument in rule["head"].get("args", ()) if argument["type"] == "var"}
     for symbol in _symbols(rule):
-        found |= {name["value"] for name in symbol["value"][1:-1] if name["type"] == "var"}
-    found |= set(_assigned(rule))
-    return {name for name in found if not name.startswith("$")}
+        names |= {name["value"] for name in symbol["value"][1:-1] if name["type"] == "var"}
+    names |= set(_assigned(rule))
+    return {name for name in names if not name.startswith("$")}
 
 
 def _assigned(tree: Any) -> Iterator[str]:

@@ -103,9 +103,9 @@ class RegoSide:
             if not path.name.endswith("_test.rego")
         }
 
-    def check(self, found: Sequence[Mutant]) -> None:
-        """Find the judges of these mutants content with what is unchanged, and printed as mutants are."""
-        if not found:
+    def check(self, candidates: Sequence[Mutant]) -> None:
+        """Check that the judges pass the unchanged modules, and that OPA reads their printed text as the same tree."""
+        if not candidates:
             return
         copy = self._copies.get()
         for file, module in self.modules.items():
@@ -120,25 +120,25 @@ class RegoSide:
         self._copies.put(copy)
 
     def makes(self, file: str) -> bool:
-        """Whether the file's mutants are of this side."""
+        """Return whether this side makes the file's mutants."""
         return file.endswith(".rego")
 
     def mutants(self, wanted: Slice) -> list[Mutant]:
-        """The mutants of these files."""
+        """Return the mutants of the slice's files."""
         packages = {file.rsplit("/", 2)[1]: functions_of(module) for file, module in self.modules.items()}
         sets = set().union(*map(sets_of, self.modules.values()))
-        found: list[Mutant] = []
+        made: list[Mutant] = []
         for file, module in self.modules.items():
             if file not in wanted:
                 continue
-            found += mutants(file, module, packages | {"": functions_of(module)}, sets)
-        return found
+            made += mutants(file, module, packages | {"": functions_of(module)}, sets)
+        return made
 
-    def judge(self, found: Iterable[Mutant]) -> Iterator[tuple[Mutant, Verdict]]:
-        """What ran out of time is judged once more, alone."""
+    def judge(self, candidates: Iterable[Mutant]) -> Iterator[tuple[Mutant, Verdict]]:
+        """Judge the mutants, and each that timed out once more, alone."""
         again: list[Mutant] = []
         with ThreadPoolExecutor(self.jobs) as pool:
-            for mutant, verdict in pool.map(self._one, found):
+            for mutant, verdict in pool.map(self._one, candidates):
                 if verdict is Verdict.TIMED_OUT:
                     again.append(mutant)
                 else:
@@ -183,7 +183,7 @@ class RegoSide:
         return done.returncode == 0 and shown(json.loads(done.stdout)) == self._vectors.wanted
 
     def _passes_in_wasm(self, copy: Path) -> bool:
-        """Wasm is another implementation of the same Rego: its sets, for one, have no order."""
+        """Return whether the Wasm build passes: it implements Rego differently, for example sets without an order."""
         bundle = copy / "bundle.tar.gz"
         entrypoints = [f"--entrypoint=jwt_policy/{name}" for name in ("decision", "decisions")]
         modules = [str(copy / file) for file in self.modules]
@@ -212,13 +212,13 @@ class RegoSide:
 
 
 class Vectors:
-    """The vectors as one input, and what is wanted of it."""
+    """The vectors as one input, and the expected output."""
 
     def __init__(self, folder: Path) -> None:
         cases = [case for case in all_cases() if case.is_accepted]
         judge, text = folder / "judge.rego", folder / "cases.json"
         judge.write_text(_JUDGE, encoding="utf-8")
-        text.write_bytes(b'{"cases":[' + b",".join(map(_asked, cases)) + b"]}")
+        text.write_bytes(b'{"cases":[' + b",".join(map(_judge_case, cases)) + b"]}")
         self.judge, self.input = str(judge), str(text)
         self.for_wasm = [
             question
@@ -256,7 +256,7 @@ def _single(case: PolicyCase) -> bytes:
 
 
 def _batch(case: PolicyCase) -> bytes:
-    """A question twice at once, or what is no question as it is."""
+    """Return the request twice in a batch; text that is no request stays as it is."""
     if not _has_item(case):
         return _single(case)
     request = case.request()
@@ -266,8 +266,8 @@ def _batch(case: PolicyCase) -> bytes:
     return b'{%b%b"%b":[%b,%b]}' % (members, members and b",", name, item, item)
 
 
-def _asked(case: PolicyCase) -> bytes:
-    """A case for the judge."""
+def _judge_case(case: PolicyCase) -> bytes:
+    """Return the JSON text of a case for the judge."""
     stored: dict[str, dict[str, bytes]] = {}
     for (type_, id_), text in case.stored.items():
         if text is not None:

@@ -39,14 +39,14 @@ _INDENT: Final = "    "
 
 
 def module_text(module: dict[str, Any]) -> str:
-    """A module's Rego, without comments and metadata."""
+    """Return a module's Rego, without comments and metadata."""
     package = ".".join(part["value"] for part in module["package"]["path"][1:])
     imports = [f"import {term_text(one['path'])}" for one in module.get("imports", ())]
     return "\n\n".join([f"package {package}", *imports, *map(rule_text, module["rules"])]) + "\n"
 
 
 def rule_text(rule: dict[str, Any]) -> str:
-    """One rule with all its `else`."""
+    """Return one rule with all its `else` branches."""
     text = "default " if rule.get("default") else ""
     text += _head(rule["head"]) + _if(rule)
     while "else" in rule:
@@ -56,7 +56,7 @@ def rule_text(rule: dict[str, Any]) -> str:
 
 
 def rule_name(rule: dict[str, Any]) -> str:
-    """The name that the rule is called by."""
+    """Return the name of a rule."""
     name: str = rule["head"]["ref"][0]["value"]
     return name
 
@@ -115,7 +115,7 @@ def _members(symbol: dict[str, Any]) -> str:
 
 
 def operator(term: dict[str, Any]) -> str:
-    """The name of what is called, such as `equal` or `object.get`."""
+    """Return the name of the called function, such as `equal` or `object.get`."""
     return ".".join(str(part["value"]) for part in term["value"])
 
 
@@ -129,7 +129,7 @@ def _call(terms: list[dict[str, Any]], *, outermost: bool = False) -> str:
 
 
 def term_text(term: dict[str, Any]) -> str:
-    """One term."""
+    """Return the text of a term."""
     kind, value = term["type"], term["value"]
     if kind in ("string", "boolean", "number"):
         return json.dumps(value, ensure_ascii=False)
@@ -167,7 +167,7 @@ def _step(part: dict[str, Any]) -> str:
 
 
 def bare(tree: Any) -> Any:
-    """The tree without what a text of other looks would have otherwise: places, comments, numbers of expressions."""
+    """Return the tree without what depends on the layout of the text: places, comments, numbers of expressions."""
     if isinstance(tree, dict):
         left_out = ("location", "comments", "annotations", "index")
         return {name: bare(value) for name, value in tree.items() if name not in left_out}

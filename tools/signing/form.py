@@ -59,7 +59,7 @@ def form() -> File:
     case("base64-payload-with-a-needless-padding", f"{head}.{body}====.{tail}", "malformed")
 
     def other_end(segment: str) -> str:
-        """The same bytes with unused bits set."""
+        """Return the segment with unused bits set: it decodes to the same bytes."""
         letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
         assert len(segment) % 4
         return segment[:-1] + letters[letters.index(segment[-1]) | 1]

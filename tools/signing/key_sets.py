@@ -38,7 +38,7 @@ def keys() -> File:
     case("kid-composed", token(kid="\u00e9"), key="composed")
 
     def among(name: str, *others: dict[str, Any]) -> str:
-        """A set with a good key beside these."""
+        """Add a key set of a good key and these keys."""
         return file.key(name, jwks(jwk("rsa_other", "good"), *others))
 
     file.key("duplicated", jwks(jwk("rsa", "a"), jwk("rsa_other", "a"), jwk("rsa", "b")))

@@ -1,4 +1,4 @@
-"""Keys, signatures and tokens. The keys of `pem/` are for the vectors, and for nothing else."""
+"""Keys, signatures and tokens. Use the keys of `pem/` for the vectors only."""
 
 from __future__ import annotations
 
@@ -51,20 +51,20 @@ def private_pem(name: str) -> str:
 
 
 def jwk(name: str, kid: str | None = None, **more: Any) -> dict[str, Any]:
-    """The public JWK; a member that is None is left out."""
+    """Return the public JWK, without members that are None."""
     if name.startswith("secret"):
-        found: dict[str, Any] = {"kty": "oct", "k": b64(SECRET[: int(name[6:])])}
+        key: dict[str, Any] = {"kty": "oct", "k": b64(SECRET[: int(name[6:])])}
     elif name.startswith("rsa"):
         numbers = private(name).public_key().public_numbers()
-        found = {"kty": "RSA", "n": b64(number(numbers.n)), "e": b64(number(numbers.e))}
+        key = {"kty": "RSA", "n": b64(number(numbers.n)), "e": b64(number(numbers.e))}
     elif name in CURVES or name == "p256_other":
         numbers = private(name).public_key().public_numbers()
         curve, size = CURVES[name.removesuffix("_other")]
-        found = {"kty": "EC", "crv": curve, "x": b64(number(numbers.x, size)), "y": b64(number(numbers.y, size))}
+        key = {"kty": "EC", "crv": curve, "x": b64(number(numbers.x, size)), "y": b64(number(numbers.y, size))}
     else:
         raw = private(name).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-        found = {"kty": "OKP", "crv": name.partition("_")[0].capitalize(), "x": b64(raw)}
-    return {name: value for name, value in {**found, "kid": kid, **more}.items() if value is not None}
+        key = {"kty": "OKP", "crv": name.partition("_")[0].capitalize(), "x": b64(raw)}
+    return {name: value for name, value in {**key, "kid": kid, **more}.items() if value is not None}
 
 
 def number(value: int, size: int | None = None) -> bytes:
@@ -84,7 +84,7 @@ def secret_of(text: str | bytes) -> dict[str, str]:
 
 
 def self_signed(name: str) -> bytes:
-    """A certificate of a key in DER, the same one each time."""
+    """Return a certificate of a key in DER, always the same one."""
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "attacker.example")])
     key = private(name)
     builder = x509.CertificateBuilder(subject, subject, key.public_key(), 1)
@@ -105,18 +105,18 @@ def text_of(value: Any) -> bytes:
 
 @functools.cache
 def earlier() -> dict[str, list[bytes]]:
-    """The signatures in the files, by what they sign."""
-    found: dict[str, list[bytes]] = {}
+    """Return the signatures in the vector files, by the text that they sign."""
+    signatures: dict[str, list[bytes]] = {}
     for path in FOLDER.glob("*.json"):
         for each in json.loads(path.read_text())["cases"]:
             head, _, tail = joined(each.get("token", "")).rpartition(".")
             if re.fullmatch("[A-Za-z0-9_-]+", tail) and len(tail) % 4 != 1:
-                found.setdefault(head, []).append(base64.urlsafe_b64decode(tail + "=" * (-len(tail) % 4)))
-    return found
+                signatures.setdefault(head, []).append(base64.urlsafe_b64decode(tail + "=" * (-len(tail) % 4)))
+    return signatures
 
 
 def signature(message: str, alg: str, key: str | bytes) -> bytes:
-    """A signature by a named key, or by the bytes of a secret."""
+    """Return a signature by a named key, or by the bytes of a secret."""
     data, hash_ = message.encode(), HASHES.get(alg[-3:], hashes.SHA256)()
     if isinstance(key, bytes):
         return hmac.digest(key, data, hash_.name)
@@ -136,8 +136,8 @@ def signature(message: str, alg: str, key: str | bytes) -> bytes:
         r, s = (int.from_bytes(half, "big") for half in (each[:size], each[size:]))
         signer.public_key().verify(encode_dss_signature(r, s), data, ec.ECDSA(hash_))
 
-    if found := kept(message, verify):
-        return found
+    if reused := kept(message, verify):
+        return reused
     r, s = decode_dss_signature(signer.sign(data, ec.ECDSA(hash_)))
     return number(r, size) + number(s, size)
 
@@ -155,7 +155,7 @@ def kept(message: str, verify: Any) -> bytes | None:
 def token(
     claims: Any = CLAIMS, *, key: str | bytes = "rsa", alg: str = "RS256", header: Any = None, **more: Any
 ) -> str:
-    """A signed token; header and claims may be texts or bytes, which are taken as they are."""
+    """Return a signed token; a header or claims given as text or bytes are used unchanged."""
     head = {"alg": alg, **more} if header is None else header
     return signed(f"{b64(text_of(head))}.{b64(text_of(claims))}", alg, key)
 
@@ -165,12 +165,12 @@ def signed(message: str, alg: str = "RS256", key: str | bytes = "rsa") -> str:
 
 
 def having(**more: Any) -> dict[str, Any]:
-    """The usual claims and these; those that are `...` are left out."""
+    """Return the usual claims and these, without those that are `...`."""
     return {name: value for name, value in {**CLAIMS, **more}.items() if value is not ...}
 
 
 def spelled(member: str, exp: object = FAR) -> str:
-    """The usual claims as a text, with one more member."""
+    """Return the usual claims as text, with one more member."""
     return text_of({**CLAIMS, "exp": exp}).decode()[:-1] + "," + member + "}"
 
 

@@ -1,4 +1,4 @@
-"""A file of vectors about tokens, as it is written."""
+"""A file of vectors about tokens, and how to write it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class File:
         now: int | str | None = None,
         **settings: Any,
     ) -> None:
-        """One case; `expect` is a code, or the claims as they are signed: None for `CLAIMS`."""
+        """Add a case; `expect` is an error code or the signed claims, where None means `CLAIMS`."""
         if isinstance(key, dict):
             key = self.key(name, key)
         elif key not in self.keys:
@@ -79,7 +79,7 @@ CODES = (
 
 
 def claims_of(expect: Any) -> dict[str, Any]:
-    """As an object, or, where a parser might read another number, as text."""
+    """Return the claims as an object, or as text if a parser might read a different number."""
     claims = CLAIMS if expect is None else expect
     if isinstance(claims, dict):
         return {"claims": claims}
@@ -87,14 +87,14 @@ def claims_of(expect: Any) -> dict[str, Any]:
 
 
 def parts(text: str) -> str | list[Any]:
-    """A long text as parts, of which the ones that repeat are written once."""
+    """Return a long text as parts; a part that repeats is written once."""
     if len(text) < 4_000:
         return text
-    found: list[Any] = []
+    pieces: list[Any] = []
     end = 0
     for match in re.finditer(r"(.{1,64}?)\1{15,}", text, re.DOTALL):
-        found += [text[end : match.start()], {"repeat": match[1], "times": len(match[0]) // len(match[1])}]
+        pieces += [text[end : match.start()], {"repeat": match[1], "times": len(match[0]) // len(match[1])}]
         end = match.end()
-    found = [part for part in [*found, text[end:]] if part]
-    assert joined(found) == text
-    return found
+    pieces = [part for part in [*pieces, text[end:]] if part]
+    assert joined(pieces) == text
+    return pieces

@@ -91,8 +91,8 @@ def proper(value, max_bytes=1_048_576):
     """What the encoder proper says, whatever fast ways there are."""
     try:
         text = encoding._Encoder(max_bytes).text(value, 0).encode()
-    except encoding._Refused as refused:
-        return refused.rule
+    except encoding._UnencodableError as error:
+        return error.rule
     return text if len(text) <= max_bytes else "R12.6"
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from mutation.changed import NoBase, changed_since, default_base
+from mutation.changed import UnknownRevisionError, changed_since, default_base
 from mutation.equivalents import listed
 from mutation.mutants import Key, Slice
 from mutation.python_mutants import mutants
@@ -115,7 +115,7 @@ def test_the_base_is_where_head_left_main(checkout):
 
 @pytest.mark.parametrize("base", ["none", "HEAD~9", "", "--all"])
 def test_no_revision_is_told(checkout, base):
-    with pytest.raises(NoBase, match=r"git"):
+    with pytest.raises(UnknownRevisionError, match=r"git"):
         changed_since(checkout[0], base)
 
 

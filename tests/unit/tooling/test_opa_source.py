@@ -14,9 +14,9 @@ from opa_source import (
     OLDEST,
     PINNED,
     Executable,
-    NoOpa,
+    NoUsableOpaError,
     OpaSource,
-    Unusable,
+    UnusableSourceError,
     pinned_image,
 )
 
@@ -116,7 +116,7 @@ def test_server_order_is_url_path_docker_go(machine: Machine, serve: Callable[[i
     assert machine.source.server().kind == "go"
     go.unlink()
     machine.cached.unlink()
-    with pytest.raises(NoOpa):
+    with pytest.raises(NoUsableOpaError):
         machine.source.server()
 
 
@@ -137,13 +137,13 @@ def test_executable_order_is_path_image_go(machine: Machine, serve: Callable[[in
     assert (found.source, found.path) == ("Go", machine.cached)
     go.unlink()
     machine.cached.unlink()
-    with pytest.raises(NoOpa):
+    with pytest.raises(NoUsableOpaError):
         machine.source.executable()
 
 
 def test_nothing_found_says_why_and_what_to_install(machine: Machine) -> None:
     for choose in (machine.source.server, machine.source.executable):
-        with pytest.raises(NoOpa) as refusal:
+        with pytest.raises(NoUsableOpaError) as refusal:
             choose()
         for text in ("no `opa` on PATH", "no `docker` on PATH", "no `go` on PATH", f"opa {PINNED}", "OPA_URL"):
             assert text in str(refusal.value)
@@ -152,7 +152,7 @@ def test_nothing_found_says_why_and_what_to_install(machine: Machine) -> None:
 @pytest.mark.parametrize("version", ["1.20.0", "1.19.9", "0.70.0"])
 def test_opa_that_is_too_old_is_passed_over(machine: Machine, version: str) -> None:
     machine.put("opa", OPA, version=version)
-    with pytest.raises(NoOpa, match=f"is {version}, older than 1.20.1"):
+    with pytest.raises(NoUsableOpaError, match=f"is {version}, older than 1.20.1"):
         machine.source.server()
     machine.put("go", GO)
     assert machine.source.server().kind == "go"
@@ -186,14 +186,14 @@ def test_named_executable_stands_for_path(machine: Machine, tmp_path: Path) -> N
 def test_named_executable_that_does_not_run_is_an_error(machine: Machine, tmp_path: Path) -> None:
     machine.put("opa", OPA)
     machine.environ["JWT_BRIDGE_OPA"] = str(tmp_path / "nowhere")
-    with pytest.raises(NoOpa, match="nowhere"):
+    with pytest.raises(NoUsableOpaError, match="nowhere"):
         machine.source.executable()
 
 
 def test_url_where_nothing_answers_is_an_error(machine: Machine, serve: Callable[[int], str]) -> None:
     machine.put("opa", OPA)
     machine.environ["OPA_URL"] = "http://127.0.0.1:1"
-    with pytest.raises(NoOpa, match="nothing answers"):
+    with pytest.raises(NoUsableOpaError, match="nothing answers"):
         machine.source.server()
     machine.environ["OPA_URL"] = serve(401)
     assert machine.source.server().kind == "url"
@@ -203,7 +203,7 @@ def test_url_where_nothing_answers_is_an_error(machine: Machine, serve: Callable
 def test_url_that_is_no_http_address_is_an_error(machine: Machine, url: str) -> None:
     machine.put("opa", OPA)
     machine.environ["OPA_URL"] = url
-    with pytest.raises(NoOpa, match="no HTTP address"):
+    with pytest.raises(NoUsableOpaError, match="no HTTP address"):
         machine.source.server()
 
 
@@ -211,7 +211,7 @@ def test_url_that_is_no_http_address_is_an_error(machine: Machine, url: str) -> 
 def test_docker_without_engine_or_compose_is_passed_over(machine: Machine, script: str) -> None:
     machine.put("docker", script)
     machine.put("go", GO)
-    with pytest.raises(Unusable):
+    with pytest.raises(UnusableSourceError):
         machine.source.docker()
     assert machine.source.server().kind == "go"
     assert machine.source.executable().source == "the cache"
@@ -250,7 +250,7 @@ def test_go_builds_the_pinned_version_once(machine: Machine) -> None:
 
 def test_build_that_fails_leaves_nothing_in_the_cache(machine: Machine) -> None:
     machine.put("go", "echo disk full >&2; exit 1")
-    with pytest.raises(NoOpa, match="disk full"):
+    with pytest.raises(NoUsableOpaError, match="disk full"):
         machine.source.executable()
     assert list(machine.cached.parent.iterdir()) == []
 
@@ -259,9 +259,9 @@ def test_only_admits_no_other_source(machine: Machine) -> None:
     machine.put("opa", OPA)
     machine.put("docker", DOCKER)
     assert machine.source.server("docker").kind == "docker"
-    with pytest.raises(NoOpa, match="OPA_URL is not set"):
+    with pytest.raises(NoUsableOpaError, match="OPA_URL is not set"):
         machine.source.server("url")
-    with pytest.raises(NoOpa, match="no `go` on PATH"):
+    with pytest.raises(NoUsableOpaError, match="no `go` on PATH"):
         machine.source.executable("go")
 
 
@@ -285,7 +285,9 @@ def test_source_of_another_version_takes_that_version_from_path_or_go(machine: M
 
     machine.put("opa", OPA)
     machine.put("docker", DOCKER)
-    with pytest.raises(NoOpa, match=f"is not the pinned version, {OLDEST}(.|\n)*the image is that of opa {PINNED}"):
+    with pytest.raises(
+        NoUsableOpaError, match=f"is not the pinned version, {OLDEST}(.|\n)*the image is that of opa {PINNED}"
+    ):
         oldest()
     machine.put("go", GO, version=OLDEST)
     assert oldest().path == machine.cached.parents[1] / OLDEST / "opa"
