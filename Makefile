@@ -27,8 +27,10 @@ DECIDERS := bridge/reference.py,bridge/policy.py,bridge/resource.py,bridge/decis
 INSTALL := -m pip install --quiet --disable-pip-version-check --constraint constraints-dev.txt
 UV := $(VENV)/bin/uv
 OPA_SOURCE := $(PY) tools/opa_source.py
-# A file's tests stay in one process: they share an OPA, or a set-up of their own. `-n 0` in PYTEST_ARGS: one process.
-TEST_PROCESSES := --numprocesses=auto --maxprocesses=4 --dist=loadfile
+# A file's tests stay in one process: they share an OPA, or a set-up of their own. The files go in the order of their
+# folders, so that the long ones begin first; xdist's own order, files with many tests first, leaves a long file to the
+# end, and one process waits for the other. `-n 0` in PYTEST_ARGS: one process.
+TEST_PROCESSES := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 PYTHONS := $(or $(PYTHON),python3 python python3.14 python3.13 python3.12 python3.11)
 
 # A .venv names its own folder in every script, so one that was moved here, or lost its Python, is made anew.

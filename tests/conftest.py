@@ -22,6 +22,9 @@ SOURCE = pytest.StashKey[OpaSource]()
 SERVER = pytest.StashKey[Server]()
 EXECUTABLE = pytest.StashKey[Executable]()
 PATIENCE = 60.0
+# An OPA compiles all its modules again for each one that is written. Two fifths of that is garbage collection with Go's
+# own setting, 100. Nothing that is tested depends on how often an OPA collects.
+GARBAGE_COLLECTION = "400"
 
 # A slow machine, or one that is busy with other work, is no failure: no example has a time limit of its own.
 hypothesis.settings.register_profile(
@@ -62,6 +65,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         pytest.exit(str(why), returncode=pytest.ExitCode.USAGE_ERROR)
     # bridge.opa.executable looks here, so every test and every process it starts runs the same `opa`.
     os.environ["JWT_BRIDGE_OPA"] = str(config.stash[EXECUTABLE].path)
+    os.environ.setdefault("GOGC", GARBAGE_COLLECTION)
 
 
 def _handed(config: pytest.Config) -> dict[str, Any]:
@@ -178,6 +182,21 @@ def opa_url(pytestconfig: pytest.Config, request: pytest.FixtureRequest, start_o
         services = request.getfixturevalue("docker_services")
         return f"http://{request.getfixturevalue('docker_ip')}:{services.port_for('opa', 8181)}"
     return start_opa().url
+
+
+@pytest.fixture(scope="session")
+def another_opa_url(
+    pytestconfig: pytest.Config, request: pytest.FixtureRequest, start_opa: Callable[..., ManagedOpa]
+) -> Callable[[], str]:
+    """Return the address of one more server for rules that stay installed: the shared one if that is not a process.
+
+    An OPA compiles the modules of all rule sets again for each module that is written, so that many rule sets on one
+    server cost the square of their number.
+    """
+    if pytestconfig.stash[SERVER].kind in ("url", "docker"):
+        url = request.getfixturevalue("opa_url")
+        return lambda: url
+    return lambda: start_opa().url
 
 
 @pytest.fixture(scope="session")
