@@ -28,7 +28,9 @@ INSTALL := -m pip install --quiet --disable-pip-version-check --constraint const
 UV := $(VENV)/bin/uv
 DECIDER_TESTS := tests/unit/decision tests/unit/strict_json tests/unit/engines tests/unit/rules tests/unit/client
 OPA_SOURCE := $(PY) tools/opa_source.py
-# A file's tests stay in one process: they share an OPA, or a set-up of their own. `-n 0` in PYTEST_ARGS: one process.
+# A file's tests stay in one process: they share an OPA, or a set-up of their own. The files go in the order of their
+# folders, so that the long ones begin first; xdist's own order, files with many tests first, leaves a long file to the
+# end, and one process waits for the other. `-n 0` in PYTEST_ARGS: one process.
 TEST_PROCESSES := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 PYTHONS := $(or $(PYTHON),python3 python python3.14 python3.13 python3.12 python3.11)
 

@@ -31,21 +31,9 @@ SOURCE = pytest.StashKey[OpaSource]()
 SERVER = pytest.StashKey[Server]()
 EXECUTABLE = pytest.StashKey[Executable]()
 PATIENCE = 60.0
-LONG_FILES = {
-    "test_batches.py",
-    "test_differential.py",
-    "test_exhaustive.py",
-    "test_hostile_settings.py",
-    "test_hostile_settings_compiled.py",
-    "test_installing.py",
-    "test_large.py",
-    "test_lists.py",
-    "test_recovery_forgetful.py",
-    "test_recovery_restarted.py",
-    "test_store_crashes.py",
-    "test_values_unharmed.py",
-    "test_vectors.py",
-}
+# An OPA compiles all its modules again for each one that is written. Two fifths of that is garbage collection with Go's
+# own setting, 100. Nothing that is tested depends on how often an OPA collects.
+GARBAGE_COLLECTION = "400"
 
 # A slow machine, or one that is busy with other work, is no failure: no example has a time limit of its own.
 hypothesis.settings.register_profile(
@@ -86,6 +74,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         pytest.exit(str(why), returncode=pytest.ExitCode.USAGE_ERROR)
     # bridge.opa.executable looks here, so every test and every process it starts runs the same `opa`.
     os.environ["JWT_BRIDGE_OPA"] = str(config.stash[EXECUTABLE].path)
+    os.environ.setdefault("GOGC", GARBAGE_COLLECTION)
 
 
 def _handed(config: pytest.Config) -> dict[str, Any]:
@@ -207,16 +196,18 @@ def opa_url(pytestconfig: pytest.Config, request: pytest.FixtureRequest, start_o
 
 
 @pytest.fixture(scope="session")
-def opa_with_room(pytestconfig: pytest.Config, opa_url: str, start_opa: Callable[..., ManagedOpa]) -> Callable[[], str]:
-    """Give the address of an OPA for one rule set more; where an OPA can be started, each has two at the most.
+def another_opa_url(
+    pytestconfig: pytest.Config, request: pytest.FixtureRequest, start_opa: Callable[..., ManagedOpa]
+) -> Callable[[], str]:
+    """Return the address of one more server for rules that stay installed: the shared one if that is not a process.
 
-    OPA compiles all its modules anew whenever one is put or deleted, in a time that grows with the square of their
-    number: ten rule sets on one OPA cost minutes.
+    An OPA compiles the modules of all rule sets again for each module that is written, so that many rule sets on one
+    server cost the square of their number.
     """
     if pytestconfig.stash[SERVER].kind in ("url", "docker"):
-        return lambda: opa_url
-    addresses = (url for _ in itertools.count() for url in [start_opa().url] * 2)
-    return lambda: next(addresses)
+        url = request.getfixturevalue("opa_url")
+        return lambda: url
+    return lambda: start_opa().url
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from conformance.deciders import OTHER, Panel
+from conformance.deciders import OTHER, Panels
 from conformance.engine_queries import Deciders
 
 from bridge.policy import PolicySettings
@@ -16,21 +17,16 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def panels(opa_with_room: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Panel]]:
+def panels(another_opa_url: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Panels]:
     """The deciders of the default rule set, of one with other names and `require_policy`, and of both versions."""
     both = PolicySettings(versions=frozenset({2, 3}))
-    found = {
-        name: Panel(opa_with_room, settings, tmp_path_factory.mktemp("wasm"))
-        for name, settings in {"default": PolicySettings(), "other": OTHER, "versions": both}.items()
-    }
-    yield found
-    for panel in found.values():
-        panel.close()
+    settings = {"default": PolicySettings(), "other": OTHER, "versions": both}
+    with closing(Panels(settings, another_opa_url, tmp_path_factory)) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
-def bridges(opa_with_room: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deciders]:
+def bridges(another_opa_url: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deciders]:
     """A bridge for each engine and settings, made when it is asked for."""
-    found = Deciders(opa_with_room, tmp_path_factory.mktemp("wasm"), secrets.token_hex(6))
-    yield found
-    found.close()
+    with closing(Deciders(another_opa_url, tmp_path_factory.mktemp("wasm"), secrets.token_hex(6))) as made:
+        yield made

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    import pytest
+
     from bridge.decision import Request
 
 OTHER: Final = PolicySettings(
@@ -178,9 +180,9 @@ class TokenDecider(Decider):
 
 
 class Panel:
-    """All deciders of one rule set; the modules are installed in roots of their own on the server."""
+    """All deciders of one rule set; the modules are installed in roots of their own on two servers, or one."""
 
-    def __init__(self, opa_url: Callable[[], str], settings: PolicySettings, folder: Path) -> None:
+    def __init__(self, opa_urls: tuple[str, str], settings: PolicySettings, folder: Path) -> None:
         self.settings = settings
         key = Ed25519PrivateKey.generate()
         public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
@@ -193,7 +195,8 @@ class Panel:
             token=TokenChecks(public, algorithms=("EdDSA",)),
         )
         self.opa, self.opa_raw = (
-            OpaEngine(OpaClient(opa_url(), deadline=_PATIENCE), rule_set) for rule_set in (plain, raw)
+            OpaEngine(OpaClient(url, deadline=_PATIENCE), rule_set)
+            for url, rule_set in zip(opa_urls, (plain, raw), strict=True)
         )
         self.wasm = _wasm(settings, folder)
         for engine in (self.opa, self.opa_raw):
@@ -245,6 +248,36 @@ class Panel:
             engine.uninstall()
             engine.close()
         self.wasm.close()
+
+
+class Panels(dict[str, Panel]):
+    """Panels by name, each made when a test asks for it, on two servers of its own where servers can be started.
+
+    Args:
+        settings: What the rule set of each panel is rendered for.
+        another_opa_url: Starts a server and returns its address.
+        folders: Makes the folders for the Wasm.
+    """
+
+    def __init__(
+        self,
+        settings: dict[str, PolicySettings],
+        another_opa_url: Callable[[], str],
+        folders: pytest.TempPathFactory,
+    ) -> None:
+        super().__init__()
+        self._settings = settings
+        self._another_opa_url = another_opa_url
+        self._folders = folders
+
+    def __missing__(self, name: str) -> Panel:
+        urls = self._another_opa_url(), self._another_opa_url()
+        panel = self[name] = Panel(urls, self._settings[name], self._folders.mktemp("wasm"))
+        return panel
+
+    def close(self) -> None:
+        for panel in self.values():
+            panel.close()
 
 
 def rounds(questions: Sequence[Request], types: Sequence[str]) -> list[tuple[Stored, dict[int, Request]]]:

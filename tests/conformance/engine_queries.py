@@ -47,6 +47,7 @@ __all__ = [
     "by_id",
     "differences",
     "entrypoint",
+    "entrypoint_url",
     "is_pushable",
     "objects",
 ]
@@ -61,14 +62,8 @@ Answered: TypeAlias = "Iterator[tuple[CaseQuery, object, object]]"
 class Deciders:
     """The bridges that the tests ask, one for each engine and settings; those on OPA have rules of their own there.
 
-    Args:
-        opa_url: Gives the address of an OPA for one rule set more.
-        folder: Where Wasm is built.
-        run: What tells the rules of this run from others.
-    """
-
-    def __init__(self, opa_url: Callable[[], str], folder: Path, run: str) -> None:
-        self._opa_url = opa_url
+    def __init__(self, another_opa_url: Callable[[], str], folder: Path, run: str) -> None:
+        self._another_opa_url = another_opa_url
         self.http = requests.Session()
         self.http.trust_env = False
         self._folder = folder
@@ -96,7 +91,7 @@ class Deciders:
         number = len(self._bridges)
         if engine == "opa":
             roots = {root: f"jwt_policy_test_{self._run}_{number}{root[:1]}" for root in ("package_root", "data_root")}
-            return OpaEngine(self._opa_url(), replace(rule_set, **roots))
+            return OpaEngine(self._another_opa_url(), replace(rule_set, **roots))
         if prebuilt_wasm(rule_set) is not None:
             return WasmEngine(rule_set)
         path = self._folder / f"{number}.wasm"
@@ -322,7 +317,7 @@ def _wasm(bridge: PolicyBridge, name: str) -> Ask:
 
 
 def _http(deciders: Deciders, bridge: PolicyBridge, name: str) -> Ask:
-    url = f"{bridge.engine.opa.url}/v1/data/{entrypoint(bridge, name)}"
+    url = entrypoint_url(bridge, name)
 
     def ask(text: bytes) -> object:
         answer = deciders.http.post(url, data=b'{"input":' + text + b"}", timeout=60)
@@ -334,6 +329,12 @@ def _http(deciders: Deciders, bridge: PolicyBridge, name: str) -> Ask:
 def entrypoint(bridge: PolicyBridge, name: str) -> str:
     """The path of one of the public entrypoints."""
     return next(path for path in entrypoints(bridge.engine.rule_set) if path.endswith(f"/{name}"))
+
+
+def entrypoint_url(bridge: PolicyBridge, name: str) -> str:
+    """The address of one of the public entrypoints."""
+    assert isinstance(bridge.engine, OpaEngine)
+    return f"{bridge.engine.opa.url}/v1/data/{entrypoint(bridge, name)}"
 
 
 def _ways() -> Iterator[QueryMethod]:

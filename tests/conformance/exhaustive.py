@@ -374,7 +374,7 @@ def _agree(
     with (
         tempfile.TemporaryDirectory() as folder,
         ManagedOpa() as opa,
-        closing(Panel(lambda: opa.url, settings, Path(folder))) as panel,
+        closing(Panel((opa.url, opa.url), settings, Path(folder))) as panel,
         Progress(*columns, console=console, disable=not console.is_terminal) as progress,
     ):
         task = progress.add_task("", total=len(asked) * len(about) * _BATCHED + alone)

@@ -70,7 +70,7 @@ def _panel(settings: PolicySettings) -> Panel:
         for number, known in enumerate(_RULE_SETS):
             path = Path(folder.name) / str(number)
             path.mkdir()
-            _panels[known] = Panel(lambda: opa.url, known, path)
+            _panels[known] = Panel((opa.url, opa.url), known, path)
     return _panels[settings]
 
 

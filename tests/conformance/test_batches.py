@@ -39,13 +39,15 @@ def batches(panel: Panel, examples: int, seed: int) -> Iterator[list[Request]]:
 
 
 def agree(
-    panel: Panel, layer: str, decider: str, engine: Engine, asked: Sequence[Request], given: list[Request]
+    layer: str, decider: str, engine: Engine, asked: Sequence[Request], expected: Sequence[str], sent: list[Request]
 ) -> None:
-    decisions = engine.decide(given)
+    decisions = engine.decide(sent)
     tally.count(layer, decider, len(decisions))
-    assert [shown(decision.as_dict()) for decision in decisions] == [
-        shown(panel.reference(question)) for question in asked
-    ], asked
+    assert [shown(decision.as_dict()) for decision in decisions] == expected, asked
+
+
+def decided(panel: Panel, asked: Sequence[Request]) -> list[str]:
+    return [shown(panel.reference(question)) for question in asked]
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -56,9 +58,11 @@ def test_resources_that_are_compared_at_once(panels: dict[str, Panel], name: str
         place = number % (len(batch) + 1)
         one = Request(batch[0].claims, batch[0].type, next(odd))
         for asked in (batch, [*batch[:place], one, *batch[place:]]):
-            agree(panel, layer, "opa", panel.opa, asked, asked)
-            agree(panel, layer, "wasm", panel.wasm, asked, asked)
-            agree(panel, layer, "opa-token", panel.opa_raw, asked, [panel.token.with_token(each) for each in asked])
+            expected = decided(panel, asked)
+            agree(layer, "opa", panel.opa, asked, expected, asked)
+            agree(layer, "wasm", panel.wasm, asked, expected, asked)
+            tokens = [panel.token.with_token(each) for each in asked]
+            agree(layer, "opa-token", panel.opa_raw, asked, expected, tokens)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -70,5 +74,6 @@ def test_stored_resources_that_are_compared_at_once(panels: dict[str, Panel], na
                 for type_ in panel.settings.types:
                     engine.store.replace(type_, stored.get(type_, {}))
             asked = [batch[index] for index in requests]
+            expected = decided(panel, asked)
             for decider, engine in (("opa-stored", panel.opa), ("wasm-stored", panel.wasm)):
-                agree(panel, layer, decider, engine, asked, list(requests.values()))
+                agree(layer, decider, engine, asked, expected, list(requests.values()))

@@ -32,7 +32,7 @@ from conformance.engine_queries import (
     as_they_stand,
     by_id,
     differences,
-    entrypoint,
+    entrypoint_url,
     is_pushable,
     objects,
 )
@@ -71,8 +71,8 @@ SIDES: dict[str, Callable[[Iterable[PolicyCase]], list[CaseQuery]]] = {"inline":
 
 
 @pytest.fixture(scope="module")
-def deciders(opa_with_room: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deciders]:
-    found = Deciders(opa_with_room, tmp_path_factory.mktemp("wasm"), secrets.token_hex(6))
+def deciders(another_opa_url: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deciders]:
+    found = Deciders(another_opa_url, tmp_path_factory.mktemp("wasm"), secrets.token_hex(6))
     yield found
     found.close()
 
@@ -107,7 +107,7 @@ def test_every_case_that_is_not_refused_is_asked_of_every_engine(engine: str) ->
 def test_no_input_at_all_allows_nothing(deciders: Deciders, name: str) -> None:
     bridge = deciders.bridge("opa", PolicySettings())
     wanted = {"decision": {"allow": False, "reason": "malformed_input"}, "allow": False, "decisions": []}[name]
-    url = f"{bridge.engine.opa.url}/v1/data/{entrypoint(bridge, name)}"
+    url = entrypoint_url(bridge, name)
     assert shown(deciders.http.post(url, data=b"{}", timeout=60).json()["result"]) == shown(wanted)
 
 
@@ -118,7 +118,7 @@ def test_no_input_at_all_allows_nothing(deciders: Deciders, name: str) -> None:
 def test_seed_over_plain_http(deciders: Deciders, side: str) -> None:
     bridge = deciders.bridge("opa", PolicySettings())
     root = bridge.engine.rule_set.data_root
-    url = f"{bridge.engine.opa.url}/v1/data/{entrypoint(bridge, 'decision')}"
+    url = entrypoint_url(bridge, "decision")
     stored: dict[str, dict[str, object]] = {}
     asked = []
     for case in json.loads((FOLDER / "seed.json").read_text(encoding="utf-8"))["cases"]:
