@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -118,9 +117,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put long files first; without a Docker engine, deselect the tests of Docker itself."""
-    # With `--no-loadscope-reorder`, what takes longest is begun first: no process is left alone with it at the end.
-    items.sort(key=lambda item: item.path.name not in LONG_FILES)
+    """Without an engine the tests of Docker itself are not of this run: deselected, and counted as such."""
     try:
         config.stash[SOURCE].docker()
     except UnusableSourceError:

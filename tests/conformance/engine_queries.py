@@ -62,6 +62,12 @@ Answered: TypeAlias = "Iterator[tuple[CaseQuery, object, object]]"
 class Deciders:
     """The bridges that the tests ask, one for each engine and settings; those on OPA have rules of their own there.
 
+    Args:
+        another_opa_url: Starts a server and returns its address.
+        folder: Where Wasm is built.
+        run: What tells the rules of this run from others.
+    """
+
     def __init__(self, another_opa_url: Callable[[], str], folder: Path, run: str) -> None:
         self._another_opa_url = another_opa_url
         self.http = requests.Session()
