@@ -257,7 +257,12 @@ EXPIRED = {"exp": 1_000_000_000}
     [
         (["--key", "public.pem"], EXPIRED, 2, "invalid token (expired): the token has expired: its `exp` was "),
         (["--key", "public.pem"], {"nbf": 4_000_000_000}, 2, "invalid token (not_yet_valid): the token's `nbf`"),
-        (["--key", "public.pem"], {"by": None}, 2, "invalid token (signature): the token's signature is not right"),
+        (
+            ["--key", "public.pem"],
+            {"by": None},
+            2,
+            "invalid token (signature): the token's signature does not fit the key",
+        ),
         (
             ["--key", "public.pem", "--alg", "RS512"],
             {},

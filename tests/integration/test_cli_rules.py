@@ -204,7 +204,7 @@ def test_render_leaves_foreign_files_alone(tmp_path) -> None:
         (["--write", "x"], {}, 2, "one of --default and --write is missing: give both or neither"),
         (["--default", "--write", "x", "--claim", "p"], {}, 2, "--default takes no other settings"),
         (["--default", "--write", "x", "--out", "y"], {}, 2, "--default takes no other settings"),
-        (["--package-root", "system.x"], {}, 2, "lies in `system`"),
+        (["--package-root", "system.x"], {}, 2, "is inside OPA's own `system`"),
         (["--claim", ""], {}, 2, "the claim's name"),
         (["--issuer", "x"], {}, 2, "rules that verify tokens need a key"),
         (["--key", "KEY", "--wasm", "x.wasm"], {}, 2, "runs only on an OPA server"),

@@ -151,7 +151,7 @@ def test_a_nonce_in_another_place_is_none(opa, kind, smuggled) -> None:
         with FaultServer(smuggler.answer) as server, BOTH[kind](server.url, RULES) as bridge:
             assert allowed(bridge)
             smuggler.told = smuggled
-            with pytest.raises(InvalidResponseError, match=r"another question|members that such rules do not give"):
+            with pytest.raises(InvalidResponseError, match=r"another question|members that the rules do not give"):
                 denied(bridge)
 
 
