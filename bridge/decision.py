@@ -178,7 +178,7 @@ class PartialResultError(EngineError):
         known = sum(decision is not None for decision in decisions)
         super().__init__(f"only {known:,} of {len(decisions):,} were decided: {fault}")
         self.fault = fault
-        self.decisions = list(decisions)
+        self.decisions: list[Decision | None] = list(decisions)
 
     def __reduce__(self) -> tuple[object, ...]:
         return (PartialResultError, (self.fault, tuple(self.decisions)), vars(self))

@@ -19,38 +19,49 @@ _BESIDE: Final[dict[object, frozenset[str]]] = {3: frozenset({"push", "features"
 _NOTHING: Final[frozenset[str]] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class PolicySettings:
     """The settings of a deployment about policies.
 
-    Attributes:
+    Args:
         claim: The name of the claim that holds the policy.
         types: The known resource types.
         require_policy: Whether a token without a policy is denied (R3).
-        versions: The versions of the policy claim that are valid (R8.3): `{2}`, `{3}` or `{2, 3}`. A set, a tuple or a
-            list also works, and becomes a frozenset.
+        versions: The versions of the policy claim that are valid (R8.3): `{2}`, `{3}` or `{2, 3}`. A set, a frozenset,
+            a tuple or a list; the attribute is a frozenset.
 
     Raises:
         ConfigurationError: One of them cannot be used.
     """
 
-    claim: str = "policy"
-    types: tuple[str, ...] = RESOURCE_TYPES
-    require_policy: bool = False
-    versions: frozenset[int] = VERSIONS
+    claim: str
+    types: tuple[str, ...]
+    require_policy: bool
+    versions: frozenset[int]
 
-    def __post_init__(self) -> None:
-        if type(self.claim) is not str or not self.claim:
+    # Written out, for a generated one would take frozensets only.
+    def __init__(
+        self,
+        claim: str = "policy",
+        types: tuple[str, ...] = RESOURCE_TYPES,
+        *,
+        require_policy: bool = False,
+        versions: Collection[int] = VERSIONS,
+    ) -> None:
+        if type(claim) is not str or not claim:
             raise ConfigurationError("the claim's name must be a string that is not empty")
-        if type(self.types) is not tuple or not self.types or not all(type(name) is str for name in self.types):
+        if type(types) is not tuple or not types or not all(type(name) is str for name in types):
             raise ConfigurationError("the resource types must be a tuple of one or more strings")
-        if len(set(self.types)) != len(self.types):
+        if len(set(types)) != len(types):
             raise ConfigurationError("a resource type stands twice among the resource types")
-        if not set(self.types).isdisjoint(("version", "")):
+        if not set(types).isdisjoint(("version", "")):
             raise ConfigurationError("a resource type cannot be called `version`, nor be empty")
-        if type(self.require_policy) is not bool:
+        if type(require_policy) is not bool:
             raise ConfigurationError("require_policy must be True or False")
-        object.__setattr__(self, "versions", _versions(self.versions))
+        object.__setattr__(self, "claim", claim)
+        object.__setattr__(self, "types", types)
+        object.__setattr__(self, "require_policy", require_policy)
+        object.__setattr__(self, "versions", _versions(versions))
 
 
 def _versions(versions: Collection[int]) -> frozenset[int]:

@@ -43,9 +43,9 @@ class AsyncConnection:
         self.protocol: Any
         self.transport: asyncio.Transport | None = None
         self.response: aiohttp.ClientResponse | None = None
-        self.idle_since = 0.0
+        self.idle_since: float = 0.0
         self._max_idle = settings.max_idle
-        self.session = aiohttp.ClientSession(
+        self.session: aiohttp.ClientSession = aiohttp.ClientSession(
             connector=_connector(settings),
             headers=settings.fields,
             cookie_jar=aiohttp.DummyCookieJar(),

@@ -52,8 +52,8 @@ class AsyncOpaEngine(OpaQueries):
         recovery_attempts: int = RECOVERY_ATTEMPTS,
     ) -> None:
         rule_set = RuleSet.or_default(rule_set)
-        self.opa = AsyncOpaClient(opa) if isinstance(opa, str) else opa
-        self.synchronous = OpaEngine(
+        self.opa: AsyncOpaClient = AsyncOpaClient(opa) if isinstance(opa, str) else opa
+        self.synchronous: OpaEngine = OpaEngine(
             self.opa.synchronous(),
             rule_set,
             sources=sources,

@@ -89,7 +89,7 @@ def _takes_one_value(param: Any) -> bool:
     return param.param_type_name == "option" and not param.is_flag and not param.multiple
 
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     cls=Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -21,7 +21,7 @@ from bridge.strict_json import ABSENT, encode, parse
 NO_RESOURCE: Final = 7
 NOBODY: Final = "nobody has this id"
 
-QueryEntrypoint: TypeAlias = "Callable[[str, bytes], object]"
+QueryEntrypoint: TypeAlias = Callable[[str, bytes], object]
 """Returns the value of an entrypoint for an input in canonical text."""
 
 ENTRYPOINTS: Final = ("decision", "allow", "decisions")

@@ -48,7 +48,7 @@ class Target(Protocol):
         ...
 
 
-TargetFactory: TypeAlias = "Callable[[PolicySettings], Target | str]"
+TargetFactory: TypeAlias = Callable[[PolicySettings], Target | str]
 """Returns the target for the cases of given settings, or why there is none, as the end of a sentence."""
 
 

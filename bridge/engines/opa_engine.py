@@ -55,7 +55,7 @@ class OpaEngine(OpaQueries):
         recovery_attempts: int = RECOVERY_ATTEMPTS,
     ) -> None:
         rule_set = RuleSet.or_default(rule_set)
-        self.opa = OpaClient(opa) if isinstance(opa, str) else opa
+        self.opa: OpaClient = OpaClient(opa) if isinstance(opa, str) else opa
         protocol, root = RulesProtocol(rule_set), tuple(rule_set.data_root.split("."))
         self._store = OpaStore(self.opa, root, rule_set.policy.types, self._stored_view, protocol.note)
         self._installation = Installation(self.opa, rule_set)

@@ -53,7 +53,7 @@ class OpaQueries(ProcessBound):
         self, settings: OpaSettings, rule_set: RuleSet, protocol: RulesProtocol, recovery: Recovery | None
     ) -> None:
         self.rule_set = rule_set
-        self.batch_bytes = min(OPA_BATCH_BYTES, settings.max_body)
+        self.batch_bytes: int = min(OPA_BATCH_BYTES, settings.max_body)
         self._settings = settings
         self._protocol = protocol
         self._recovery = recovery

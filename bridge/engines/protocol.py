@@ -60,9 +60,9 @@ class RulesProtocol:
         self._rule_set = rule_set
         self._fingerprint = fingerprint(rule_set)
         self._stores = StoreIdentity()
-        self.path = (*rule_set.package_root.split("."), "answer")
-        self.list_path = (*self.path[:-1], "list")
-        self.stored_view_path = (*self.path[:-1], "stored_view")
+        self.path: tuple[str, ...] = (*rule_set.package_root.split("."), "answer")
+        self.list_path: tuple[str, ...] = (*self.path[:-1], "list")
+        self.stored_view_path: tuple[str, ...] = (*self.path[:-1], "stored_view")
 
     def question(self, requests: Sequence[Request]) -> RulesQuery:
         """Return the query for all these requests, one or more."""

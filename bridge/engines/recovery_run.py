@@ -135,7 +135,7 @@ class RecoveryRun:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self.state = RecoveryState.LOOKING
+        self.state: RecoveryState = RecoveryState.LOOKING
         self.failure: EngineError | None = None
         self.thread: threading.Thread | None = None
         self._ended = threading.Event()

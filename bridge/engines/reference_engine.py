@@ -30,7 +30,7 @@ class ReferenceEngine(ProcessBound):
     batch_bytes = 16 * 1024 * 1024
 
     def __init__(self, rule_set: RuleSet | None = None) -> None:
-        self.rule_set = RuleSet.or_default(rule_set)
+        self.rule_set: RuleSet = RuleSet.or_default(rule_set)
         self.rule_set.refuse_token_checks(self.name)
         self._store = MemoryStore(self.rule_set.policy.types)
         # Many requests have the same claims and type, and nothing changes a parsed value.

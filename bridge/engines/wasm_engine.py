@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from os import PathLike
 from typing import Final
 
 from bridge.decision import Decision, PartialResultError, Request
@@ -53,11 +53,11 @@ class WasmEngine(ProcessBound):
     batch_bytes = 4 * 1024 * 1024
 
     def __init__(
-        self, rule_set: RuleSet | None = None, *, wasm: Path | None = None, deadline: float = DEADLINE
+        self, rule_set: RuleSet | None = None, *, wasm: str | PathLike[str] | None = None, deadline: float = DEADLINE
     ) -> None:
-        self.rule_set = RuleSet.or_default(rule_set)
+        self.rule_set: RuleSet = RuleSet.or_default(rule_set)
         self.rule_set.refuse_token_checks(self.name)
-        path = wasm or prebuilt_wasm(self.rule_set)
+        path = prebuilt_wasm(self.rule_set) if wasm is None else wasm
         if path is None:
             raise ConfigurationError(
                 "the package has Wasm builds only for the default claim, resource types and roots: make one for these "

@@ -109,7 +109,7 @@ class Instance:
     def _map_memory(self) -> None:
         """Map the memory again: it may move when it grows."""
         self._view = memoryview(self._memory.get_buffer_ptr(self._store)).cast("B")
-        self.bytes = len(self._view)
+        self.bytes: int = len(self._view)
 
     def _text(self, address: int) -> bytes:
         """Return the text at an address, up to a NUL."""

@@ -91,17 +91,17 @@ class Compiled:
         # A forked child has not the threads of a parallel compilation, and would wait for them for ever.
         config.parallel_compilation = False
         config.epoch_interruption = True
-        self.engine = wasmtime.Engine(config)
+        self.engine: wasmtime.Engine = wasmtime.Engine(config)
         try:
-            self.module = wasmtime.Module(self.engine, wasm)
+            self.module: wasmtime.Module = wasmtime.Module(self.engine, wasm)
         except wasmtime.WasmtimeError as error:
             raise EngineError(
                 f"the file is no Wasm module: {_first_line(error)}; make one with `jwt-bridge render --wasm`"
             ) from None
-        self.unchecked = agrees(self.engine)
+        self.unchecked: bool = agrees(self.engine)
         # A full deque drops the instance that has been idle longest.
         self.idle: deque[Instance] = deque(maxlen=MOST_IDLE)
-        self.pid = os.getpid()
+        self.pid: int = os.getpid()
         # It ticks while this object lives, so that an evaluation can be ended: see docs/decisions/wasm-in-process.md.
         threading.Thread(target=_tick, args=(weakref.ref(self),), daemon=True, name="wasm-clock").start()
 

@@ -38,11 +38,11 @@ class Connection(HTTPConnection):
     """
 
     def __init__(self, *, settings: HttpSettings, turn: int | None = None, **http_client: Any) -> None:
-        self.end = 0.0
+        self.end: float = 0.0
         self.sock: TimedSocket | TimedTlsSocket | None = None
         self.last_response: StrictResponse | None = None
         super().__init__(**http_client)
-        self.idle_since = 0.0
+        self.idle_since: float = 0.0
         self._settings = settings
         self._turn = turn
 

@@ -32,8 +32,15 @@ class StrictResponse(HTTPResponse):
         fields: Names and values of the head.
     """
 
+    status: int
+    code: int
+    reason: str
     fields: list[tuple[bytes, bytes]]
+    length: int | None
+    chunked: bool
     chunk_left: int
+    will_close: bool
+    is_whole: bool
 
     def begin(self) -> None:
         """Read the head of the final response.
@@ -147,6 +154,9 @@ class StrictResponse(HTTPResponse):
 
 class SessionResponse(StrictResponse):
     """A strict response with the head in the form that `requests` and urllib3 need."""
+
+    headers: HTTPMessage
+    msg: HTTPMessage
 
     def begin(self) -> None:
         """Read the head of the final response; raises the errors of `StrictResponse.begin`."""

@@ -30,8 +30,8 @@ class Attempts:
     """
 
     def __init__(self, seconds: float, *, is_read: bool) -> None:
-        self.end = monotonic() + seconds
-        self.number = 0
+        self.end: float = monotonic() + seconds
+        self.number: int = 0
         self._seconds = seconds
         self._is_read = is_read
 

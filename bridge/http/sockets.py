@@ -53,14 +53,17 @@ class _Timed(socket.socket):
     end: float
 
     def send(self, *args: Any) -> int:
+        """Send a part of the data."""
         self.settimeout(time_left(self.end))
         return super().send(*args)
 
     def sendall(self, *args: Any) -> None:
+        """Send all of the data."""
         self.settimeout(time_left(self.end))
         super().sendall(*args)
 
     def recv_into(self, *args: Any) -> int:
+        """Receive into a buffer."""
         self.settimeout(time_left(self.end))
         return super().recv_into(*args)
 

@@ -56,9 +56,9 @@ class BaseOpaClient(ProcessBound):
         return f"{type(self).__name__}({self.url!r})"
 
     def _open(self, settings: HttpSettings) -> None:
-        self.url = str(settings.address)
-        self.deadline = settings.deadline
-        self.max_body = settings.max_body
+        self.url: str = str(settings.address)
+        self.deadline: float = settings.deadline
+        self.max_body: int = settings.max_body
         self._settings = settings
 
     def _seconds(self, deadline: float | None) -> float:

@@ -29,7 +29,7 @@ class Limits:
     def __init__(self, seconds: float, *, name: str, setting: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.seconds = seconds
         self.clock = clock
-        self.began = clock()
+        self.began: float = clock()
         self._name = name
         self._setting = setting
         self._stopped = threading.Event()

@@ -100,8 +100,8 @@ class ManagedOpa(ProcessBound):
         for attempt in range(_PORTS_TRIED):
             self._start(opa, port or _free_port(), [*options, "--", *files], log_to)
             try:
-                self.port = self._wait_for_port(end)
-                self.url = f"{scheme}://{_HOST}:{self.port}"
+                self.port: int = self._wait_for_port(end)
+                self.url: str = f"{scheme}://{_HOST}:{self.port}"
                 with OpaClient(self.url, token=token, ca=ca, client_certificate=client_certificate) as client:
                     self._wait_for_health(client, end)
             except _PortTakenError:

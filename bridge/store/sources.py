@@ -12,7 +12,7 @@ from bridge.store.loader import Loader, LoadResult, Omission, TextFormat
 from bridge.store.reader import from_file
 from bridge.strict_json import encode, parse
 
-Source: TypeAlias = "Path | Callable[[], Iterable[object] | LoadResult]"
+Source: TypeAlias = Path | Callable[[], Iterable[object] | LoadResult]
 """A file of JSON Lines or of one JSON array, or a callable that returns resources in the form that `push` takes."""
 
 

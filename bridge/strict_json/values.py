@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import Enum
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-Value: TypeAlias = "bool | str | int | Decimal | list[Value] | dict[str, Value] | None"
+if TYPE_CHECKING:
+    Value: TypeAlias = bool | str | int | Decimal | list["Value"] | dict[str, "Value"] | None
+else:
+    # Neither typing.get_type_hints in another module nor pydantic can evaluate an alias that names itself.
+    Value: TypeAlias = bool | str | int | Decimal | list[Any] | dict[str, Any] | None
 """A JSON value as `parse` returns it. A number that, written in full, is an integer of at most 40 digits is an `int`,
 however the text has it (`1.0`, `1e3`); every other number is a `Decimal`. So numbers of different Python types are
 different numbers."""

@@ -7,7 +7,7 @@ import stat
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from os import stat_result
+from os import PathLike, stat_result
 from pathlib import Path
 from typing import Final
 
@@ -48,7 +48,9 @@ class JwksFile(ProcessBound):
 
     __slots__ = ("_clock", "_lifetime", "_path", "_read")
 
-    def __init__(self, path: str | Path, *, lifetime: float = 300, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, path: str | PathLike[str], *, lifetime: float = 300, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._path = Path(path)
         self._lifetime = float(exact_seconds("lifetime", lifetime))
         self._clock = clock

@@ -13,7 +13,6 @@ import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
-from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -141,7 +140,7 @@ class JwksUrl(ProcessBound):
         lifetime: float = 300,
         interval: float = 30,
         deadline: float = 5,
-        ca: str | Path | None = None,
+        ca: str | PathLike[str] | None = None,
         insecure_http: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -273,12 +272,12 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _check_ca(ca: str | Path | None) -> None:
+def _check_ca(ca: str | PathLike[str] | None) -> None:
     if ca is None:
         return
     try:
         refuse_unbounded_file(ca, limit=CERTIFICATE_BYTES, what="certificates in PEM")
-        ssl.create_default_context(cafile=str(ca))
+        ssl.create_default_context(cafile=ca)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         cause = "it has no readable certificate" if isinstance(error, ssl.SSLError) else "it cannot be read"
         raise ConfigurationError(

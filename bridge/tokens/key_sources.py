@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from os import PathLike
 from typing import Protocol, Self, runtime_checkable
 
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -75,7 +75,7 @@ class StaticKey(ProcessBound):
         return cls._of(material)
 
     @classmethod
-    def from_pem_file(cls, path: str | Path) -> Self:
+    def from_pem_file(cls, path: str | PathLike[str]) -> Self:
         """Make it from a PEM file of one public key; the file is read once.
 
         Raises:

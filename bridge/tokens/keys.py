@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias, cast
 
@@ -91,7 +91,7 @@ class VerificationKey(ProcessBound):
         return cls(cast("Material", material), kind, algorithms)
 
 
-def checked_algorithms(names: Sequence[str]) -> tuple[str, ...]:
+def checked_algorithms(names: Iterable[str]) -> tuple[str, ...]:
     """Return the setting `algorithms`, checked, each name once.
 
     Raises:

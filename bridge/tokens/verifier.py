@@ -91,11 +91,11 @@ class TokenVerifier(ProcessBound):
         self,
         key: KeySource | str | bytes | PublicKeyTypes,
         *,
-        algorithms: Sequence[str] = ("RS256",),
-        audience: str | Sequence[str] | None = None,
+        algorithms: Iterable[str] = ("RS256",),
+        audience: str | Iterable[str] | None = None,
         issuer: str | None = None,
         leeway: float | Decimal = 0,
-        required: Sequence[str] = (),
+        required: Iterable[str] = (),
         clock: Callable[[], float] = time.time,
         cache: int = 1_024,
     ) -> None:
@@ -269,7 +269,7 @@ class TokenVerifier(ProcessBound):
             raise UsageError("the clock returned no finite number: give one such as `time.time`") from None
 
 
-def _audiences(audience: str | Sequence[str] | None) -> tuple[str, ...]:
+def _audiences(audience: str | Iterable[str] | None) -> tuple[str, ...]:
     if audience is None:
         return ()
     names = _strings("audience", (audience,) if isinstance(audience, str) else audience)

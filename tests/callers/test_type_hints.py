@@ -58,6 +58,11 @@ def test_pydantic_knows_a_decision() -> None:
     assert TypeAdapter(bridge.Decision).dump_python(decision)["allow"] is True
 
 
+@pytest.mark.parametrize("result", [bridge.Explanation, bridge.Listing, bridge.PushReport, bridge.PolicySettings])
+def test_pydantic_makes_a_schema_of_a_result(result: type) -> None:
+    assert TypeAdapter(result).core_schema
+
+
 def test_fastapi_takes_a_decision_in_a_signature() -> None:
     app = FastAPI()
 

@@ -1,6 +1,8 @@
 """What a caller writes: both type checkers accept it, in their strict modes."""
 
 from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
 
 from fastapi import FastAPI
 
@@ -39,8 +41,28 @@ def settings() -> bridge.PolicyBridge:
         audience="devices",
         issuer="https://issuer.example",
     )
-    rules = bridge.RuleSet(policy=bridge.PolicySettings(require_policy=True, versions=frozenset({2})))
+    rules = bridge.RuleSet(policy=bridge.PolicySettings(require_policy=True, versions={2}))
     return bridge.PolicyBridge(bridge.OpaEngine("http://127.0.0.1:8181", rules), verifier=verifier, on_error="deny")
+
+
+def every_form_of_a_setting(pem: str, jwks: Mapping[str, object]) -> list[object]:
+    """A set, a tuple or a list, a text or a path: what works at run time also passes here."""
+    required = frozenset({"sub"})
+    rules = bridge.RuleSet(bridge.PolicySettings(versions=[2, 3]), token=bridge.TokenChecks(pem, required=("sub",)))
+    return [
+        bridge.PolicySettings("policy", ("devices",), versions=(2,)),
+        bridge.PolicySettings(versions=rules.policy.versions | {3}),
+        bridge.PolicyBridge(versions={2}),
+        bridge.TokenVerifier(pem, algorithms={"RS256", "PS256"}, audience={"a", "b"}, required=required),
+        bridge.TokenVerifier(bridge.JwkSet(jwks), audience=["a"], leeway=Decimal("0.5")),
+        bridge.TokenVerifier(bridge.JwksFile("keys.json")),
+        bridge.TokenVerifier(bridge.JwksFile(Path("keys.json"))),
+        bridge.TokenVerifier(bridge.StaticKey.from_pem_file("key.pem")),
+        bridge.TokenVerifier(bridge.JwksUrl("https://issuer.example/jwks", ca=Path("ca.pem"))),
+        bridge.WasmEngine(wasm="policy.wasm"),
+        bridge.WasmEngine(wasm=Path("policy.wasm")),
+        bridge.OpaEngine(bridge.OpaClient("http://127.0.0.1:8181", token=Path("token")), rules),
+    ]
 
 
 @app.get("/decision")
