@@ -44,7 +44,7 @@ def commands(tmp_path_factory: pytest.TempPathFactory, opa_executable: Path) -> 
     assert make is not None
     python = shlex.quote(sys.executable)
     # `make test` inside of `make test` runs one file of it: enough to see that the target works.
-    settings = f"VENV={shlex.quote(str(venv))} PY={python} PYTEST_ARGS='-n 0 tests/unit/test_escapes.py'"
+    settings = f"VENV={shlex.quote(str(venv))} PY={python} PYTEST_ARGS='-n 0 tests/unit/core/test_escapes.py'"
     for command, text in (
         ("jwt-bridge", f"{python} -m bridge"),
         ("opa", shlex.quote(str(opa_executable))),

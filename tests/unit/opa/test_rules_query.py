@@ -1,4 +1,4 @@
-"""A question's body: its input, with a nonce that no other attempt has."""
+"""The body of a rules query: its input with a nonce, a new one for each attempt."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def test_the_input_goes_out_with_a_nonce_beside_its_members(input_):
 
 
 def test_each_attempt_has_another_nonce_of_128_bits():
-    question = RulesQuery(b'{"claims":{}}')
-    attempts = [question.fresh() for _ in range(1_000)]
+    query = RulesQuery(b'{"claims":{}}')
+    attempts = [query.fresh() for _ in range(1_000)]
     nonces = [nonce for _, nonce in attempts]
     assert len(set(nonces)) == 1_000
     assert {len(bytes.fromhex(nonce)) for nonce in nonces} == {16}
