@@ -1,7 +1,7 @@
-# Every habit of the project. `make help` lists them; each does its own set-up, in .venv, and works from any directory.
-#   PYTHON=…       the Python (3.11 or newer) that .venv is made with
-#   PYTEST_ARGS=…  more arguments for pytest
-#   BENCH_ARGS=…   more arguments for the benchmarks, such as --size full
+# The development commands. `make help` lists them; each sets up what it needs in .venv, and works from any directory.
+#   PYTHON=…       the Python (3.11 or newer) for .venv
+#   PYTEST_ARGS=…  additional arguments for pytest
+#   BENCH_ARGS=…   additional arguments for the benchmarks, such as --size full
 
 .DEFAULT_GOAL := help
 
@@ -9,12 +9,12 @@ TARGETS := help demo test lint lint-ruff lint-format lint-mypy lint-imports lint
     mutants bench bench-chosen-names constraints test-lowest test-pythons
 .PHONY: $(TARGETS)
 
-# Strips the space that make puts before the name; works for folders with spaces too, for nothing is included.
+# MAKEFILE_LIST begins with a space, which `strip` removes. It has one name, as nothing is included: so folders may have spaces.
 ROOT := $(shell cd "$$(dirname "$(strip $(MAKEFILE_LIST))")" && pwd -P)
 
 ifneq ($(shell pwd -P),$(ROOT))
 
-# make -f /elsewhere/Makefile: everything below names its files from the tree's root.
+# make -f /elsewhere/Makefile: all file names below are relative to the root of the tree.
 $(TARGETS):
 	@$(MAKE) --no-print-directory -C "$(ROOT)" $@
 
@@ -34,7 +34,7 @@ OPA_SOURCE := $(PY) tools/opa_source.py
 TEST_PROCESSES := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 PYTHONS := $(or $(PYTHON),python3 python python3.14 python3.13 python3.12 python3.11)
 
-# A .venv names its own folder in every script, so one that was moved here, or lost its Python, is made anew.
+# The scripts of a .venv have the path of their folder. A .venv that was moved, or lost its Python, is created again.
 STALE := $(shell for stamp in $(VENV)/.installed*; do \
     test -e "$$stamp" || continue; test -x $(PY) && grep -qxF "$(ROOT)" "$$stamp" || rm -f $(PY) $(VENV)/.installed*; done)
 
@@ -44,7 +44,7 @@ help: ## list the targets
 demo: $(VENV)/.installed ## sign five tokens, decide on sample devices and sessions, print the table (no OPA needed)
 	@$(PY) -m bridge demo
 
-test: $(VENV)/.installed-dev ## run all tests, a file of them on each core (gets an OPA: OPA_URL, PATH, Docker or Go)
+test: $(VENV)/.installed-dev ## run all tests, one file on each core (uses the OPA of OPA_URL, PATH, Docker or Go)
 	@$(PY) -m pytest $(TEST_PROCESSES) $(PYTEST_ARGS)
 
 lint: lint-ruff lint-format lint-mypy lint-imports lint-opa ## ruff, mypy, import-linter, opa fmt, opa check
@@ -64,7 +64,7 @@ lint-imports: $(VENV)/.installed-dev
 lint-opa: $(VENV)/.installed-dev
 	opa="$$($(OPA_SOURCE))" && "$$opa" fmt --fail --list $(REGO) && "$$opa" check --strict $(REGO)
 
-lint-rego: ## regal, the pinned one, with the exceptions of .regal/config.yaml (built with Go where the cache has none)
+lint-rego: ## run the pinned regal with the exceptions of .regal/config.yaml (built with Go if the cache has none)
 	@regal="$$(bash .ci/regal)" && "$$regal" lint $(REGO)
 
 format: $(VENV)/.installed-dev ## format the Python and the Rego
@@ -72,11 +72,11 @@ format: $(VENV)/.installed-dev ## format the Python and the Rego
 	$(PY) -m ruff format .
 	opa="$$($(OPA_SOURCE))" && "$$opa" fmt --write $(REGO)
 
-# The pinned OPA and no other: another one's Wasm differs in its bytes.
-render: $(VENV)/.installed-dev ## render the committed Rego and build its Wasm again
+# Only the pinned OPA: the Wasm of another version has different bytes.
+render: $(VENV)/.installed-dev ## render the committed Rego again and build its Wasm
 	opa="$$($(OPA_SOURCE) --pinned)" && JWT_BRIDGE_OPA="$$opa" $(PY) -m bridge render --default --write rego
 
-# What shows within a few minutes that a set of versions works: the unit tests, HTTP, and every vector.
+# The tests that show within a few minutes whether a set of versions works: unit tests, HTTP, and every vector.
 QUICK_TESTS := tests/unit tests/http tests/conformance/test_vectors.py tests/conformance/test_token_vectors.py tests/conformance/test_batches.py
 LOWEST := .venv-lowest
 
@@ -84,10 +84,10 @@ test-lowest: $(LOWEST)/.installed ## run the unit tests and the vectors with the
 	@opa="$$($(OPA_SOURCE))" && JWT_BRIDGE_OPA="$$opa" $(LOWEST)/bin/python -m pytest $(TEST_PROCESSES) $(QUICK_TESTS) \
 	    --ignore=tests/unit/tooling --ignore=tests/unit/rules/test_builtin_errors.py $(PYTEST_ARGS)
 
-test-pythons: $(VENV)/.installed-dev ## run the unit tests and the vectors on each Python from 3.11 to 3.14 that is here (VERSIONS="3.12 3.13")
+test-pythons: $(VENV)/.installed-dev ## run the unit tests and the vectors on each installed Python from 3.11 to 3.14 (VERSIONS="3.12 3.13")
 	@opa="$$($(OPA_SOURCE))" && UV=$(UV) JWT_BRIDGE_OPA="$$opa" bash tools/test_pythons $(VERSIONS) -- $(TEST_PROCESSES) $(QUICK_TESTS) $(PYTEST_ARGS)
 
-coverage: $(VENV)/.installed-dev ## run all tests and report what none reaches
+coverage: $(VENV)/.installed-dev ## run all tests and report the lines that no test reaches
 	@$(PY) -m coverage run -m pytest $(PYTEST_ARGS)
 	@$(PY) -m coverage report
 
@@ -98,43 +98,43 @@ decider-coverage: $(VENV)/.installed-dev ## run the unit tests of what decides; 
 rego-test: $(VENV)/.installed-dev ## run the Rego tests; every line must be covered
 	@opa="$$($(OPA_SOURCE))" && "$$opa" test $(REGO) && "$$opa" test --coverage --threshold 100 --fail-on-empty $(REGO) >/dev/null
 
-docker-test: $(VENV)/.installed-dev ## run the tests of docker-compose.yml; fails where there is no Docker
+docker-test: $(VENV)/.installed-dev ## run the tests of docker-compose.yml; fails without Docker
 	@$(PY) -m pytest --docker=require -m docker $(PYTEST_ARGS)
 
 docs: $(VENV)/.installed-docs ## build the pages of docs/ and the API reference into build/docs; a warning is an error
 	@$(PY) -m sphinx --quiet --fail-on-warning --keep-going -b html -d build/doctrees docs build/docs
 	@echo "build/docs/index.html"
 
-opa: $(VENV)/bin/python ## print the path of the opa that is used, getting one if there is none
+opa: $(VENV)/bin/python ## print the path of the opa to use; get one if there is none
 	@$(OPA_SOURCE)
 
 wheel: $(VENV)/.installed-dev ## build the wheel into dist/
 	@$(PY) -m pip wheel --quiet --no-deps --wheel-dir dist .
 	@ls dist/*.whl
 
-# One file for all Pythons and systems: a version that differs between them stands there with its condition.
-constraints: $(VENV)/.installed-dev ## resolve constraints-dev.txt anew: the newest versions that pyproject.toml allows, for Python 3.11 and later
+# One file for all Pythons and systems: a version that differs between them has a condition in its line.
+constraints: $(VENV)/.installed-dev ## resolve constraints-dev.txt again: the newest versions that pyproject.toml allows, for Python 3.11 and later
 	$(UV) pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --all-extras --group dev --group docs --group bench \
 	    --no-annotate --custom-compile-command "make constraints" --output-file constraints-dev.txt
 
-clean: ## remove what the other targets made, .venv included
+clean: ## remove what the other targets created, including .venv
 	rm -rf $(VENV) $(VENV)-* dist build .coverage htmlcov .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-conformance-long: $(VENV)/.installed-dev ## compare all deciders on COUNT random questions, 1000000 if not told
+conformance-long: $(VENV)/.installed-dev ## compare all deciders on COUNT random queries (default: 1000000)
 	@opa="$$($(OPA_SOURCE))" && JWT_BRIDGE_OPA="$$opa" PYTHONPATH=tests $(PY) -m conformance.long \
 	    --count $(or $(COUNT),1000000) $(CONFORMANCE_ARGS)
 
 exhaustive: $(VENV)/.installed-dev ## compare all deciders on every policy and resource of a small scope
 	@opa="$$($(OPA_SOURCE))" && JWT_BRIDGE_OPA="$$opa" PYTHONPATH=tests $(PY) -m conformance.exhaustive $(CONFORMANCE_ARGS)
 
-mutants: $(VENV)/.installed-dev ## change the rules and the Python that decides, one thing at a time: some test must fail each time
+mutants: $(VENV)/.installed-dev ## change the rules and the deciding Python, one place at a time: a test must fail each time
 	@opa="$$($(OPA_SOURCE))" && PYTHONPATH=tests:tools $(PY) -m mutation --opa "$$opa" $(MUTANTS_ARGS)
 
-bench: $(VENV)/.installed-bench ## measure ours beside the peers, by BENCH_ARGS (BENCH_ARGS=--help tells them)
+bench: $(VENV)/.installed-bench ## measure this project and its peers (BENCH_ARGS=--help lists the options)
 	@opa="$$($(OPA_SOURCE))" && JWT_BRIDGE_OPA="$$opa" $(PY) -m benchmarks.bench $(BENCH_ARGS)
 
-bench-chosen-names: $(VENV)/.installed-dev ## measure questions that were made to be costly in Wasm, by BENCH_ARGS; fails beyond 50 times a plain one
+bench-chosen-names: $(VENV)/.installed-dev ## measure queries designed to be costly in Wasm; fails above 50 times the cost of a plain one
 	@PYTHONPATH=tests $(PY) benchmarks/chosen_names.py $(BENCH_ARGS)
 
 # The first Python that is new enough and can make a venv: `python3` may be neither.
@@ -144,9 +144,9 @@ $(VENV)/bin/python:
 	        exec "$$python" -m venv --clear $(VENV); \
 	    fi; \
 	done; \
-	echo "needs Python 3.11 or newer with its venv module (Debian: apt install python3-venv)," >&2; \
-	echo "found none as: $(PYTHONS);" >&2; \
-	echo "say which: make PYTHON=/path/to/python3" >&2; \
+	echo "Python 3.11 or newer with its venv module is needed (Debian: apt install python3-venv)," >&2; \
+	echo "there is none among: $(PYTHONS);" >&2; \
+	echo "name one: make PYTHON=/path/to/python3" >&2; \
 	exit 1
 
 $(VENV)/.installed: pyproject.toml constraints-dev.txt | $(VENV)/bin/python
@@ -154,14 +154,14 @@ $(VENV)/.installed: pyproject.toml constraints-dev.txt | $(VENV)/bin/python
 	@$(PY) $(INSTALL) --editable '.[cli]'
 	@echo "$(ROOT)" >$@
 
-# Dependency groups need pip 25.1; the Python at hand may bring an older one.
+# Dependency groups need pip 25.1; the installed Python may have an older one.
 $(VENV)/.installed-dev: pyproject.toml constraints-dev.txt | $(VENV)/bin/python
 	@echo "installing into $(VENV), with the tools for development"
 	@$(PY) -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	@$(PY) $(INSTALL) --editable '.[async,cli]' --group dev
 	@echo "$(ROOT)" | tee $@ >$(VENV)/.installed
 
-# uv resolves the lowest version of each direct dependency; what those require is pinned as everywhere.
+# uv resolves the lowest version of each direct dependency; their own dependencies have the usual pins.
 $(LOWEST)/.installed: pyproject.toml constraints-dev.txt $(VENV)/.installed-dev
 	@echo "installing into $(LOWEST) the lowest versions that pyproject.toml allows"
 	@$(UV) venv --quiet --clear --python $(PY) $(LOWEST)
@@ -171,14 +171,14 @@ $(LOWEST)/.installed: pyproject.toml constraints-dev.txt $(VENV)/.installed-dev
 	@$(UV) pip install --quiet --python $(LOWEST) --constraint $(LOWEST)/others.txt -r $(LOWEST)/lowest.txt --editable . --group test
 	@echo "$(ROOT)" >$@
 
-# Sphinx beside what .venv has already: whoever runs the tests does not need it.
+# Sphinx is installed separately: the tests do not need it.
 $(VENV)/.installed-docs: pyproject.toml constraints-dev.txt | $(VENV)/bin/python
 	@echo "installing into $(VENV), with Sphinx"
 	@$(PY) -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	@$(PY) $(INSTALL) --editable '.[async]' --group docs
 	@echo "$(ROOT)" | tee $@ >$(VENV)/.installed
 
-# The peers beside what .venv has already: whoever only develops does not need them.
+# The peers are installed separately: only the benchmarks need them.
 $(VENV)/.installed-bench: pyproject.toml constraints-dev.txt | $(VENV)/bin/python
 	@echo "installing into $(VENV), with what the benchmarks compare with"
 	@$(PY) -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
