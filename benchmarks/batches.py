@@ -1,4 +1,4 @@
-"""What a decision in a batch costs against one that is asked alone."""
+"""The cost of a decision in a batch against a single check."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def resource(number: int) -> dict[str, object]:
 
 
 def shapes_of(engine: Engine, items: int) -> dict[str, tuple[Callable[[], object], Callable[[int], object]]]:
-    """How to ask all at once, and the one of a number alone, by the name of the shape."""
+    """Return, by the name of the shape, how to check all resources at once and how to check one."""
     bridge = PolicyBridge(engine)
     bridge.install()
     resources = [resource(number) for number in range(items)]

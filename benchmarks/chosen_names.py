@@ -1,4 +1,4 @@
-"""What questions that were made to be costly take in the embedded engine, against plain ones of the same size."""
+"""Times queries designed to be costly in the embedded engine against plain ones of the same size."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def seconds(engine: WasmEngine, requests: Sequence[Request], calls: int) -> float:
-    """Seconds of the processor that a call of `decide` takes."""
+    """Return the CPU seconds of a call of `decide`."""
     began = time.process_time()
     for _ in range(calls):
         engine.decide(requests)
@@ -28,7 +28,7 @@ def seconds(engine: WasmEngine, requests: Sequence[Request], calls: int) -> floa
 
 
 def raw_seconds(engine: WasmEngine, requests: Sequence[Request]) -> float:
-    """Seconds that Wasm takes for the whole of the first question, as it was sent before it was trimmed."""
+    """Return the seconds that Wasm takes for the first request without trimming."""
     began = time.perf_counter()
     try:
         engine.query("decision", requests[0].text)

@@ -1,4 +1,4 @@
-"""What one check over an OPA server costs against bare HTTP clients, and what threads, tasks and kept tokens add."""
+"""The cost of one check over an OPA server against bare HTTP clients, and with threads, tasks and cached tokens."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TOKEN = jwt.encode({**CLAIMS, "exp": int(time.time()) + 36_000}, KEY, algorithm=
 
 
 def sent_by(bridge: PolicyBridge) -> tuple[str, bytes]:
-    """The target and the body of the one request that a check sends."""
+    """Return the target and the body of the only request that a check sends."""
     http = bridge.engine.opa._http  # noqa: SLF001
     seen, query = [], http.query
     http.query = lambda *args, **settings: (seen.append(args), query(*args, **settings))[1]
@@ -44,7 +44,7 @@ def sent_by(bridge: PolicyBridge) -> tuple[str, bytes]:
 
 
 def ways_of(opa: ManagedOpa, bridge: PolicyBridge, threads: int) -> dict[str, Callable[[], object]]:
-    """The ways to ask the same question, by name."""
+    """Return the ways to send the same query, by name."""
     target, body = sent_by(bridge)
     parts = urlsplit(opa.url)
     pool = urllib3.HTTPConnectionPool(parts.hostname, parts.port, maxsize=threads)
@@ -68,7 +68,7 @@ def ways_of(opa: ManagedOpa, bridge: PolicyBridge, threads: int) -> dict[str, Ca
 
 
 def interleaved(ways: dict[str, Callable[[], object]], *, rounds: int, calls: int) -> dict[str, list[float]]:
-    """Seconds a call of each way in each round; within a round the ways take turns at every call."""
+    """Return the seconds per call of each way in each round; the ways alternate call by call."""
     timings: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         spent = dict.fromkeys(ways, 0.0)
@@ -83,7 +83,7 @@ def interleaved(ways: dict[str, Callable[[], object]], *, rounds: int, calls: in
 
 
 def by_threads(way: Callable[[], object], threads: int, calls: int) -> float:
-    """Calls a second, by so many threads together."""
+    """Return the calls a second of all threads together."""
     start = threading.Barrier(threads + 1)
 
     def work() -> None:
@@ -102,7 +102,7 @@ def by_threads(way: Callable[[], object], threads: int, calls: int) -> float:
 
 
 async def by_tasks(way: Callable[[], Awaitable[object]], tasks: int, calls: int) -> float:
-    """Calls a second, by so many tasks together."""
+    """Return the calls a second of all tasks together."""
 
     async def work() -> None:
         for _ in range(calls // tasks):

@@ -1,4 +1,4 @@
-"""How long reading 8 MB of JSON takes against 1 MB, for texts that aim at a reader's weak points: about 8 is linear.
+"""Times reading 8 MB of JSON against 1 MB, for texts that are hard for a parser: a ratio of about 8 is linear.
 
 Needs `tests` on the path: PYTHONPATH=tests .venv/bin/python -m benchmarks.json_linear
 """
@@ -16,7 +16,7 @@ from bridge.strict_json import parse
 
 
 def seconds(texts: list[bytes]) -> float:
-    """CPU time of reading the texts, without the collector, which looks at all that the run has made so far."""
+    """Return the CPU time of reading the texts, without the garbage collector, whose cost grows with the run."""
     kept = []
     gc.collect()
     gc.disable()

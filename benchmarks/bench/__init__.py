@@ -1,1 +1,1 @@
-"""Ours and the peers' beside each other, in one run, on the same data: `python -m benchmarks.bench --help`."""
+"""This project and its peers, measured in one run on the same data: `python -m benchmarks.bench --help`."""

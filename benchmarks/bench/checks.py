@@ -1,4 +1,4 @@
-"""A check over HTTP, beside the bytes alone and a peer."""
+"""A check over HTTP, beside a client that only sends the same bytes, and a peer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A check without any server, beside peers that need none."""
+"""A check without a server, beside peers that need none."""
 
 from __future__ import annotations
 

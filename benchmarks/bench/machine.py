@@ -1,4 +1,4 @@
-"""What the figures were measured on, and with which versions."""
+"""The machine and the versions of a run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PACKAGES = (
 
 
 def described() -> dict[str, object]:
-    """The machine, and the versions of all that takes part."""
+    """Return the machine, and the versions of everything that is measured."""
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count(),

@@ -1,4 +1,4 @@
-"""What OPA's process takes: with the index and without, and while a whole push replaces another."""
+"""The memory of OPA's process: with and without the index, and while a push replaces another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A full page of a list, beside the ids as a document that is read as it is."""
+"""A full page of a list, beside a plain GET of a document with the same ids."""
 
 from __future__ import annotations
 

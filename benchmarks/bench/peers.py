@@ -1,4 +1,4 @@
-"""The peers, each as its documentation shows it, and each asked the same as ours."""
+"""The peers, each used as in its documentation, with the same queries as ours."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ m = r.act == p.act && r.obj.user_id == r.sub.user_id && r.obj.plan == r.sub.plan
 
 
 def opa_python_client(url: str) -> PeerClient:
-    """opa-python-client, with time enough for anything."""
+    """Return an opa-python-client with a long timeout."""
     at = urlsplit(url)
     return PeerClient(host=at.hostname, port=at.port, timeout=60)
 
 
 class Cedar:
-    """cedarpy, in the two ways that a token's policy can be told to it.
+    """cedarpy, in the two ways to give it a token's policy.
 
     Either one policy set serves all tokens, and the agent is an entity whose attributes are the claims; or the policy
     of one token is a text of Cedar's, which serves that token alone. The device is an entity in both. All entities are
@@ -65,12 +65,12 @@ class Cedar:
         self.for_one = cedarpy.PolicySet.from_str(self.text)
 
     def allows(self, claims: Mapping[str, Any], resource: Mapping[str, Any]) -> bool:
-        """By the policy set for all tokens."""
+        """Return the decision by the policy set for all tokens."""
         agent = {"uid": {"type": "Agent", "id": claims["sub"]}, "attrs": claims, "parents": []}
         return self._allows(self.for_all, resource, [agent])
 
     def allows_one(self, policies: str | cedarpy.PolicySet, resource: Mapping[str, Any]) -> bool:
-        """By the policies of one token."""
+        """Return the decision by the policies of one token."""
         return self._allows(policies, resource, [])
 
     def _allows(
@@ -89,14 +89,14 @@ class Cedar:
 
 
 class _Plain:
-    """Attributes, as pycasbin's matchers read them."""
+    """Attributes in the form that pycasbin's matchers read."""
 
     def __init__(self, attributes: Mapping[str, str]) -> None:
         self.__dict__.update(attributes)
 
 
 class Casbin:
-    """pycasbin: its simplest rule, one line of which names the device; and one that compares attributes.
+    """pycasbin: its simplest rule, with one line that names the device; and one that compares attributes.
 
     Args:
         custom_data: What the policy demands.

@@ -1,4 +1,4 @@
-"""A plain push script, as anybody would write it: loads each line, dumps them, PUTs them: plain_push.py FILE URL."""
+"""A plain push script: loads each line, dumps all as JSON, PUTs them: plain_push.py FILE URL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures as SVG: each against its limit, and the sides of each beside each other."""
+"""The figures as SVG: each against its limit, and the sides of each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SCALES = {"s": (1e3, "milliseconds"), "B": (2**-20, "MiB"), "1/s": (1, "a secon
 
 
 def draw(lines: Sequence[Line], folder: Path) -> list[Path]:
-    """Draw them into a folder; gives what was drawn."""
+    """Draw the figures into a folder and return the files."""
     mpl.rcParams["svg.hashsalt"] = "bench"
     measured = [line for line in lines if line.outcome is not None]
     if not measured:
@@ -37,7 +37,7 @@ def draw(lines: Sequence[Line], folder: Path) -> list[Path]:
 
 
 def _limits(lines: Sequence[Line], path: Path) -> Path:
-    """Each figure as a part of its limit, with the quartiles."""
+    """Draw each figure as a part of its limit, with the quartiles."""
     canvas = Canvas(figsize=(11, 0.45 * len(lines) + 1.4), layout="constrained")
     axes = canvas.subplots()
     for at, line in enumerate(reversed(lines)):

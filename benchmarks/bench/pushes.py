@@ -1,4 +1,4 @@
-"""A push of everything, beside a plain script."""
+"""A push of all resources, beside a plain script."""
 
 from __future__ import annotations
 

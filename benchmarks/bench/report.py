@@ -1,4 +1,4 @@
-"""What a run found, as a table for the terminal, a table for Markdown, and JSON."""
+"""The results of a run as a table for the terminal, a table for Markdown, and JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A figure and what came out.
+    """A figure and its result.
 
     Attributes:
         figure: The figure.
@@ -45,12 +45,12 @@ class Line:
 
 
 def shown(ratio: Ratio) -> tuple[str, str]:
-    """A ratio, and its quartiles."""
+    """Return a ratio and its quartiles as text."""
     return _number(ratio.value), f"{_number(ratio.low)} to {_number(ratio.high)}"
 
 
 def table(lines: Sequence[Line]) -> str:
-    """The table for a terminal."""
+    """Return the table for a terminal."""
     width = max(len(line.figure.title) for line in lines)
     rows = [f"{'figure':<{width}}  {'ratio':>8}  {'quartiles':<18}  {'limit':>8}"]
     for line in lines:
@@ -66,7 +66,7 @@ def table(lines: Sequence[Line]) -> str:
 
 
 def sides(lines: Sequence[Line]) -> str:
-    """The medians of the sides, which drift with the machine and are no figures."""
+    """Return the medians of the sides, which depend on the machine and are not figures."""
     rows = ["Medians of the sides, which drift with the machine:"]
     seen: list[object] = []
     for line in lines:
@@ -79,7 +79,7 @@ def sides(lines: Sequence[Line]) -> str:
 
 
 def markdown(lines: Sequence[Line]) -> str:
-    """The table for Markdown."""
+    """Return the table for Markdown."""
     rows = ["| figure | ratio | quartiles | limit | |", "| --- | --- | --- | --- | --- |"]
     for line in lines:
         if line.outcome is None:
@@ -94,7 +94,7 @@ def markdown(lines: Sequence[Line]) -> str:
 
 
 def as_json(lines: Sequence[Line], run: dict[str, Any]) -> str:
-    """All of a run, for machines."""
+    """Return the whole run as JSON."""
     figures = [
         {
             **asdict(line.figure),

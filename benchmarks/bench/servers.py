@@ -1,4 +1,4 @@
-"""The OPA servers that are measured, and what an operating system says of their memory."""
+"""The OPA servers that are measured, and their memory as the operating system reports it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST_SECONDS: Final = 120.0
 
 
 class Server:
-    """An OPA of its own, with the rules installed.
+    """An OPA process with the rules installed.
 
     Attributes:
         url: Where it is.
@@ -43,7 +43,7 @@ class Server:
         return self._opa.pid
 
     def collect(self) -> None:
-        """Have Go collect its garbage twice, and wait until what it gives back has been given back."""
+        """Make Go collect its garbage twice, and wait until it has returned the memory."""
         with urllib3.PoolManager() as http:
             for _ in range(2):
                 http.request("GET", f"{self.url}/debug/pprof/heap?gc=1")
@@ -57,14 +57,14 @@ class Server:
             before = now
 
     def memory(self, name: str) -> int:
-        """`VmRSS` or `VmHWM`, in bytes."""
+        """Return `VmRSS` or `VmHWM`, in bytes."""
         for line in Path(f"/proc/{self.pid}/status").read_text(encoding="ascii").splitlines():
             if line.startswith(name + ":"):
                 return int(line.split()[1]) * 1024
         raise LookupError(name)
 
     def live(self) -> int:
-        """What Go's heap has in use, in bytes, as OPA's own metrics say."""
+        """Return the bytes in use in Go's heap, from OPA's metrics."""
         with urllib3.PoolManager() as http:
             text = http.request("GET", f"{self.url}/metrics").data.decode()
         return int(
@@ -74,7 +74,7 @@ class Server:
         )
 
     def forget_peak(self) -> None:
-        """Let `VmHWM` begin anew."""
+        """Reset `VmHWM`."""
         Path(f"/proc/{self.pid}/clear_refs").write_text("5", encoding="ascii")
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Bytes on the wire: what ours sends is recorded once, to be sent again by clients that do nothing else."""
+"""Bytes on the wire: the bridge's request is recorded once, and simple clients send it again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A request, and its answer."""
+    """A request and its response."""
 
     method: str
     target: str
@@ -27,7 +27,7 @@ class Sent:
 
 
 def recorded(url: str, act: Callable[[str], object]) -> list[Sent]:
-    """What an action sends to the server: `act` is given the URL of one in between, and does it there."""
+    """Return what an action sends to the server: `act` gets the URL of a recording proxy."""
     sent: list[Sent] = []
     server = urlsplit(url)
 
@@ -68,7 +68,7 @@ def recorded(url: str, act: Callable[[str], object]) -> list[Sent]:
 
 
 class PoolFloor:
-    """urllib3's pool, which sends bytes and reads all of the answer, and looks at none of it."""
+    """urllib3's pool: it sends bytes and reads the whole response without parsing it."""
 
     def __init__(self, url: str) -> None:
         at = urlsplit(url)
@@ -87,7 +87,7 @@ class PoolFloor:
 
 
 class ConnectionFloor:
-    """One connection of http.client's, kept open."""
+    """One open connection of http.client."""
 
     def __init__(self, url: str) -> None:
         at = urlsplit(url)

@@ -1,4 +1,4 @@
-"""What the measurements share: sizes, files and servers, each made when it is first asked for."""
+"""What the measurements share: sizes, files and servers, each created at first use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ROOT: Final = _HERE.parents[1]
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much is measured.
+    """The sizes of a run.
 
     Attributes:
         resources: How many resources the large store has.
@@ -41,10 +41,10 @@ class Sizes:
 
 
 class World:
-    """Made once a run.
+    """The files and servers of one run.
 
     Args:
-        sizes: How much is measured.
+        sizes: The sizes of a run.
         seed: What the data is made by.
         folder: Where files may be put.
     """
@@ -61,12 +61,12 @@ class World:
         return max(3, round(usual * self.sizes.scale))
 
     def tell(self, text: str) -> None:
-        """Say how far the run is."""
+        """Print the progress of the run."""
         print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)
 
     @cached_property
     def file(self) -> Path:
-        """The resources as JSON Lines."""
+        """Return the file of the resources as JSON Lines."""
         path = self.folder / "devices.jsonl"
         self.tell(f"writing {self.fleet.count:,} resources")
         self.fleet.write(path)
@@ -74,7 +74,7 @@ class World:
 
     @cached_property
     def changed_file(self) -> Path:
-        """The same, but for one in a hundred."""
+        """Return a file with one in a hundred resources changed."""
         path = self.folder / "changed.jsonl"
         self.fleet.write(path, moved=100)
         return path
@@ -87,7 +87,7 @@ class World:
 
     @cached_property
     def large(self) -> Server:
-        """All resources, pushed by the bridge."""
+        """Return a server with all resources, pushed by the bridge."""
         server = self.server()
         self.tell(f"pushing {self.fleet.count:,} resources by the bridge")
         self.push(self.file, server)
@@ -95,14 +95,14 @@ class World:
 
     @cached_property
     def small(self) -> Server:
-        """10,000 resources, pushed by the bridge."""
+        """Return a server with 10,000 resources, pushed by the bridge."""
         server = self.server()
         self.push(self.small_file, server)
         return server
 
     @cached_property
     def plain(self) -> Server:
-        """All resources as one document, as the plain script puts it; and rules that scan it."""
+        """Return a server with all resources as one document from the plain script, and rules that scan it."""
         server = self.server()
         self.tell(f"putting {self.fleet.count:,} resources plainly")
         self.push_plainly(self.file, server)
@@ -112,15 +112,15 @@ class World:
         return server
 
     def server(self) -> Server:
-        """Another server, for as long as the run goes on."""
+        """Start another server, which stops at the end of the run."""
         return self._stack.enter_context(Server())
 
     def push(self, file: Path, server: Server) -> None:
-        """Push by the command line, in a process of its own."""
+        """Push by the command line, in a separate process."""
         run("-m", "bridge", "push", "--force", "--type", "devices", str(file), "--opa-url", server.url)
 
     def push_plainly(self, file: Path, server: Server) -> None:
-        """Push by the plain script, in a process of its own."""
+        """Push by the plain script, in a separate process."""
         run(str(_HERE / "plain_push.py"), str(file), server.url + PLAIN)
 
     def close(self) -> None:
