@@ -45,10 +45,10 @@ def with_clock(bridge):
 
 class Source:
     def __init__(self):
-        self.asked = 0
+        self.calls = 0
 
     def __call__(self):
-        self.asked += 1
+        self.calls += 1
         return RESOURCES
 
 
@@ -56,11 +56,11 @@ class Blocking:
     """A source that gives nothing until it may."""
 
     def __init__(self):
-        self.asked = 0
+        self.calls = 0
         self.begun, self.may = threading.Event(), threading.Event()
 
     def __call__(self):
-        self.asked += 1
+        self.calls += 1
         self.begun.set()
         assert self.may.wait(SAFETY)
         return RESOURCES

@@ -58,7 +58,7 @@ def steps(asked: Asked, *, until_well: bool) -> Iterator[tuple[str, str]]:
             return
 
 
-def told(method: str, id_: str, answer: Any) -> str:
+def described(method: str, id_: str, answer: Any) -> str:
     if method == "check":
         return str(answer.reason)
     return "listed" if id_ in answer.ids else "not listed"
@@ -74,7 +74,7 @@ def ask(bridge: PolicyBridge, asked: Asked, *, until_well: bool) -> None:
             return
         try:
             answer = getattr(bridge, method)(CLAIMS, "devices", *([id_] if method == "check" else []))
-            outcome = told(method, id_, answer)
+            outcome = described(method, id_, answer)
         except EngineError as fault:
             outcome = type(fault).__name__
 
@@ -89,7 +89,7 @@ async def ask_awaiting(bridge: AsyncPolicyBridge, asked: Asked, *, until_well: b
             return
         try:
             answer = await getattr(bridge, method)(CLAIMS, "devices", *([id_] if method == "check" else []))
-            outcome = told(method, id_, answer)
+            outcome = described(method, id_, answer)
         except EngineError as fault:
             outcome = type(fault).__name__
 

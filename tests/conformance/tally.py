@@ -15,8 +15,8 @@ COMPARED: Final[dict[str, Counter[str]]] = {}
 
 def seed() -> int:
     """The seed of this run: as told, or today's date, so that each day looks elsewhere."""
-    told = os.environ.get(VARIABLE)
-    return int(told) if told else int(datetime.now(UTC).strftime("%Y%m%d"))
+    seed_text = os.environ.get(VARIABLE)
+    return int(seed_text) if seed_text else int(datetime.now(UTC).strftime("%Y%m%d"))
 
 
 def count(layer: str, decider: str, answers: int) -> None:

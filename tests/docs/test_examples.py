@@ -94,14 +94,14 @@ def served(demo: Path, *arguments: str, **variables: str | None) -> Iterator[Ser
             log = []
             for line in process.stderr:
                 log.append(line)
-                if told := re.search(r"http://127\.0\.0\.1:(\d+)", line):
+                if address := re.search(r"http://127\.0\.0\.1:(\d+)", line):
                     break
             else:
                 raise AssertionError("".join(log))
             # Nobody reads on, so the log must not fill the pipe.
             threading.Thread(target=process.stderr.read, daemon=True).start()
             tokens = [(demo / f"{name}.jwt").read_text(encoding="utf-8").strip() for name in ("agent", "agent-2")]
-            yield Served(told[0], *tokens)
+            yield Served(address[0], *tokens)
         finally:
             process.send_signal(signal.SIGINT)
 

@@ -71,18 +71,18 @@ class GatedServer:
     """A key server that keeps each request until the test says what to answer."""
 
     def __init__(self):
-        self.asked = threading.Semaphore(0)
+        self.requested = threading.Semaphore(0)
         self.count = 0
         self._answers = []
-        self._told = threading.Semaphore(0)
+        self._answer_allowed = threading.Semaphore(0)
         self._ended = False
         owner = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
                 owner.count += 1
-                owner.asked.release()
-                assert owner._told.acquire(timeout=LONG)
+                owner.requested.release()
+                assert owner._answer_allowed.acquire(timeout=LONG)
                 if owner._ended:
                     return
                 status, body = owner._answers.pop(0)
@@ -104,14 +104,14 @@ class GatedServer:
     def tell(self, body, status=200):
         """Answer the next request, one that waits or one that is to come."""
         self._answers.append((status, body))
-        self._told.release()
+        self._answer_allowed.release()
 
     async def await_request(self):
-        assert await asyncio.to_thread(self.asked.acquire, timeout=LONG)
+        assert await asyncio.to_thread(self.requested.acquire, timeout=LONG)
 
     def stop(self):
         self._ended = True
-        self._told.release(1_000)
+        self._answer_allowed.release(1_000)
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -474,7 +474,7 @@ def test_a_verifier_that_waits_for_an_unknown_kid_holds_up_no_thread_whose_key_i
     verifier = TokenVerifier(JwksUrl(server.url, deadline=LONG, lifetime=10 * LONG, interval=30, clock=clock))
     server.tell(document("a"))
     verifier.verify(made("a"))
-    assert server.asked.acquire(timeout=LONG)
+    assert server.requested.acquire(timeout=LONG)
     clock.now += 30
     ends = []
 
@@ -487,7 +487,7 @@ def test_a_verifier_that_waits_for_an_unknown_kid_holds_up_no_thread_whose_key_i
     asking = [threading.Thread(target=ask, args=(f"made-up-{number}",), daemon=True) for number in range(10)]
     for thread in asking:
         thread.start()
-    assert server.asked.acquire(timeout=LONG)
+    assert server.requested.acquire(timeout=LONG)
     verifier.verify(made("a"))
     verifier.verify(made("a", sub="never seen"))
     assert verifier.source.known_key("a") is verifier.source.key_for("a")

@@ -331,8 +331,8 @@ def test_a_text_that_is_no_token(folder) -> None:
     done = run_here(
         "check", "--token", "nonsense", "--key", folder / "public.pem", "--type", "x", "--resource", GOOD, status=2
     )
-    told = "the token has 1 segment, not 3 with dots between them; is it a whole token?"
-    assert done.stderr == f"jwt-bridge: invalid token (malformed): {told}\n"
+    message = "the token has 1 segment, not 3 with dots between them; is it a whole token?"
+    assert done.stderr == f"jwt-bridge: invalid token (malformed): {message}\n"
     assert done.stdout == b""
 
 

@@ -199,8 +199,8 @@ def test_with_a_server_that_cannot_be_asked(url) -> None:
         done = run_here("demo", OPA_URL=url)
     assert matrix(done.text) == MATRIX
     address = "" if "secret" in url else f", `{url}`,"
-    told = " ".join(done.text.split())
-    assert f"No OPA was compared: the one that OPA_URL names{address} cannot be queried: " in told
+    output = " ".join(done.text.split())
+    assert f"No OPA was compared: the one that OPA_URL names{address} cannot be queried: " in output
     assert "secret" not in done.text
 
 

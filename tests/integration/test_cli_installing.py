@@ -47,8 +47,8 @@ def test_install_replaces_what_it_is_told_and_nothing_else(opa):
         done = run_here(
             "install", "--opa-url", opa.url, "--replace", "third.rego", "--replace", "jwt_policy/x", "--replace", "a\nb"
         )
-        told = r'nothing foreign is called `third.rego`, `jwt_policy/x`, `"a\nb"` here, so that was not replaced'
-        assert done.stderr == f"jwt-bridge: {told}\n"
+        message = r'nothing foreign is called `third.rego`, `jwt_policy/x`, `"a\nb"` here, so that was not replaced'
+        assert done.stderr == f"jwt-bridge: {message}\n"
         assert texts_on(client) == NEW
 
 

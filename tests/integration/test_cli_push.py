@@ -80,15 +80,22 @@ def test_what_is_refused_is_told_with_its_line_and_may_be_left_out(client) -> No
     numbers, complaints = pushed(client, data, "--skip-invalid", "--force", status=1)
     assert numbers == [2, 0, 0, 6]
     assert stored(client) == ["a", "d"]
-    told = complaints.splitlines()
-    assert [each.split(":")[1].strip() for each in told] == ["line 3", "line 4", "line 5", "line 7", "line 8", "line 9"]
+    errors = complaints.splitlines()
+    assert [each.split(":")[1].strip() for each in errors] == [
+        "line 3",
+        "line 4",
+        "line 5",
+        "line 7",
+        "line 8",
+        "line 9",
+    ]
     assert (
-        told[0] == "jwt-bridge: line 3: line 1, column 16: duplicate member `id` (R12.2)"
-        or "duplicate member `id`" in told[0]
+        errors[0] == "jwt-bridge: line 3: line 1, column 16: duplicate member `id` (R12.2)"
+        or "duplicate member `id`" in errors[0]
     )
-    assert 'the id "c" comes more than once: also in line 7' in told[2]
-    assert 'the id "c" comes more than once: also in line 5' in told[3]
-    assert all(each.startswith("jwt-bridge: line ") for each in told)
+    assert 'the id "c" comes more than once: also in line 7' in errors[2]
+    assert 'the id "c" comes more than once: also in line 5' in errors[3]
+    assert all(each.startswith("jwt-bridge: line ") for each in errors)
 
 
 def test_twenty_refusals_are_told_and_all_with_verbose(client) -> None:
@@ -96,9 +103,9 @@ def test_twenty_refusals_are_told_and_all_with_verbose(client) -> None:
     left_out = ["--skip-invalid", "--force"]
     numbers, complaints = pushed(client, data, *left_out, status=1)
     assert numbers == [1, 0, 0, 1_030]
-    told = complaints.splitlines()
-    assert len(told) == 21
-    assert told[-1] == "jwt-bridge: and 1,010 more; --verbose shows all of them"
+    errors = complaints.splitlines()
+    assert len(errors) == 21
+    assert errors[-1] == "jwt-bridge: and 1,010 more; --verbose shows all of them"
     assert len(pushed(client, data, *left_out, "--verbose", status=1)[1].splitlines()) == 1_030
 
 

@@ -207,8 +207,8 @@ def test_an_install_that_is_broken_off_puts_the_old_rules_back(opa, raised, capl
         with pytest.raises(raised) as error:
             OpaEngine(client)._installation.install(check)
         assert texts_on(client) == OLD
-    told = str(error.value) if raised is EngineError else caplog.messages[-1]
-    assert "what was there before is back" in told
+    message = str(error.value) if raised is EngineError else caplog.messages[-1]
+    assert "what was there before is back" in message
 
 
 @pytest.mark.parametrize("put_back", [MAIN, SETTINGS])
@@ -259,8 +259,8 @@ def test_a_failed_install_tells_what_it_has_removed_for_others(opa):
         with pytest.raises(EngineError) as error:
             OpaEngine(client)._installation.install(check, replace=["foreign.rego", "data.jwt_policy_data.x"])
         assert texts_on(client) == OLD
-    told = "enough; what was there before is back; what was to be replaced is gone: "
-    assert str(error.value) == told + "`data.jwt_policy_data.x`, `foreign.rego`"
+    message = "enough; what was there before is back; what was to be replaced is gone: "
+    assert str(error.value) == message + "`data.jwt_policy_data.x`, `foreign.rego`"
 
 
 def test_what_cannot_be_removed_is_refused_before_anything_is_changed(opa):

@@ -52,14 +52,14 @@ class Smuggler:
 
     def __init__(self, url: str) -> None:
         self.opa = urlsplit(url)
-        self.told: Callable[[dict[str, Any], str], object] | None = None
+        self.on_response: Callable[[dict[str, Any], str], object] | None = None
         self.earlier: bytes = b""
 
     def answer(self, exchange: Exchange) -> None:
-        if exchange.line.startswith("POST") and self.told is not None:
+        if exchange.line.startswith("POST") and self.on_response is not None:
             answer = json.loads(self.earlier)
-            self.told(answer["result"], exchange.nonce)
-            self.told = None
+            self.on_response(answer["result"], exchange.nonce)
+            self.on_response = None
             exchange.reply(json.dumps(answer).encode())
         exchange.reply(*self.true(exchange))
 
@@ -135,7 +135,7 @@ def test_an_answer_that_nobody_asked_for_is_refused(opa, kind, calls, smuggled) 
     with FaultServer(smuggler.answer) as server, BOTH[kind](server.url, RULES) as bridge:
         assert allowed(bridge)
         assert server.connections == 1
-        smuggler.told = smuggled
+        smuggler.on_response = smuggled
         with pytest.raises(InvalidResponseError, match="belongs to another question"):
             denied(bridge)
         # The connection is one answer behind, and is not used again.
@@ -150,7 +150,7 @@ def test_a_nonce_in_another_place_is_none(opa, kind, smuggled) -> None:
         smuggler = Smuggler(opa)
         with FaultServer(smuggler.answer) as server, BOTH[kind](server.url, RULES) as bridge:
             assert allowed(bridge)
-            smuggler.told = smuggled
+            smuggler.on_response = smuggled
             with pytest.raises(InvalidResponseError, match=r"another question|members that the rules do not give"):
                 denied(bridge)
 
@@ -162,7 +162,7 @@ def test_nothing_but_the_nonce_tells_the_two_apart(opa, kind) -> None:
         smuggler = Smuggler(opa)
         with FaultServer(smuggler.answer) as server, BOTH[kind](server.url, RULES) as bridge:
             assert allowed(bridge)
-            smuggler.told = _set(lambda nonce: nonce)
+            smuggler.on_response = _set(lambda nonce: nonce)
             assert denied(bridge)
 
 
@@ -172,7 +172,7 @@ def test_a_change_is_not_worked_out_from_a_view_that_nobody_asked_for(opa, kind,
     smuggler = Smuggler(opa)
     with FaultServer(smuggler.answer) as server, BOTH[kind](server.url, RULES) as bridge:
         before = bridge.upsert("devices", [{"id": "d2", "custom_data": {"user": "u3", "at": time.time_ns()}}])
-        smuggler.told = smuggled
+        smuggler.on_response = smuggled
         with pytest.raises(InvalidResponseError, match="belongs to another question"):
             bridge.delete("devices", ["d2"])
         assert bridge.check({}, "devices", "d2").revision == before.revision
@@ -192,7 +192,7 @@ def test_rules_that_verify_tokens_echo_it_too(opa, kind, smuggled) -> None:
             assert bridge.check(mine, "devices", DEVICE).allow
             assert not bridge.check(not_mine, "devices", DEVICE).allow
             assert bridge.check(mine, "devices", DEVICE).allow
-            smuggler.told = smuggled
+            smuggler.on_response = smuggled
             with pytest.raises(InvalidResponseError, match="belongs to another question"):
                 bridge.check(not_mine, "devices", DEVICE)
 

@@ -83,7 +83,7 @@ def test_writes_and_reads_that_go_to_two_opas_are_told_apart_in_few_requests(wri
             with pytest.raises(MultipleStoresError):
                 check(bridge)
             assert len(server.lines) <= 2 * made + 5
-        assert source.asked == 0
+        assert source.calls == 0
         if isinstance(before, dict):
             assert direct.get_data(TYPE) == before, "what the written one has is left alone"
 
@@ -113,27 +113,27 @@ def test_rules_alone_of_which_nothing_can_be_read(two):
 # --- a source that asks the bridge
 
 
-def asking(ask, told):
+def asking(ask, results):
     """A source that asks first, and tells what came of it."""
 
     def source():
         try:
-            told.append(ask())
+            results.append(ask())
         except EngineError as fault:
-            told.append(fault)
+            results.append(fault)
         return RESOURCES
 
     return source
 
 
 def test_a_source_that_asks_its_bridge_gets_the_error_at_once(opa):
-    told = []
-    with bridge_to(opa.url, asking(lambda: check(bridge), told)) as bridge:
+    results = []
+    with bridge_to(opa.url, asking(lambda: check(bridge), results)) as bridge:
         with_clock(bridge)  # no time passes, so it cannot be a deadline that ends it
         assert check(bridge)
         with pytest.raises(UsageError, match="own sources"):
             raise_inside(bridge)
-    (fault,) = told
+    (fault,) = results
     assert isinstance(fault, ResourcesMissingError)
     assert "a source must not ask the bridge that it is a source of" in str(fault)
 
@@ -173,22 +173,22 @@ def test_what_a_source_has_begun_may_ask_once_it_has_returned(opa):
 def test_sources_of_two_bridges_that_ask_each_other(opa, start_opa):
     """The second one's thread knows that it was begun from within the first one's source."""
     other = start_opa()
-    told, told_other = [], []
+    results, other_results = [], []
     with (
-        bridge_to(opa.url, asking(lambda: check(second), told)) as first,
-        bridge_to(other.url, asking(lambda: check(first), told_other)) as second,
+        bridge_to(opa.url, asking(lambda: check(second), results)) as first,
+        bridge_to(other.url, asking(lambda: check(first), other_results)) as second,
     ):
         with_clock(first)
         with_clock(second)
         assert check(first)
         assert check(second)
     other.kill()
-    assert [decision.reason for decision in told] == [Reason.MATCHED]
-    assert "a source must not ask" in str(told_other[0])
+    assert [decision.reason for decision in results] == [Reason.MATCHED]
+    assert "a source must not ask" in str(other_results[0])
 
 
 def test_a_source_that_asks_its_bridge_in_the_event_loop(opa):
-    told = []
+    results = []
 
     async def ask():
         loop = asyncio.get_running_loop()
@@ -197,19 +197,19 @@ def test_a_source_that_asks_its_bridge_in_the_event_loop(opa):
             return asyncio.run_coroutine_threadsafe(bridge.check(CLAIMS, "devices", "d1"), loop).result(SAFETY)
 
         engine = AsyncOpaEngine(
-            AsyncOpaClient(opa.url, deadline=DEADLINE), sources={"devices": asking(ask_there, told)}
+            AsyncOpaClient(opa.url, deadline=DEADLINE), sources={"devices": asking(ask_there, results)}
         )
         engine.synchronous.recovery.clock = Clock()
         async with AsyncPolicyBridge(engine) as bridge:
             assert await bridge.check(CLAIMS, "devices", "d1")
 
     asyncio.run(ask())
-    assert "a source must not ask" in str(told[0])
+    assert "a source must not ask" in str(results[0])
 
 
 def test_a_source_that_waits_for_a_thread_that_asks_its_bridge(opa, monkeypatch):
     """Nobody can know whose question that is: its deadline ends it, and the recovery goes on."""
-    told, inner = [], []
+    results, inner = [], []
     wait = RecoveryRun.wait
 
     def wait_or_give_up(run, seconds):
@@ -219,14 +219,14 @@ def test_a_source_that_waits_for_a_thread_that_asks_its_bridge(opa, monkeypatch)
     monkeypatch.setattr(RecoveryRun, "wait", wait_or_give_up)
 
     def ask_in_a_thread():
-        thread = threading.Thread(target=lambda: told.append(lost_inside(bridge)))
+        thread = threading.Thread(target=lambda: results.append(lost_inside(bridge)))
         inner.append(thread)
         thread.start()
         thread.join(SAFETY)
 
     with bridge_to(opa.url, asking(ask_in_a_thread, [])) as bridge:
         assert check(bridge)
-    assert "it asks a source for resources; ask again later" in str(told[0])
+    assert "it asks a source for resources; ask again later" in str(results[0])
 
 
 def lost_inside(bridge):
@@ -271,7 +271,7 @@ def test_a_question_that_gives_up_does_not_stop_it(opa, waits):
         assert waited == [DEADLINE] * 2, "they wait for no longer than the client's deadline"
         let_it_end(source, bridge.engine.recovery)
         assert check(bridge)
-    assert source.asked == 1
+    assert source.calls == 1
 
 
 def test_a_task_that_gives_up_does_not_stop_it(opa, waits):
@@ -289,7 +289,7 @@ def test_a_task_that_gives_up_does_not_stop_it(opa, waits):
             assert await bridge.check(CLAIMS, "devices", "d1")
 
     asyncio.run(ask())
-    assert source.asked == 1
+    assert source.calls == 1
 
 
 def test_a_question_that_gives_up_is_denied_where_faults_deny(opa, waits):
@@ -309,8 +309,8 @@ def test_what_needs_no_resources_is_answered_where_a_source_fails(opa):
 
 
 def test_a_failure_is_not_tried_again_without_a_pause_that_grows(opa):
-    asked = []
-    with bridge_to(opa.url, lambda: asked.append(1) or 1 // 0) as bridge:
+    calls = []
+    with bridge_to(opa.url, lambda: calls.append(1) or 1 // 0) as bridge:
         clock = with_clock(bridge)
         times = []
         for _ in range(10):
@@ -323,7 +323,7 @@ def test_a_failure_is_not_tried_again_without_a_pause_that_grows(opa):
             times.append(bridge.engine.recovery.rests_for)
             clock.now += times[-1]
             assert bridge.engine.recovery.state is RecoveryState.IDLE
-        assert len(asked) == 10
+        assert len(calls) == 10
         assert times == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2])
         clock.now += 61
         with pytest.raises(ResourcesMissingError):
@@ -339,7 +339,7 @@ def test_a_type_without_a_source_begins_no_run_for_each_question(opa):
             with pytest.raises(ResourcesMissingError, match="all that has a source was brought back before"):
                 bridge.check({}, "sessions", "s1")
         assert bridge.engine.recovery.ended == 1
-        assert source.asked == 1
+        assert source.calls == 1
         assert check(bridge), "what is there is answered meanwhile"
 
 

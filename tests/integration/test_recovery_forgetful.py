@@ -116,9 +116,9 @@ def test_it_forgets_the_rules_between_their_install_and_its_check(opa, direct, k
             forget_rules(direct)
 
     with relayed(opa.url, at) as (through, _):
-        told = outcome(called({"url": through, "kind": kind, "deadline": 60.0, "until": True}))
+        counts = outcome(called({"url": through, "kind": kind, "deadline": 60.0, "until": True}))
     assert awaited is None
-    assert set(told) == {"d1 matched", "d2 constraint_failed", "d1 listed"}
+    assert set(counts) == {"d1 matched", "d2 constraint_failed", "d1 listed"}
 
 
 @pytest.mark.parametrize("what", FORGET)
@@ -141,12 +141,12 @@ def test_many_ask_one_that_forgets_before_each_of_200_requests(opa, direct, what
         running = [called(settings) for _ in range(2)]
         found = [outcome(process) for process in running]
     assert count == FORGOTTEN
-    for told in found:
-        answers = {name: times for name, times in told.items() if name.partition(" ")[2][0].islower()}
+    for counts in found:
+        answers = {name: times for name, times in counts.items() if name.partition(" ")[2][0].islower()}
         assert set(answers) == {"d1 matched", "d2 constraint_failed", "d1 listed"}, "an answer from nothing"
         # How many questions meet their deadline depends on the machine; that one raises while all is forgotten is the
         # test above.
-        errors = {name.partition(" ")[2] for name in set(told) - set(answers)}
+        errors = {name.partition(" ")[2] for name in set(counts) - set(answers)}
         assert all(issubclass(getattr(sys.modules["bridge.errors"], error), EngineError) for error in errors)
 
 

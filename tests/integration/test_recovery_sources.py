@@ -44,10 +44,10 @@ class Source:
 
     def __init__(self, given=RESOURCES):
         self.given = given
-        self.asked = 0
+        self.calls = 0
 
     def __call__(self):
-        self.asked += 1
+        self.calls += 1
         return self.given
 
 
@@ -74,14 +74,14 @@ ASKED = {
 }
 
 
-@pytest.mark.parametrize("asked", ASKED)
-def test_an_empty_opa_gets_all_back_whatever_is_asked(opa, start_opa, asked):
+@pytest.mark.parametrize("calls", ASKED)
+def test_an_empty_opa_gets_all_back_whatever_is_asked(opa, start_opa, calls):
     source = Source()
     with bridge_to(opa.url, source) as bridge:
         for times in (1, 2):
-            assert ASKED[asked](bridge) == [True, False]
-            assert ASKED[asked](bridge) == [True, False]
-            assert source.asked == times
+            assert ASKED[calls](bridge) == [True, False]
+            assert ASKED[calls](bridge) == [True, False]
+            assert source.calls == times
             assert stored(bridge) == by_id(RESOURCES)
             opa.kill()
             opa = start_opa(port=opa.port)
@@ -98,7 +98,7 @@ def test_what_is_there_is_left_alone(opa):
         for module in reversed(render(RuleSet())):
             bridge.engine.opa.delete_policy(module.path)
         assert bridge.check(CLAIMS, "devices", "d1").reason is Reason.CONSTRAINT_FAILED, "the rules come back alone"
-        assert source.asked == 0
+        assert source.calls == 0
 
 
 def test_a_type_without_a_source_stays_lost(opa):
@@ -169,7 +169,7 @@ def test_a_recovery_does_not_overwrite_foreign_data(opa, foreign):
         with pytest.raises(ResourcesMissingError, match=r"data\.jwt_policy_data\.devices"):
             bridge.check(CLAIMS, "devices", "d1")
         assert bridge.engine.opa.get_data(TYPE) == json.loads(foreign)
-        assert source.asked == 0
+        assert source.calls == 0
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_no_opa_is_no_lost_memory(opa):
         opa.kill()
         with pytest.raises(EngineUnreachableError):
             bridge.check(CLAIMS, "devices", "d1")
-    assert source.asked == 0
+    assert source.calls == 0
 
 
 def _asked_together(bridge, together):
@@ -229,7 +229,7 @@ def test_one_thread_does_it_for_all(opa, start_opa):
             with ThreadPoolExecutor(12) as pool:
                 found = list(pool.map(partial(_asked_together, bridge), [together] * 12))
             assert found == [[True, False]] * 12
-            assert source.asked == times
+            assert source.calls == times
             opa.kill()
             opa = start_opa(port=opa.port)
     opa.kill()
@@ -263,7 +263,7 @@ class Processes:
     def let_sources_give(self):
         fcntl.flock(self._gate, fcntl.LOCK_UN)
 
-    def asked(self):
+    def calls(self):
         """The process id of the next one whose source is asked."""
         assert self.is_any_more_asked(within=DEADLINE), "no source is asked"
         return int(self._asked.readline())
@@ -301,7 +301,7 @@ def test_one_process_does_it_while_the_others_wait_as_long_as_it_lives(opa, proc
     """Their patience is with one that gives no sign of life, and it does so each second."""
     several = processes(8, 3)
     several.ask()
-    several.asked()
+    several.calls()
     with PolicyBridge(OpaEngine(OpaClient(opa.url, deadline=DEADLINE))) as looking:
         end = time.monotonic() + DEADLINE
         while heartbeats(looking) < 10:
@@ -316,12 +316,12 @@ def test_one_process_does_it_while_the_others_wait_as_long_as_it_lives(opa, proc
 def test_another_process_takes_the_place_of_one_that_dies(opa, processes):
     several = processes(5, 3)
     several.ask()
-    first = several.asked()
+    first = several.calls()
     (dying,) = [process for process in several.running if process.pid == first]
     several.running.remove(dying)
     dying.kill()
     dying.communicate()
-    assert several.asked() != first
+    assert several.calls() != first
     several.let_sources_give()
     assert several.answers() == ["matched"] * 2
     assert not several.is_any_more_asked(), "the last one waits for the second"
@@ -346,7 +346,7 @@ def test_tasks_wait_for_one_that_does_it(opa, start_opa):
                 assert [decision.reason for decision in found] == [Reason.MATCHED] * 40
                 assert (await bridge.list_allowed(CLAIMS, "devices")).ids[:2] == ("d1", "d11")
                 assert (await bridge.explain(CLAIMS, "devices", "d2")).resource == RESOURCES[2]
-                assert source.asked == times
+                assert source.calls == times
                 opa.kill()
                 opa = start_opa(port=opa.port)
         return opa

@@ -240,11 +240,11 @@ class SometimesFailingEngine(ReferenceEngine):
     def __init__(self, *failing):
         super().__init__()
         self.failing = failing
-        self.asked = []
+        self.batch_sizes = []
 
     def decide(self, requests):
-        self.asked.append(len(requests))
-        if len(self.asked) - 1 in self.failing:
+        self.batch_sizes.append(len(requests))
+        if len(self.batch_sizes) - 1 in self.failing:
             raise EngineTimeoutError("late")
         return super().decide(requests)
 
@@ -260,7 +260,7 @@ def test_what_was_decided_before_a_fault_is_kept():
     engine = SometimesFailingEngine(1)
     with pytest.raises(PartialResultError, match=r"^only 1,002 of 2,500 were decided: late$") as caught:
         PolicyBridge(engine).check_many(CLAIMS, "devices", _many())
-    assert engine.asked == [1_000, 1_000]
+    assert engine.batch_sizes == [1_000, 1_000]
     partial = caught.value
     assert isinstance(partial.fault, EngineTimeoutError)
     assert partial.__cause__ is partial.fault
@@ -282,7 +282,7 @@ def test_each_query_that_failed_denies_for_its_part_alone():
     engine = SometimesFailingEngine(1)
     decisions = PolicyBridge(engine, on_error="deny").check_many(CLAIMS, "devices", _many())
     alone = PolicyBridge(SometimesFailingEngine()).check_many(CLAIMS, "devices", _many())
-    assert engine.asked == [1_000, 1_000, 498]
+    assert engine.batch_sizes == [1_000, 1_000, 498]
     late = Decision(allow=False, reason=Reason.ENGINE_UNAVAILABLE, engine="sometimes", error="late")
     assert decisions == [*alone[:1_001], *[late] * 1_000, *alone[2_001:]]
 

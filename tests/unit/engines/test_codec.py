@@ -187,7 +187,7 @@ def test_each_distinct_decision_is_built_once_for_a_revision(monkeypatch):
     monkeypatch.setattr(
         codec,
         "read_decision",
-        lambda value, **told: built.append(told["revision"]) or read_decision(value, **told),
+        lambda value, **options: built.append(options["revision"]) or read_decision(value, **options),
     )
     requests = [ONE[0], Request(b"{}", b'"devices"', id=b'"a"')] * 3
     read(answer(*[0] * 6, distinct=[MATCHED], current={"devices": about("7")}), requests)

@@ -38,10 +38,10 @@ class Listing:
         self.store = MemoryStore(self.settings.types)
         self.revision = self.store.replace("devices", texts(*resources)) if resources != (None,) else None
         self.engine = ReferenceEngine(RuleSet(policy=self.settings))
-        self.asked = []
+        self.batches = []
 
     def decide(self, requests):
-        self.asked.append([parse(request.resource) for request in requests])
+        self.batches.append([parse(request.resource) for request in requests])
         return self.engine.decide(requests)
 
     def list_pages(self, claims, page=0, pages=1_000, type_=TYPE):
@@ -65,7 +65,7 @@ def test_nothing_demanded_is_everything_without_a_question():
         assert listing.list_pages(claims, page=4).pages == [IDS[4 * PAGE :]]
         assert listing.list_pages(claims, page=5).pages == []
         assert listing.list_pages(claims, page=0, pages=0).pages == []
-    assert all(asked == [{"id": "any"}] for asked in listing.asked)
+    assert all(batch == [{"id": "any"}] for batch in listing.batches)
 
 
 def test_no_more_pages_than_are_looked_through_at_once():
@@ -83,9 +83,9 @@ def test_each_id_that_comes_into_question_is_decided_on():
     assert [id_ for page in piece.pages for id_ in page] == wanted
     assert (piece.everything, piece.revision, piece.decision) == (False, listing.revision, None)
     # The shorter of the two postings, page by page, without those that both have not.
-    asked = [resource for resources in listing.asked[1:] for resource in resources]
-    assert asked == [each for each in ALL if each["custom_data"]["m"] == 1]
-    assert piece.length == len(listing.asked) - 1 == -(-len(asked) // PAGE)
+    requested = [resource for resources in listing.batches[1:] for resource in resources]
+    assert requested == [each for each in ALL if each["custom_data"]["m"] == 1]
+    assert piece.length == len(listing.batches) - 1 == -(-len(requested) // PAGE)
 
 
 def test_a_page_may_be_empty():
@@ -102,7 +102,7 @@ def test_a_demanded_id_is_the_only_one_asked_about():
         assert (piece.pages, piece.length, piece.everything) == (found, len(found), False)
     assert listing.list_pages(granting(id="d1", custom_data={"n": 1})).pages == [["d1"]]
     assert listing.list_pages(granting(id="d1", custom_data={"n": 2})).pages == [[]]
-    assert listing.asked[1] == [device("d1", n=1)]
+    assert listing.batches[1] == [device("d1", n=1)]
 
 
 def test_what_no_resource_has_is_on_no_page():
@@ -131,7 +131,7 @@ def test_a_denial_of_every_resource_is_told_before_any_is_looked_for(claims, typ
         piece = listing.list_pages(claims, type_=type_)
         assert piece == PageResponse(decision=piece.decision)
         assert (piece.decision.reason, piece.decision.engine) == (reason, "reference")
-        assert len(listing.asked) == 1
+        assert len(listing.batches) == 1
 
 
 FOR_ONE = {"unrestricted", "matched", "constraint_failed"}

@@ -34,12 +34,12 @@ class Deciding:
         self.takes = takes
         self.each = each
         self.now = 100.0
-        self.asked = []
+        self.batches = []
         self.allowed = []
 
     def __call__(self, requests, seconds):
         numbers = [int(request.id) for request in requests]
-        self.asked.append(numbers)
+        self.batches.append(numbers)
         self.allowed.append(seconds)
         if self.bad.isdisjoint(numbers):
             self.now += self.each
@@ -57,7 +57,7 @@ class Deciding:
 def test_parts_are_asked_in_their_order_and_once():
     deciding = Deciding()
     assert deciding.ask(10, 4) == ([], None)
-    assert deciding.asked == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert deciding.batches == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     assert Deciding().ask(0, 4) == ([], None)
 
 
@@ -68,8 +68,8 @@ def test_all_but_the_bad_ones_are_answered(bad, most):
     left, fault = deciding.ask(300, most)
     assert set(left) == bad
     assert isinstance(fault, EngineTimeoutError)
-    assert len(deciding.asked) <= 300 // most + 1 + len(bad) * 2 * 10
-    assert all(deciding.asked.count([number]) <= 1 for number in range(300)), "none is asked alone twice"
+    assert len(deciding.batches) <= 300 // most + 1 + len(bad) * 2 * 10
+    assert all(deciding.batches.count([number]) <= 1 for number in range(300)), "none is asked alone twice"
 
 
 def test_one_bad_question_that_never_ends_leaves_all_others_answered():
@@ -79,15 +79,15 @@ def test_one_bad_question_that_never_ends_leaves_all_others_answered():
     assert str(fault) == "0 to 299"
     assert deciding.allowed[:2] == [SECONDS, SECONDS / 16]
     assert deciding.now - 100 <= 2 * SECONDS
-    assert len(deciding.asked) <= 2 * 10
+    assert len(deciding.batches) <= 2 * 10
 
 
 def test_the_parts_that_no_time_was_left_for_are_asked_afterwards():
     deciding = Deciding({0})
     left, _ = deciding.ask(40, 10)
     assert left == [0]
-    assert deciding.asked[0] == list(range(10))
-    assert [10, 11, 12, 13, 14, 15, 16, 17, 18, 19] in deciding.asked
+    assert deciding.batches[0] == list(range(10))
+    assert [10, 11, 12, 13, 14, 15, 16, 17, 18, 19] in deciding.batches
 
 
 @pytest.mark.parametrize("each", [15.5, 16.0, 17.0])
@@ -96,7 +96,7 @@ def test_a_part_is_asked_whole_once_and_then_in_halves(each):
     deciding = Deciding({2}, takes=0.5, each=each)
     left, _ = deciding.ask(4, 2)
     assert left == [2]
-    assert deciding.asked == [[0, 1], [2, 3], [2], [3]]
+    assert deciding.batches == [[0, 1], [2, 3], [2], [3]]
 
 
 @pytest.mark.parametrize(("takes", "each"), [(math.inf, 0.0), (1.0, 1.0), (0.0, 0.1), (math.inf, 3.0)])
@@ -107,19 +107,19 @@ def test_the_time_is_bounded_where_all_are_bad_and_where_all_are_slow(takes, eac
         assert {number for number in range(1_000) if number in deciding.bad} <= set(left)
         assert deciding.now - 100 <= 2 * SECONDS + 2 * each
         assert all(0 < seconds <= SECONDS for seconds in deciding.allowed)
-        assert len(deciding.asked) <= 10 + 2 * 1_000
+        assert len(deciding.batches) <= 10 + 2 * 1_000
 
 
 def test_rules_of_other_settings_are_no_fault_of_one_question():
-    asked = []
+    batches = []
 
     def decide(requests, _seconds):
-        asked.append(len(requests))
+        batches.append(len(requests))
         raise RulesMismatchError("other rules")
 
     with pytest.raises(RulesMismatchError):
         ask([Request(b"{}", b'"devices"')] * 10, 5, decide, SECONDS)
-    assert asked == [5]
+    assert batches == [5]
 
 
 def test_a_part_is_asked_as_long_as_any_time_is_left():

@@ -412,17 +412,17 @@ def test_an_answer_ends_the_row_of_failures():
 
 def test_who_is_told_of_the_end():
     run = RecoveryRun(limits())
-    told = []
+    woken = []
 
     def closed():
         raise RuntimeError("Event loop is closed")
 
     def other():
-        told.append("other")
+        woken.append("other")
 
-    assert all(run.call_at_end(wake) for wake in (closed, other, told.clear))
-    run.forget(told.clear)
+    assert all(run.call_at_end(wake) for wake in (closed, other, woken.clear))
+    run.forget(woken.clear)
     run.end(None)
-    assert told == ["other"]
+    assert woken == ["other"]
     assert run.has_ended
     assert not run.call_at_end(other)

@@ -72,11 +72,11 @@ def test_tasks_are_told_of_the_end():
     made = new_recovery(source)
 
     async def wait():
-        loop, told = asyncio.get_running_loop(), asyncio.Event()
+        loop, woken = asyncio.get_running_loop(), asyncio.Event()
         run = made.begin()
-        assert run.call_at_end(lambda: loop.call_soon_threadsafe(told.set))
+        assert run.call_at_end(lambda: loop.call_soon_threadsafe(woken.set))
         source.may.set()
-        await asyncio.wait_for(told.wait(), SAFETY)
+        await asyncio.wait_for(woken.wait(), SAFETY)
         return run
 
     assert asyncio.run(wait()).has_ended
@@ -84,13 +84,13 @@ def test_tasks_are_told_of_the_end():
 
 def test_each_who_waits_is_told_once():
     run = RecoveryRun(Limits(5.0, name="r", setting="s", clock=Clock()))
-    told = []
-    run.call_at_end(lambda: told.append(1))
-    run.forget(told.append)  # which never waited
+    woken = []
+    run.call_at_end(lambda: woken.append(1))
+    run.forget(woken.append)  # which never waited
     run.end(EngineUnreachableError("first"))
     run.end(EngineUnreachableError("again"))
-    assert told == [1]
-    assert run.call_at_end(told.clear) is False
+    assert woken == [1]
+    assert run.call_at_end(woken.clear) is False
 
 
 def test_what_a_question_says_of_a_run():

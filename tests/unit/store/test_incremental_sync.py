@@ -69,9 +69,9 @@ def numbered(count, **more):
 
 
 def test_what_differs_is_sent_as_one_change():
-    store, told = Told("a", "b", "c"), []
+    store, progress = Told("a", "b", "c"), []
     wanted = from_objects([{"id": "a", "x": 1}, {"id": "b", "x": 1}, {"id": "d"}])
-    report = sync(store, "devices", wanted, on_progress=told.append)
+    report = sync(store, "devices", wanted, on_progress=progress.append)
     assert store.calls == [("difference", "devices", 20_000), ("change", 3, 1)]
     assert store.ids() == ["a", "b", "d"]
     assert report == SyncReport(
@@ -86,7 +86,7 @@ def test_what_differs_is_sent_as_one_change():
         revision=store.inner.stored(b'"devices"').revision,
         removed_as_rejected=(),
     )
-    assert told == [4]
+    assert progress == [4]
 
 
 def test_nothing_that_differs_is_no_revision():
@@ -97,31 +97,31 @@ def test_nothing_that_differs_is_no_revision():
 
 
 def test_a_large_difference_is_sent_bit_by_bit():
-    store, told = Told("a"), []
-    report = sync(store, "devices", numbered(400), force=True, on_progress=told.append)
+    store, progress = Told("a"), []
+    report = sync(store, "devices", numbered(400), force=True, on_progress=progress.append)
     assert store.calls[1:] == [("change", 150, 0), ("change", 150, 0), ("change", 100, 1)]
     assert (report.revisions, report.added, report.removed) == (3, 400, 1)
-    assert told == [150, 150, 101]
+    assert progress == [150, 150, 101]
     assert len(store.ids()) == 400
     assert report.revision == store.inner.stored(b'"devices"').revision
 
 
 def test_a_change_of_too_much_is_halved_until_it_goes():
-    store, told = Told("a", most=40), []
-    report = sync(store, "devices", objects("a", *(f"d{number}" for number in range(100))), on_progress=told.append)
+    store, progress = Told("a", most=40), []
+    report = sync(store, "devices", objects("a", *(f"d{number}" for number in range(100))), on_progress=progress.append)
     assert [len_ for _, len_, _ in store.calls[1:]] == [100, 75, 37, 37, 26]
-    assert (report.generation, report.revisions, told) == (False, 3, [37, 37, 26])
+    assert (report.generation, report.revisions, progress) == (False, 3, [37, 37, 26])
     assert len(store.ids()) == 101
 
 
 def test_where_not_even_one_can_be_changed_all_is_sent_anew():
-    store, told = Told("a", "b", most=0), []
-    report = sync(store, "devices", objects("a", "c", "d"), on_progress=told.append)
+    store, progress = Told("a", "b", most=0), []
+    report = sync(store, "devices", objects("a", "c", "d"), on_progress=progress.append)
     assert [call[0] for call in store.calls] == ["difference", *["change"] * 8, "difference", "replace"]
     assert [sum(call[1:]) for call in store.calls[1:9]] == [3, 3, 3, 3, 3, 3, 2, 1]
     assert (report.generation, report.revisions, report.added, report.removed) == (True, 1, 2, 1)
     assert store.ids() == ["a", "c", "d"]
-    assert told == [3]
+    assert progress == [3]
 
 
 def test_the_first_sync_and_one_that_differs_in_too_much_send_all_anew():
@@ -210,9 +210,9 @@ def test_what_others_do_ends_a_sync():
 
 
 def test_a_push_tells_what_it_did():
-    store, told = Told("a", "b", "c"), []
+    store, progress = Told("a", "b", "c"), []
     wanted = from_objects([{"id": "a", "x": 1}, {"id": "b", "x": 1}, {"id": "d"}])
-    report = push(store, "devices", wanted, on_progress=told.append)
+    report = push(store, "devices", wanted, on_progress=progress.append)
     assert store.calls == [("difference", "devices", None), ("replace", "devices", [b'"a"', b'"b"', b'"d"'])]
     assert report == PushReport(
         type="devices",
@@ -224,7 +224,7 @@ def test_a_push_tells_what_it_did():
         rejected=(),
         revision=store.inner.stored(b'"devices"').revision,
     )
-    assert told == [3]
+    assert progress == [3]
 
 
 def test_what_cannot_be_read_is_replaced_by_force_alone(caplog):
@@ -249,14 +249,14 @@ def test_texts_of_refusals():
     with pytest.raises(PushRejectedError) as raised:
         push(Told(), "devices", collected)
     assert str(raised.value).startswith("nothing was pushed: 1 of 2 resources in `d.jsonl` are refused, first line 1: ")
-    for empty, told in (
+    for empty, progress in (
         (from_chunks([b""], what="`d.jsonl`"), "`d.jsonl` is empty"),
         (from_objects([]), "no resource"),
     ):
         with pytest.raises(PushRejectedError) as raised:
             push(Told("a"), "devices", empty)
-        assert told in str(raised.value)
-        assert ("is empty" in str(raised.value)) == ("is empty" in told)
+        assert progress in str(raised.value)
+        assert ("is empty" in str(raised.value)) == ("is empty" in progress)
     many = from_objects([*({"id": f"d{number}"} for number in range(1_000)), *[{}] * 1_000])
     with pytest.raises(PushRejectedError, match=r"1,000 of 2,000 resources are refused"):
         push(Told(), "devices", many)

@@ -264,12 +264,12 @@ def test_two_opas_are_told_apart():
 
 
 def test_what_is_whole_has_no_findings(opa, store):
-    told = []
-    found = store.recount("devices", on_progress=told.append)
+    progress = []
+    found = store.recount("devices", on_progress=progress.append)
     assert found == IntegrityReport((), 3, document(opa)["state"]["current"]["revision"])
-    assert sum(told) == 3
-    assert len(told) == 256
-    assert set(told) >= {0, 1}
+    assert sum(progress) == 3
+    assert len(progress) == 256
+    assert set(progress) >= {0, 1}
     looks = [request.fresh for request in opa.requests if request.path[-1] == "state" and "devices" in request.path]
     assert looks == [True, True, True]
 

@@ -114,10 +114,10 @@ def test_resources_are_not_pushed_into_a_package_of_rules(opa, store):
     with pytest.raises(ForeignContentError) as raised:
         store.replace("devices", texts("a"))
     assert raised.value.ids == ("x\n", "y")
-    told = (
+    message = (
         '`data.root` is a package of rules (`"x\\n"`), where no resources may lie: nothing was pushed; choose another'
     )
-    assert str(raised.value) == f"{told} data root"
+    assert str(raised.value) == f"{message} data root"
     assert opa.data == {}
     opa.policies = tuple(others)
     store.replace("devices", texts("a"))

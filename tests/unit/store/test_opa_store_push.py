@@ -50,11 +50,11 @@ def operations(opa):
 
 
 def test_a_first_push_asks_of_all_types_twice_makes_the_document_and_fills_it(opa, store):
-    told = []
-    revision = store.replace("devices", texts("a", "b", n=1), on_progress=told.append)
+    progress = []
+    revision = store.replace("devices", texts("a", "b", n=1), on_progress=progress.append)
     assert ids(opa) == ["a", "b"]
     assert document(opa)["state"]["current"]["revision"] == revision
-    assert sum(told) == 2
+    assert sum(progress) == 2
     look = "GET devices/state fresh"
     assert lines(opa) == [
         *["GET sessions/state fresh"] * 2,
@@ -108,12 +108,12 @@ def test_each_part_says_that_the_push_is_alive(opa, store, monkeypatch):
         request.method == "PATCH"
         and beats.append([mark["heartbeats"] for mark in document(opa)["state"]["leases"].values()])
     )
-    told = []
-    store.replace("devices", texts("a", "b", "c"), on_progress=told.append)
+    progress = []
+    store.replace("devices", texts("a", "b", "c"), on_progress=progress.append)
     assert beats[:4] == [[0], [-1], [-2], [-3]]
     assert beats[-1] == []
-    assert len(told) == len(beats) - 2
-    assert sum(told) == 3
+    assert len(progress) == len(beats) - 2
+    assert sum(progress) == 3
 
 
 def test_what_pushes_that_never_ended_have_left_is_removed_and_told(opa, store, caplog):

@@ -110,16 +110,16 @@ def test_another_opa_in_the_middle_of_a_push_is_told(later, error):
 
 
 def test_each_store_that_is_read_is_told_once_something_is_current(opa):
-    told = []
-    store = store_on(opa, note=told.append)
+    notes = []
+    store = store_on(opa, note=notes.append)
     store.replace("devices", texts("a"))
-    assert told == []
+    assert notes == []
     name = document(opa)["state"]["store"]
     store.look("devices")
-    assert told == [{"devices": {"store": name}}]
+    assert notes == [{"devices": {"store": name}}]
     store.replace("devices", texts("b"))
-    assert told[1:] == [{"devices": {"store": name}}] * (len(told) - 1)
-    assert len(told) > 2
+    assert notes[1:] == [{"devices": {"store": name}}] * (len(notes) - 1)
+    assert len(notes) > 2
 
 
 def test_one_opa_is_required_whatever_is_stored_there(opa, store):

@@ -35,7 +35,7 @@ def refused(text: str | bytes, size: int = 1 << 20) -> str:
     return str(error.value)
 
 
-def told(collected):
+def causes(collected):
     return [str(refusal) for refusal in collected.rejected]
 
 
@@ -114,7 +114,7 @@ def test_r12_holds_inside_each_item_as_in_a_line(size):
 
 def test_a_place_inside_an_item_of_several_lines():
     text = '[\n  {"id": "a"},\n  {\n    "\u00e4": 1,\n    "\u00e4": 2\n  }, {"id": "a"}\n]'
-    assert told(read(text)) == [
+    assert causes(read(text)) == [
         'item 1, line 2, column 3: the id "a" comes more than once: also in item 3',
         "item 2, line 5, column 5: duplicate member `\u00e4` (R12.2)",
         'item 3, line 6, column 6: the id "a" comes more than once: also in item 1',
@@ -122,7 +122,7 @@ def test_a_place_inside_an_item_of_several_lines():
 
 
 def test_invalid_utf8_in_an_item_is_its_own_mistake():
-    assert told(read(b'[{"id":"\xff"},{"id":"b"}]')) == ["item 1, line 1, column 9: invalid UTF-8: byte 0xff (R12.1)"]
+    assert causes(read(b'[{"id":"\xff"},{"id":"b"}]')) == ["item 1, line 1, column 9: invalid UTF-8: byte 0xff (R12.1)"]
 
 
 @pytest.mark.parametrize("size", [1, 5, 1 << 20])

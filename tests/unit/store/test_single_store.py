@@ -39,7 +39,7 @@ def test_one_store_is_seen_as_often_as_one_likes():
 
 
 @pytest.mark.parametrize(
-    ("told", "more"),
+    ("earlier", "more"),
     [
         ((A, B), (A,)),
         ((A, B), (B, B, B, B, B, B, B, A)),
@@ -49,26 +49,26 @@ def test_one_store_is_seen_as_often_as_one_likes():
         ((A, B), (None, B)),
     ],
 )
-def test_a_store_that_comes_back_is_one_of_several(told, more):
+def test_a_store_that_comes_back_is_one_of_several(earlier, more):
     seen, looks = operation(*more)
-    seen.saw("devices", told[0])
+    seen.saw("devices", earlier[0])
     with pytest.raises(MultipleStoresError, match="at this address, each with `devices` of its own") as found:
-        seen.saw("devices", told[1])
+        seen.saw("devices", earlier[1])
     assert looks.number == len(more)
     # The one that came back, and the last one before it.
-    back, last = more[-1], [*told, *more[:-1]][-1]
+    back, last = more[-1], [*earlier, *more[:-1]][-1]
     names = [f"`{store[:8]}`" if store else "none" for store in (back, last)]
     assert f"(stores {' and '.join(names)})" in str(found.value)
 
 
 @pytest.mark.parametrize(
-    ("told", "more"), [((A, B), (B,)), ((A, None), (None,)), ((A, None), (None, B)), ((A, B), (C,))]
+    ("earlier", "more"), [((A, B), (B,)), ((A, None), (None,)), ((A, None), (None, B)), ((A, B), (C,))]
 )
-def test_a_store_that_does_not_come_back_was_lost(told, more):
+def test_a_store_that_does_not_come_back_was_lost(earlier, more):
     seen, looks = operation(*more)
-    seen.saw("devices", told[0])
+    seen.saw("devices", earlier[0])
     with pytest.raises(ResourcesMissingError, match="lost the resources of `devices`"):
-        seen.saw("devices", told[1])
+        seen.saw("devices", earlier[1])
     assert looks.number == 8
 
 

@@ -170,13 +170,13 @@ def test_a_source_is_asked_as_often_as_without_a_cache(clock):
     class Counting:
         def __init__(self):
             self.key = StaticKey.from_secret(SECRET).key
-            self.asked = []
+            self.key_ids = []
 
         def check(self, algorithms):
             pass
 
         def key_for(self, kid):
-            self.asked.append(kid)
+            self.key_ids.append(kid)
             return self.key
 
     source = Counting()
@@ -185,7 +185,7 @@ def test_a_source_is_asked_as_often_as_without_a_cache(clock):
         verifier.verify(made(kid="x"))
     source.key = StaticKey.from_secret(SECRET).key
     verifier.verify(made(kid="x"))
-    assert source.asked == ["x"] * 4
+    assert source.key_ids == ["x"] * 4
     source.key = None
     with pytest.raises(UsageError, match="something else than a `VerificationKey`"):
         verifier.verify(made(kid="x"))
