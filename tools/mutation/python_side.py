@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,16 +28,16 @@ class Group:
     Attributes:
         name: Its name.
         modules: The modules, as patterns below the tree's root.
-        tests: The tests, as patterns too; a pattern may match nothing.
-        without: Those of these tests that take long and are about something else, by the beginnings of their names.
-        prepared: Calls of a test module's cached helpers, by module, name and argument, that children need not repeat.
+        tests: The tests, as patterns too.
+        without: Slow tests among these that are about something else, by the beginnings of their names.
+        prepared: Calls of cached test helpers (module, name, argument) that a worker makes once for its children.
     """
 
     name: str
     modules: tuple[str, ...]
     tests: tuple[str, ...]
-    without: tuple[str, ...] = ()
-    prepared: tuple[tuple[str, str, str], ...] = ()
+    without: tuple[str, ...] = field(default=(), kw_only=True)
+    prepared: tuple[tuple[str, str, str], ...] = field(default=(), kw_only=True)
 
 
 _VECTORS: Final = "tools/mutation/judge_vectors.py"
@@ -249,7 +249,7 @@ GROUPS: Final = (
         "aio_keys",
         ("bridge/aio/async_keys.py",),
         ("tests/unit/aio/test_daemon_threads.py", "tests/integration/test_aio_keys.py"),
-        tuple(("test_aio_keys", "private", key) for key in ("a", "b", "c", "made-up")),
+        prepared=tuple(("test_aio_keys", "private", key) for key in ("a", "b", "c", "made-up")),
     ),
     Group(
         "recovery",
