@@ -42,11 +42,11 @@ _T = TypeVar("_T")
 
 
 class UnusableSourceError(Exception):
-    """This source gives no OPA; the text says why."""
+    """This source has no usable OPA; the text says why."""
 
 
 class NoUsableOpaError(Exception):
-    """No source gives an OPA; the text says what to install."""
+    """No source has a usable OPA; the text says what to install."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ IMAGE, PINNED = pinned_image()
 
 
 class OpaSource:
-    """Looks for an OPA, in the environment that it is given.
+    """Looks for an OPA in an environment.
 
     Args:
         environ: The environment.
@@ -105,7 +105,7 @@ class OpaSource:
         self._known: dict[str, object] = {}
 
     def server(self, only: str | None = None) -> Server:
-        """Choose the source of the shared server; `only` admits no other than the named one."""
+        """Choose the source of the shared server; `only` restricts it to the named one."""
         looks = {
             "url": self._server_at_url,
             "path": lambda: Server("path", str(self._on_path())),
@@ -154,7 +154,7 @@ class OpaSource:
         )
 
     def _once(self, key: str, look: Callable[[], _T]) -> _T:
-        """Look once: a probe takes a second, a build a minute."""
+        """Call `look` once and keep its result: a probe takes a second, a build a minute."""
         if key not in self._known:
             try:
                 self._known[key] = look()

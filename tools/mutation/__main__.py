@@ -30,7 +30,7 @@ CONSOLE: Final = Console(highlight=False, soft_wrap=True, markup=False)
 
 @dataclass
 class Tally:
-    """What became of a side's mutants."""
+    """The results of a side's mutants."""
 
     side: str
     verdicts: Counter[Verdict] = field(default_factory=Counter)

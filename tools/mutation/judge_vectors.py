@@ -1,4 +1,4 @@
-"""The vectors, asked of the reference alone: what judges its mutants without an OPA."""
+"""The vectors on the reference engine only: they judge its mutants without an OPA."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a mutant is, and the name that it keeps when lines move."""
+"""A mutant, and its identity, which does not change when lines move."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mutants of Python: mutmut's operators and our own, on every node, wherever it stands.
+"""Mutants of Python: mutmut's operators and our own, on every node of a module.
 
 mutmut's own walk leaves out what its trampolines cannot hold: constants and tables of a module, decorated functions and
 properties, the arguments of `len` and `isinstance`. Here every expression is visited, with what mutmut does to it
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from libcst.metadata import CodeRange
 
 Change: TypeAlias = tuple[cst.CSTNode, cst.CSTNode | None]
-"""A node, and what stands in its place; None: nothing."""
+"""A node and its replacement; None removes the node."""
 
 _OF_CALLS: Final = (mutators.operator_arg_removal,)
 _KEPT_CALLS: Final = frozenset(("isinstance", "len", "type", "dataclass", "field", "cast", "super"))
-"""What cannot do without its arguments, or dies of it whatever the tests: only what it is given is changed."""
+"""Calls that need their arguments, or fail without them in any test: only the arguments are changed."""
 
 _EXCHANGED: Final = {
     "all": ("any",),
@@ -87,7 +87,7 @@ def _written(
 
 
 class _Walk(cst.CSTVisitor):
-    """Finds what can be changed, in which function, and whether in its body."""
+    """Finds each possible change, its function, and whether it is in the function's body."""
 
     def __init__(self) -> None:
         super().__init__()

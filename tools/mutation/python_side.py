@@ -1,4 +1,4 @@
-"""The Python side: mutants of the deciders, of strict JSON and of tokens, judged by the tests that are about them."""
+"""The Python side: mutants of the modules in `GROUPS`, judged by the tests of their group."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ GROUPS: Final = (
         ("bridge/listing.py",),
         (
             "tests/unit/client/test_cursor.py",
-            "tests/unit/client/test_freshness.py",
+            "tests/unit/client/test_at_least.py",
             "tests/unit/engines/test_pages.py",
             "tests/unit/client/test_list_requests.py",
             "tests/unit/client/test_immutable_values.py",
@@ -124,7 +124,7 @@ GROUPS: Final = (
         ("bridge/checks.py", "bridge/bearer.py", "bridge/explanation.py", "bridge/steps.py"),
         (
             "tests/unit/client/test_checks.py",
-            "tests/unit/client/test_freshness.py",
+            "tests/unit/client/test_at_least.py",
             "tests/unit/client/test_steps.py",
             "tests/unit/client/test_explanation.py",
             "tests/unit/client/test_immutable_values.py",

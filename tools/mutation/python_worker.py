@@ -86,7 +86,7 @@ class _Tests:
 
 
 class _Loop:
-    """A pytest plugin that does `work` where the tests would be run."""
+    """A pytest plugin that calls `work` instead of running the tests."""
 
     def __init__(self, work: Callable[[_Tests], None]) -> None:
         self._work = work
@@ -209,7 +209,7 @@ def _forked(work: Callable[[Callable[[dict[str, Any]], None]], int], seconds: fl
 
 
 class _Reached:
-    """Which functions of the package are called."""
+    """Records which functions of the package are called."""
 
     def __init__(self) -> None:
         self._root = str(Path(PACKAGE).resolve()) + os.sep

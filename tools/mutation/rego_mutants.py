@@ -41,7 +41,7 @@ _NOTHING: Final = {
 }
 
 Functions: TypeAlias = "Mapping[str, Mapping[str, int]]"
-"""By package, the functions in it and how many arguments they take."""
+"""By package, its functions and how many arguments each takes."""
 
 
 def functions_of(module: dict[str, Any]) -> dict[str, int]:
@@ -92,7 +92,7 @@ def _ref(name: str) -> dict[str, Any]:
 
 
 class _Changes:
-    """The changes of one module: where in the tree, and what stands there then."""
+    """The changes of one module: the place in the tree, and the replacement."""
 
     def __init__(self, module: dict[str, Any], functions: Functions, sets: AbstractSet[str]) -> None:
         self.module = module

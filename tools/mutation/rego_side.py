@@ -1,8 +1,7 @@
 """The Rego side: mutants of the committed modules, judged by `opa test` and by the vectors.
 
-A mutant stands in a copy of the modules and their tests. If `opa test` passes there, the vectors are asked of it: each
-case through `decision`, `allow`, `decisions` and `answer`, all in one `opa eval`; and if these pass, of its Wasm
-build.
+A mutant is written into a copy of the modules and their tests. If `opa test` passes there, the vectors follow: each case
+through `decision`, `allow`, `decisions` and `answer`, all in one `opa eval`; and if these pass, through its Wasm build.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Rego from OPA's own syntax tree, so that what is changed is the tree and never a text by its looks.
+"""Rego text from OPA's own syntax tree, so that mutants change the tree and not the text.
 
-Only what the rule sets use is printed; anything else is an error. Before any mutant is made, the judge has OPA read
-what was printed of the unchanged tree: it must be that tree again.
+It prints only what the rule sets use; anything else is an error. Before any mutant is made, OPA reads the printed text of
+the unchanged tree: the result must be the same tree.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _if(rule: dict[str, Any]) -> str:
 
 
 def is_always(body: list[dict[str, Any]]) -> bool:
-    """Whether the body is the one that OPA gives a rule without one."""
+    """Return whether the body is the default that OPA adds to a rule without a body."""
     return len(body) == 1 and body[0]["terms"] == {"type": "boolean", "value": True}
 
 
@@ -91,7 +91,7 @@ def _indented(text: str) -> str:
 
 
 def expression_text(expression: dict[str, Any]) -> str:
-    """One line of a body; a comprehension in it may take more."""
+    """Return one expression of a body; a comprehension in it may take several lines."""
     if "with" in expression:
         raise NotImplementedError("`with` stands in tests only")
     terms = expression["terms"]

@@ -1,4 +1,4 @@
-"""Which algorithms are accepted, and what a signature must be."""
+"""Vectors about accepted algorithms and the form of signatures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vector_file import File
 
 
 def algorithms() -> File:
-    file = File("algorithms", "Which algorithms are accepted, and what a signature must be.")
+    file = File("algorithms", "Vectors about accepted algorithms and the form of signatures.")
     case = file.case
     families: list[tuple[str, str, str]] = [(alg, "rsa", "rsa_other") for alg in RSA_NAMES]
     families += [("ES256", "p256", "p256_other"), ("ES384", "p384", ""), ("ES512", "p521", "")]

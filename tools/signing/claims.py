@@ -1,4 +1,4 @@
-"""Whom a token is for and from."""
+"""Vectors about the audience and the issuer of a token."""
 
 from __future__ import annotations
 

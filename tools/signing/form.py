@@ -1,4 +1,4 @@
-"""The compact form."""
+"""Vectors about the compact form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sets of keys, and which keys may be used at all."""
+"""Vectors about sets of keys, and about keys that must not be used."""
 
 from __future__ import annotations
 

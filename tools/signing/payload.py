@@ -1,4 +1,4 @@
-"""R12 inside the claims."""
+"""Vectors about R12 inside the claims."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings that must be refused."""
+"""Vectors about settings that must be rejected."""
 
 from __future__ import annotations
 

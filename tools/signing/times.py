@@ -1,4 +1,4 @@
-"""The times."""
+"""Vectors about the times of a token."""
 
 from __future__ import annotations
 
