@@ -101,9 +101,8 @@ def _ec(jwk: Jwk) -> object:
     x, y = _bytes(jwk, "x"), _bytes(jwk, "y")
     if len(x) != size or len(y) != size:
         raise UnusableKeyError(f"its `x` and `y` are not {size} bytes each")
-    return ec.EllipticCurvePublicNumbers(
-        int.from_bytes(x, "big"), int.from_bytes(y, "big"), curves[name]()
-    ).public_key()
+    numbers = ec.EllipticCurvePublicNumbers(int.from_bytes(x, "big"), int.from_bytes(y, "big"), curves[name]())
+    return numbers.public_key()
 
 
 def _okp(jwk: Jwk) -> object:
