@@ -19,8 +19,8 @@ from bridge.aio.async_connection import FOREIGN, AsyncConnection, standard_error
 from bridge.errors import UsageError
 from bridge.http import Cause, HttpRequestError, HttpSettings, Reply
 from bridge.http.framing import Framing, framing
+from bridge.http.outcome import Renewable, may_answer
 from bridge.http.retries import Attempts
-from bridge.http.session import Renewable, may_answer
 from bridge.opa import OpaClient, QueryReply
 from bridge.opa.base_client import BaseOpaClient
 from bridge.opa.opa_errors import call_error

@@ -1,8 +1,10 @@
-"""HTTP to one server: a `requests.Session` with a total deadline, strict framing, TLS, retries and credentials."""
+"""HTTP to one server: a `requests.Session` with a total deadline, strict framing, TLS, retries and credentials.
+
+`bridge.http.session` has the client. It is imported where one is made, because `requests` takes long to import.
+"""
 
 from bridge.http.address import Address
-from bridge.http.failures import Cause, HttpRequestError
-from bridge.http.session import HttpClient, Reply
+from bridge.http.outcome import Cause, HttpRequestError, Reply
 from bridge.http.settings import HttpSettings
 
-__all__ = ["Address", "Cause", "HttpClient", "HttpRequestError", "HttpSettings", "Reply"]
+__all__ = ["Address", "Cause", "HttpRequestError", "HttpSettings", "Reply"]

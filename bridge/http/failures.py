@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-from enum import Enum
 from http.client import HTTPException, IncompleteRead, RemoteDisconnected
 from typing import Final
 
@@ -13,46 +12,12 @@ import urllib3
 
 from bridge.errors import ConfigurationError
 from bridge.http.framing import EncodedBodyError
+from bridge.http.outcome import Cause, HttpRequestError
 
 FOREIGN: Final = (HTTPException, OSError, ValueError, ConfigurationError, urllib3.exceptions.HTTPError)
 """Every exception that `requests`, urllib3, `http.client` and the sockets can raise in a call."""
 
 _MAX_LINKS: Final = 20
-
-
-class Cause(Enum):
-    """Why there is no response.
-
-    Attributes:
-        REFUSED: No server listens there, or the host's name is unknown.
-        BROKEN: The connection ended before the response did.
-        TLS: TLS failed, such as by a certificate that is not trusted.
-        SETTING: The token, or a certificate file, cannot be read any more.
-        TIMEOUT: The deadline has passed.
-        INVALID: The response is not HTTP, or it is compressed.
-        TOO_LARGE: The body is larger than accepted.
-    """
-
-    REFUSED = "refused"
-    BROKEN = "broken"
-    TLS = "tls"
-    SETTING = "setting"
-    TIMEOUT = "timeout"
-    INVALID = "invalid"
-    TOO_LARGE = "too large"
-
-
-class HttpRequestError(Exception):
-    """No response was received; the text says why in a few words, and holds no part of the request.
-
-    Args:
-        cause: The kind of failure.
-        text: What happened.
-    """
-
-    def __init__(self, cause: Cause, text: str) -> None:
-        super().__init__(text)
-        self.cause = cause
 
 
 def failure(error: BaseException) -> HttpRequestError:

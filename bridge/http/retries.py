@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from time import monotonic
 from typing import Final
 
-from bridge.http.failures import Cause, HttpRequestError, failure
+from bridge.http.failures import failure
+from bridge.http.outcome import GATEWAY, Cause, HttpRequestError
 
 _AFTER_BROKEN: Final = (0.0, 0.1)
 """Pauses before the retries, in seconds: the first retry is for a stale connection, the second for a restart."""
 
 _AFTER_GATEWAY: Final = (0.1, 0.4)
-
-GATEWAY: Final = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
-"""The statuses of a gateway that gets no response from the server behind it."""
 
 
 class Attempts:

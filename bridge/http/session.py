@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from itertools import count
 from time import sleep
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -16,34 +15,13 @@ from urllib3 import Timeout
 
 from bridge.errors import UsageError
 from bridge.http.connection import Connection, ConnectionPool
-from bridge.http.failures import FOREIGN, Cause, HttpRequestError
+from bridge.http.failures import FOREIGN
+from bridge.http.outcome import Cause, HttpRequestError, Renewable, Reply, may_answer
 from bridge.http.retries import Attempts
 from bridge.http.settings import HttpSettings
 
 _PIECE: Final = 1 << 20
 _JSON: Final = {"Content-Type": "application/json"}
-
-
-class Renewable(Protocol):
-    """A body that is made anew for each attempt."""
-
-    def fresh(self) -> tuple[bytes, str]:
-        """Return the body, and the nonce that its response must hold."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A whole response.
-
-    Attributes:
-        status: The HTTP status.
-        body: Its body, without the framing.
-        nonce: The nonce of the attempt that it answers, or None.
-    """
-
-    status: int
-    body: bytes
-    nonce: str | None = None
 
 
 class HttpClient:
@@ -208,15 +186,6 @@ def _body_of(raw: Any, limit: int) -> bytes:
 
 def _too_large(limit: int) -> HttpRequestError:
     return HttpRequestError(Cause.TOO_LARGE, f"the answer is larger than {limit} bytes")
-
-
-def may_answer(body: bytes, nonce: str | None) -> bool:
-    """Return whether a response may belong to the request that was sent with a nonce; any may, without a nonce.
-
-    This only tells whether the connection can be used again: without the nonce, the true response may still come. It
-    authorizes nothing: the code that reads the response compares the nonce that the rules echo.
-    """
-    return nonce is None or b'"%b"' % nonce.encode("ascii") in body
 
 
 class _Session(requests.Session):

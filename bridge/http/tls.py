@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ssl
 from os import PathLike
-from typing import TypeAlias
-
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from typing import TYPE_CHECKING, TypeAlias
 
 from bridge.errors import ConfigurationError, UsageError
 from bridge.files import CERTIFICATE_BYTES, refuse_unbounded_file
 from bridge.http.credentials import identity
-from bridge.http.sockets import TimedTlsSocket
+
+if TYPE_CHECKING:
+    import ssl
 
 Path: TypeAlias = str | PathLike[str]
 
@@ -56,6 +55,12 @@ def tls_context(ca: Path | None, client_certificate: ClientCertificate | None) -
     Raises:
         ConfigurationError: A file cannot be read, or does not hold what it should.
     """
+    import ssl  # noqa: PLC0415 - it and `requests` take long to import
+
+    from requests.utils import DEFAULT_CA_BUNDLE_PATH  # noqa: PLC0415
+
+    from bridge.http.sockets import TimedTlsSocket  # noqa: PLC0415
+
     # ssl.create_default_context would read the environment, for a key log.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -96,6 +101,8 @@ def _no_passphrase() -> str:
 
 
 def _reason(error: Exception, remedy: str) -> str:
+    import ssl  # noqa: PLC0415
+
     if isinstance(error, UsageError):
         return str(error)  # it has a remedy of its own
     if isinstance(error, ssl.SSLError):

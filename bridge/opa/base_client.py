@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Self
 
 from bridge.errors import OpaStatusError, UsageError
-from bridge.http import HttpClient, HttpRequestError, HttpSettings, Reply
+from bridge.http import HttpRequestError, HttpSettings, Reply
 from bridge.http.credentials import Token
 from bridge.http.settings import DEADLINE, MAX_ANSWER, MAX_BODY, MAX_IDLE, checked_deadline
 from bridge.http.tls import ClientCertificate, Path
@@ -79,6 +79,8 @@ class OpaCalls(BaseOpaClient):
         self._http.close()
 
     def _open(self, settings: HttpSettings) -> None:
+        from bridge.http.session import HttpClient  # noqa: PLC0415 - `requests` takes long to import
+
         super()._open(settings)
         self._http = HttpClient(settings)
 

@@ -14,7 +14,7 @@ from bridge.errors import (
 )
 from bridge.escapes import printable
 from bridge.http import Address, Cause, HttpRequestError, HttpSettings, Reply
-from bridge.http.retries import GATEWAY
+from bridge.http.outcome import GATEWAY
 from bridge.strict_json import Value, parse
 
 _LONGEST: Final = 300

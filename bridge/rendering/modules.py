@@ -11,13 +11,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from typing import TYPE_CHECKING, Final
 
 from bridge.rendering.rule_set import RuleSet
 from bridge.store.layout import BLOCK, LAYOUT
 from bridge.strict_json import encode
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 _SUBPACKAGES: Final = ("settings", "pointer", "policy", "resource", "constraint", "grant", "index", "listing", "store")
@@ -175,6 +176,8 @@ def _text(name: str, settings: dict[str, object]) -> str:
 
 @cache
 def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - it takes long to import
+
     environment = Environment(
         loader=FileSystemLoader(rego_root() / "templates"),
         undefined=StrictUndefined,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,9 +124,15 @@ def _decode(data: bytes, place: str) -> str:
         raise ConfigurationError(f"{place}: line {line}: it is not UTF-8: save it as UTF-8") from None
 
 
+def _toml(text: str) -> dict[str, Any]:
+    import tomllib  # noqa: PLC0415 - it takes long to import
+
+    return tomllib.loads(text)
+
+
 def _parse_text(text: str, place: str, *, is_json: bool) -> Mapping[str, Any]:
     try:
-        value = parse(text) if is_json else tomllib.loads(text)
+        value = parse(text) if is_json else _toml(text)
     except MalformedInputError as error:
         raise ConfigurationError(f"{place}: {error}: it is not valid JSON; {_REMEDY}") from None
     except ValueError as error:  # a TOMLDecodeError, or Python's error for an integer of thousands of digits

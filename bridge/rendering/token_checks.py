@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
 from bridge.errors import ConfigurationError, UnknownKeyError
 from bridge.escapes import quoted, quoted_setting
 from bridge.strict_json.scanner import SURROGATE
@@ -141,5 +139,7 @@ def _is_for_opa(key: VerificationKey) -> bool:
 
 def _pem(key: VerificationKey) -> str:
     """Return the key in the one form of PEM that OPA reads."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415 - slow to import
+
     assert not isinstance(key.material, bytes)  # neither a PEM nor a published set has a secret
     return key.material.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import io
 import os
-import tarfile
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 from bridge.errors import EngineError
 from bridge.files import INPUT_BYTES, read_file
-from bridge.opa.executable import run_opa
 from bridge.policy import VERSIONS, PolicySettings
 from bridge.rendering.modules import rego_root, render
 from bridge.rendering.rule_set import RuleSet
@@ -60,6 +57,11 @@ def build_wasm(rule_set: RuleSet, *, executable: str | os.PathLike[str] | None =
         OpaNotFoundError: There is no usable `opa`.
         EngineError: `opa` refused the modules.
     """
+    import tarfile  # noqa: PLC0415 - slow to import, as is the rest
+    from tempfile import TemporaryDirectory  # noqa: PLC0415
+
+    from bridge.opa.executable import run_opa  # noqa: PLC0415
+
     rule_set.refuse_token_checks("wasm")
     with TemporaryDirectory(prefix="jwt-bridge-") as name:
         folder = Path(name)

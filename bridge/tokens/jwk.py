@@ -6,17 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import (
-    SECP256R1,
-    SECP384R1,
-    SECP521R1,
-    EllipticCurvePublicNumbers,
-)
-from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
-
 from bridge.errors import MalformedInputError, UnknownKeyError
 from bridge.escapes import quoted
 from bridge.strict_json import Value, encode, parse
@@ -27,11 +16,7 @@ from bridge.tokens.wrong_format import instead_of_jwks, instead_of_set
 Jwk: TypeAlias = dict[str, Value]
 
 _PRIVATE_MEMBERS: Final = ("d", "p", "q", "dp", "dq", "qi", "oth")
-_CURVES: Final = {"P-256": (SECP256R1, 32), "P-384": (SECP384R1, 48), "P-521": (SECP521R1, 66)}
-_OKP: Final[dict[str, Callable[[bytes], object]]] = {
-    "Ed25519": Ed25519PublicKey.from_public_bytes,
-    "Ed448": Ed448PublicKey.from_public_bytes,
-}
+_COORDINATE_BYTES: Final = {"P-256": 32, "P-384": 48, "P-521": 66}
 _BROKEN: Final = {
     "R12.2": ": an object has two members of one name",
     "R12.3": ": a string has an unpaired surrogate",
@@ -82,6 +67,8 @@ def key_from_jwk(jwk: Value) -> VerificationKey:
         operations = jwk["key_ops"]
         if not isinstance(operations, list) or "verify" not in operations:
             raise UnusableKeyError("its `key_ops` do not contain `verify`")
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - cryptography takes long to import
+
     only = _text(jwk, "alg") if "alg" in jwk else None
     try:
         material = _READERS[kty](jwk)
@@ -93,26 +80,43 @@ def key_from_jwk(jwk: Value) -> VerificationKey:
 
 
 def _rsa(jwk: Jwk) -> object:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers  # noqa: PLC0415
+
     exponent, modulus = (int.from_bytes(_bytes(jwk, name), "big") for name in ("e", "n"))
     return RSAPublicNumbers(exponent, modulus).public_key()
 
 
 def _ec(jwk: Jwk) -> object:
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+
+    curves: dict[str, Callable[[], ec.EllipticCurve]] = {
+        "P-256": ec.SECP256R1,
+        "P-384": ec.SECP384R1,
+        "P-521": ec.SECP521R1,
+    }
     name = _text(jwk, "crv")
-    if name not in _CURVES:
+    if name not in curves:
         raise UnusableKeyError(f"its `crv` {quoted(name)} is not supported")
-    curve, size = _CURVES[name]
+    size = _COORDINATE_BYTES[name]
     x, y = _bytes(jwk, "x"), _bytes(jwk, "y")
     if len(x) != size or len(y) != size:
         raise UnusableKeyError(f"its `x` and `y` are not {size} bytes each")
-    return EllipticCurvePublicNumbers(int.from_bytes(x, "big"), int.from_bytes(y, "big"), curve()).public_key()
+    numbers = ec.EllipticCurvePublicNumbers(int.from_bytes(x, "big"), int.from_bytes(y, "big"), curves[name]())
+    return numbers.public_key()
 
 
 def _okp(jwk: Jwk) -> object:
+    from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
+
+    readers: dict[str, Callable[[bytes], object]] = {
+        "Ed25519": Ed25519PublicKey.from_public_bytes,
+        "Ed448": Ed448PublicKey.from_public_bytes,
+    }
     name = _text(jwk, "crv")
-    if name not in _OKP:
+    if name not in readers:
         raise UnusableKeyError(f"its `crv` {quoted(name)} is not supported")
-    return _OKP[name](_bytes(jwk, "x"))
+    return readers[name](_bytes(jwk, "x"))
 
 
 def _oct(jwk: Jwk) -> object:

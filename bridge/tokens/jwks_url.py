@@ -6,7 +6,6 @@ import ipaddress
 import math
 import os
 import re
-import ssl
 import threading
 import time
 import weakref
@@ -19,7 +18,7 @@ from urllib.parse import SplitResult, urlsplit
 from bridge.errors import ConfigurationError, KeysUnavailableError, UsageError
 from bridge.escapes import quoted, quoted_setting
 from bridge.files import CERTIFICATE_BYTES, refuse_unbounded_file
-from bridge.http import Address, Cause, HttpClient, HttpRequestError, HttpSettings
+from bridge.http import Address, Cause, HttpRequestError, HttpSettings
 from bridge.http.address import PORTS
 from bridge.http.tls import Tls
 from bridge.process_bound import ProcessBound
@@ -78,6 +77,8 @@ class Fetcher:
     """
 
     def __init__(self, url: str, *, deadline: float, max_bytes: int, ca: str | PathLike[str] | None = None) -> None:
+        from bridge.http.session import HttpClient  # noqa: PLC0415 - `requests` takes long to import
+
         parts = urlsplit(url)
         host = (parts.hostname or "").replace("%25", "%")
         address = Address(parts.scheme, host, parts.port or PORTS[parts.scheme])
@@ -275,6 +276,8 @@ def _is_loopback(host: str) -> bool:
 def _check_ca(ca: str | PathLike[str] | None) -> None:
     if ca is None:
         return
+    import ssl  # noqa: PLC0415 - it takes long to import
+
     try:
         refuse_unbounded_file(ca, limit=CERTIFICATE_BYTES, what="certificates in PEM")
         ssl.create_default_context(cafile=ca)

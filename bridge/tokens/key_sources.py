@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Protocol, Self, runtime_checkable
 
-from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-
 from bridge.errors import ConfigurationError, UsageError
 from bridge.escapes import quoted, quoted_setting
 from bridge.files import KEY_BYTES, read_file
 from bridge.process_bound import ProcessBound
 from bridge.tokens.jwk import KeySet, document_from, key_from_jwk
-from bridge.tokens.keys import UnusableKeyError, VerificationKey, material_from_pem
+from bridge.tokens.keys import PublicKey, UnusableKeyError, VerificationKey, material_from_pem
 
 
 @runtime_checkable
@@ -51,7 +49,7 @@ class StaticKey(ProcessBound):
         return f"StaticKey({self.key.kind})"
 
     @classmethod
-    def from_public_key(cls, key: PublicKeyTypes) -> Self:
+    def from_public_key(cls, key: PublicKey) -> Self:
         """Make it from a public key object of `cryptography`.
 
         Raises:

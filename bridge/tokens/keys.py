@@ -10,23 +10,25 @@ import binascii
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias, cast
-
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
-from jwt.algorithms import HMACAlgorithm
-from jwt.exceptions import InvalidKeyError
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, cast
 
 from bridge.errors import ConfigurationError
 from bridge.escapes import quoted
 from bridge.process_bound import ProcessBound
 from bridge.tokens.wrong_format import SSH, der_kind, instead_of_pem
 
-Material: TypeAlias = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | Ed448PublicKey | bytes
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+
+class PublicKey(Protocol):
+    """A public key object of `cryptography`, which takes long to import and so is not named here."""
+
+    def public_bytes(self, encoding: Any, format: Any) -> bytes:  # noqa: A002 - the name in `cryptography`
+        """Return the key in an encoding and a format of `cryptography`."""
+
+
+Material: TypeAlias = PublicKey | bytes
 """The part of a key that verifies: a public key, or the bytes of an HMAC secret."""
 
 MIN_RSA_BITS: Final = 2048
@@ -129,6 +131,11 @@ def kind_and_algorithms(material: object) -> tuple[str, tuple[str, ...]]:
                 f"an HMAC secret under {shortest} bytes, which is shorter than its hash; give a longer one"
             )
         return "HMAC secret", names
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey  # noqa: PLC0415
+
     if isinstance(material, RSAPublicKey):
         return _of_rsa(material)
     if isinstance(material, EllipticCurvePublicKey):
@@ -165,6 +172,9 @@ def material_from_pem(text: str | bytes) -> object:
     Raises:
         UnusableKeyError: The text is not exactly one PEM public key.
     """
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415
+
     raw = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
     try:
         text = text.decode("ascii") if isinstance(text, bytes) else text
@@ -203,6 +213,9 @@ def material_from_pem(text: str | bytes) -> object:
 
 def _refuse_public_key_as_secret(secret: bytes) -> None:
     """Refuse a public text as a secret: everyone who can read the public key could sign with it."""
+    from jwt.algorithms import HMACAlgorithm  # noqa: PLC0415 - PyJWT imports cryptography
+    from jwt.exceptions import InvalidKeyError  # noqa: PLC0415
+
     refusal = UnusableKeyError(
         "an HMAC secret that is the text of a key or a certificate, not a secret; give a public key as a public key"
     )

@@ -8,11 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from types import MappingProxyType
-from typing import NamedTuple
-
-import jwt
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from typing import Any, NamedTuple
 
 from bridge.errors import (
     AlgorithmNotAllowedError,
@@ -28,7 +24,7 @@ from bridge.tokens import claims as claim_checks
 from bridge.tokens.cache import TokenCache, VerifiedToken
 from bridge.tokens.jws import CompactJws, parse_compact
 from bridge.tokens.key_sources import KeySource, source_from
-from bridge.tokens.keys import VerificationKey, checked_algorithms
+from bridge.tokens.keys import PublicKey, VerificationKey, checked_algorithms
 
 
 class ParsedToken(NamedTuple):
@@ -84,12 +80,12 @@ class TokenVerifier(ProcessBound):
     leeway: Fraction
     required: tuple[str, ...]
     _clock: Callable[[], float] = field(repr=False)
-    _jws: jwt.PyJWS = field(repr=False)
+    _jws: Any = field(repr=False)
     _cache: TokenCache = field(repr=False)
 
     def __init__(
         self,
-        key: KeySource | str | bytes | PublicKeyTypes,
+        key: KeySource | str | bytes | PublicKey,
         *,
         algorithms: Iterable[str] = ("RS256",),
         audience: str | Iterable[str] | None = None,
@@ -99,6 +95,8 @@ class TokenVerifier(ProcessBound):
         clock: Callable[[], float] = time.time,
         cache: int = 1_024,
     ) -> None:
+        from jwt import PyJWS  # noqa: PLC0415 - it takes long to import
+
         source, names = source_from(key), checked_algorithms(algorithms)
         source.check(names)
         if issuer is not None and (not isinstance(issuer, str) or not issuer):
@@ -118,7 +116,7 @@ class TokenVerifier(ProcessBound):
             "required": _strings("required", required),
             "_clock": clock,
             # the minimum key length is checked when a key is made; PyJWT checks again
-            "_jws": jwt.PyJWS(algorithms=names, options={"enforce_minimum_key_length": True}),
+            "_jws": PyJWS(algorithms=names, options={"enforce_minimum_key_length": True}),
             "_cache": TokenCache(cache),
         }
         for name, value in values.items():
@@ -253,7 +251,7 @@ class TokenVerifier(ProcessBound):
     def _check_signature(self, token: str, alg: str, key: VerificationKey) -> None:
         try:
             self._jws.decode_complete(token, key.material, algorithms=[alg])
-        except (jwt.PyJWTError, UnsupportedAlgorithm, ValueError, TypeError):
+        except _signature_errors():
             # without the cause, whose text could contain the token
             blank = ""
             if isinstance(key.material, bytes) and key.material.strip() != key.material:
@@ -267,6 +265,14 @@ class TokenVerifier(ProcessBound):
             return Fraction(self._clock())
         except (ValueError, OverflowError, TypeError):
             raise UsageError("the clock returned no finite number: give one such as `time.time`") from None
+
+
+def _signature_errors() -> tuple[type[Exception], ...]:
+    """Return what PyJWT raises where a signature does not fit; `except` asks for it only after an exception."""
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from jwt import PyJWTError  # noqa: PLC0415
+
+    return (PyJWTError, UnsupportedAlgorithm, ValueError, TypeError)
 
 
 def _audiences(audience: str | Iterable[str] | None) -> tuple[str, ...]:

@@ -12,10 +12,6 @@ import re
 from contextlib import suppress
 from typing import Final
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_der_public_key
-
 from bridge.errors import MalformedInputError
 from bridge.strict_json import Value, parse
 from bridge.strict_json.diagnosis import encoding_fault
@@ -97,6 +93,10 @@ def instead_of_set(document: Value) -> str:
 
 def der_kind(data: bytes) -> str:
     """Return `public key` or `certificate` for bytes that are one in DER; empty for others."""
+    from cryptography import x509  # noqa: PLC0415 - cryptography takes long to import
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import load_der_public_key  # noqa: PLC0415
+
     for kind, load in (("public key", load_der_public_key), ("certificate", x509.load_der_x509_certificate)):
         try:
             load(data)

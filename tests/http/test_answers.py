@@ -9,7 +9,8 @@ from fault_server import Exchange, FaultServer
 from http_answers import ANSWER, ASYNC, BROKEN, CLOSED, ENCODED, INVALID, KEPT, NOTHING, ROWS, TOO_LARGE, Row
 
 from bridge.aio.async_client import AsyncHttpClient
-from bridge.http import Cause, HttpClient, HttpRequestError, HttpSettings
+from bridge.http import Cause, HttpRequestError, HttpSettings
+from bridge.http.session import HttpClient
 from bridge.tokens.jwks_url import Fetcher, FetchError
 
 DEADLINE = 60.0

@@ -208,7 +208,7 @@ GROUPS: Final = (
         (
             *(
                 f"bridge/http/{name}.py"
-                for name in ("session", "sockets", "connection", "credentials", "failures", "retries", "tls")
+                for name in ("session", "sockets", "connection", "credentials", "outcome", "failures", "retries", "tls")
             ),
             *(f"bridge/opa/{name}.py" for name in ("queries", "replies", "opa_errors", "base_client")),
         ),

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bridge.http.session import may_answer
+from bridge.http.outcome import may_answer
 from bridge.opa.queries import RulesQuery
 
 

@@ -235,9 +235,9 @@ def test_whatever_openssl_cannot_read_is_no_key(monkeypatch, error):
     def failing(_):
         raise error("cause")
 
-    monkeypatch.setattr(keys, "load_pem_public_key", failing)
-    monkeypatch.setattr(wrong_format, "load_der_public_key", failing)
-    monkeypatch.setattr(wrong_format.x509, "load_der_x509_certificate", failing)
+    monkeypatch.setattr("cryptography.hazmat.primitives.serialization.load_pem_public_key", failing)
+    monkeypatch.setattr("cryptography.hazmat.primitives.serialization.load_der_public_key", failing)
+    monkeypatch.setattr("cryptography.x509.load_der_x509_certificate", failing)
     with pytest.raises(UnusableKeyError, match="without a readable public key"):
         keys.material_from_pem("-----BEGIN PUBLIC KEY-----")
     assert wrong_format.der_kind(DER) == ""
