@@ -1,7 +1,8 @@
 """The Rego side: mutants of the committed modules, judged by `opa test` and by the vectors.
 
-A mutant is written into a copy of the modules and their tests. If `opa test` passes there, the vectors follow: each case
-through `decision`, `allow`, `decisions` and `answer`, all in one `opa eval`; and if these pass, through its Wasm build.
+A mutant is written into a copy of the modules and their tests. If `opa test` passes there, the vectors follow: each
+case through `decision`, `allow`, `decisions` and `answer`, all in one `opa eval`; and if these pass, through its Wasm
+build.
 """
 
 from __future__ import annotations

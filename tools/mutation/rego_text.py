@@ -1,7 +1,7 @@
 """Rego text from OPA's own syntax tree, so that mutants change the tree and not the text.
 
-It prints only what the rule sets use; anything else is an error. Before any mutant is made, OPA reads the printed text of
-the unchanged tree: the result must be the same tree.
+It prints only what the rule sets use; anything else is an error. Before any mutant is made, OPA reads the printed text
+of the unchanged tree: the result must be the same tree.
 """
 
 from __future__ import annotations
