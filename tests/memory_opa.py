@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from recounting import PatchError, held, patched
+from recounting import PatchError, held, patched, whole
 
 from bridge.errors import OpaStatusError, UsageError
 from bridge.opa.limited import Limits
@@ -241,6 +241,21 @@ def fails(error: BaseException) -> Callable[[], None]:
 
 ROOT: Final = ("root",)
 TYPES: Final = ("devices", "sessions")
+
+
+def document(opa: MemoryOpa) -> Any:
+    """What is stored of the devices."""
+    return opa.data["root"]["devices"]
+
+
+def ids(opa: MemoryOpa) -> list[str]:
+    """The ids of the current generation of the devices."""
+    return sorted(whole(document(opa)))
+
+
+def lines(opa: MemoryOpa) -> list[str]:
+    """The requests as texts."""
+    return [f"{request.method} {'/'.join(request.path[1:])}{' fresh' * request.fresh}" for request in opa.requests]
 
 
 def store_on(opa: Any, **settings: Any) -> OpaStore:

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from memory_opa import ROOT, TYPES, MemoryOpa, Once, Several, fails, refused, store_on, texts
+from memory_opa import (
+    ROOT,
+    TYPES,
+    MemoryOpa,
+    Once,
+    Several,
+    document,
+    fails,
+    ids,
+    refused,
+    store_on,
+    texts,
+)
 from recounting import whole
 
 from bridge.errors import (
@@ -26,24 +38,11 @@ ELSEWHERE = "what is written to `devices` is not there when it is read again"
 
 
 @pytest.fixture
-def opa():
-    return MemoryOpa()
-
-
-@pytest.fixture
 def store(opa):
     found = store_on(opa)
     found.replace("devices", texts("a", "b", n=1))
     opa.requests.clear()
     return found
-
-
-def document(opa):
-    return opa.data["root"]["devices"]
-
-
-def ids(opa):
-    return sorted(whole(document(opa)))
 
 
 def saying(answer):

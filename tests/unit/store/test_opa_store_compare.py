@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from memory_opa import MemoryOpa, Once, Several, fails, store_on, texts
+from memory_opa import (
+    MemoryOpa,
+    Once,
+    Several,
+    document,
+    fails,
+    store_on,
+    texts,
+)
 
 from bridge.errors import (
     EngineUnreachableError,
@@ -24,20 +32,11 @@ DEEP = parse("[" * 70 + "1.5" + "]" * 70, max_depth=70)
 
 
 @pytest.fixture
-def opa():
-    return MemoryOpa()
-
-
-@pytest.fixture
 def store(opa):
     found = store_on(opa)
     found.replace("devices", texts("a", "b", "c", n=1))
     opa.requests.clear()
     return found
-
-
-def document(opa):
-    return opa.data["root"]["devices"]
 
 
 def current(opa):

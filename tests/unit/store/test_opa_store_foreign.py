@@ -5,8 +5,16 @@ from __future__ import annotations
 import json
 
 import pytest
-from memory_opa import TYPES, MemoryOpa, Once, fails, refused, store_on, texts
-from recounting import whole
+from memory_opa import (
+    TYPES,
+    Once,
+    document,
+    fails,
+    ids,
+    lines,
+    refused,
+    texts,
+)
 
 from bridge.errors import ForeignContentError, OpaStatusError, UnsupportedLayoutError
 from bridge.opa.replies import StoredPolicy
@@ -14,28 +22,6 @@ from bridge.store import OpaStore
 from bridge.strict_json import encode, parse
 
 DEVICES = ("root", "devices")
-
-
-@pytest.fixture
-def opa():
-    return MemoryOpa()
-
-
-@pytest.fixture
-def store(opa):
-    return store_on(opa)
-
-
-def document(opa):
-    return opa.data["root"]["devices"]
-
-
-def ids(opa):
-    return sorted(whole(document(opa)))
-
-
-def lines(opa):
-    return [f"{request.method} {'/'.join(request.path[1:])}{' fresh' * request.fresh}" for request in opa.requests]
 
 
 def operations(opa):

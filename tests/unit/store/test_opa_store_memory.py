@@ -5,27 +5,16 @@ from __future__ import annotations
 import logging
 
 import pytest
-from memory_opa import MemoryOpa, Once, fails, store_on
-from recounting import whole
+from memory_opa import (
+    Once,
+    fails,
+    ids,
+)
 
 from bridge.errors import EngineUnreachableError
 from bridge.opa.replies import MemoryUsage
 from bridge.store.store import prepare
 from bridge.strict_json import encode
-
-
-@pytest.fixture
-def opa():
-    return MemoryOpa()
-
-
-@pytest.fixture
-def store(opa):
-    return store_on(opa)
-
-
-def ids(opa):
-    return sorted(whole(opa.data["root"]["devices"]))
 
 
 @pytest.mark.parametrize(

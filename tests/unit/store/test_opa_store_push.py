@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from memory_opa import ROOT, MemoryOpa, Once, fails, refused, store_on, texts
-from recounting import recounted, whole
+from memory_opa import (
+    ROOT,
+    Once,
+    document,
+    fails,
+    ids,
+    lines,
+    refused,
+    store_on,
+    texts,
+)
+from recounting import recounted
 
 from bridge.errors import (
     EngineUnreachableError,
@@ -18,28 +28,6 @@ from bridge.store.state import TypeState
 from bridge.strict_json import ABSENT, parse
 
 DEVICES = ("root", "devices")
-
-
-@pytest.fixture
-def opa():
-    return MemoryOpa()
-
-
-@pytest.fixture
-def store(opa):
-    return store_on(opa)
-
-
-def document(opa):
-    return opa.data["root"]["devices"]
-
-
-def ids(opa):
-    return sorted(whole(document(opa)))
-
-
-def lines(opa):
-    return [f"{request.method} {'/'.join(request.path[1:])}{' fresh' * request.fresh}" for request in opa.requests]
 
 
 def operations(opa):

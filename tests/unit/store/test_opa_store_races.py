@@ -5,36 +5,20 @@ from __future__ import annotations
 import threading
 
 import pytest
-from memory_opa import MemoryOpa, Once, store_on, texts
-from recounting import whole
+from memory_opa import (
+    Once,
+    document,
+    ids,
+    lines,
+    store_on,
+    texts,
+)
 
 from bridge.errors import PushConflictError
 from bridge.store import opa_lease, opa_push
 from bridge.strict_json import parse
 
 DEVICES = ("root", "devices")
-
-
-@pytest.fixture
-def opa():
-    return MemoryOpa()
-
-
-@pytest.fixture
-def store(opa):
-    return store_on(opa)
-
-
-def document(opa):
-    return opa.data["root"]["devices"]
-
-
-def ids(opa):
-    return sorted(whole(document(opa)))
-
-
-def lines(opa):
-    return [f"{request.method} {'/'.join(request.path[1:])}{' fresh' * request.fresh}" for request in opa.requests]
 
 
 def operations(opa):

@@ -6,8 +6,18 @@ import threading
 from types import SimpleNamespace
 
 import pytest
-from memory_opa import MemoryOpa, Once, Several, Waits, fails, refused, store_on, texts
-from recounting import whole
+from memory_opa import (
+    MemoryOpa,
+    Once,
+    Several,
+    Waits,
+    document,
+    fails,
+    ids,
+    refused,
+    store_on,
+    texts,
+)
 
 from bridge.errors import (
     EngineError,
@@ -23,24 +33,6 @@ from bridge.store import opa_lease, opa_push
 from bridge.strict_json import encode, parse
 
 ELSEWHERE = "what is written to `devices` is not there when it is read again"
-
-
-@pytest.fixture
-def opa():
-    return MemoryOpa()
-
-
-@pytest.fixture
-def store(opa):
-    return store_on(opa)
-
-
-def document(opa):
-    return opa.data["root"]["devices"]
-
-
-def ids(opa):
-    return sorted(whole(document(opa)))
 
 
 def restore(store, *, collect=lambda: texts("restored"), patience=30.0, limits=None):

@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import pytest
-from memory_opa import MemoryOpa, Several, fails, refused, store_on, texts
-from recounting import recounted, whole
+from memory_opa import (
+    MemoryOpa,
+    Several,
+    document,
+    fails,
+    ids,
+    lines,
+    refused,
+    store_on,
+    texts,
+)
+from recounting import recounted
 
 from bridge.errors import EngineUnreachableError, MultipleStoresError, ResourcesMissingError
 from bridge.strict_json import encode, parse
-
-
-@pytest.fixture
-def opa():
-    return MemoryOpa()
-
-
-@pytest.fixture
-def store(opa):
-    return store_on(opa)
-
-
-def lines(opa):
-    return [f"{request.method} {'/'.join(request.path[1:])}{' fresh' * request.fresh}" for request in opa.requests]
-
-
-def document(opa):
-    return opa.data["root"]["devices"]
-
-
-def ids(opa):
-    return sorted(whole(document(opa)))
 
 
 def filled(count=2):
