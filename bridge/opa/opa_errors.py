@@ -101,7 +101,7 @@ def _remedy(reply: Reply, settings: HttpSettings, *, code: str) -> str:
         case 413:
             return ": send less at once, or raise the limit of the proxy before opa"
         case 404 if not code:
-            return f": no opa answers at {settings.address}: check the path in its url"
+            return f": no opa answers at {settings.address}: check the path prefix in its url"
         case _:
             return ""
 

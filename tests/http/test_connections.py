@@ -289,6 +289,6 @@ def test_a_404_says_where() -> None:
     with (
         FaultServer(replying(b"page not found", "404 Not Found")) as server,
         OpaClient(server.url + "/x") as client,
-        pytest.raises(OpaStatusError, match=rf"no opa answers at {server.url}/x: check the path in its url"),
+        pytest.raises(OpaStatusError, match=rf"no opa answers at {server.url}/x: check the path prefix in its url"),
     ):
         client.query(("x",), INPUT)

@@ -129,7 +129,7 @@ def test_a_gateway_that_answers_is_told_from_opa(status):
             ": http://opa.example:80/team speaks TLS: use a url that starts with `https://`",
         ),
         (400, b"", BARE, ""),
-        (404, b"no", BARE, ": no opa answers at http://opa.example:80/team: check the path in its url"),
+        (404, b"no", BARE, ": no opa answers at http://opa.example:80/team: check the path prefix in its url"),
         (404, b'{"code":"c"}', BARE, " `c`"),
     ],
 )
