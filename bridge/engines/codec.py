@@ -176,8 +176,8 @@ def read_own(
         raise RulesMismatchError(
             f"the rules of the {engine} engine are not those of this bridge's settings (fingerprint {shown}, here "
             f"`{fingerprint[:12]}`): use the settings that they were rendered for, with `--rule-set FILE` or "
-            "`RuleSet.load` (and `--token-rules`, if the rules verify tokens), or run `jwt-bridge install`, or build the "
-            "Wasm again"
+            "`RuleSet.load` (and `--token-rules`, if the rules verify tokens), or run `jwt-bridge install`, or build "
+            "the Wasm again"
         )
     if answer.get("nonce") != nonce:
         raise InvalidResponseError(
