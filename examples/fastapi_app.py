@@ -1,11 +1,11 @@
-"""A FastAPI application that asks an OPA server asynchronously.
+"""A FastAPI application that queries an OPA server asynchronously.
 
     jwt-bridge demo --out try
     jwt-bridge serve --require-policy --devices try/devices.jsonl --omit notification_token
     OPA_URL=http://127.0.0.1:8181 PUBLIC_KEY=try/public.pem uvicorn --app-dir examples fastapi_app:app
     curl -H "Authorization: Bearer $(cat try/agent.jwt)" http://127.0.0.1:8000/devices
 
-The devices are pushed to the OPA, so the application asks by id, and for lists. It needs the extra `async`.
+`serve` pushes the devices to the OPA, so the application checks by id, and lists. It needs the extra `async`.
 """
 
 from __future__ import annotations
@@ -81,13 +81,13 @@ async def unavailable(_request: Request, _error: Exception) -> JSONResponse:
 
 @app.get("/health")
 async def health() -> dict[str, bool]:
-    """Say that this process runs."""
+    """Report that this process runs."""
     return {"ok": True}
 
 
 @app.get("/devices/{device_id}")
 async def read_device(device_id: str, claims: Claims, bridge: Bridge) -> dict[str, str]:
-    """Answer with a device that the caller may access."""
+    """Return a device that the caller may access."""
     if not await bridge.check(claims, "devices", device_id):
         raise HTTPException(404, "there is no such device, or you may not access it")
     return {"id": device_id}
@@ -97,7 +97,7 @@ async def read_device(device_id: str, claims: Claims, bridge: Bridge) -> dict[st
 async def list_devices(
     claims: Claims, bridge: Bridge, limit: Annotated[int, Query(ge=1, le=1000)] = 100, after: str | None = None
 ) -> dict[str, Any]:
-    """Answer with a page of the ids of the devices that the caller may access."""
+    """Return a page of the ids of the devices that the caller may access."""
     try:
         page = await bridge.list_allowed(claims, "devices", limit=limit, after=after)
     except CursorExpiredError:

@@ -1,11 +1,11 @@
-"""A Flask application whose endpoints only give what the caller's token allows.
+"""A Flask application whose endpoints return only what the caller's token allows.
 
     jwt-bridge demo --out try
     PUBLIC_KEY=try/public.pem DEVICES=try/devices.jsonl flask --app examples/flask_app.py run
     curl -H "Authorization: Bearer $(cat try/agent.jwt)" http://127.0.0.1:5000/devices/gB5fOx3aQ2WkT9sVd0YyLw
 
-By default the rules run in this process. With OPA_URL an OPA server decides, which must have the rules (`jwt-bridge
-install --require-policy`); the server is the sidecar of examples/sidecar, for instance.
+By default the rules run in this process. With OPA_URL an OPA server decides, for instance the sidecar of
+examples/sidecar. Install the rules there: `jwt-bridge install --require-policy`.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Flask:
     def read_device(device_id: str) -> Response:
         bearer = claims()
         device = devices.get(device_id)
-        # One answer for both: nobody learns which ids exist.
+        # The same response for both: a caller cannot learn which ids exist.
         if device is None or not bridge.check(bearer, "devices", device):
             abort(404, "there is no such device, or you may not access it")
         return jsonify(public(device))

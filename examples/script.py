@@ -3,7 +3,7 @@
     jwt-bridge demo --out try
     python examples/script.py try/public.pem try/agent.jwt try/devices.jsonl
 
-No server is needed: the rules run in this process. Exit status: 0, or 1 where the token is not valid.
+No server is needed: the rules run in this process. The exit status is 0, or 1 if the token is not valid.
 """
 
 from __future__ import annotations
