@@ -24,7 +24,7 @@ def test_without_the_extra_the_command_says_what_to_install(module):
 
 
 def test_another_missing_module_is_no_missing_extra():
-    done = python(HIDE.format(module="jinja2") + "from bridge.__main__ import main; main()")
+    done = python(HIDE.format(module="bridge.reference") + "from bridge.__main__ import main; main()")
     assert done.returncode == 1
     assert MESSAGE not in done.stderr
     assert "ModuleNotFoundError" in done.stderr
