@@ -313,7 +313,7 @@ def test_ctrl_c_while_the_source_is_read_pushes_nothing(client) -> None:
         (["--type", "devices", "nothing.jsonl"], 2, "`nothing.jsonl`: no such file or directory"),
         (["--type", "devices"], 2, "'file'"),
         (["-"], 2, "'--type'"),
-        (["--type", "devices", "-", "--data-root", "jwt_policy.inside"], 2, "must not lie inside each other"),
+        (["--type", "devices", "-", "--data-root", "jwt_policy.inside"], 2, "must not be inside each other"),
         (["--type", "devices", "-", "--opa-url", "http://127.0.0.1:1"], 3, "connection refused"),
     ],
 )
