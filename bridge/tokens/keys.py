@@ -33,6 +33,7 @@ Material: TypeAlias = PublicKey | bytes
 
 MIN_RSA_BITS: Final = 2048
 _MAX_RSA_BITS: Final = 16_384  # OpenSSL verifies nothing beyond it
+_MIN_RSA_EXPONENT: Final = 3  # RFC 8017, 3.1
 
 _RSA: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _CURVES: Final = {"secp256r1": ("P-256", "ES256"), "secp384r1": ("P-384", "ES384"), "secp521r1": ("P-521", "ES512")}
@@ -161,6 +162,11 @@ def _of_rsa(key: RSAPublicKey) -> tuple[str, tuple[str, ...]]:
         raise UnusableKeyError(f"an RSA key of {key.key_size} bits, under {MIN_RSA_BITS}; sign with a longer one")
     if key.key_size > _MAX_RSA_BITS:
         raise UnusableKeyError(f"an RSA key of {key.key_size} bits, over {_MAX_RSA_BITS}; sign with a shorter one")
+    exponent = key.public_numbers().e
+    if exponent < _MIN_RSA_EXPONENT or exponent % 2 == 0:  # cryptography 45 loads such keys from PEM
+        raise UnusableKeyError(
+            f"an RSA key with the public exponent {exponent}, with which anybody can sign; make a new key pair"
+        )
     return f"RSA {key.key_size} bits", _RSA
 
 

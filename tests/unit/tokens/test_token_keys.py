@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import io
 import json
+from unittest.mock import Mock
 
 import jwt
 import pytest
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PublicFormat
 from token_making import (
     CLAIMS,
@@ -132,6 +133,20 @@ def test_rsa_keys_that_openssl_cannot_verify_with_or_anybody_can_sign_for():
     armoured = b"-----BEGIN RSA PUBLIC KEY-----\n" + base64.encodebytes(der) + b"-----END RSA PUBLIC KEY-----\n"
     with pytest.raises(ConfigurationError):
         verifier(armoured)
+
+
+@pytest.mark.parametrize(
+    ("exponent", "is_usable"), [(0, False), (1, False), (2, False), (3, True), (4, False), (65_537, True)]
+)
+def test_the_public_exponent_of_an_rsa_key_is_odd_and_three_or_more(exponent, is_usable):
+    # A fake: the newer releases of cryptography load no such key, and cryptography 45 does.
+    key = Mock(spec=rsa.RSAPublicKey, key_size=2048)
+    key.public_numbers.return_value = Mock(e=exponent)
+    if is_usable:
+        assert keys.kind_and_algorithms(key)[0] == "RSA 2048 bits"
+    else:
+        with pytest.raises(UnusableKeyError, match=f"the public exponent {exponent}, with which anybody can sign"):
+            keys.kind_and_algorithms(key)
 
 
 def test_a_key_file_that_cannot_be_read(tmp_path):
