@@ -158,7 +158,7 @@ def compile_reply(reply: Reply, what: str) -> CompileReply:
         raise InvalidResponseError(f"`{what}`: the answer has no `result` that is an object")
     queries, support = result.get("queries", []), result.get("support", [])
     if not isinstance(queries, list) or not isinstance(support, list):
-        raise InvalidResponseError(f"`{what}`: `queries` or `support` is no array")
+        raise InvalidResponseError(f"`{what}`: `queries` or `support` is not an array")
     return CompileReply(tuple(queries), tuple(support))
 
 

@@ -186,7 +186,7 @@ class OpaClient(OpaCalls):
         what = "GET /v1/policies"
         modules = tree_object(self._read("GET", "/v1/policies", None, deadline), what).get("result")
         if not isinstance(modules, list):
-            raise InvalidResponseError(f"`{what}`: the answer's `result` is no array")
+            raise InvalidResponseError(f"`{what}`: the answer's `result` is not an array")
         return tuple(sorted((stored_policy(module, what) for module in modules), key=lambda policy: policy.id))
 
     def delete_policy(self, policy_id: str, *, quoted: bool = False, deadline: float | None = None) -> bool:
@@ -292,5 +292,5 @@ class OpaClient(OpaCalls):
         body = encoded(json.dumps({"query": f"value := {term}"}), "a query")
         bindings = json_object(self._read("POST", "/v1/query", body, deadline), what).get("result", [])
         if not isinstance(bindings, list):
-            raise InvalidResponseError(f"`{what}`: the answer's `result` is no array")
+            raise InvalidResponseError(f"`{what}`: the answer's `result` is not an array")
         return next((binding.get("value") for binding in bindings if isinstance(binding, dict)), None)

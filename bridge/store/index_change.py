@@ -209,7 +209,7 @@ def _replace_page(name: str, number: str, page: bytes) -> Operation:
 def _moved(stored: list[str], moved: _Moves) -> list[Any]:
     """Return the ids of a posting after the move, as strings; Python sorts strings by code points."""
     if not {str}.issuperset(map(type, stored)):
-        raise TypeError("an id is no string")
+        raise TypeError("an id is not a string")
     ids = list(stored)
     for id_ in map(_string, moved.leaving):
         at = bisect_left(ids, id_)

@@ -61,7 +61,7 @@ def recount(documents: Documents, type_: str, on_progress: Callable[[int], None]
 def _document(documents: Documents, path: tuple[str, ...]) -> dict[str, Value]:
     document = documents.get(path)
     if not isinstance(document, dict):
-        raise TypeError(f"{path[-1]} is no object")
+        raise TypeError(f"{path[-1]} is not an object")
     return document
 
 

@@ -167,7 +167,7 @@ class Changes:
                     return None
                 if not isinstance(blocks, list) or not all(isinstance(block, list) for block in blocks):
                     raise InvalidResponseError(
-                        "the first ids of pages in OPA are no arrays of ids: push all resources again"
+                        "the first ids of pages in OPA are not arrays of ids: push all resources again"
                     ) from None
                 firsts[name] = [encode(id_) for block in blocks if isinstance(block, list) for id_ in block]
             return change.patch(view, firsts)

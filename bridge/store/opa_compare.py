@@ -47,7 +47,7 @@ def _difference(
     path = (*documents.path(type_), "generations", current.generation)
     digests = documents.get((*path, "digests"))
     if not isinstance(digests, dict):
-        raise InvalidResponseError(f"the digests of `{type_}` in OPA are no object: push all of them again")
+        raise InvalidResponseError(f"the digests of `{type_}` in OPA are not an object: push all of them again")
     shards = [shard for shard in layout.SHARDS if digests.get(shard) != prepared.digests[shard]]
     upserts: dict[bytes, bytes] = {}
     removals: list[bytes] = []
@@ -83,7 +83,7 @@ def differing_buckets(shard_text: str, expected: Mapping[str, str]) -> dict[str,
         expected: The expected texts of the buckets, by name.
 
     Raises:
-        InvalidResponseError: The text is no object of objects.
+        InvalidResponseError: The text is not an object of objects.
     """
     buckets: dict[str, dict[str, Value]] = {}
     missing = dict.fromkeys(expected)
@@ -104,7 +104,7 @@ def differing_buckets(shard_text: str, expected: Mapping[str, str]) -> dict[str,
         if shard_text[_skip(shard_text, "}", at) :]:
             raise ValueError  # noqa: TRY301 - handled like every other mistake in the text
     except (IndexError, TypeError, ValueError, MalformedInputError, RecursionError):
-        raise InvalidResponseError("a shard in OPA is no object of objects: push all resources again") from None
+        raise InvalidResponseError("a shard in OPA is not an object of objects: push all resources again") from None
     return buckets | {name: {} for name in missing}
 
 

@@ -236,7 +236,9 @@ class Documents:
 def _object(value: Value | Absent, path: tuple[str, ...]) -> dict[str, Value]:
     """Require that a shard, or a bucket of it, is an object."""
     if not isinstance(value, dict):
-        raise InvalidResponseError(f"the shard `{path[-1]}` in OPA is no object of objects: push all resources again")
+        raise InvalidResponseError(
+            f"the shard `{path[-1]}` in OPA is not an object of objects: push all resources again"
+        )
     return value
 
 

@@ -262,7 +262,7 @@ def test_install(opa, public_key) -> None:
     [
         ((b'{"code":"unauthorized","message":"request rejected"}', "401 Unauthorized"), "opa answered 401"),
         ((b'{"provenance":{"version":"1.19.0"}}', "200 OK"), "1.19.0"),
-        ((b'{"provenance":{"version":"1.20.2"},"result":true}', "200 OK"), "`result` is no array"),
+        ((b'{"provenance":{"version":"1.20.2"},"result":true}', "200 OK"), "`result` is not an array"),
     ],
 )
 def test_install_where_it_cannot_be(reply, expected) -> None:

@@ -316,7 +316,7 @@ def test_what_cannot_be_read_is_replaced_by_force_alone(bridge, caplog):
         current = document(bridge)["state"]["current"]["generation"]
         bridge.engine.opa.patch_data(TYPE, Patch([add("generations", current, *path, value=b"1")]).body())
         for put in (bridge.push, bridge.sync):
-            with pytest.raises(InvalidResponseError, match="is no object"):
+            with pytest.raises(InvalidResponseError, match="are not an object"):
                 put("devices", [device("a", n=2)])
         caplog.clear()
         report = bridge.push("devices", [device("a", n=1, now=len(path)), device("c", n=1)], force=True)

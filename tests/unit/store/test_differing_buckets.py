@@ -53,7 +53,7 @@ def test_a_resource_may_nest_as_deep_as_it_may_and_no_deeper():
     ],
 )
 def test_what_is_no_object_of_objects_is_refused(broken):
-    with pytest.raises(InvalidResponseError, match="no object of objects"):
+    with pytest.raises(InvalidResponseError, match="not an object of objects"):
         differing_buckets(broken, {"b7f": "{}"})
 
 

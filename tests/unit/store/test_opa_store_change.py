@@ -467,7 +467,7 @@ def test_first_ids_that_are_none_are_a_bad_answer(opa, firsts):
 
     opa.before = before
     with pytest.raises(
-        InvalidResponseError, match="the first ids of pages in OPA are no arrays of ids: push all resources again"
+        InvalidResponseError, match="the first ids of pages in OPA are not arrays of ids: push all resources again"
     ):
         store.change("devices", texts("d11", "d12", "d13", "d14"), [])
     assert methods(opa)[-1] == "GET"
@@ -503,7 +503,7 @@ def test_a_shard_that_is_none_is_a_bad_answer(opa, store, shard):
     current = document(opa)["generations"][document(opa)["state"]["current"]["generation"]]
     current["resources"]["s07"] = shard
     with pytest.raises(
-        InvalidResponseError, match="the shard `s07` in OPA is no object of objects: push all resources again"
+        InvalidResponseError, match="the shard `s07` in OPA is not an object of objects: push all resources again"
     ):
         list(store.resources("devices"))
     del current["resources"]["s07"]

@@ -225,7 +225,7 @@ def test_resources_that_go_meanwhile_are_lost(opa, store):
 def test_digests_that_are_none_are_a_bad_answer(opa, store, digests):
     current(opa)["digests"] = digests
     with pytest.raises(
-        InvalidResponseError, match="the digests of `devices` in OPA are no object: push all of them again"
+        InvalidResponseError, match="the digests of `devices` in OPA are not an object: push all of them again"
     ):
         store.difference("devices", texts("a"), None)
     del current(opa)["digests"]
@@ -238,7 +238,7 @@ def test_a_shard_that_is_none_is_a_bad_answer(opa, store):
     current(opa)["digests"][shard] = None
     for broken in (7, {bucket: 7}, {bucket: {"a": 1, "b": []}, "x": []}):
         current(opa)["resources"][shard] = broken
-        with pytest.raises(InvalidResponseError, match="no object of objects"):
+        with pytest.raises(InvalidResponseError, match="not an object of objects"):
             store.difference("devices", texts("a", "b", "c", n=1), None)
     del current(opa)["resources"][shard]
     with pytest.raises(InvalidResponseError, match=f"OPA has no `{shard}` there"):
@@ -305,7 +305,9 @@ def test_another_number_is_found_and_looked_at_again(opa, store, count, said):
 @pytest.mark.parametrize("value", [7, [], None])
 def test_what_has_not_the_form_is_found(opa, store, part, value):
     current(opa)[part] = value
-    assert findings(store) == [f"the stored data does not have the form of this layout: TypeError {part} is no object"]
+    assert findings(store) == [
+        f"the stored data does not have the form of this layout: TypeError {part} is not an object"
+    ]
     document(opa)["state"]["current"]["count"] = 5
     assert len(findings(store)) == 1
 
@@ -313,7 +315,7 @@ def test_what_has_not_the_form_is_found(opa, store, part, value):
 @pytest.mark.parametrize(
     ("error", "break_it"),
     [
-        ("TypeError s00 is no object", lambda found: found["resources"].update(s00=7)),
+        ("TypeError s00 is not an object", lambda found: found["resources"].update(s00=7)),
         ("AttributeError", lambda found: found["resources"]["s00"].update(b00=7)),
         ("KeyError", lambda found: found["large"][layout.ALL].pop("size")),
         ("KeyError", lambda found: found["large"].update(p00={"size": 0})),

@@ -155,7 +155,7 @@ def test_a_shard_that_is_none_is_a_bad_answer(opa, store, shard):
     generation_ = document(opa)["generations"][document(opa)["state"]["current"]["generation"]]
     generation_["resources"]["s07"] = shard
     with pytest.raises(
-        InvalidResponseError, match="the shard `s07` in OPA is no object of objects: push all resources again"
+        InvalidResponseError, match="the shard `s07` in OPA is not an object of objects: push all resources again"
     ):
         list(store.resources("devices"))
     del generation_["resources"]["s07"]
