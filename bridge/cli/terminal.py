@@ -15,7 +15,7 @@ from rich.text import Text
 
 from bridge.escapes import escaped
 
-if TYPE_CHECKING:  # slow to import and seldom needed: only what draws imports it
+if TYPE_CHECKING:  # rich.progress is slow to import: the functions that draw a bar import it
     from rich.progress import Progress, ProgressColumn, Task
 
 _STYLE: Final = re.compile(r"\x1b\[[0-9;]*m")

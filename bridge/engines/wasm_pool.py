@@ -88,7 +88,7 @@ class Compiled:
 
     def __init__(self, wasm: bytes) -> None:
         config = wasmtime.Config()
-        # A forked child has not the threads of a parallel compilation, and would wait for them for ever.
+        # The threads of a parallel compilation do not exist in a forked child, which would hang.
         config.parallel_compilation = False
         config.epoch_interruption = True
         self.engine: wasmtime.Engine = wasmtime.Engine(config)

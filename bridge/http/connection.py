@@ -151,7 +151,7 @@ class Connection(HTTPConnection):
 class IdleConnections:
     """Idle connections, for urllib3's pool: the last one in is the first one out.
 
-    There is no lock: after a fork, a lock that another thread held would stay locked for ever in the child.
+    There is no lock: after a fork, no thread of the child could release a lock that another thread held.
 
     Args:
         most: How many are kept.

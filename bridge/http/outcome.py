@@ -12,7 +12,7 @@ GATEWAY: Final = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPSt
 
 
 class Renewable(Protocol):
-    """A body that is made anew for each attempt."""
+    """A body with a new nonce for each attempt."""
 
     def fresh(self) -> tuple[bytes, str]:
         """Return the body, and the nonce that its response must hold."""

@@ -6,7 +6,7 @@ import asyncio
 import json
 
 import pytest
-from installing import DENIED, DEVICE, GRANTED, MAIN, NEW, SETTINGS, texts_on
+from installing import DENIED, DEVICE, GRANTED, MAIN, NEW, SETTINGS, remove_everything, texts_on
 from relay import ConnectionCutError, relayed
 
 from bridge import EngineError, OpaClient, OpaEngine, PolicyBridge, RulesNotInstalledError, UsageError, WasmEngine
@@ -76,17 +76,8 @@ def shared(start_opa):
 @pytest.fixture
 def opa(shared):
     """An OPA with nothing in it."""
-    with OpaClient(shared.url) as client:
-        for _ in range(3):
-            for policy in client.list_policies():
-                try:
-                    client.delete_policy(policy.id, quoted=True)
-                except OpaStatusError:
-                    continue
-        assert client.list_policies() == ()
-        client.delete_data(("jwt_policy_data",))
-        client.delete_data(("jwt_policy",))
-        yield shared
+    remove_everything(shared.url)
+    return shared
 
 
 def test_at_no_moment_of_an_install_does_a_mixture_answer(opa):

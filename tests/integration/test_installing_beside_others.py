@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from installing import DENIED, DEVICE, GRANTED, MAIN, NEW, SETTINGS, texts_on
+from installing import DENIED, DEVICE, GRANTED, MAIN, NEW, SETTINGS, remove_everything, texts_on
 
 from bridge import OpaClient, OpaEngine, PolicyBridge, PolicySettings, RuleSet, RulesNotInstalledError
 from bridge.cli.doctor import rules_findings
@@ -20,17 +20,8 @@ def shared(start_opa):
 @pytest.fixture
 def opa(shared):
     """An OPA with nothing in it."""
-    with OpaClient(shared.url) as client:
-        for _ in range(3):
-            for policy in client.list_policies():
-                try:
-                    client.delete_policy(policy.id, quoted=True)
-                except OpaStatusError:
-                    continue
-        assert client.list_policies() == ()
-        client.delete_data(("jwt_policy_data",))
-        client.delete_data(("jwt_policy",))
-        yield shared
+    remove_everything(shared.url)
+    return shared
 
 
 FOREIGN = {
