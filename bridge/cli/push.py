@@ -130,7 +130,7 @@ def sync(
         if report.revision is None:
             how = "nothing differed"
         elif report.generation:
-            how = f"sent anew as a whole; revision {report.revision}"
+            how = f"pushed again as a whole; revision {report.revision}"
         else:
             plural = "" if report.revisions == 1 else "s"
             how = f"in {report.revisions:,} revision{plural}; revision {report.revision}"

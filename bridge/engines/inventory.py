@@ -57,7 +57,7 @@ class Inventory:
 def take(
     opa: OpaClient, rule_set: RuleSet, *, deadline: float | None = None, is_for_removal: bool = False
 ) -> Inventory:
-    """Return what is there; change nothing.
+    """Return the modules and the data below the two roots; change nothing.
 
     Args:
         opa: The server.

@@ -110,12 +110,14 @@ def collect_all(type_: str, source: Source) -> PreparedResources:
     try:
         loaded = collect(source)
     except (Exception, SystemExit) as error:  # an application's own source may raise anything
-        raise SourceError(f"OPA lost the resources of `{type_}`, and their source failed: {error}") from error
+        raise SourceError(
+            f"OPA lost the resources of `{type_}`, and their source failed: {error}; correct the source"
+        ) from error
     if loaded.rejected:
         # A complete push is pushed complete again, or not at all: nobody would read a report.
         raise SourceError(
             f"OPA lost the resources of `{type_}`, and {len(loaded.rejected)} of {loaded.read} in their source "
-            f"are refused: {loaded.rejected[0]}"
+            f"are refused: {loaded.rejected[0]}; correct them in the source"
         )
     return loaded.resources
 
@@ -177,7 +179,7 @@ class RecoveryRun:
     def bring_back(
         self, engine: RecoverableEngine, sources: Mapping[str, Source], *, tries: int, patience: float
     ) -> None:
-        """Bring back what is missing, and do not change what is there.
+        """Install the rules if they are missing, and push the resources that are missing; leave the others as they are.
 
         Args:
             engine: An engine without sources, whose requests obey the limits.

@@ -71,9 +71,9 @@ class Pool:
                 raise EngineTimeoutError(
                     f"the Wasm evaluation took longer than {deadline:g} s: raise `WasmEngine(deadline=...)`"
                 ) from None
-            raise EngineError(f"the Wasm evaluation failed: {_first_line(error)}") from None
+            raise _failed(error) from None
         except wasmtime.WasmtimeError as error:
-            raise EngineError(f"the Wasm evaluation failed: {_first_line(error)}") from None
+            raise _failed(error) from None
         if instance.bytes <= KEPT_BYTES:
             compiled.idle.append(instance)
         return reply
@@ -121,3 +121,9 @@ def _tick(compiled: weakref.ref[Compiled]) -> None:
 
 def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0]
+
+
+def _failed(error: Exception) -> EngineError:
+    return EngineError(
+        f"the Wasm evaluation failed: {_first_line(error)}; split the batch if it is large, or decide with `OpaEngine`"
+    )
