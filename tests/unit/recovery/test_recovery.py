@@ -72,10 +72,10 @@ class Engine:
 
     def decide(self, _):
         self.seen.append(self.run.state)
-        found = next(self._script)
-        if isinstance(found, Exception):
-            raise found
-        are_rules_missing, self._devices_missing = found
+        look = next(self._script)
+        if isinstance(look, Exception):
+            raise look
+        are_rules_missing, self._devices_missing = look
         if are_rules_missing:
             raise MISSING
 
@@ -98,11 +98,11 @@ class Engine:
         self.seen.append(self.run.state)
 
     def bring_back(self, source=list, tries=5):
-        def asked():
+        def noted_source():
             self.seen.append(self.run.state)
             return source()
 
-        self.run.bring_back(self, {"devices": asked}, tries=tries, patience=30.0)
+        self.run.bring_back(self, {"devices": noted_source}, tries=tries, patience=30.0)
         return self.seen
 
 
@@ -282,11 +282,11 @@ def test_no_pause_is_longer_than_what_is_left():
 
 
 def test_a_limited_client_asks_by_the_other_one():
-    asked = []
+    deadlines = []
 
     class Client(OpaClient):
         def _call(self, *_, **__):
-            asked.append(_[3])
+            deadlines.append(_[3])
             return SimpleNamespace(status=204)
 
     clock = Clock()
@@ -295,11 +295,11 @@ def test_a_limited_client_asks_by_the_other_one():
     limited.put_data(("a",), b"1", deadline=6.0)
     clock.now += 7
     limited.put_data(("a",), b"1")
-    assert asked == [5.0, 6.0, 1.0]
+    assert deadlines == [5.0, 6.0, 1.0]
     clock.now += 2
     with pytest.raises(EngineTimeoutError):
         limited.put_data(("a",), b"1")
-    assert len(asked) == 3
+    assert len(deadlines) == 3
 
 
 # --- questions

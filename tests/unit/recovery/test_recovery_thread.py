@@ -69,9 +69,9 @@ def test_what_a_run_is_given():
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(RecoveryRun, "bring_back", bring_back)
             made.run()
-        [(type_, resources, given, limits)] = engine.brought
+        [(type_, resources, actual_patience, limits)] = engine.brought
         assert list(resources) == [b'"d1"']
-        assert (type_, given, limits.seconds, seen) == ("devices", patience, timeout, [tries])
+        assert (type_, actual_patience, limits.seconds, seen) == ("devices", patience, timeout, [tries])
         [client] = engine.clients
         assert isinstance(client, LimitedClient)
         assert client.url == "http://127.0.0.1:1"
@@ -113,12 +113,12 @@ def test_sources_are_kept_as_they_were():
 
 def test_what_a_source_gives():
     assert list(collect_all("devices", lambda: [{"id": "d1"}, {"id": "d2"}])) == [b'"d1"', b'"d2"']
-    given = [{"id": ""}, {"id": "d1"}, {"id": 7}]
+    resources = [{"id": ""}, {"id": "d1"}, {"id": 7}]
     with pytest.raises(SourceError) as caught:
-        collect_all("devices", lambda: given)
+        collect_all("devices", lambda: resources)
     assert str(caught.value) == (
         "OPA lost the resources of `devices`, and 2 of 3 in their source are refused: "
-        f"{collect(lambda: given).rejected[0]}"
+        f"{collect(lambda: resources).rejected[0]}"
     )
     assert caught.value.__cause__ is None
 

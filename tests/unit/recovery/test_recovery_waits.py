@@ -39,17 +39,17 @@ def test_how_long_a_pause_lasts(monkeypatch):
 
 
 def test_what_a_limited_client_asks_is_what_the_other_one_is_asked():
-    asked = []
+    calls = []
 
     class Client(OpaClient):
         def _call(self, *args, **settings):
-            asked.append((args, settings))
+            calls.append((args, settings))
             return SimpleNamespace(status=304)
 
     with Client("http://127.0.0.1:1", deadline=5.0) as client:
         limited = LimitedClient(client, Limits(8.0, name="r", setting="s", clock=Clock()))
         assert limited.create_data(("a",), b"1", deadline=2.0) is False
-    assert asked == [(("PUT", "/v1/data/a", b"1", 2.0), {"is_read": False, "if_absent": True})]
+    assert calls == [(("PUT", "/v1/data/a", b"1", 2.0), {"is_read": False, "if_absent": True})]
 
 
 # --- who waits

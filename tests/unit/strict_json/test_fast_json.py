@@ -298,16 +298,16 @@ def test_what_is_refused_is_refused_each_time(encoded):
 
 
 @pytest.fixture
-def asked():
+def calls():
     return []
 
 
 @pytest.fixture
-def function(asked):
-    return encoding.Memo(lambda key: asked.append(key) or key.upper())
+def function(calls):
+    return encoding.Memo(lambda key: calls.append(key) or key.upper())
 
 
-def test_a_function_is_asked_once_for_what_comes_again(function, asked):
+def test_a_function_is_asked_once_for_what_comes_again(function, calls):
     # Hashes differ from run to run, and of two texts of one place each pushes out that the other has come.
     places = {hash(key) % encoding._MAX_ENTRIES: key for key in (b"a", b"b", b"c", b"d", b"e", b"f")}
     one, other, *_ = places.values()
@@ -315,14 +315,14 @@ def test_a_function_is_asked_once_for_what_comes_again(function, asked):
     assert [function(one), function(one), function(other), function(one)] == [
         *(one.upper(), one.upper(), other.upper(), one.upper()),
     ]
-    assert asked == [one, other]
+    assert calls == [one, other]
 
 
-def test_the_longest_that_is_remembered(function, asked):
+def test_the_longest_that_is_remembered(function, calls):
     longest = b"a" * 4_096
     assert [function(longest), function(longest), function(longest)] == [None, longest.upper(), longest.upper()]
     assert [function(longest + b"a") for _ in range(3)] == [None] * 3
-    assert asked == [longest]
+    assert calls == [longest]
 
 
 def test_a_function_that_raises_is_asked_again():

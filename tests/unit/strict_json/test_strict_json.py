@@ -103,11 +103,11 @@ ACCEPTED = [
 
 @pytest.mark.parametrize(("text", "value"), ACCEPTED, ids=[ascii(row[0])[:30] for row in ACCEPTED])
 def test_a_text_is_read(text, value):
-    found = parse(text)
-    assert found == parse(text.encode())
+    parsed = parse(text)
+    assert parsed == parse(text.encode())
     if value is not None:
-        assert found == value
-        assert type(found) is type(value)
+        assert parsed == value
+        assert type(parsed) is type(value)
 
 
 @pytest.mark.parametrize(
@@ -138,9 +138,9 @@ def test_invalid_utf8_is_refused_with_its_place(data, line, column):
     ids=lambda text: f"{text[:8]}x{len(text)}",
 )
 def test_a_huge_text_is_an_ordinary_refusal(text):
-    for given_text in (text, text.encode()):
+    for source_text in (text, text.encode()):
         with pytest.raises(MalformedInputError):
-            parse(given_text)
+            parse(source_text)
 
 
 @given(st.text(alphabet='[]{}",:\\u019dD8cC0.eE+-truefalsn \n\x00\ud800é', max_size=40))
@@ -291,8 +291,8 @@ def test_members_keep_their_order_and_there_are_no_spaces():
     ids=lambda value: ascii(value)[:20],
 )
 def test_a_refused_text_can_still_be_recognised(text, value):
-    found = scan_leniently(text)
-    assert (found is not ABSENT) if value is ... else found == value
+    scanned = scan_leniently(text)
+    assert (scanned is not ABSENT) if value is ... else scanned == value
 
 
 @pytest.mark.parametrize(
