@@ -248,17 +248,17 @@ def outcome(source, kid):
 def test_many_threads_share_one_fetch(serve, clock, status, kid, expected):
     server = serve(jwk("rsa", "a"))
     body = json.dumps({"keys": server.keys}).encode()
-    asked, go = threading.Event(), threading.Event()
+    request_received, go = threading.Event(), threading.Event()
 
     def answer(handler):
-        asked.set()
+        request_received.set()
         go.wait(60)
         server.answer_with(handler, body, status)
 
     server.answer = answer
     source = JwksUrl(server.url, deadline=60, clock=clock)
     threads, results = in_threads(20, lambda: outcome(source, kid))
-    assert asked.wait(60)
+    assert request_received.wait(60)
     assert results == []
     go.set()
     for thread in threads:
@@ -271,17 +271,17 @@ def test_threads_whose_key_is_kept_do_not_wait_for_the_fetch_of_another(serve, c
     server = serve(jwk("rsa", "a"))
     source = JwksUrl(server.url, deadline=60, clock=clock)
     assert source.key_for("a")
-    asked, go = threading.Event(), threading.Event()
+    request_received, go = threading.Event(), threading.Event()
 
     def answer(handler):
-        asked.set()
+        request_received.set()
         go.wait(60)
         server.answer_with_keys(handler)
 
     server.answer = answer
     clock.now += 30
     threads, results = in_threads(3, lambda: outcome(source, "made up"))
-    assert asked.wait(60)
+    assert request_received.wait(60)
     assert source.key_for("a")  # would wait for ever: `go` is set below
     assert results == []
     go.set()
@@ -294,18 +294,18 @@ def test_threads_whose_key_is_kept_do_not_wait_for_the_fetch_of_another(serve, c
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")  # Python 3.12 warns of the very case
 def test_a_fork_in_the_middle_of_a_fetch_leaves_the_child_able_to_fetch(serve, clock):
     server = serve(jwk("rsa", "a"))
-    asked, go = threading.Event(), threading.Event()
+    request_received, go = threading.Event(), threading.Event()
 
     def answer(handler):
-        if not asked.is_set():
-            asked.set()
+        if not request_received.is_set():
+            request_received.set()
             go.wait(60)
         server.answer_with_keys(handler)
 
     server.answer = answer
     source = JwksUrl(server.url, deadline=60, clock=clock)
     threads, results = in_threads(1, lambda: outcome(source, "a"))
-    assert asked.wait(60)
+    assert request_received.wait(60)
     child = os.fork()  # while the other thread holds the lock
     if child == 0:
         watchdog = threading.Timer(60, os._exit, (9,))

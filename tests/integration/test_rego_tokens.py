@@ -155,8 +155,12 @@ def test_claims_beside_a_token_do_not_count(rules):
 
 def test_requests_to_the_bridges_entrypoint_may_carry_claims(rules):
     question = {"claims": CLAIMS, "type": "devices"}
-    asked = [{**question, "resource": MINE}, {**question, "resource": THEIRS}, {"type": "devices", "resource": MINE}]
-    assert rules().post("answer", {"requests": asked})["decisions"] == [MATCHED, FAILED, MALFORMED]
+    questions = [
+        {**question, "resource": MINE},
+        {**question, "resource": THEIRS},
+        {"type": "devices", "resource": MINE},
+    ]
+    assert rules().post("answer", {"requests": questions})["decisions"] == [MATCHED, FAILED, MALFORMED]
 
 
 # --- settings -----------------------------------------------------------------------------------------------------
@@ -254,8 +258,8 @@ def test_the_bridge_decides_whatever_way_the_token_takes(bridge, number, is_raw,
     assert denied.allow is False
     assert denied.failures == (Failure("/custom_data/n", "different"),)
 
-    asked = [device(other), device(equal), {"id": ""}, device(equal)]
-    reasons = [decision.reason for decision in bridge.check_many(made, "devices", asked)]
+    resources = [device(other), device(equal), {"id": ""}, device(equal)]
+    reasons = [decision.reason for decision in bridge.check_many(made, "devices", resources)]
     assert reasons == [Reason.CONSTRAINT_FAILED, Reason.MATCHED, Reason.INVALID_RESOURCE, Reason.MATCHED]
 
     explanation = bridge.explain(made, "devices", device(other))

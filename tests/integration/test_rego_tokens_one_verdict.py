@@ -138,8 +138,8 @@ class Ways:
             OpaEngine(OpaClient(self.url, deadline=DEADLINE), self.rule_set), verifier=self.verifier
         ) as it:
             self._watch(it.engine)
-            found = {name: _outcome(functools.partial(way, it, token)) for name, way in WAYS.items()}
-        return found | {
+            outcomes = {name: _outcome(functools.partial(way, it, token)) for name, way in WAYS.items()}
+        return outcomes | {
             f"{name}, asynchronous": outcome for name, outcome in asyncio.run(self._asynchronous(token)).items()
         }
 
@@ -147,22 +147,22 @@ class Ways:
         engine = AsyncOpaEngine(AsyncOpaClient(self.url, deadline=DEADLINE), self.rule_set)
         async with AsyncPolicyBridge(engine, verifier=self.verifier) as it:
             self._watch(engine)
-            found = {}
+            outcomes = {}
             for name, way in AWAITED.items():
                 try:
-                    found[name] = await way(it, token)
+                    outcomes[name] = await way(it, token)
                 except InvalidTokenError as error:
-                    found[name] = type(error)
-            return found
+                    outcomes[name] = type(error)
+            return outcomes
 
     def _watch(self, engine):
         for name in ("decide", "explain"):
-            asked = getattr(engine, name)
+            original = getattr(engine, name)
 
-            def watched(requests, *, asked=asked):
+            def watched(requests, *, original=original):
                 several = requests if isinstance(requests, list) else [requests]
                 self.sent += ["claims" if request.token is None else "token" for request in several]
-                return asked(requests)
+                return original(requests)
 
             setattr(engine, name, watched)
 
@@ -216,8 +216,8 @@ def verifier(key=None, **settings):
 
 
 def assert_one_verdict(ways, token, verdict):
-    found = ways.verdicts(token)
-    assert set(found.values()) == {verdict}, found
+    verdicts = ways.verdicts(token)
+    assert set(verdicts.values()) == {verdict}, verdicts
 
 
 # --- time
@@ -266,12 +266,12 @@ def test_each_query_of_many_looks_at_the_time_anew(rules):
     clock = [NOW]
     engine = OpaEngine(OpaClient(rules().url, deadline=DEADLINE), rules().rule_set)
     engine.batch_bytes = 1
-    asked = engine.decide
+    original = engine.decide
     sent = []
 
     def decide(requests):
         sent.extend("claims" if request.token is None else "token" for request in requests)
-        decisions = asked(requests)
+        decisions = original(requests)
         clock[0] += DAY // 3
         return decisions
 
@@ -372,7 +372,7 @@ def test_a_derived_verifier_alone_decides_what_is_valid(rules, odd):
 # --- R12.5 and R12.6, by the rules alone
 
 
-def asked(url, rule_set, token, resource=DEVICE):
+def rules_reason(url, rule_set, token, resource=DEVICE):
     engine = OpaEngine(url, rule_set)
     try:
         return engine.query("decision", encode({"token": token, "type": "devices", "resource": resource}))["reason"]
@@ -435,7 +435,7 @@ def test_numbers_that_r12_refuses_are_refused_by_the_rules(rules, number):
         token = spelled(claims, header)
         with pytest.raises(InvalidTokenError):
             verifier().verify(token)
-        assert asked(*mine, token) == "invalid_token"
+        assert rules_reason(*mine, token) == "invalid_token"
 
 
 @pytest.mark.parametrize("number", ALLOWED)
@@ -444,8 +444,8 @@ def test_numbers_that_r12_allows_are_allowed_by_the_rules(rules, number):
     for claims, header in ((f',"x":[{number}, "{number}"]', "{}"), (f',"x":"{"9" * 60}"', f'{{"x": {number} }}')):
         token = spelled(claims, header)
         verifier().verify(token)
-        assert asked(*mine, token) == "matched"
-        assert asked(*mine, token, OTHER) == "constraint_failed"
+        assert rules_reason(*mine, token) == "matched"
+        assert rules_reason(*mine, token, OTHER) == "constraint_failed"
 
 
 def spelled(claims, header):
@@ -458,7 +458,7 @@ def spelled(claims, header):
 def test_an_exp_that_is_no_number_of_r12_is_no_time_for_the_rules(rules, exp):
     """OPA 1.20.2 reads such an `exp` as infinite: the token would never expire."""
     token = signed('{"alg":"RS256"}', json.dumps(CLAIMS).replace(str(CLAIMS["exp"]), exp))
-    assert asked(*rules(), token) == "invalid_token"
+    assert rules_reason(*rules(), token) == "invalid_token"
     assert_one_verdict(Ways(rules(), verifier()), token, MalformedTokenError)
 
 
@@ -472,7 +472,7 @@ def test_the_size_of_claims_counts_as_in_canonical_text(rules, number, spaces):
     size = len(claims) + many * (len(canonical) - len(number)) + len('"y":""}')
     for much, reason in ((-1, "matched"), (0, "matched"), (1, "invalid_token")):
         token = signed('{"alg":"RS256"}', claims + " " * spaces + '"y":"' + "y" * (65_536 - size + much) + '"}')
-        assert asked(*mine, token) == reason
+        assert rules_reason(*mine, token) == reason
         if reason == "matched":
             verifier().verify(token)
         else:

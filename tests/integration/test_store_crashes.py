@@ -116,9 +116,9 @@ class KillablePusher:
 
 @pytest.fixture
 def killed():
-    found = KillablePusher()
-    yield found
-    found.close()
+    killable = KillablePusher()
+    yield killable
+    killable.close()
 
 
 def test_a_pusher_killed_at_any_moment_leaves_the_old_state_or_the_new_one(opa, bridge, killed, monkeypatch):

@@ -102,13 +102,13 @@ def test_a_posting_of_more_pages_than_are_sent_with_it(bridge, monkeypatch):
     bridge.delete("devices", [f"d{n:05}" for n in range(4_400, 4_480)])
     wanted = sorted(id_ for id_, one in stored(bridge).items() if one["custom_data"]["n"] == 1)
     assert len(wanted) == 2_250 + 12 - 40
-    found, after = [], None
+    listed_ids, after = [], None
     while True:
         listed = bridge.list_allowed(GRANTED, "devices", limit=700, after=after)
-        found += listed.ids
+        listed_ids += listed.ids
         if (after := listed.cursor) is None:
             break
-    assert found == wanted
+    assert listed_ids == wanted
 
 
 def test_an_answer_that_is_lost_does_not_hide_what_was_done(opa, bridge, monkeypatch):
@@ -301,8 +301,8 @@ def test_what_differs_is_found_while_generations_come_and_go(opa, bridge):
     with relayed(opa.url, at) as (url, _), bridge_to(url) as reading:
         for at.document in ("digests", "resources/"):
             at.times = 2
-            found = reading.engine.store.difference("devices", wanted, None)
-            assert (found.before, len(found.upserts)) == (size(2), len(wanted))
+            difference = reading.engine.store.difference("devices", wanted, None)
+            assert (difference.before, len(difference.upserts)) == (size(2), len(wanted))
             at.times = 100
             with pytest.raises(PushConflictError, match="5 times"):
                 reading.sync("devices", pusher.state(1, RESOURCES))
