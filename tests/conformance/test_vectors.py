@@ -36,6 +36,7 @@ from conformance.engine_queries import (
     is_pushable,
     objects,
 )
+from json_lookalikes import DictSubclass, TextSubclass
 
 from bridge.client import PolicyBridge
 from bridge.decision import Reason
@@ -304,14 +305,6 @@ def test_wanted_details_are_sorted_by_code_points() -> None:
 # R12.7 is about Python objects, which no vector can hold.
 
 
-class _Text(str):
-    __slots__ = ()
-
-
-class _Members(dict[str, object]):
-    pass
-
-
 def _cycle() -> list[object]:
     cycle: list[object] = []
     cycle.append(cycle)
@@ -327,12 +320,12 @@ def _cycle() -> list[object]:
         pytest.param(1j, id="complex"),
         pytest.param(object(), id="object"),
         pytest.param(Reason.MATCHED, id="string-enum"),
-        pytest.param(_Text("x"), id="subclass-of-str"),
-        pytest.param(_Members(), id="subclass-of-dict"),
+        pytest.param(TextSubclass("x"), id="subclass-of-str"),
+        pytest.param(DictSubclass(), id="subclass-of-dict"),
         pytest.param({1: 2}, id="number-as-name"),
         pytest.param({None: 2}, id="none-as-name"),
         pytest.param({True: 2}, id="true-as-name"),
-        pytest.param({_Text("x"): 2}, id="subclass-of-str-as-name"),
+        pytest.param({TextSubclass("x"): 2}, id="subclass-of-str-as-name"),
         pytest.param([0] * 1_000_001, id="more-than-a-million-values"),
     ],
 )

@@ -6,11 +6,11 @@ import json
 import math
 from collections import OrderedDict, UserString
 from decimal import Decimal
-from enum import IntEnum, StrEnum
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from json_lookalikes import DictSubclass, NumberEnum, TextEnum
 
 from bridge.errors import MalformedInputError
 from bridge.strict_json import ABSENT, MAX_DEPTH, encode, parse, pointer, resolve, scan_leniently
@@ -185,18 +185,6 @@ def _loses_nothing_in_json(value):
     return all(map(_loses_nothing_in_json, value.values())) if isinstance(value, dict) else True
 
 
-class _Number(IntEnum):
-    ONE = 1
-
-
-class _Text(StrEnum):
-    A = "a"
-
-
-class _Dict(dict):
-    pass
-
-
 @pytest.mark.parametrize(
     ("value", "rule", "place"),
     [
@@ -207,15 +195,15 @@ class _Dict(dict):
         (object(), "R12.7", ""),
         (ABSENT, "R12.7", ""),
         (1j, "R12.7", ""),
-        (_Number.ONE, "R12.7", ""),
-        (_Text.A, "R12.7", ""),
-        (_Dict(a=1), "R12.7", ""),
+        (NumberEnum.ONE, "R12.7", ""),
+        (TextEnum.A, "R12.7", ""),
+        (DictSubclass(a=1), "R12.7", ""),
         (OrderedDict(a=1), "R12.7", ""),
         (UserString("a"), "R12.7", ""),
         ({"a": {"b": [0, {1: 2}]}}, "R12.7", "/a/b/1/1"),
         ({"a/b": {"~": ()}}, "R12.7", "/a~1b/~0"),
         ({True: 1}, "R12.7", "/True"),
-        ({_Text.A: 1}, "R12.7", "/<_Text.A: 'a'>"),
+        ({TextEnum.A: 1}, "R12.7", "/<TextEnum.A: 'a'>"),
         ({"a": "\ud800"}, "R12.3", "/a"),
         ({"\udfff": 1}, "R12.3", "/'\\udfff'"),
     ],
