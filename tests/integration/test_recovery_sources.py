@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 import recovering_process
 from recounting import whole
+from recovering_bridges import Source
 from recovering_process import CLAIMS, RESOURCES
 
 from bridge import ConfigurationError, OpaClient, OpaEngine, PolicyBridge, Reason, RuleSet, UsageError
@@ -37,18 +38,6 @@ def opa(start_opa):
     opa = start_opa()
     yield opa
     opa.kill()
-
-
-class Source:
-    """Gives resources, and counts how often it was asked."""
-
-    def __init__(self, resources=RESOURCES):
-        self.resources = resources
-        self.calls = 0
-
-    def __call__(self):
-        self.calls += 1
-        return self.resources
 
 
 @contextmanager
