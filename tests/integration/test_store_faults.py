@@ -8,7 +8,6 @@ from itertools import count, islice
 import pusher
 import pytest
 from relay import ConnectionCutError, relayed
-from rule_files import write_rules
 from store_faults import (
     ANYBODY,
     GRANTED,
@@ -24,7 +23,7 @@ from store_faults import (
     stored,
 )
 
-from bridge import OpaClient, OpaEngine, PolicyBridge, Reason, UsageError
+from bridge import Reason, UsageError
 from bridge.errors import (
     EngineUnreachableError,
     ForeignContentError,
@@ -39,26 +38,6 @@ from bridge.store import from_objects, layout, patches
 from bridge.store.patches import Patch, add
 from bridge.store.store import prepare
 from bridge.strict_json import encode
-
-
-@pytest.fixture(scope="module")
-def rules(tmp_path_factory):
-    """The rules as files, so that an OPA has them from its start."""
-    return write_rules(tmp_path_factory.mktemp("rules"))
-
-
-@pytest.fixture
-def opa(start_opa, rules):
-    """An OPA of the test's own, with the rules and nothing else."""
-    opa = start_opa([rules])
-    yield opa
-    opa.kill()
-
-
-@pytest.fixture
-def bridge(opa):
-    with PolicyBridge(OpaEngine(OpaClient(opa.url, deadline=60))) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("foreign", [b"[]", b'{"revision":"7","resources":{"a":{"id":"a"}}}', b'"x"', b"{}", b"null"])
