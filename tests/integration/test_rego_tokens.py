@@ -4,7 +4,7 @@ import json
 
 import pytest
 import requests
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import PublicFormat
 from rego_token_rules import (
     CLAIMS,
     DAY,
@@ -19,17 +19,15 @@ from rego_token_rules import (
     Rules,
     assert_invalid,
     assert_valid,
-    b64,
     having,
-    jwk,
     jwks,
     pem,
-    private,
     rule_set_of,
     shown,
     token,
     verifier,
 )
+from token_making import b64, jwk_of, private_pem
 
 from bridge.client import PolicyBridge
 from bridge.decision import Failure, Reason
@@ -166,17 +164,13 @@ def test_requests_to_the_bridges_entrypoint_may_carry_claims(rules):
 # --- settings -----------------------------------------------------------------------------------------------------
 
 
-def private_pem(name):
-    return private(name).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-
-
 @pytest.mark.parametrize(
     "settings",
     [
         {"keys": ""},
         {"keys": "secret"},
         {"keys": pem() + pem("rsa-other")},
-        {"keys": private_pem("rsa")},
+        {"keys": private_pem("rsa").decode()},
         {"keys": pem("rsa-1024")},
         {"keys": pem("secp256k1"), "algorithms": ("ES256",)},
         {"keys": pem("P-384"), "algorithms": ("ES256",)},
@@ -193,14 +187,14 @@ def private_pem(name):
         {"keys": jwks()},
         {"keys": '{"keys": 1}'},
         {"keys": '{"keys": [1]}'},
-        {"keys": json.dumps(jwk("rsa", "a"))},
+        {"keys": json.dumps(jwk_of("rsa", "a"))},
         {"keys": jwks({"kty": "oct", "kid": "a", "k": b64(bytes(64))})},
-        {"keys": jwks(jwk("rsa", "a", d="AAAA"))},
-        {"keys": jwks(jwk("rsa-1024", "a"))},
-        {"keys": jwks(jwk("rsa", "a"), jwk("rsa", "a"))},
-        {"keys": jwks({name: value for name, value in jwk("rsa", "a").items() if name != "kid"})},
-        {"keys": jwks(jwk("P-256", "a"))},
-        {"keys": jwks(jwk("Ed448", "a")), "algorithms": ("EdDSA",)},
+        {"keys": jwks(jwk_of("rsa", "a", d="AAAA"))},
+        {"keys": jwks(jwk_of("rsa-1024", "a"))},
+        {"keys": jwks(jwk_of("rsa", "a"), jwk_of("rsa", "a"))},
+        {"keys": jwks({name: value for name, value in jwk_of("rsa", "a").items() if name != "kid"})},
+        {"keys": jwks(jwk_of("P-256", "a"))},
+        {"keys": jwks(jwk_of("Ed448", "a")), "algorithms": ("EdDSA",)},
     ],
 )
 def test_keys_and_settings_that_would_weaken_the_checks_are_refused(settings):
@@ -209,7 +203,7 @@ def test_keys_and_settings_that_would_weaken_the_checks_are_refused(settings):
 
 
 def test_a_secret_in_a_set_is_not_rendered(rules):
-    mine = rules(jwks(jwk("rsa", "a"), {"kty": "oct", "kid": "b", "k": b64(b"very secret " * 6)}))
+    mine = rules(jwks(jwk_of("rsa", "a"), {"kty": "oct", "kid": "b", "k": b64(b"very secret " * 6)}))
     assert_valid(mine, token(kid="a"))
     assert_invalid(mine, token(kid="b", key=b"very secret " * 6, alg="HS256"))
     policies = requests.get(f"{mine.url}/v1/policies", timeout=60).text

@@ -7,7 +7,6 @@ as `1.0` anywhere in the claims decides which; a list is always made from the cl
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import functools
 import itertools
@@ -15,12 +14,11 @@ import json
 import time
 from typing import NamedTuple
 
-import jwt
 import pytest
 import requests
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+import token_making
 from rule_files import write_rules
+from token_making import jwk_of
 
 from bridge import (
     ExpiredTokenError,
@@ -59,39 +57,17 @@ CLAIMS = {"exp": NOW + DAY, "aud": AUDIENCE, "iss": ISSUER, "sub": "agent", "pol
 SPELLINGS = {"as OPA reads it": "", "with a number that OPA does not": ',"odd":1.0'}
 
 
-@functools.cache
-def private(name):
-    makers = {
-        "P-256": lambda: ec.generate_private_key(ec.SECP256R1()),
-        "Ed448": ed448.Ed448PrivateKey.generate,
-    }
-    return makers.get(name, lambda: rsa.generate_private_key(65537, 2048))()
-
-
 def pem(name="rsa"):
-    return private(name).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    return token_making.pem(name).decode()
 
 
 def jwks(**names):
-    makers = {"P-256": jwt.algorithms.ECAlgorithm, "Ed448": jwt.algorithms.OKPAlgorithm}
-    keys = []
-    for kid, name in names.items():
-        maker = makers.get(name, jwt.algorithms.RSAAlgorithm)
-        key = maker.to_jwk(private(name).public_key(), as_dict=True)
-        key.pop("key_ops", None)
-        keys.append({**key, "kid": kid})
-    return json.dumps({"keys": keys})
-
-
-def b64(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    return json.dumps({"keys": [jwk_of(name, kid) for kid, name in names.items()]})
 
 
 def signed(header, claims, *, key="rsa", alg="RS256"):
     """A token of these texts."""
-    message = f"{b64(header.encode())}.{b64(claims.encode())}"
-    signer = jwt.algorithms.get_default_algorithms()[alg]
-    return f"{message}.{b64(signer.sign(message.encode(), private(key)))}"
+    return token_making.made(claims, key=key, alg=alg, header=header)
 
 
 def made(claims, odd="", *, key="rsa", alg="RS256", **header):
@@ -298,14 +274,14 @@ def test_an_engine_that_tells_no_deadline_is_given_claims(rules):
 @pytest.mark.parametrize(
     ("checks", "settings", "token", "error"),
     [
-        ({"keys": pem("other")}, {}, {}, InvalidSignatureError),
+        ({"keys": pem("rsa-other")}, {}, {}, InvalidSignatureError),
         ({"keys": pem("P-256"), "algorithms": ("ES256",)}, {}, {}, AlgorithmNotAllowedError),
         ({"algorithms": ("PS256",)}, {"algorithms": ("RS256", "PS256")}, {}, AlgorithmNotAllowedError),
         ({"audience": ("https://other.example",)}, {}, {}, InvalidAudienceError),
         ({"audience": ()}, {}, {}, InvalidAudienceError),
         ({"issuer": "other"}, {}, {}, InvalidIssuerError),
         ({"required": ("sub", "jti")}, {}, {}, MissingRequiredClaimError),
-        ({"keys": jwks(a="other")}, {}, {"kid": "a"}, InvalidSignatureError),
+        ({"keys": jwks(a="rsa-other")}, {}, {"kid": "a"}, InvalidSignatureError),
         ({"keys": jwks(b="rsa")}, {}, {"kid": "a"}, UnknownKeyError),
         ({"keys": jwks(b="rsa")}, {}, {}, UnknownKeyError),
         ({"keys": jwks(b="rsa")}, {"key": jwks(a="rsa", b="rsa")}, {"kid": "a"}, UnknownKeyError),
@@ -337,8 +313,8 @@ def test_what_the_rules_refuse_is_refused_in_every_way(rules, odd, checks, setti
         ({"audience": ("x", AUDIENCE)}, {"audience": (AUDIENCE, "y")}, {}),
         ({"issuer": None, "required": ("sub",)}, {"required": ("iss",)}, {}),
         ({"algorithms": ("RS256", "PS256")}, {"algorithms": ("PS256",)}, {"alg": "PS256"}),
-        ({"keys": jwks(a="rsa", b="other")}, {}, {"kid": "a"}),
-        ({"keys": jwks(a="rsa", b="other")}, {"key": jwks(b="other")}, {"kid": "b", "key": "other"}),
+        ({"keys": jwks(a="rsa", b="rsa-other")}, {}, {"kid": "a"}),
+        ({"keys": jwks(a="rsa", b="rsa-other")}, {"key": jwks(b="rsa-other")}, {"kid": "b", "key": "rsa-other"}),
     ],
 )
 def test_what_both_accept_is_decided_in_every_way(rules, odd, checks, settings, token):
