@@ -50,13 +50,13 @@ class Done:
 
 def environment(**changes: str | None) -> dict[str, str]:
     """The environment without what would change a command; None takes a variable away."""
-    found = {name: value for name, value in os.environ.items() if name not in _OURS}
-    found |= {"PYTHONUTF8": "1", "COLUMNS": "200"}
+    variables = {name: value for name, value in os.environ.items() if name not in _OURS}
+    variables |= {"PYTHONUTF8": "1", "COLUMNS": "200"}
     for name, value in changes.items():
-        found.pop(name, None)
+        variables.pop(name, None)
         if value is not None:
-            found[name] = value
-    return found
+            variables[name] = value
+    return variables
 
 
 def run(

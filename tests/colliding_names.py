@@ -21,8 +21,8 @@ _LETTERS: Final = (string.ascii_letters + string.digits).encode()
 @cache
 def colliding(count: int) -> tuple[str, ...]:
     """So many names of the same 16 low bits, each different; the same ones every time."""
-    state, blocks, found = _START & _MASK, [], 1
-    while found < count:
+    state, blocks, names_so_far = _START & _MASK, [], 1
+    while names_so_far < count:
         ends: dict[int, list[str]] = {}
         for first, second in itertools.product(_LETTERS, repeat=2):
             after = _next(_next(state, first), second)
@@ -30,7 +30,7 @@ def colliding(count: int) -> tuple[str, ...]:
                 ends.setdefault(_next(after, third), []).append(bytes((first, second, third)).decode())
         state, block = max(ends.items(), key=lambda end: len(end[1]))
         blocks.append(block)
-        found *= len(block)
+        names_so_far *= len(block)
     return tuple(map("".join, itertools.islice(itertools.product(*blocks), count)))
 
 

@@ -78,8 +78,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 def _handed(config: pytest.Config) -> dict[str, Any]:
     """What the process that started this one has handed to it, if this is one of several."""
-    found: dict[str, Any] = getattr(config, "workerinput", {})
-    return found
+    worker_input: dict[str, Any] = getattr(config, "workerinput", {})
+    return worker_input
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -51,16 +51,16 @@ class Shape:
 
     def plain(self) -> list[Request]:
         """As many plain questions, of the same total size."""
-        found = []
+        requests = []
         for request in self.requests():
             more = len(request.type or b"") + len(request.id or b"")  # no plain type or id is large
             claims = {"policy": _USER, **filled(len(request.claims or b"") - 80)}
             resource = {
-                "id": f"d{len(found)}",
+                "id": f"d{len(requests)}",
                 "custom_data": {"user_id": "u1", **filled(len(request.resource or b"") + more - 60)},
             }
-            found.append(Request(encode(claims), b'"devices"', encode(resource, max_bytes=1 << 30)))
-        return found
+            requests.append(Request(encode(claims), b'"devices"', encode(resource, max_bytes=1 << 30)))
+        return requests
 
 
 def filled(size: int) -> dict[str, str]:

@@ -156,7 +156,7 @@ def console_block(example: Example) -> None:
         # The folder of one command is that of the next one.
         script = f"set -o pipefail\n{reader.with_opa(command)}\nstatus=$?; pwd >&3; exit $status"
         place, end = os.pipe()
-        with os.fdopen(place) as told:
+        with os.fdopen(place) as folder_pipe:
             done = subprocess.run(
                 ["bash", "-c", script.replace(">&3", f">/dev/fd/{end}")],
                 cwd=reader.folder,
@@ -171,7 +171,7 @@ def console_block(example: Example) -> None:
             )
             os.close(end)
             assert done.returncode == 0, f"{what}\nstatus {done.returncode}\n{done.stdout}"
-            reader.enter(Path(told.readline().rstrip("\n")))
+            reader.enter(Path(folder_pipe.readline().rstrip("\n")))
         if shown:
             compare(shown, done.stdout.replace(reader.opa_url, f"http://{OPA_ADDRESS}"), what)
 
@@ -249,12 +249,12 @@ def parsed(path: Path) -> Document:
 def fences(path: Path) -> list[str]:
     """The language of each fenced block of a document, in their order."""
     inside = False
-    found = []
+    languages = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.lstrip().startswith("```"):
             inside = not inside
             language = line.lstrip().removeprefix("```")
             if inside and not language.startswith("{"):  # Sphinx's own, which `make docs` runs
-                found.append(language)
+                languages.append(language)
     assert not inside, f"{path}: a fence is not closed"
-    return found
+    return languages

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from types import SimpleNamespace
 
+from clocks import Clock
+
 from bridge import OpaClient
 from bridge.engines.recovery import Recovery
 from bridge.errors import (
@@ -15,16 +17,8 @@ SAFETY = 60
 LOST = ResourcesMissingError("nothing there")
 
 
-class Clock:
-    def __init__(self):
-        self.now = 1_000.0
-
-    def __call__(self):
-        return self.now
-
-
-class Engine:
-    """One whose OPA has the rules, and the devices once they were brought."""
+class FakeEngine:
+    """An engine whose OPA has the rules from the start, and the devices after `restore`."""
 
     def __init__(self):
         self.has_devices = False
@@ -48,8 +42,8 @@ class Engine:
         self.has_devices = True
 
 
-class Blocking:
-    """A source that gives nothing until it may, and tells when it was asked and what came of a question from there."""
+class BlockingSourceWithOutcome:
+    """Waits until `may` is set, then calls `then` and keeps in `outcome` what that returned or raised."""
 
     def __init__(self, then=lambda: None):
         self.begun, self.may = threading.Event(), threading.Event()
@@ -68,7 +62,7 @@ class Blocking:
 
 def new_recovery(source=lambda: [{"id": "d1"}], *, engine=None, clock=None, deadline=5.0, **settings):
     return Recovery(
-        engine or Engine(),
+        engine or FakeEngine(),
         OpaClient("http://127.0.0.1:1", deadline=deadline),
         {"devices": source},
         ("devices", "users"),

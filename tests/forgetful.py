@@ -39,7 +39,7 @@ def lose(client, what):
         forget_data(client)
 
 
-def asked(bridge):
+def both_reasons(bridge):
     return bridge.check(CLAIMS, "devices", "d1").reason, bridge.check(CLAIMS, "devices", "d2").reason
 
 

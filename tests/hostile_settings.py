@@ -149,15 +149,13 @@ KEY = Ed25519PrivateKey.generate()
 PEM = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
 
 
-def accepted(**given_settings):
+def accepted(**arguments):
     """The rule set of these settings, or None where it is refused as it must be."""
     try:
         claim = {
-            name: given_settings.pop(name)
-            for name in ("claim", "types", "require_policy", "versions")
-            if name in given_settings
+            name: arguments.pop(name) for name in ("claim", "types", "require_policy", "versions") if name in arguments
         }
-        return RuleSet(policy=PolicySettings(**claim), **given_settings)
+        return RuleSet(policy=PolicySettings(**claim), **arguments)
     except ConfigurationError as refused:
         clear(refused)
         return None
@@ -197,7 +195,7 @@ def running(server, rule_set):
 
 def near(name):
     """Names that are nearly this one, and what a template, a path or a parser might take for it."""
-    found = {
+    variants = {
         f"{name} ",
         f"{name}\x00",
         f"\ufeff{name}",
@@ -207,7 +205,7 @@ def near(name):
         name[:-1],
         name[1:],
     }
-    found |= {name.swapcase(), name.replace("\\", "\\\\"), name.replace("\\", ""), name.replace("\ufeff", "")}
-    found |= {name.replace("o", "о"), name.replace("~", "~0"), name.replace("/", "~1")}  # noqa: RUF001 - Cyrillic
-    found |= {json.dumps(name)[1:-1], name.replace("-", "_"), name.replace("_", "-"), "policy", "devices", "version"}
-    return sorted(found - {name})
+    variants |= {name.swapcase(), name.replace("\\", "\\\\"), name.replace("\\", ""), name.replace("\ufeff", "")}
+    variants |= {name.replace("o", "о"), name.replace("~", "~0"), name.replace("/", "~1")}  # noqa: RUF001 - Cyrillic
+    variants |= {json.dumps(name)[1:-1], name.replace("-", "_"), name.replace("_", "-"), "policy", "devices", "version"}
+    return sorted(variants - {name})

@@ -3,9 +3,7 @@
 Only the test moves the clock that the cache goes by, so no test waits for a lifetime to end.
 """
 
-import base64
 import contextlib
-import functools
 import ipaddress
 import json
 import ssl
@@ -13,41 +11,20 @@ import threading
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import jwt
 import pytest
+import token_making
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from token_making import NOW
 
 from bridge.errors import KeysUnavailableError
 from bridge.tokens import TokenVerifier
 
-NOW = 1_700_000_000
-CLAIMS = {"sub": "agent@example.com", "exp": NOW + 60}
-
-
-@functools.cache
-def private(name):
-    return rsa.generate_private_key(65537, 2048) if name.startswith("rsa") else ec.generate_private_key(ec.SECP256R1())
-
-
-def jwk(name, kid, **more):
-    maker = jwt.algorithms.RSAAlgorithm if name.startswith("rsa") else jwt.algorithms.ECAlgorithm
-    made = maker.to_jwk(private(name).public_key(), as_dict=True)
-    made.pop("key_ops", None)
-    return {**made, "kid": kid, **more}
-
-
-def b64(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
 
 def made(kid="a", *, key="rsa", alg="RS256"):
-    header = {"alg": alg} if kid is None else {"alg": alg, "kid": kid}
-    message = f"{b64(json.dumps(header).encode())}.{b64(json.dumps(CLAIMS).encode())}"
-    signer = jwt.algorithms.get_default_algorithms()[alg]
-    return f"{message}.{b64(signer.sign(message.encode(), key if isinstance(key, bytes) else private(key)))}"
+    return token_making.made(key=key, alg=alg, **({} if kid is None else {"kid": kid}))
 
 
 class KeyServer:

@@ -69,49 +69,49 @@ class MemoryOpa:
         self.policies: tuple[StoredPolicy, ...] = ()
 
     def get_data(self, path: Sequence[str], *, deadline: float | None = None, fresh: bool = False) -> Any:
-        return self._asked(Request("GET", tuple(path), fresh, deadline), self._get)
+        return self._respond(Request("GET", tuple(path), fresh, deadline), self._get)
 
     def get_data_text(self, path: Sequence[str], *, deadline: float | None = None) -> Any:
-        return self._asked(Request("TEXT", tuple(path), deadline=deadline), self._text)
+        return self._respond(Request("TEXT", tuple(path), deadline=deadline), self._text)
 
     def create_data(self, path: Sequence[str], body: bytes, *, deadline: float | None = None) -> bool:
-        return bool(self._asked(Request("PUT", tuple(path), deadline=deadline, body=body), self._create))
+        return bool(self._respond(Request("PUT", tuple(path), deadline=deadline, body=body), self._create))
 
     def patch_data(self, path: Sequence[str], body: bytes, *, deadline: float | None = None) -> None:
-        self._asked(Request("PATCH", tuple(path), deadline=deadline, body=body), self._patch)
+        self._respond(Request("PATCH", tuple(path), deadline=deadline, body=body), self._patch)
 
     def kind(self, path: Sequence[str], *, deadline: float | None = None) -> str | None:
-        return self._asked(Request("KIND", tuple(path), deadline=deadline), self._kind)  # type: ignore[no-any-return]
+        return self._respond(Request("KIND", tuple(path), deadline=deadline), self._kind)  # type: ignore[no-any-return]
 
     def list_policies(self) -> tuple[StoredPolicy, ...]:
-        return self._asked(Request("POLICIES"), lambda _: self.policies)  # type: ignore[no-any-return]
+        return self._respond(Request("POLICIES"), lambda _: self.policies)  # type: ignore[no-any-return]
 
     def memory(self) -> MemoryUsage | None:
-        return self._asked(Request("METRICS"), lambda _: self.metrics)  # type: ignore[no-any-return]
+        return self._respond(Request("METRICS"), lambda _: self.metrics)  # type: ignore[no-any-return]
 
     def held(self, types: Sequence[str], root: tuple[str, ...]) -> Callable[..., dict[str, Any]]:
         """What the installed rules tell by `stored_view`, from what is there."""
 
         def answer(question: bytes, *, fresh: bool) -> dict[str, Any]:
-            return self._asked(Request("HELD", root, fresh, body=question), look)  # type: ignore[no-any-return]
+            return self._respond(Request("HELD", root, fresh, body=question), look)  # type: ignore[no-any-return]
 
         def look(request: Request) -> dict[str, Any]:
-            asked, documents = parse(request.body), self._at(root)
+            query, documents = parse(request.body), self._at(root)
             states = {type_: self._at((*root, type_, "state")) for type_ in types}
             current = {
                 type_: {"layout": state["layout"]} if state["layout"] != layout.LAYOUT else state["current"]
                 for type_, state in states.items()
                 if state is not ABSENT and ("current" in state or state["layout"] != layout.LAYOUT)
             }
-            found: dict[str, Any] = {"current": copy.deepcopy(current)}
-            if "generation" in current.get(asked["type"], {}):
-                generations = documents[asked["type"]]["generations"]
-                found["view"] = copy.deepcopy(held(generations[current[asked["type"]]["generation"]], asked))
-            return found
+            result: dict[str, Any] = {"current": copy.deepcopy(current)}
+            if "generation" in current.get(query["type"], {}):
+                generations = documents[query["type"]]["generations"]
+                result["view"] = copy.deepcopy(held(generations[current[query["type"]]["generation"]], query))
+            return result
 
         return answer
 
-    def _asked(self, request: Request, do: Callable[[Request], Any]) -> Any:
+    def _respond(self, request: Request, do: Callable[[Request], Any]) -> Any:
         self.requests.append(request)
         self.before(request)
         answer = do(request)
@@ -119,12 +119,12 @@ class MemoryOpa:
         return answer
 
     def _at(self, path: Sequence[str]) -> Any:
-        found = self.data
+        value = self.data
         for name in path:
-            if not isinstance(found, dict) or name not in found:
+            if not isinstance(value, dict) or name not in value:
                 return ABSENT
-            found = found[name]
-        return found
+            value = value[name]
+        return value
 
     def _get(self, request: Request) -> Any:
         return copy.deepcopy(self._at(request.path))
@@ -132,14 +132,14 @@ class MemoryOpa:
     def _kind(self, request: Request) -> str | None:
         if not request.path:
             raise UsageError("a path needs names")
-        found = self._at(request.path)
-        return None if found is ABSENT else _KINDS[type(found)]
+        value = self._at(request.path)
+        return None if value is ABSENT else _KINDS[type(value)]
 
     def _text(self, request: Request) -> Any:
-        found = self._at(request.path)
-        if found is ABSENT:
+        value = self._at(request.path)
+        if value is ABSENT:
             return ABSENT
-        text = sorted_text(found).decode()
+        text = sorted_text(value).decode()
         return "".join(_ESCAPES.get(character, character) for character in text)
 
     def _create(self, request: Request) -> bool:
@@ -189,8 +189,8 @@ class Several:
     def __getattr__(self, name: str) -> Any:
         def call(*arguments: Any, fresh: bool | None = None, **settings: Any) -> Any:
             opa = self.opas[self._turn(name, bool(fresh))]
-            given = settings if fresh is None else {**settings, "fresh": fresh}
-            return getattr(opa, name)(*arguments, **given)
+            all_settings = settings if fresh is None else {**settings, "fresh": fresh}
+            return getattr(opa, name)(*arguments, **all_settings)
 
         return call
 

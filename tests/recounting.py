@@ -36,29 +36,29 @@ def recounted(generation: Any) -> dict[str, Any]:
     postings: dict[tuple[str, str], list[str]] = {}
     assert sorted(generation["resources"]) == list(layout.SHARDS)
     for shard, buckets in generation["resources"].items():
-        for bucket, found in buckets.items():
-            assert found, "an empty bucket"
-            for id_, resource in found.items():
+        for bucket, by_id in buckets.items():
+            assert by_id, "an empty bucket"
+            for id_, resource in by_id.items():
                 assert resource["id"] == id_
                 assert layout.place(encode(id_)) == (shard, bucket)
                 digests[shard] += layout.resource_digest(sorted_text(resource))
                 for name, value in custom_data_of(resource).items():
                     postings.setdefault(layout.posting_name(layout.posting_text(name, value)), []).append(id_)
-            resources |= found
+            resources |= by_id
     assert generation["digests"] == {shard: layout.digest_text(total) for shard, total in digests.items()}
     _check_postings(generation, {posting: sorted(ids) for posting, ids in postings.items()}, sorted(resources))
     return resources
 
 
 def _check_postings(generation: Any, wanted: dict[tuple[str, str], list[str]], ids: list[str]) -> None:
-    small = {(shard, name): found for shard, names in generation["postings"].items() for name, found in names.items()}
+    small = {(shard, name): listed for shard, names in generation["postings"].items() for name, listed in names.items()}
     assert sorted(generation["postings"]) == list(layout.SHARDS)
-    assert all(0 < len(found) <= layout.SMALL for found in small.values())
+    assert all(0 < len(listed) <= layout.SMALL for listed in small.values())
     large = {name: _paged(document) for name, document in generation["large"].items()}
     assert large.pop(layout.ALL) == ids
     assert large.keys().isdisjoint(name for _, name in small)
-    found = small | {(f"s{name[1:3]}", name): ids for name, ids in large.items() if ids}
-    assert found == wanted
+    postings = small | {(f"s{name[1:3]}", name): ids for name, ids in large.items() if ids}
+    assert postings == wanted
 
 
 def _paged(document: Any) -> list[str]:
@@ -133,11 +133,11 @@ def held(generation: Any, question: Any) -> dict[str, Any]:
     buckets: dict[str, Any] = {}
     for change in question["changes"]:
         id_, shard, bucket = change["id"], change["shard"], change["bucket"]
-        found = buckets[f"{shard}/{bucket}"] = generation["resources"][shard].get(bucket, {})
+        stored_bucket = buckets[f"{shard}/{bucket}"] = generation["resources"][shard].get(bucket, {})
         before = set()
-        if id_ in found:
+        if id_ in stored_bucket:
             before.add(("", layout.ALL))
-            for name, value in custom_data_of(found[id_]).items():
+            for name, value in custom_data_of(stored_bucket[id_]).items():
                 before.add(layout.posting_name(layout.posting_text(name, value)))
         after = {(posting["shard"], posting["name"]) for posting in change["postings"]}
         touched[id_] = before ^ after

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 
+from clocks import Clock
 from recovering_process import CLAIMS, RESOURCES
 
 from bridge import OpaClient, OpaEngine, PolicyBridge
@@ -28,32 +29,25 @@ def check(bridge, id_="d1"):
     return bridge.check(CLAIMS, "devices", id_)
 
 
-class Clock:
-    """Goes on when it is told to."""
-
-    def __init__(self):
-        self.now = 1_000.0
-
-    def __call__(self):
-        return self.now
-
-
 def with_clock(bridge):
     clock = bridge.engine.recovery.clock = Clock()
     return clock
 
 
 class Source:
-    def __init__(self):
+    """Gives resources, and counts its calls."""
+
+    def __init__(self, resources=RESOURCES):
+        self.resources = resources
         self.calls = 0
 
     def __call__(self):
         self.calls += 1
-        return RESOURCES
+        return self.resources
 
 
-class Blocking:
-    """A source that gives nothing until it may."""
+class BlockingSource:
+    """Gives resources only when `may` is set, and counts its calls."""
 
     def __init__(self):
         self.calls = 0

@@ -22,8 +22,8 @@ def main() -> None:
     url, patience, folder = sys.argv[1], float(sys.argv[2]), Path(sys.argv[3])
 
     def source() -> list[object]:
-        with (folder / "asked").open("a") as asked:
-            print(os.getpid(), file=asked)
+        with (folder / "asked").open("a") as calls:
+            print(os.getpid(), file=calls)
         with (folder / "gate").open() as gate:
             fcntl.flock(gate, fcntl.LOCK_SH)
         return RESOURCES

@@ -29,7 +29,7 @@ WELL = "d1 matched, d2 constraint_failed, d1 listed"
 MANY = 4
 
 
-class Asked:
+class OutcomeRecord:
     """What came of all questions."""
 
     def __init__(self, deadline: float) -> None:
@@ -45,14 +45,14 @@ class Asked:
             self.late = max(self.late, late)
 
 
-def steps(asked: Asked, *, until_well: bool) -> Iterator[tuple[str, str]]:
+def steps(record: OutcomeRecord, *, until_well: bool) -> Iterator[tuple[str, str]]:
     """Which to ask next, `check` or `list_allowed`, with which id; to be sent what came of it."""
     while True:
         outcomes = []
         for method, id_ in (("check", "d1"), ("check", "d2"), ("list_allowed", "d1")):
             began = time.monotonic()
             outcome = yield method, id_
-            asked.note(f"{id_} {outcome}", began)
+            record.note(f"{id_} {outcome}", began)
             outcomes.append(f"{id_} {outcome}")
         if not until_well or ", ".join(outcomes) == WELL:
             return
@@ -64,8 +64,8 @@ def described(method: str, id_: str, answer: Any) -> str:
     return "listed" if id_ in answer.ids else "not listed"
 
 
-def ask(bridge: PolicyBridge, asked: Asked, *, until_well: bool) -> None:
-    going = steps(asked, until_well=until_well)
+def ask(bridge: PolicyBridge, record: OutcomeRecord, *, until_well: bool) -> None:
+    going = steps(record, until_well=until_well)
     outcome: str | None = None
     while True:
         try:
@@ -79,8 +79,8 @@ def ask(bridge: PolicyBridge, asked: Asked, *, until_well: bool) -> None:
             outcome = type(fault).__name__
 
 
-async def ask_awaiting(bridge: AsyncPolicyBridge, asked: Asked, *, until_well: bool) -> None:
-    going = steps(asked, until_well=until_well)
+async def ask_awaiting(bridge: AsyncPolicyBridge, record: OutcomeRecord, *, until_well: bool) -> None:
+    going = steps(record, until_well=until_well)
     outcome: str | None = None
     while True:
         try:
@@ -94,15 +94,15 @@ async def ask_awaiting(bridge: AsyncPolicyBridge, asked: Asked, *, until_well: b
             outcome = type(fault).__name__
 
 
-async def awaiting(settings: dict[str, Any], asked: Asked, tasks: int) -> None:
+async def awaiting(settings: dict[str, Any], record: OutcomeRecord, tasks: int) -> None:
     client = AsyncOpaClient(settings["url"], deadline=settings["deadline"])
     async with AsyncPolicyBridge(AsyncOpaEngine(client, sources={"devices": lambda: RESOURCES})) as bridge:
-        await asyncio.gather(*[ask_awaiting(bridge, asked, until_well=settings["until"]) for _ in range(tasks)])
+        await asyncio.gather(*[ask_awaiting(bridge, record, until_well=settings["until"]) for _ in range(tasks)])
 
 
 def main() -> None:
     settings = json.loads(sys.argv[1])
-    asked = Asked(settings["deadline"])
+    record = OutcomeRecord(settings["deadline"])
     kind = settings["kind"]
     threads = {"all": MANY, "await": 0}.get(kind, 1)
     tasks = {"all": MANY, "await": 1}.get(kind, 0)
@@ -112,12 +112,12 @@ def main() -> None:
         PolicyBridge(engine, on_error="deny" if kind == "deny" else "raise") as bridge,
         ThreadPoolExecutor(MANY) as pool,
     ):
-        going = [pool.submit(ask, bridge, asked, until_well=settings["until"]) for _ in range(threads)]
+        going = [pool.submit(ask, bridge, record, until_well=settings["until"]) for _ in range(threads)]
         if tasks:
-            asyncio.run(awaiting(settings, asked, tasks))
+            asyncio.run(awaiting(settings, record, tasks))
         for each in going:
             each.result()
-    print(json.dumps({"outcomes": asked.outcomes, "late": asked.late}))  # noqa: T201
+    print(json.dumps({"outcomes": record.outcomes, "late": record.late}))  # noqa: T201
 
 
 if __name__ == "__main__":

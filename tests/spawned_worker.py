@@ -31,7 +31,7 @@ def explain(token: str, id_: str) -> Explanation:
     return _made[0].explain(token, "devices", id_)
 
 
-def given_back(value: object) -> tuple[object, bool]:
+def sent_back(value: object) -> tuple[object, bool]:
     """What came, and whether it is `ABSENT` itself."""
     return value, value is ABSENT
 

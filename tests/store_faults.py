@@ -52,8 +52,8 @@ def stored(bridge):
 
 def state_of(bridge):
     """Which state OPA is in, once its current generation was counted anew; there may be what a push has left."""
-    found = document(bridge)
-    resources = recounted(found["generations"][found["state"]["current"]["generation"]])
+    stored_document = document(bridge)
+    resources = recounted(stored_document["generations"][stored_document["state"]["current"]["generation"]])
     (number,) = {one["custom_data"]["state"] for one in resources.values()}
     assert list(resources.values()) != []
     assert resources == {one["id"]: one for one in pusher.state(number, RESOURCES)}

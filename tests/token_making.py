@@ -79,13 +79,16 @@ def text_of(value):
     return value if isinstance(value, str | bytes) else json.dumps(value)
 
 
+def signed(message, key="rsa", alg="RS256"):
+    """A text with its signature; `key` is the name of a private key, or a secret."""
+    signer = jwt.algorithms.get_default_algorithms()[alg]
+    return f"{message}.{b64(signer.sign(message.encode(), key if isinstance(key, bytes) else private(key)))}"
+
+
 def made(claims=CLAIMS, *, key="rsa", alg="RS256", header=None, **more):
     """A signed token; `header` and `claims` may be texts, which are taken as they are."""
     header = {"alg": alg, **more} if header is None else header
-    message = f"{b64(text_of(header))}.{b64(text_of(claims))}"
-    signer = jwt.algorithms.get_default_algorithms()[alg]
-    signature = signer.sign(message.encode(), key if isinstance(key, bytes) else private(key))
-    return f"{message}.{b64(signature)}"
+    return signed(f"{b64(text_of(header))}.{b64(text_of(claims))}", key, alg)
 
 
 def verifier(key=None, **settings):

@@ -13,7 +13,7 @@ from opa_client.opa import OpaClient as PeerClient
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_FOUND: Final = "resource.custom_data"
+_CUSTOM_DATA: Final = "resource.custom_data"
 _DEMANDED: Final = "principal.policy.devices.custom_data"
 
 _ACL: Final = """
@@ -57,7 +57,7 @@ class Cedar:
     """
 
     def __init__(self, custom_data: Mapping[str, str]) -> None:
-        wanted = " && ".join(f"{_FOUND} has {name} && {_FOUND}.{name} == {{}}" for name in custom_data)
+        wanted = " && ".join(f"{_CUSTOM_DATA} has {name} && {_CUSTOM_DATA}.{name} == {{}}" for name in custom_data)
         head = 'permit(principal, action == Action::"access", resource) when'
         of_claims = wanted.format(*(f"{_DEMANDED}.{name}" for name in custom_data))
         self.for_all = cedarpy.PolicySet.from_str(f"{head} {{ {of_claims} }};")

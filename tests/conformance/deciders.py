@@ -62,13 +62,13 @@ class Difference:
         decider: Who gave it.
         question: What was asked.
         reference: The reference's decision.
-        given: What was given: a decision, or a verdict of `allow`.
+        answer: What was answered: a decision, or a verdict of `allow`.
     """
 
     decider: str
     question: Request
     reference: dict[str, object]
-    given: object
+    answer: object
 
     @property
     def wanted(self) -> object:
@@ -76,7 +76,7 @@ class Difference:
 
     def __str__(self) -> str:
         text = self.question.text.decode("utf-8")
-        return f"{self.decider} on {text}:\n  wanted {shown(self.wanted)}\n  given  {shown(self.given)}"
+        return f"{self.decider} on {text}:\n  wanted {shown(self.wanted)}\n  given  {shown(self.answer)}"
 
 
 class DifferenceError(AssertionError):
@@ -84,14 +84,14 @@ class DifferenceError(AssertionError):
 
     Attributes:
         settings: What the rule set was rendered for.
-        found: The differences, the shortest question first.
+        differences: All of them, the shortest question first.
     """
 
-    def __init__(self, settings: PolicySettings, found: Iterable[Difference]) -> None:
+    def __init__(self, settings: PolicySettings, differences: Iterable[Difference]) -> None:
         self.settings = settings
-        self.found = sorted(found, key=lambda difference: difference.question.size)
-        shortest = "\n".join(map(str, self.found[:10]))
-        super().__init__(f"{len(self.found)} answers differ from the reference's ({settings}):\n{shortest}")
+        self.differences = sorted(differences, key=lambda difference: difference.question.size)
+        shortest = "\n".join(map(str, self.differences[:10]))
+        super().__init__(f"{len(self.differences)} answers differ from the reference's ({settings}):\n{shortest}")
 
 
 class Decider:
@@ -110,9 +110,9 @@ class Decider:
 
     def ask(self, questions: Sequence[Request], alone: int) -> Answers:
         """The answers to all questions; the first `alone` of them are asked one at a time as well."""
-        return self._asked(range(len(questions)), questions, alone)
+        return self._answers(range(len(questions)), questions, alone)
 
-    def _asked(self, indexes: Sequence[int], requests: Sequence[Request], alone: int) -> Answers:
+    def _answers(self, indexes: Sequence[int], requests: Sequence[Request], alone: int) -> Answers:
         yield self.name, indexes, [decision.as_dict() for decision in self.engine.decide(requests)]
         singly = [(index, request) for index, request in zip(indexes, requests, strict=True) if index < alone]
         few = [index for index, _ in singly]
@@ -139,7 +139,7 @@ class StoredDecider(Decider):
         for stored, requests in rounds(questions, self.engine.rule_set.policy.types):
             for type_, resources in stored.items():
                 self.engine.store.replace(type_, resources)
-            yield from self._asked(list(requests), list(requests.values()), alone)
+            yield from self._answers(list(requests), list(requests.values()), alone)
 
 
 class TokenDecider(Decider):
@@ -222,19 +222,19 @@ class Panel:
             DifferenceError: An answer is not the reference's.
         """
         wanted = [self.reference(question) for question in questions]
-        found = []
+        differences = []
         for answers in self._threads.map(lambda way: list(way.ask(questions, alone)), self.ways):
-            for decider, indexes, given in answers:
+            for decider, indexes, results in answers:
                 if layer is not None:
                     tally.count(layer, decider, len(indexes))
                 # Too few answers, or too many, are no answer to any of the questions.
-                fitting = given if len(given) == len(indexes) else [given] * len(indexes)
+                fitting = results if len(results) == len(indexes) else [results] * len(indexes)
                 for index, answer in zip(indexes, fitting, strict=True):
                     difference = Difference(decider, questions[index], wanted[index], answer)
                     if shown(answer) != shown(difference.wanted):
-                        found.append(difference)
-        if found:
-            raise DifferenceError(self.settings, found)
+                        differences.append(difference)
+        if differences:
+            raise DifferenceError(self.settings, differences)
 
     def reference(self, question: Request) -> dict[str, object]:
         """The answer of the definition."""
@@ -283,23 +283,23 @@ class Panels(dict[str, Panel]):
 def rounds(questions: Sequence[Request], types: Sequence[str]) -> list[tuple[Stored, dict[int, Request]]]:
     """What to store in each round, and what to ask then, by the number of the question."""
     known = {encode(type_): type_ for type_ in types}
-    found: list[tuple[Stored, dict[int, Request]]] = [({}, {})]
+    all_rounds: list[tuple[Stored, dict[int, Request]]] = [({}, {})]
     layers: dict[tuple[bytes, bytes], dict[bytes, int]] = {}
     for index, question in enumerate(questions):
         assert question.resource is not None
         assert question.type is not None
         resource = parse_resource(parse(question.resource))
         if question.type not in known or not isinstance(resource, Resource):
-            found[0][1][index] = question
+            all_rounds[0][1][index] = question
             continue
         id_ = encode(resource.id)
         layer = layers.setdefault((question.type, id_), {})
         number = layer.setdefault(question.resource, len(layer))
-        if number == len(found):
-            found.append(({}, {}))
-        found[number][0].setdefault(known[question.type], {})[id_] = question.resource
-        found[number][1][index] = question._replace(resource=None, id=id_)
-    return found
+        if number == len(all_rounds):
+            all_rounds.append(({}, {}))
+        all_rounds[number][0].setdefault(known[question.type], {})[id_] = question.resource
+        all_rounds[number][1][index] = question._replace(resource=None, id=id_)
+    return all_rounds
 
 
 def _subject(numbered: tuple[int, Request]) -> tuple[bytes | None, ...]:

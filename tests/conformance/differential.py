@@ -45,13 +45,13 @@ AVAILABLE_PROVIDERS[_BACKEND] = f"{__name__}.{_Repeatable.__name__}"
 
 def drawn(settings: PolicySettings, *, seed: int, examples: int) -> list[Request]:
     """Different questions, the same ones for the same seed."""
-    found: dict[bytes, Request] = {}
+    requests_by_text: dict[bytes, Request] = {}
 
     def collect(example: Questions) -> None:
-        found.update((request.text, request) for request in example.requests)
+        requests_by_text.update((request.text, request) for request in example.requests)
 
     each_example(collect, questions(settings), Phase.generate, seed=seed, examples=examples)
-    return list(found.values())
+    return list(requests_by_text.values())
 
 
 def search(panel: Panel, *, seed: int, examples: int, alone: int, layer: str) -> int:
@@ -68,19 +68,19 @@ def search(panel: Panel, *, seed: int, examples: int, alone: int, layer: str) ->
         DifferenceError: Deciders differ; the question is shrunk.
         BridgeError: One of them failed; the question is shrunk, and stands in a note of the error.
     """
-    asked = drawn(panel.settings, seed=seed, examples=examples)
-    for start in range(0, len(asked), BATCH):
-        batch = _every_reason_first(panel, asked[start : start + BATCH])
+    requests = drawn(panel.settings, seed=seed, examples=examples)
+    for start in range(0, len(requests), BATCH):
+        batch = _every_reason_first(panel, requests[start : start + BATCH])
         try:
             panel.compare(batch, alone=alone, layer=layer)
         except DifferenceError as differs:
-            suspects = {difference.question.text for difference in differs.found}
+            suspects = {difference.question.text for difference in differs.differences}
             _shrink(panel, suspects, seed=seed, examples=examples)
             raise  # only in that batch
         except BridgeError:
             _shrink(panel, {question.text for question in batch}, seed=seed, examples=examples)
             raise
-    return len(asked)
+    return len(requests)
 
 
 def _every_reason_first(panel: Panel, batch: Sequence[Request]) -> list[Request]:
@@ -100,10 +100,10 @@ def _shrink(panel: Panel, suspects: set[bytes], *, seed: int, examples: int) -> 
 
     def agree(example: Questions) -> None:
         nonlocal is_found
-        asked = list(dict.fromkeys(example.requests))
-        if is_found or any(question.text in suspects for question in asked):
+        requests = list(dict.fromkeys(example.requests))
+        if is_found or any(question.text in suspects for question in requests):
             try:
-                panel.compare(asked, alone=len(asked))
+                panel.compare(requests, alone=len(requests))
             except (DifferenceError, BridgeError):
                 is_found = True
                 raise

@@ -77,11 +77,11 @@ class Deciders:
         self._bridges: dict[tuple[str, PolicySettings], PolicyBridge] = {}
 
     def bridge(self, engine: str, settings: PolicySettings) -> PolicyBridge:
-        found = self._bridges.get((engine, settings))
-        if found is None:
-            found = self._bridges[engine, settings] = PolicyBridge(self._engine(engine, settings))
-            found.install()
-        return found
+        bridge = self._bridges.get((engine, settings))
+        if bridge is None:
+            bridge = self._bridges[engine, settings] = PolicyBridge(self._engine(engine, settings))
+            bridge.install()
+        return bridge
 
     def close(self) -> None:
         self.http.close()
@@ -127,15 +127,15 @@ class QueryMethod:
 
 def differences(deciders: Deciders, way: QueryMethod, questions: Iterable[CaseQuery]) -> list[str]:
     """What was answered otherwise than wanted, a text each; the stored resources are brought there first."""
-    found = []
+    texts = []
     for settings, stored, group in groups(questions):
         bridge = deciders.bridge(way.engine, settings)
         if way.fills_store:
             _store(bridge, stored)
-        for question, wanted, given in way.ask(deciders, bridge, group):
-            if shown(wanted) != shown(given):
-                found.append(f"{question.case.name}:\n  wanted {shown(wanted)}\n  given  {shown(given)}")
-    return found
+        for question, wanted, actual in way.ask(deciders, bridge, group):
+            if shown(wanted) != shown(actual):
+                texts.append(f"{question.case.name}:\n  wanted {shown(wanted)}\n  given  {shown(actual)}")
+    return texts
 
 
 def _store(bridge: PolicyBridge, stored: Stored) -> None:

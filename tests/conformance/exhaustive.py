@@ -56,7 +56,7 @@ NAMES: Final = ("a", "~/")
 WANTED_IDS: Final = (_GONE, "a", "A", "")
 IDS: Final = ("a", "A", "a ")
 
-Told: TypeAlias = "Callable[[int], object]"
+ProgressCallback: TypeAlias = "Callable[[int], object]"
 Work: TypeAlias = "Callable[[], list[Difference]]"
 
 
@@ -85,7 +85,7 @@ def subjects() -> list[Subject]:
     their version, their descriptions or their members; and claims that are odd in the policy claim; and odd types.
     """
     devices = encode("devices")
-    found = [
+    all_subjects = [
         Subject(encode({"policy": {"version": 2, "devices": description}}), devices)
         for description in _objects({"id": WANTED_IDS, "custom_data": _custom_data()})
     ]
@@ -115,8 +115,8 @@ def subjects() -> list[Subject]:
     claims = [encode({"policy": policy}) for policy in policies]
     others: tuple[Any, ...] = ({}, {"Policy": {"version": 2}}, {"sub": "a"}, None, [], "policy", 1)
     claims += map(encode, others)
-    found += [Subject(text, encode(type_)) for text in claims for type_ in SETTINGS.types]
-    found += subjects_of_versions()
+    all_subjects += [Subject(text, encode(type_)) for text in claims for type_ in SETTINGS.types]
+    all_subjects += subjects_of_versions()
     matching = encode({"policy": {"version": 2, "devices": {}, "sessions": {}}})
     strange: tuple[Any, ...] = (
         "",
@@ -132,8 +132,8 @@ def subjects() -> list[Subject]:
         ["devices"],
         {},
     )
-    found += [Subject(matching, encode(type_)) for type_ in strange]
-    return list(dict.fromkeys(found))
+    all_subjects += [Subject(matching, encode(type_)) for type_ in strange]
+    return list(dict.fromkeys(all_subjects))
 
 
 def subjects_of_versions() -> list[Subject]:
@@ -152,11 +152,11 @@ def subjects_of_versions() -> list[Subject]:
 
 def resources() -> list[bytes]:
     """All resources: ids with all custom data, and what is no resource."""
-    found = list(_objects({"id": IDS, "custom_data": _custom_data()}))
-    found += _objects({"id": (_GONE, None, 1, "", True, [], ["a"], {}), "custom_data": (_GONE, {}, {"a": 1})})
-    found += _objects({"id": IDS, "custom_data": (None, [], "", 0, False, [{"a": 1}])})
+    combinations = list(_objects({"id": IDS, "custom_data": _custom_data()}))
+    combinations += _objects({"id": (_GONE, None, 1, "", True, [], ["a"], {}), "custom_data": (_GONE, {}, {"a": 1})})
+    combinations += _objects({"id": IDS, "custom_data": (None, [], "", 0, False, [{"a": 1}])})
     odd = [None, True, 0, "", "a", [], [{"id": "a"}], {"ID": "a"}, {"id": "a", "a": 1, "~/": 1, "customData": {"a": 1}}]
-    return [encode(resource) for resource in [*found, *odd]]
+    return [encode(resource) for resource in [*combinations, *odd]]
 
 
 class Scope:
@@ -177,7 +177,7 @@ class Scope:
         resources_: Sequence[bytes],
         *,
         layer: str,
-        on_progress: Told = lambda _: None,
+        on_progress: ProgressCallback = lambda _: None,
     ) -> None:
         self.panel = panel
         self.subjects = subjects_
@@ -198,8 +198,8 @@ class Scope:
         return len(self.subjects) * len(self.resources)
 
     def _decided(self, subject: Subject, values: Iterable[Any]) -> Iterator[Decision]:
-        asked = {"claims": parse(subject.claims), "type": parse(subject.type)}
-        return (reference.decide({**asked, "resource": value}, self.panel.settings) for value in values)
+        claims_and_type = {"claims": parse(subject.claims), "type": parse(subject.type)}
+        return (reference.decide({**claims_and_type, "resource": value}, self.panel.settings) for value in values)
 
     def in_batches(self) -> Iterator[Work]:
         """Every pair, in a batch of every decider; the stores are filled one after the other."""
@@ -216,12 +216,12 @@ class Scope:
     def _row(self, name: str, engine: OpaEngine | WasmEngine, number: int) -> list[Difference]:
         """One subject with all resources in one query, and with all that are proper ones in another."""
         subject = self.subjects[number]
-        asked = [Request(subject.claims, subject.type, resource) for resource in self.resources]
-        given = [self.panel.token.with_token(one) for one in asked] if name == "opa-token" else asked
-        found = self._differences(name, asked, self.wanted[number], engine.decide(given))
-        proper, wanted = ([row[place] for place in self.proper] for row in (asked, self.wanted[number]))
-        answers = engine.decide([given[place] for place in self.proper])
-        return found + self._differences(name, proper, wanted, answers, layer=f"{self.layer}, proper resources")
+        requests = [Request(subject.claims, subject.type, resource) for resource in self.resources]
+        sent = [self.panel.token.with_token(one) for one in requests] if name == "opa-token" else requests
+        differences = self._differences(name, requests, self.wanted[number], engine.decide(sent))
+        proper, wanted = ([row[place] for place in self.proper] for row in (requests, self.wanted[number]))
+        answers = engine.decide([sent[place] for place in self.proper])
+        return differences + self._differences(name, proper, wanted, answers, layer=f"{self.layer}, proper resources")
 
     def _stored(self) -> list[Difference]:
         """Resources that share an id are stored one after the other; all subjects ask about each layer."""
@@ -230,50 +230,50 @@ class Scope:
         any_subject = Request(b"{}", encode(types[0]))
         layers = rounds([any_subject._replace(resource=resource) for resource in self.resources], types)
         known = {encode(type_) for type_ in types}
-        found = []
+        differences = []
         for layer, (stored, at) in enumerate(layers):
             for type_ in types:
                 engine.store.replace(type_, stored[types[0]])
-            asked: list[tuple[Request, Request, Decision]] = []
+            triples: list[tuple[Request, Request, Decision]] = []
             for subject, row in zip(self.subjects, self.wanted, strict=True):
                 for number, request in at.items():
                     inline = Request(subject.claims, subject.type, self.resources[number])
                     by_id = (
                         inline if subject.type not in known else Request(subject.claims, subject.type, *_item(request))
                     )
-                    asked.append((inline, by_id, row[number]))
-            for start in range(0, len(asked), _STORED_AT_ONCE):
-                inlines, by_ids, wanted = zip(*asked[start : start + _STORED_AT_ONCE], strict=True)
-                found += self._differences("opa-stored", inlines, wanted, engine.decide(by_ids))
+                    triples.append((inline, by_id, row[number]))
+            for start in range(0, len(triples), _STORED_AT_ONCE):
+                inlines, by_ids, wanted = zip(*triples[start : start + _STORED_AT_ONCE], strict=True)
+                differences += self._differences("opa-stored", inlines, wanted, engine.decide(by_ids))
             if layer % _EVERY == 1:
-                found += self._stored_alone(asked)
-        return found
+                differences += self._stored_alone(triples)
+        return differences
 
-    def _stored_alone(self, asked: Iterable[tuple[Request, Request, Decision]]) -> list[Difference]:
+    def _stored_alone(self, triples: Iterable[tuple[Request, Request, Decision]]) -> list[Difference]:
         """Each subject with what is stored of its type, in one query."""
-        found = []
-        for _, group in itertools.groupby(asked, key=lambda one: (one[1].claims, one[1].type, one[1].id is None)):
+        differences = []
+        for _, group in itertools.groupby(triples, key=lambda one: (one[1].claims, one[1].type, one[1].id is None)):
             inlines, by_ids, wanted = zip(*group, strict=True)
             answers = self.panel.opa.decide(by_ids)
             layer = f"{self.layer}, proper resources"
-            found += self._differences("opa-stored", inlines, wanted, answers, layer=layer)
-        return found
+            differences += self._differences("opa-stored", inlines, wanted, answers, layer=layer)
+        return differences
 
     def _differences(
         self,
         name: str,
-        asked: Sequence[Request],
+        requests: Sequence[Request],
         wanted: Sequence[Decision],
-        given: Sequence[Decision],
+        decisions: Sequence[Decision],
         *,
         layer: str | None = None,
     ) -> list[Difference]:
-        tally.count(layer or self.layer, name, len(given))
+        tally.count(layer or self.layer, name, len(decisions))
         if layer is None:
-            self.on_progress(len(given))
+            self.on_progress(len(decisions))
         return [
             Difference(name, question, right.as_dict(), answer.as_dict())
-            for question, right, answer in zip(asked, wanted, given, strict=True)
+            for question, right, answer in zip(requests, wanted, decisions, strict=True)
             if _outcome(right) != _outcome(answer)
         ]
 
@@ -283,20 +283,20 @@ class Scope:
         # Neighbours have the same resource, so that few stores have to be filled.
         chosen.sort(key=lambda number: number % len(self.resources))
         for start in range(0, pairs, _ALONE_AT_ONCE):
-            asked = []
+            requests = []
             for number in chosen[start : start + _ALONE_AT_ONCE]:
                 subject, resource = divmod(number, len(self.resources))
-                asked.append(
+                requests.append(
                     Request(self.subjects[subject].claims, self.subjects[subject].type, self.resources[resource])
                 )
-            yield partial(self._alone, asked)
+            yield partial(self._alone, requests)
 
-    def _alone(self, asked: Sequence[Request]) -> list[Difference]:
-        self.on_progress(len(asked))
+    def _alone(self, requests: Sequence[Request]) -> list[Difference]:
+        self.on_progress(len(requests))
         try:
-            self.panel.compare(asked, alone=len(asked), layer=f"{self.layer}, one at a time")
+            self.panel.compare(requests, alone=len(requests), layer=f"{self.layer}, one at a time")
         except DifferenceError as differs:
-            return differs.found
+            return differs.differences
         return []
 
 
@@ -320,12 +320,12 @@ def compare(scope: Scope, *, alone: int, seed: int) -> None:
         DifferenceError: Deciders differ.
     """
     with ThreadPoolExecutor(_THREADS) as threads:
-        found = [*itertools.chain.from_iterable(threads.map(_done, scope.in_batches()))]
+        differences = [*itertools.chain.from_iterable(threads.map(_done, scope.in_batches()))]
     # One after the other: they fill the stores, and each has threads of its own.
     for work in scope.one_at_a_time(alone, seed):
-        found += work()
-    if found:
-        raise DifferenceError(scope.panel.settings, found)
+        differences += work()
+    if differences:
+        raise DifferenceError(scope.panel.settings, differences)
 
 
 def _done(work: Work) -> list[Difference]:
@@ -343,16 +343,16 @@ def main() -> int:
     for settings in (SETTINGS, *VERSIONS):
         # What a version allows has little to do with resources, so a tenth of them does.
         usual = settings == SETTINGS
-        asked, about = (subjects(), resources()) if usual else (subjects_of_versions(), resources()[::10])
-        pairs = len(asked) * len(about)
+        subjects_, resources_ = (subjects(), resources()) if usual else (subjects_of_versions(), resources()[::10])
+        pairs = len(subjects_) * len(resources_)
         # As many one at a time of each settings as its share of the pairs.
-        alone = chosen.alone * len(asked) // len(subjects())
+        alone = chosen.alone * len(subjects_) // len(subjects())
         console.print(
-            f"versions {sorted(settings.versions)}: {len(asked):,} claims and types x {len(about):,} resources "
-            f"= {pairs:,} pairs; {alone:,} of them one at a time, chosen by seed {chosen.seed}",
+            f"versions {sorted(settings.versions)}: {len(subjects_):,} claims and types x {len(resources_):,} "
+            f"resources = {pairs:,} pairs; {alone:,} of them one at a time, chosen by seed {chosen.seed}",
             highlight=False,
         )
-        if not _agree(settings, asked, about, alone=alone, seed=chosen.seed, console=console):
+        if not _agree(settings, subjects_, resources_, alone=alone, seed=chosen.seed, console=console):
             return 1
     for line in tally.lines():
         console.print(line, highlight=False)
@@ -362,8 +362,8 @@ def main() -> int:
 
 def _agree(
     settings: PolicySettings,
-    asked: Sequence[Subject],
-    about: Sequence[bytes],
+    subjects_: Sequence[Subject],
+    resources_: Sequence[bytes],
     *,
     alone: int,
     seed: int,
@@ -377,8 +377,8 @@ def _agree(
         closing(Panel((opa.url, opa.url), settings, Path(folder))) as panel,
         Progress(*columns, console=console, disable=not console.is_terminal) as progress,
     ):
-        task = progress.add_task("", total=len(asked) * len(about) * _BATCHED + alone)
-        scope = Scope(panel, asked, about, layer="exhaustive", on_progress=partial(progress.advance, task))
+        task = progress.add_task("", total=len(subjects_) * len(resources_) * _BATCHED + alone)
+        scope = Scope(panel, subjects_, resources_, layer="exhaustive", on_progress=partial(progress.advance, task))
         try:
             compare(scope, alone=alone, seed=seed)
         except DifferenceError as differs:

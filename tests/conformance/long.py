@@ -57,7 +57,7 @@ def compared(seed: int, examples: int, alone: int) -> Chunk:
     try:
         pairs = search(_panel(settings), seed=seed, examples=examples, alone=alone, layer=layer)
     except DifferenceError as differs:
-        return Chunk(seed, settings, differences=tuple(differs.found))
+        return Chunk(seed, settings, differences=tuple(differs.differences))
     except BridgeError as error:
         return Chunk(seed, settings, error="\n".join([repr(error), *getattr(error, "__notes__", [])]))
     return Chunk(seed, settings, pairs, tally.COMPARED.pop(layer))

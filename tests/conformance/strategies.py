@@ -234,7 +234,7 @@ _NEAR_CONSTANT: Final[dict[object, tuple[Any, ...]]] = {
 
 
 def _near_string(value: str) -> list[Any]:
-    found: list[Any] = [
+    variants: list[Any] = [
         value + " ",
         " " + value,
         value + "\x00",
@@ -250,10 +250,10 @@ def _near_string(value: str) -> list[Any]:
     if value:
         plane = (ord(value[0]) + 0x10000) % 0x110000
         if not 0xD800 <= plane <= 0xDFFF:
-            found.append(chr(plane) + value[1:])
+            variants.append(chr(plane) + value[1:])
     if value in _SPELT:
-        found.append(_SPELT[value])
-    return [other for other in found if other != value]
+        variants.append(_SPELT[value])
+    return [other for other in variants if other != value]
 
 
 _SPELT: Final[dict[str, Any]] = {
@@ -273,7 +273,7 @@ def _near_number(value: float | Decimal) -> list[Any]:
     assert isinstance(exponent, int)
     if not any(digits):
         return [Decimal("-0"), Decimal("0e5"), -0.0, 1, False, "0", None, Decimal("5e-324"), ""]
-    found: list[Any] = [
+    variants: list[Any] = [
         Decimal((sign, (*digits, 0), exponent - 1)),
         Decimal((sign, (*digits, 0, 0, 0), exponent - 3)),
         Decimal((1 - sign, digits, exponent)),
@@ -282,12 +282,12 @@ def _near_number(value: float | Decimal) -> list[Any]:
         *(Decimal((sign, (*digits[:-1], last), exponent)) for last in ((digits[-1] + 1) % 10, (digits[-1] - 1) % 10)),
     ]
     if value == 1:
-        found.append(True)
+        variants.append(True)
     binary = float(value)
     for other in (binary, math.nextafter(binary, math.inf), math.nextafter(binary, -math.inf)):
         if math.isfinite(other):
-            found += [other, int(other)] if other.is_integer() and abs(other) < 10**40 else [other]
-    return found
+            variants += [other, int(other)] if other.is_integer() and abs(other) < 10**40 else [other]
+    return variants
 
 
 def _near_list(draw: Draw, value: list[Any]) -> Any:
@@ -318,28 +318,28 @@ def _near_object(draw: Draw, value: dict[str, Any]) -> Any:
 
 def descriptions(draw: Draw) -> dict[str, Any]:
     """Valid descriptions."""
-    found: dict[str, Any] = {}
+    description: dict[str, Any] = {}
     if one_in(draw, 3):
-        found["id"] = draw(NAMES)
+        description["id"] = draw(NAMES)
     if draw(CHANCES) < 85:
-        found["custom_data"] = {draw(NAMES): values(draw) for _ in range(draw(st.sampled_from((1, 0, 2, 3))))}
-    return found
+        description["custom_data"] = {draw(NAMES): values(draw) for _ in range(draw(st.sampled_from((1, 0, 2, 3))))}
+    return description
 
 
 def policies(draw: Draw, settings: PolicySettings) -> dict[str, Any]:
     """Valid policies."""
     spellings = [each for version in sorted(settings.versions) for each in _SPELLINGS[version]]
     version = draw(st.sampled_from(spellings))
-    found: dict[str, Any] = {"version": version, settings.types[0]: descriptions(draw)}
+    policy: dict[str, Any] = {"version": version, settings.types[0]: descriptions(draw)}
     for type_ in settings.types[1:]:
         if one_in(draw, 4):
-            found[type_] = descriptions(draw)
+            policy[type_] = descriptions(draw)
     if one_in(draw, 20):
-        del found[settings.types[0]]
+        del policy[settings.types[0]]
     if version == _LATER and one_in(draw, 2):
         beside = [name for name in _BESIDE if name not in settings.types]
-        found |= {name: draw(st.sampled_from(({}, {"id": 1}, {"x": []}))) for name in beside if one_in(draw, 2)}
-    return found
+        policy |= {name: draw(st.sampled_from(({}, {"id": 1}, {"x": []}))) for name in beside if one_in(draw, 2)}
+    return policy
 
 
 _LATER: Final = 3
@@ -435,12 +435,12 @@ def claims(draw: Draw, settings: PolicySettings) -> Any:
     chance = draw(CHANCES)
     if chance >= 98:
         return draw(st.sampled_from((None, [], "", 1, True, [{}])))
-    found: dict[str, Any] = {"sub": "a"} if one_in(draw, 3) else {}
+    other_claims: dict[str, Any] = {"sub": "a"} if one_in(draw, 3) else {}
     if chance >= 93:
         name = draw(st.sampled_from(_near_names(settings.claim)))
-        return {**found, name: {"version": 2}}
+        return {**other_claims, name: {"version": 2}}
     policy = policies(draw, settings) if chance < 78 else broken_policies(draw, settings)
-    return {**found, settings.claim: policy} if chance % 2 else {settings.claim: policy, **found}
+    return {**other_claims, settings.claim: policy} if chance % 2 else {settings.claim: policy, **other_claims}
 
 
 def _near_names(name: str) -> list[str]:
@@ -452,22 +452,22 @@ def resources(draw: Draw, description: Any) -> Any:
     if not isinstance(description, dict):
         description = {}
     id_, demanded = description.get("id"), description.get("custom_data")
-    found: Any = {"id": id_ if isinstance(id_, str) and id_ else draw(st.sampled_from(STRINGS))}
+    resource: Any = {"id": id_ if isinstance(id_, str) and id_ else draw(st.sampled_from(STRINGS))}
     if isinstance(demanded, dict):
-        found["custom_data"] = dict(demanded)
+        resource["custom_data"] = dict(demanded)
     if one_in(draw, 3):
-        found.setdefault("custom_data", {})
-        found["custom_data"] = {draw(NAMES): values(draw, 1), **found["custom_data"]}
+        resource.setdefault("custom_data", {})
+        resource["custom_data"] = {draw(NAMES): values(draw, 1), **resource["custom_data"]}
     chance = draw(CHANCES)
     if chance >= 25:
-        custom_data = found.get("custom_data", {})
+        custom_data = resource.get("custom_data", {})
         if chance < 75:
             changed = near(draw, custom_data)
-            return {**found, "custom_data": changed if isinstance(changed, dict) else custom_data}
+            return {**resource, "custom_data": changed if isinstance(changed, dict) else custom_data}
         if chance < 85:
-            return {**found, "id": near(draw, found["id"])}
-        found = draw(st.sampled_from(_odd_resources(found)))
-    return found
+            return {**resource, "id": near(draw, resource["id"])}
+        resource = draw(st.sampled_from(_odd_resources(resource)))
+    return resource
 
 
 def _odd_resources(resource: dict[str, Any]) -> tuple[Any, ...]:

@@ -25,11 +25,11 @@ def count(layer: str, decider: str, answers: int) -> None:
 
 def lines() -> list[str]:
     """A line a layer: its pairs, of which the busiest decider has seen all, and each decider's share."""
-    found = []
+    texts = []
     for layer, deciders in COMPARED.items():
         shares = ", ".join(f"{decider} {answers:,}" for decider, answers in deciders.most_common())
         number = len(deciders.keys() | {"reference"})
-        found.append(
+        texts.append(
             f"{layer}: {max(deciders.values()):,} pairs on {number} deciders, {deciders.total():,} answers ({shares})"
         )
-    return found
+    return texts

@@ -65,11 +65,11 @@ class LawTrial:
 
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> str:
-    found: str = request.param
-    return found
+    name: str = request.param
+    return name
 
 
-def asked(claims: Any, type_: Any, resource: Any) -> Request:
+def encoded_request(claims: Any, type_: Any, resource: Any) -> Request:
     return Request(encode(claims), encode(type_), encode(resource))
 
 
@@ -84,21 +84,21 @@ def answers(bridge: PolicyBridge, requests: Sequence[Request]) -> list[Answer]:
 
 def both(bridge: PolicyBridge, trials: Sequence[LawTrial]) -> list[tuple[LawTrial, Answer, Answer]]:
     """Each trial with its two answers, the smallest trial first, so that the first that fails is short."""
-    given = answers(bridge, [request for trial in trials for request in (trial.before, trial.after)])
-    found = zip(trials, given[::2], given[1::2], strict=True)
-    return sorted(found, key=lambda one: one[0].before.size + one[0].after.size)
+    all_answers = answers(bridge, [request for trial in trials for request in (trial.before, trial.after)])
+    trials_with_answers = zip(trials, all_answers[::2], all_answers[1::2], strict=True)
+    return sorted(trials_with_answers, key=lambda one: one[0].before.size + one[0].after.size)
 
 
 @cache
 def drawn(strategy: Any) -> list[Any]:
     """What the seed of this run draws, the same for every engine."""
-    found: list[Any] = []
+    examples: list[Any] = []
 
     def collect(example: Any) -> None:
-        found.append(example)
+        examples.append(example)
 
     each_example(collect, strategy(), Phase.generate, seed=tally.seed(), examples=TRIALS)
-    return found
+    return examples
 
 
 # --- more constraints
@@ -122,7 +122,8 @@ def more_constraints(draw: Draw) -> LawTrial:
         wanted = values(draw) if value == 0 or not present else has[name] if value == 1 else near(draw, has[name])
         more = {**description, "custom_data": {**demanded, name: wanted}}
     return LawTrial(
-        asked({"policy": policy}, type_, resource), asked({"policy": {**policy, type_: more}}, type_, resource)
+        encoded_request({"policy": policy}, type_, resource),
+        encoded_request({"policy": {**policy, type_: more}}, type_, resource),
     )
 
 
@@ -160,7 +161,9 @@ def more_members(draw: Draw) -> LawTrial:
         "custom_data": {**custom_data, name: values(draw)},
     }
     return LawTrial(
-        asked({"policy": policy}, type_, resource), asked({"policy": policy}, type_, more), may_differ=name in demanded
+        encoded_request({"policy": policy}, type_, resource),
+        encoded_request({"policy": policy}, type_, more),
+        may_differ=name in demanded,
     )
 
 
@@ -178,8 +181,8 @@ def test_members_more_never_turn_allow_into_deny(bridges: Deciders, engine: str)
 
 @st.composite
 def any_question(draw: Draw) -> tuple[Any, Any, Any]:
-    found = draw(questions(DEFAULT))
-    return found.claims, found.type, found.resources[0]
+    example = draw(questions(DEFAULT))
+    return example.claims, example.type, example.resources[0]
 
 
 def exchanged(names: Mapping[str, str], value: Any) -> Any:
@@ -198,7 +201,7 @@ def in_other_words(question: tuple[Any, Any, Any], types: Mapping[str, str], cla
                 **claims,
                 claim: exchanged(types, claims[claim]) if isinstance(claims[claim], dict) else claims[claim],
             }
-    return asked(claims, exchanged(types, type_), resource)
+    return encoded_request(claims, exchanged(types, type_), resource)
 
 
 def answer_in_other_words(answer: Answer, types: Mapping[str, str]) -> Answer:
@@ -210,7 +213,7 @@ def answer_in_other_words(answer: Answer, types: Mapping[str, str]) -> Answer:
         first, *names = violation["pointer"].split("/")
         pointer = "/".join([first, *(exchanged(types, name) for name in names[:1]), *names[1:]])
         violations.append({"pointer": pointer, "code": violation["code"]})
-    return {**answer, "violations": sorted(violations, key=lambda found: (found["pointer"], found["code"]))}
+    return {**answer, "violations": sorted(violations, key=lambda each: (each["pointer"], each["code"]))}
 
 
 @pytest.mark.parametrize(
@@ -225,7 +228,7 @@ def test_names_change_nothing(
 ) -> None:
     types = {one: other for pair in pairs for one, other in (pair, pair[::-1])}
     trials = drawn(any_question)
-    before = answers(bridges.bridge(engine, DEFAULT), [asked(*question) for question in trials])
+    before = answers(bridges.bridge(engine, DEFAULT), [encoded_request(*question) for question in trials])
     after = answers(
         bridges.bridge(engine, settings), [in_other_words(question, types, settings.claim) for question in trials]
     )
@@ -249,7 +252,10 @@ def shuffled(value: Any, chance: random.Random) -> Any:
 
 def test_the_order_of_members_changes_nothing(bridges: Deciders, engine: str) -> None:
     chance = random.Random(tally.seed())
-    trials = [LawTrial(asked(*question), asked(*shuffled([*question], chance))) for question in drawn(any_question)]
+    trials = [
+        LawTrial(encoded_request(*question), encoded_request(*shuffled([*question], chance)))
+        for question in drawn(any_question)
+    ]
     assert sum(trial.before != trial.after for trial in trials) > TRIALS / 5
     for trial, before, after in both(bridges.bridge(engine, DEFAULT), trials):
         assert before == after, trial
@@ -270,7 +276,7 @@ def test_all_ways_to_ask_agree(bridges: Deciders, engine: str) -> None:
     for claims, type_, resource in trials:
         decision = bridge.check(claims, type_, resource)
         answer = decision.as_dict()
-        question = asked(claims, type_, resource)
+        question = encoded_request(claims, type_, resource)
         assert bool(decision) is decision.allow
         assert answers(bridge, [question]) == [answer]
         assert [one.as_dict() for one in bridge.check_many(claims, type_, [resource, resource])] == [answer, answer]
@@ -313,16 +319,16 @@ def test_an_invalid_policy_claim_allows_nothing_of_any_type(bridges: Deciders, e
     bridge = bridges.bridge(engine, DEFAULT)
     types = (*DEFAULT.types, "device", "version", "")
     trials = [
-        asked({"policy": policy}, type_, about)
+        encoded_request({"policy": policy}, type_, about)
         for policy, resource in drawn(invalid_policies)
         for about in (resource, {"id": "a"})
         for type_ in types
     ]
-    given = answers(bridge, trials)
-    for question, answer in zip(trials, given, strict=True):
+    all_answers = answers(bridge, trials)
+    for question, answer in zip(trials, all_answers, strict=True):
         assert answer["allow"] is False, question
     known = [encode(type_) for type_ in DEFAULT.types]
-    for question, answer in zip(trials, given, strict=True):
+    for question, answer in zip(trials, all_answers, strict=True):
         if question.type in known and question.resource == encode({"id": "a"}):
             assert answer["reason"] == "invalid_policy", question
 

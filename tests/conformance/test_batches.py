@@ -29,8 +29,8 @@ ODD = (b"null", b"{}", b'{"id":""}', b'{"id":1}', b'{"id":"a","custom_data":[]}'
 
 def batches(panel: Panel, examples: int, seed: int) -> Iterator[list[Request]]:
     """Questions about proper resources, those together that have the same claims and type."""
-    asked = drawn(panel.settings, seed=seed, examples=examples)
-    for (claims, type_), group in itertools.groupby(asked, key=lambda request: (request.claims, request.type)):
+    requests = drawn(panel.settings, seed=seed, examples=examples)
+    for (claims, type_), group in itertools.groupby(requests, key=lambda request: (request.claims, request.type)):
         texts = [request.resource for request in group]
         proper = [text for text in texts if text and isinstance(parse_resource(parse(text)), Resource)]
         if proper:
@@ -39,15 +39,15 @@ def batches(panel: Panel, examples: int, seed: int) -> Iterator[list[Request]]:
 
 
 def agree(
-    layer: str, decider: str, engine: Engine, asked: Sequence[Request], expected: Sequence[str], sent: list[Request]
+    layer: str, decider: str, engine: Engine, requests: Sequence[Request], expected: Sequence[str], sent: list[Request]
 ) -> None:
     decisions = engine.decide(sent)
     tally.count(layer, decider, len(decisions))
-    assert [shown(decision.as_dict()) for decision in decisions] == expected, asked
+    assert [shown(decision.as_dict()) for decision in decisions] == expected, requests
 
 
-def decided(panel: Panel, asked: Sequence[Request]) -> list[str]:
-    return [shown(panel.reference(question)) for question in asked]
+def decided(panel: Panel, requests: Sequence[Request]) -> list[str]:
+    return [shown(panel.reference(question)) for question in requests]
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -57,12 +57,12 @@ def test_resources_that_are_compared_at_once(panels: dict[str, Panel], name: str
     for number, batch in enumerate(batches(panel, EXAMPLES, tally.seed())):
         place = number % (len(batch) + 1)
         one = Request(batch[0].claims, batch[0].type, next(odd))
-        for asked in (batch, [*batch[:place], one, *batch[place:]]):
-            expected = decided(panel, asked)
-            agree(layer, "opa", panel.opa, asked, expected, asked)
-            agree(layer, "wasm", panel.wasm, asked, expected, asked)
-            tokens = [panel.token.with_token(each) for each in asked]
-            agree(layer, "opa-token", panel.opa_raw, asked, expected, tokens)
+        for requests in (batch, [*batch[:place], one, *batch[place:]]):
+            expected = decided(panel, requests)
+            agree(layer, "opa", panel.opa, requests, expected, requests)
+            agree(layer, "wasm", panel.wasm, requests, expected, requests)
+            tokens = [panel.token.with_token(each) for each in requests]
+            agree(layer, "opa-token", panel.opa_raw, requests, expected, tokens)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -73,7 +73,7 @@ def test_stored_resources_that_are_compared_at_once(panels: dict[str, Panel], na
             for engine in (panel.opa, panel.wasm):
                 for type_ in panel.settings.types:
                     engine.store.replace(type_, stored.get(type_, {}))
-            asked = [batch[index] for index in requests]
-            expected = decided(panel, asked)
+            inline_requests = [batch[index] for index in requests]
+            expected = decided(panel, inline_requests)
             for decider, engine in (("opa-stored", panel.opa), ("wasm-stored", panel.wasm)):
-                agree(layer, decider, engine, asked, expected, list(requests.values()))
+                agree(layer, decider, engine, inline_requests, expected, list(requests.values()))

@@ -67,12 +67,12 @@ class Part:
     Attributes:
         policy: What it was asked with.
         state: What was stored then.
-        given: What each engine gave.
+        listings: What each engine gave.
     """
 
     policy: Any
     state: int
-    given: Sequence[Listing]
+    listings: Sequence[Listing]
 
 
 def decoded(cursor: str) -> Any:
@@ -84,10 +84,10 @@ def encoded(value: Any) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def outcome(bridge_: Any, about: Any, **asked: Any) -> Listing | type[Exception]:
+def outcome(bridge_: Any, about: Any, **options: Any) -> Listing | type[Exception]:
     """The list, or the kind of error; nothing but these two may be raised."""
     try:
-        listed: Listing = bridge_.list_allowed(about, "devices", **asked)
+        listed: Listing = bridge_.list_allowed(about, "devices", **options)
     except (UsageError, CursorExpiredError) as error:
         return type(error)
     return listed
@@ -98,27 +98,27 @@ class Cursors(RuleBasedStateMachine):
 
     bridges: Sequence[Any]
 
-    @initialize(given=several)
-    def first_push(self, given: list[Any]) -> None:
+    @initialize(new_resources=several)
+    def first_push(self, new_resources: list[Any]) -> None:
         self.parts: list[Part] = []
         self.there: dict[str, Any] = {}
         self.state = 0
-        self.push(given, 0)
+        self.push(new_resources, 0)
 
-    @rule(given=several, by=st.integers(0, 1))
-    def push(self, given: list[Any], by: int) -> None:
+    @rule(new_resources=several, by=st.integers(0, 1))
+    def push(self, new_resources: list[Any], by: int) -> None:
         """One of the two bridges to the OPA pushes, and both are asked."""
         for bridge_ in (self.bridges[by], *self.bridges[2:]):
-            bridge_.push("devices", given, force=True)
-        self.there = {resource["id"]: resource for resource in given}
+            bridge_.push("devices", new_resources, force=True)
+        self.there = {resource["id"]: resource for resource in new_resources}
         self.state += 1
 
-    @rule(given=one, by=st.integers(0, 1))
-    def upsert(self, given: Any, by: int) -> None:
+    @rule(new_resource=one, by=st.integers(0, 1))
+    def upsert(self, new_resource: Any, by: int) -> None:
         for bridge_ in (self.bridges[by], *self.bridges[2:]):
-            bridge_.upsert("devices", [given])
-        self.state += self.there.get(given["id"]) != given
-        self.there = self.there | {given["id"]: given}
+            bridge_.upsert("devices", [new_resource])
+        self.state += self.there.get(new_resource["id"]) != new_resource
+        self.there = self.there | {new_resource["id"]: new_resource}
 
     @rule(id_=st.sampled_from(IDS), by=st.integers(0, 1))
     def delete(self, id_: str, by: int) -> None:
@@ -139,28 +139,28 @@ class Cursors(RuleBasedStateMachine):
         """With a token that was renewed; a part that nothing came in between with goes on, and no other does."""
         part = data.draw(st.sampled_from(self.parts[-5:]))
         about = claims_of(part.policy, renewal)
-        found = [
+        outcomes = [
             outcome(each, about, limit=limit, after=listed.cursor)
-            for each, listed in zip(self.bridges, part.given, strict=True)
+            for each, listed in zip(self.bridges, part.listings, strict=True)
         ]
         if part.state != self.state:
-            assert found == [CursorExpiredError] * len(found)
+            assert outcomes == [CursorExpiredError] * len(outcomes)
         else:
-            self.took(part.policy, found, part.given[0].ids[-1], limit)
+            self.took(part.policy, outcomes, part.listings[0].ids[-1], limit)
 
     @precondition(lambda self: self.parts)
     @rule(data=st.data(), policy=policies)
     def go_on_with_another_policy(self, data: Any, policy: Any) -> None:
         part = data.draw(st.sampled_from(self.parts[-5:]))
         if policy != part.policy:
-            for each, listed in zip(self.bridges, part.given, strict=True):
+            for each, listed in zip(self.bridges, part.listings, strict=True):
                 assert outcome(each, claims_of(policy, {}), after=listed.cursor) is UsageError
 
     @precondition(lambda self: self.parts)
     @rule(data=st.data(), forgeries=st.lists(st.tuples(st.integers(0, 3), values), min_size=4, max_size=12))
     def forge_fields(self, data: Any, forgeries: list[Any]) -> None:
         part, other = (data.draw(st.sampled_from(self.parts[-5:])) for _ in range(2))
-        for each, listed, foreign in zip(self.bridges, part.given, other.given, strict=True):
+        for each, listed, foreign in zip(self.bridges, part.listings, other.listings, strict=True):
             fields = decoded(listed.cursor or "")
             for field, value in forgeries:
                 forged = list(fields)
@@ -175,7 +175,7 @@ class Cursors(RuleBasedStateMachine):
     @rule(data=st.data(), forgeries=st.lists(st.tuples(st.integers(0, 10**6), characters), min_size=4, max_size=12))
     def forge_the_text(self, data: Any, forgeries: list[Any]) -> None:
         part = data.draw(st.sampled_from(self.parts[-5:]))
-        for each, listed in zip(self.bridges, part.given, strict=True):
+        for each, listed in zip(self.bridges, part.listings, strict=True):
             text = listed.cursor or ""
             for at, by in forgeries:
                 place = at % (len(text) + 1)
@@ -187,23 +187,23 @@ class Cursors(RuleBasedStateMachine):
                     self.refused_or_right(each, part, fields, forged, limit=40)
 
     def refused_or_right(self, bridge_: Any, part: Part, fields: Any, text: str, limit: int) -> None:
-        found = outcome(bridge_, claims_of(part.policy, {}), limit=limit, after=text)
-        if isinstance(found, Listing):
+        result = outcome(bridge_, claims_of(part.policy, {}), limit=limit, after=text)
+        if isinstance(result, Listing):
             assert list(map(type, fields)) == [str, int, str, str]
             assert text == encoded(fields)
-            assert fields[0] == found.revision == bridge_.list_allowed({}, "devices", limit=1).revision
+            assert fields[0] == result.revision == bridge_.list_allowed({}, "devices", limit=1).revision
             wanted = self.allowed(part.policy)
             assert fields[2] in wanted
-            self.compare(found, [id_ for id_ in wanted if id_ > fields[2]], limit)
+            self.compare(result, [id_ for id_ in wanted if id_ > fields[2]], limit)
 
-    def took(self, policy: Any, found: Sequence[Any], after: str | None, limit: int) -> None:
+    def took(self, policy: Any, listings: Sequence[Any], after: str | None, limit: int) -> None:
         """Compare what each engine gave with what is allowed behind an id, and keep it where it goes on."""
         wanted = [id_ for id_ in self.allowed(policy) if after is None or id_ > after]
-        for name, listed in zip(NAMES, found, strict=True):
+        for name, listed in zip(NAMES, listings, strict=True):
             self.compare(listed, wanted, limit)
             tally.count(LAYER, name, len(listed.ids))
-        if not found[0].complete:
-            self.parts.append(Part(policy, self.state, found))
+        if not listings[0].complete:
+            self.parts.append(Part(policy, self.state, listings))
 
     @staticmethod
     def compare(listed: Listing, wanted: list[str], limit: int) -> None:

@@ -129,18 +129,18 @@ class Liar(Decider):
 
 
 def with_liar(panel: Panel, *, fails: bool = False) -> Panel:
-    found = copy.copy(panel)
-    found.ways = (Liar(panel.ways[-1], fails=fails),)
-    return found
+    panel_with_liar = copy.copy(panel)
+    panel_with_liar.ways = (Liar(panel.ways[-1], fails=fails),)
+    return panel_with_liar
 
 
 def test_a_difference_is_shrunk(panels: dict[str, Panel]) -> None:
     with pytest.raises(DifferenceError) as raised:
         search(with_liar(panels["default"]), seed=1, examples=500, alone=0, layer="shrinking")
     del tally.COMPARED["shrinking"]
-    shortest = raised.value.found[0]
+    shortest = raised.value.differences[0]
     assert shortest.question.size < 120
-    assert shortest.wanted != shortest.given
+    assert shortest.wanted != shortest.answer
     assert b":true" in shortest.question.text
     assert shortest.question.text.decode() in str(raised.value)
 

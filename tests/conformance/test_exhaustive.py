@@ -25,13 +25,16 @@ def test_every_decider_gives_the_answers_of_the_reference(panels: dict[str, Pane
 
 def test_every_decider_gives_the_answers_of_the_reference_for_both_versions(panels: dict[str, Panel]) -> None:
     chosen = random.Random(tally.seed())
-    asked, about = chosen.sample(subjects_of_versions(), SUBJECTS), chosen.sample(resources(), RESOURCES)
-    scope = Scope(panels["versions"], asked, about, layer="exhaustive slice, both versions")
+    some_subjects, some_resources = (
+        chosen.sample(subjects_of_versions(), SUBJECTS),
+        chosen.sample(resources(), RESOURCES),
+    )
+    scope = Scope(panels["versions"], some_subjects, some_resources, layer="exhaustive slice, both versions")
     compare(scope, alone=ALONE, seed=tally.seed())
 
 
 def test_the_whole_scope_is_of_a_million_different_pairs() -> None:
-    asked, about = subjects(), resources()
-    assert len(set(asked)) == len(asked)
-    assert len(set(about)) == len(about)
-    assert len(asked) * len(about) >= 1_000_000
+    all_subjects, all_resources = subjects(), resources()
+    assert len(set(all_subjects)) == len(all_subjects)
+    assert len(set(all_resources)) == len(all_resources)
+    assert len(all_subjects) * len(all_resources) >= 1_000_000

@@ -110,9 +110,9 @@ def test_the_questions_are_trimmed_in_every_way(name: str) -> None:
     questions = all_blown_up(settings, 0)
     assert sum(not is_light(question.resource or b"") for question in questions) > len(questions) / 3
     assert sum(not is_light(question.claims or b"") for question in questions) > len(questions) / 4
-    given = [Trimming(settings).light(question) for question in questions]
-    assert {isinstance(one, Request) for one in given} == {True, False}
-    kinds = {parse(one.resource or b"") == 0 for one in given if isinstance(one, Request)}
+    trimmed = [Trimming(settings).light(question) for question in questions]
+    assert {isinstance(one, Request) for one in trimmed} == {True, False}
+    kinds = {parse(one.resource or b"") == 0 for one in trimmed if isinstance(one, Request)}
     assert kinds == {True, False}
     assert len(_reasons(settings, questions)) >= 6
 

@@ -118,37 +118,37 @@ class Lists(RuleBasedStateMachine):
     bridges: list[PolicyBridge]
     restart: Callable[[], None]
 
-    @initialize(given=several)
-    def first_push(self, given: list[Any]) -> None:
+    @initialize(new_resources=several)
+    def first_push(self, new_resources: list[Any]) -> None:
         self.there: dict[str, Any] | None = None
         self.cursors: list[tuple[Any, list[Listing]]] = []
         for bridge in self.bridges[1:]:
             bridge.engine.store._types = dict.fromkeys(bridge.engine.store._types, _NOTHING)
         self.lose(restarts=False)
-        self.push(given)
+        self.push(new_resources)
 
     @property
     def opa(self) -> PolicyBridge:
         return self.bridges[0]
 
-    @rule(given=several)
-    def push(self, given: list[Any]) -> None:
+    @rule(new_resources=several)
+    def push(self, new_resources: list[Any]) -> None:
         for bridge in self.bridges:
-            self.counted(bridge.push("devices", given, force=True), given)
-        self.there = {resource["id"]: resource for resource in given}
+            self.counted(bridge.push("devices", new_resources, force=True), new_resources)
+        self.there = {resource["id"]: resource for resource in new_resources}
 
     @precondition(lambda self: self.there is not None)
-    @rule(given=several)
-    def upsert(self, given: list[Any]) -> None:
+    @rule(new_resources=several)
+    def upsert(self, new_resources: list[Any]) -> None:
         before = self.there
         assert before is not None
-        changes = [bridge.upsert("devices", given) for bridge in self.bridges]
-        added = sum(resource["id"] not in before for resource in given)
-        unchanged = sum(text(before.get(resource["id"])) == text(resource) for resource in given)
+        changes = [bridge.upsert("devices", new_resources) for bridge in self.bridges]
+        added = sum(resource["id"] not in before for resource in new_resources)
+        unchanged = sum(text(before.get(resource["id"])) == text(resource) for resource in new_resources)
         for changed in changes:
             assert (changed.added, changed.removed, changed.unchanged, changed.absent) == (added, 0, unchanged, 0)
-            assert changed.changed == len(given) - added - unchanged
-        self.there = before | {resource["id"]: resource for resource in given}
+            assert changed.changed == len(new_resources) - added - unchanged
+        self.there = before | {resource["id"]: resource for resource in new_resources}
 
     @precondition(lambda self: self.there is not None)
     @rule(ids=some_ids)
@@ -163,21 +163,21 @@ class Lists(RuleBasedStateMachine):
         self.there = {id_: resource for id_, resource in before.items() if id_ not in ids}
 
     @precondition(lambda self: self.there is not None)
-    @rule(given=several)
-    def sync(self, given: list[Any]) -> None:
+    @rule(new_resources=several)
+    def sync(self, new_resources: list[Any]) -> None:
         for bridge in self.bridges:
-            self.counted(bridge.sync("devices", given, force=True), given)
-        self.there = {resource["id"]: resource for resource in given}
+            self.counted(bridge.sync("devices", new_resources, force=True), new_resources)
+        self.there = {resource["id"]: resource for resource in new_resources}
 
-    def counted(self, report: PushReport | SyncReport, given: list[Any]) -> None:
+    def counted(self, report: PushReport | SyncReport, new_resources: list[Any]) -> None:
         """It tells what has become of what was there."""
-        assert report.stored == len(given)
+        assert report.stored == len(new_resources)
         before = self.there
         if before is not None:
-            ids = {resource["id"] for resource in given}
-            changed = [one for one in given if text(before.get(one["id"])) not in (None, text(one))]
-            found = (report.added, report.changed, report.removed)
-            assert found == (len(ids - before.keys()), len(changed), len(before.keys() - ids))
+            ids = {resource["id"] for resource in new_resources}
+            changed = [one for one in new_resources if text(before.get(one["id"])) not in (None, text(one))]
+            counts = (report.added, report.changed, report.removed)
+            assert counts == (len(ids - before.keys()), len(changed), len(before.keys() - ids))
 
     @rule(restarts=st.sampled_from([False] * 7 + [True]))
     def lose(self, restarts: bool) -> None:  # noqa: FBT001 - a rule's arguments go by keyword
@@ -189,14 +189,14 @@ class Lists(RuleBasedStateMachine):
         self.there = None
 
     @precondition(lambda self: self.there is None)
-    @rule(about=claims, given=several, ids=some_ids)
-    def ask_what_is_lost(self, about: Any, given: list[Any], ids: list[str]) -> None:
+    @rule(about=claims, new_resources=several, ids=some_ids)
+    def ask_what_is_lost(self, about: Any, new_resources: list[Any], ids: list[str]) -> None:
         for call in (
             lambda: self.opa.check(about, "devices", "d1"),
             lambda: self.opa.check_many(about, "devices", [*ids, "d1"]),
             lambda: self.opa.explain(about, "devices", "d1"),
             lambda: self.opa.list_allowed({}, "devices"),
-            lambda: self.opa.upsert("devices", given),
+            lambda: self.opa.upsert("devices", new_resources),
             lambda: self.opa.delete("devices", ids),
         ):
             with pytest.raises(ResourcesMissingError):
@@ -219,22 +219,22 @@ class Lists(RuleBasedStateMachine):
         decisions = bridge.check_many(about, "devices", ids)
         for id_, decision in zip(ids[:1], decisions, strict=False):
             assert bridge.explain(about, "devices", id_).decision.allow == decision.allow
-        found, last = listed(bridge, about, limits)
-        assert found == [id_ for id_, decision in zip(ids, decisions, strict=True) if decision.allow]
+        listed_ids, last = listed(bridge, about, limits)
+        assert listed_ids == [id_ for id_, decision in zip(ids, decisions, strict=True) if decision.allow]
         nothing = bridge.check(about, "devices", {"id": "of no list", "custom_data": {}})
         assert last.everything == nothing.allow
         assert (last.decision is not None) == (nothing.reason in ("invalid_policy", "type_not_granted"))
         tally.count(LAYER, bridge.engine.name, len(ids))
-        return found, last.everything, None if last.decision is None else str(last.decision.as_dict())
+        return listed_ids, last.everything, None if last.decision is None else str(last.decision.as_dict())
 
     @precondition(lambda self: self.there is not None)
-    @rule(about=claims, limit=st.integers(1, 5), given=resources)
-    def go_on_after_a_change(self, about: Any, limit: int, given: Any) -> None:
+    @rule(about=claims, limit=st.integers(1, 5), new_resource=resources)
+    def go_on_after_a_change(self, about: Any, limit: int, new_resource: Any) -> None:
         assert self.there is not None
         begun = [bridge.list_allowed(about, "devices", limit=limit) for bridge in self.bridges]
         assume(begun[0].cursor is not None)
-        is_new = text(self.there.get(given["id"])) != text(given)
-        self.upsert([given])
+        is_new = text(self.there.get(new_resource["id"])) != text(new_resource)
+        self.upsert([new_resource])
         for bridge, piece in zip(self.bridges, begun, strict=True):
             if is_new:
                 with pytest.raises(CursorExpiredError):
@@ -253,8 +253,8 @@ class Lists(RuleBasedStateMachine):
         if getattr(self, "there", None) is None:
             return
         assert self.there is not None
-        found = whole(self.opa.engine.opa.get_data(TYPE))  # type: ignore[attr-defined]
-        assert {id_: text(resource) for id_, resource in found.items()} == {
+        stored = whole(self.opa.engine.opa.get_data(TYPE))  # type: ignore[attr-defined]
+        assert {id_: text(resource) for id_, resource in stored.items()} == {
             id_: text(resource) for id_, resource in self.there.items()
         }
         for bridge in self.bridges[1:]:

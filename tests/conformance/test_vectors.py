@@ -36,6 +36,7 @@ from conformance.engine_queries import (
     is_pushable,
     objects,
 )
+from json_lookalikes import DictSubclass, TextSubclass
 
 from bridge.client import PolicyBridge
 from bridge.decision import Reason
@@ -72,15 +73,15 @@ SIDES: dict[str, Callable[[Iterable[PolicyCase]], list[CaseQuery]]] = {"inline":
 
 @pytest.fixture(scope="module")
 def deciders(another_opa_url: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deciders]:
-    found = Deciders(another_opa_url, tmp_path_factory.mktemp("wasm"), secrets.token_hex(6))
-    yield found
-    found.close()
+    new_deciders = Deciders(another_opa_url, tmp_path_factory.mktemp("wasm"), secrets.token_hex(6))
+    yield new_deciders
+    new_deciders.close()
 
 
 # The decisions.
 
 
-def _asked() -> Iterator[Any]:
+def _questions_by_file() -> Iterator[Any]:
     for path, side in itertools.product(FILES, SIDES):
         questions = SIDES[side](cases(path))
         for way in QUERY_METHODS:
@@ -88,10 +89,10 @@ def _asked() -> Iterator[Any]:
                 yield pytest.param(way, fitting, id=f"{path.stem}-{way}-{side}")
 
 
-@pytest.mark.parametrize(("way", "questions"), list(_asked()))
+@pytest.mark.parametrize(("way", "questions"), list(_questions_by_file()))
 def test_the_answers_are_those_of_the_vectors(deciders: Deciders, way: QueryMethod, questions: list[CaseQuery]) -> None:
-    found = differences(deciders, way, questions)
-    assert not found, f"{len(found)} of {len(questions)} cases differ:\n" + "\n".join(found)
+    differing = differences(deciders, way, questions)
+    assert not differing, f"{len(differing)} of {len(questions)} cases differ:\n" + "\n".join(differing)
 
 
 @pytest.mark.parametrize("engine", ["reference", "wasm", "opa"])
@@ -120,25 +121,25 @@ def test_seed_over_plain_http(deciders: Deciders, side: str) -> None:
     root = bridge.engine.rule_set.data_root
     url = entrypoint_url(bridge, "decision")
     stored: dict[str, dict[str, object]] = {}
-    asked = []
+    questions_and_cases = []
     for case in json.loads((FOLDER / "seed.json").read_text(encoding="utf-8"))["cases"]:
         question = {name: case[name] for name in ("claims", "type", "resource")}
         if side == "stored":
             resource = question.pop("resource")
             question["id"] = resource["id"]
             stored.setdefault(case["type"], {})[resource["id"]] = resource
-        asked.append((question, case))
+        questions_and_cases.append((question, case))
     data = {
         type_: json.loads(layout.document({encode(id_): encode(value) for id_, value in resources.items()}))
         for type_, resources in stored.items()
     }
     assert deciders.http.put(f"{bridge.engine.opa.url}/v1/data/{root}", json=data, timeout=60).status_code in (204, 304)
-    found = [
+    differing = [
         f"{case['name']}: {answer}"
-        for question, case in asked
+        for question, case in questions_and_cases
         if shown(answer := plain_http(url, {"input": question})) != shown({"result": case["expect"]})
     ]
-    assert not found, "\n".join(found)
+    assert not differing, "\n".join(differing)
 
 
 def plain_http(url: str, body: object) -> Any:
@@ -186,13 +187,13 @@ def test_a_text_that_is_not_refused_is_read() -> None:
 
 def _refused_objects() -> list[Any]:
     """Claims, type and resource as objects, where they show what is wrong with the text."""
-    found = []
+    params = []
     for case in all_cases():
         if case.refused and case.refused[0] in OF_VALUES:
             texts = (case.texts["claims"], case.members["type"], case.texts["resource"])
             with contextlib.suppress(ValueError, RecursionError):  # more than the standard library reads
-                found.append(pytest.param([objects(text) for text in texts], *case.refused, id=case.name))
-    return found
+                params.append(pytest.param([objects(text) for text in texts], *case.refused, id=case.name))
+    return params
 
 
 @pytest.mark.parametrize(("arguments", "rule", "what"), _refused_objects())
@@ -304,14 +305,6 @@ def test_wanted_details_are_sorted_by_code_points() -> None:
 # R12.7 is about Python objects, which no vector can hold.
 
 
-class _Text(str):
-    __slots__ = ()
-
-
-class _Members(dict[str, object]):
-    pass
-
-
 def _cycle() -> list[object]:
     cycle: list[object] = []
     cycle.append(cycle)
@@ -327,22 +320,22 @@ def _cycle() -> list[object]:
         pytest.param(1j, id="complex"),
         pytest.param(object(), id="object"),
         pytest.param(Reason.MATCHED, id="string-enum"),
-        pytest.param(_Text("x"), id="subclass-of-str"),
-        pytest.param(_Members(), id="subclass-of-dict"),
+        pytest.param(TextSubclass("x"), id="subclass-of-str"),
+        pytest.param(DictSubclass(), id="subclass-of-dict"),
         pytest.param({1: 2}, id="number-as-name"),
         pytest.param({None: 2}, id="none-as-name"),
         pytest.param({True: 2}, id="true-as-name"),
-        pytest.param({_Text("x"): 2}, id="subclass-of-str-as-name"),
+        pytest.param({TextSubclass("x"): 2}, id="subclass-of-str-as-name"),
         pytest.param([0] * 1_000_001, id="more-than-a-million-values"),
     ],
 )
 @pytest.mark.parametrize("what", ["claims", "resource"])
 def test_python_objects_that_are_no_json_are_refused(what: str, value: object) -> None:
-    given: dict[str, dict[str, object]] = {"claims": {}, "resource": {"id": "x"}}
-    given[what]["x"] = value
+    arguments: dict[str, dict[str, object]] = {"claims": {}, "resource": {"id": "x"}}
+    arguments[what]["x"] = value
     bridge = PolicyBridge(ReferenceEngine())
     with pytest.raises(MalformedInputError) as refusal:
-        bridge.check(given["claims"], "devices", given["resource"])
+        bridge.check(arguments["claims"], "devices", arguments["resource"])
     assert refusal.value.rule == "R12.7"
     assert refusal.value.what.startswith(what)
 
@@ -365,7 +358,7 @@ def test_python_objects_without_an_end_or_a_value_are_refused(value: object) -> 
 
 @pytest.mark.parametrize("engine", ["reference", "wasm", "opa"])
 @pytest.mark.parametrize(
-    ("wanted", "found", "equal"),
+    ("wanted", "actual", "equal"),
     [
         (1, 1.0, True),
         (1, True, False),
@@ -388,9 +381,9 @@ def test_python_numbers_are_what_they_spell(
     deciders: Deciders,
     engine: str,
     wanted: object,
-    found: object,
+    actual: object,
     equal: bool,  # noqa: FBT001 - a column of the table
 ) -> None:
     bridge = deciders.bridge(engine, PolicySettings())
     claims: dict[str, object] = {"policy": {"version": 2, "devices": {"custom_data": {"v": wanted}}}}
-    assert bridge.check(claims, "devices", {"id": "x", "custom_data": {"v": found}}).allow is equal
+    assert bridge.check(claims, "devices", {"id": "x", "custom_data": {"v": actual}}).allow is equal

@@ -121,9 +121,9 @@ def test_links_to_files_lead_somewhere() -> None:
 
 
 def readme_example() -> str:
-    found = re.search(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    assert found is not None
-    return found[1]
+    block = re.search(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert block is not None
+    return block[1]
 
 
 def test_the_readme_is_short() -> None:

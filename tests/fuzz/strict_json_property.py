@@ -63,9 +63,9 @@ def judge(data: bytes | str) -> bool:
 
 def numbers_in(text: bytes) -> list[str]:
     """The texts of all numbers in a JSON text."""
-    found: list[str] = []
-    json.loads(text, parse_int=found.append, parse_float=found.append)
-    return found
+    texts: list[str] = []
+    json.loads(text, parse_int=texts.append, parse_float=texts.append)
+    return texts
 
 
 def _look_at_refusal(refused: MalformedInputError) -> None:

@@ -53,17 +53,17 @@ def test_the_synchronous_client(row, way) -> None:
         client = HttpClient(HttpSettings.checked(server.url))
         try:
             reply = ask(client, way)
-            found = f"status {reply.status}"
+            outcome = f"status {reply.status}"
             if reply.status == 200:
                 assert reply.body == ANSWER
                 ask(client, way)
-                found = KEPT if server.connections == 1 else CLOSED
+                outcome = KEPT if server.connections == 1 else CLOSED
         except HttpRequestError as failure:
-            found = verdict(failure)
-            assert len(server.exchanges) == (3 if found in (BROKEN, NOTHING) else 1)
+            outcome = verdict(failure)
+            assert len(server.exchanges) == (3 if outcome in (BROKEN, NOTHING) else 1)
         finally:
             client.close()
-        assert found == row.verdict_of("sync")
+        assert outcome == row.verdict_of("sync")
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
@@ -100,8 +100,8 @@ def verdict_by_text(text: str) -> str:
         "the content encoding": ENCODED,
         "larger than": TOO_LARGE,
     }
-    [found] = [verdict for part, verdict in texts.items() if part in text]
-    return found
+    [outcome] = [verdict for part, verdict in texts.items() if part in text]
+    return outcome
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
@@ -111,9 +111,9 @@ def test_the_fetch_of_a_jwk_set(row) -> None:
         try:
             body = Fetcher(server.url, deadline=DEADLINE, max_bytes=1 << 20).get()
         except FetchError as failed:
-            found = verdict_by_text(str(failed))
+            outcome = verdict_by_text(str(failed))
         else:
             assert body == ANSWER
-            found = KEPT
-        assert found == (KEPT if row.verdict_of("sync") == CLOSED else row.verdict_of("sync"))
+            outcome = KEPT
+        assert outcome == (KEPT if row.verdict_of("sync") == CLOSED else row.verdict_of("sync"))
         assert len(server.exchanges) == 1

@@ -84,10 +84,10 @@ def test_what_failed_and_whether_a_read_is_repeated(error, cause, words, hand_on
     error = hand_on(error)
     reading = Attempts(10.0, is_read=True)
     for pause in (0.0, 0.1, None):
-        failure, found = reading.after(error)
+        failure, actual_pause = reading.after(error)
         assert (failure.cause, str(failure)) == (cause, words)
         assert (failure.__cause__, failure.__context__) == (None, None)
-        assert found == (pause if cause in (Cause.BROKEN, Cause.REFUSED) else None)
+        assert actual_pause == (pause if cause in (Cause.BROKEN, Cause.REFUSED) else None)
     assert Attempts(10.0, is_read=False).after(error)[1] is None
     assert isinstance(error, FOREIGN)
 

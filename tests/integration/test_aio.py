@@ -147,7 +147,7 @@ def test_it_has_what_the_bridge_that_waits_has() -> None:
             assert inspect.signature(getattr(AsyncPolicyBridge, name)) == inspect.signature(method)
 
 
-class Source:
+class KeySource:
     """A source of one's own: nobody knows whether it blocks."""
 
     def __init__(self) -> None:
@@ -167,7 +167,7 @@ async def test_tokens(url) -> None:
     claims = {"exp": int(time.time()) + 1_000, **CLAIMS}
     token = jwt.encode(claims, SECRET, algorithm="HS256")
     stale = jwt.encode({"exp": 1}, SECRET, algorithm="HS256")
-    source = Source()
+    source = KeySource()
     for key in (StaticKey.from_secret(SECRET), source):
         verifier = TokenVerifier(key, algorithms=("HS256",))
         async with AsyncPolicyBridge(AsyncOpaEngine(url), verifier=verifier) as bridge:

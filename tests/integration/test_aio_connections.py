@@ -169,20 +169,20 @@ async def test_a_connection_is_used_again_after_a_200_alone() -> None:
 
 @async_test
 async def test_what_comes_while_nothing_was_asked_is_not_taken_for_the_next_answer() -> None:
-    asked, said = threading.Event(), threading.Event()
+    first_answer_read, late_answer_sent = threading.Event(), threading.Event()
 
     def answer(exchange: Exchange) -> None:
         exchange.reply(ANSWER)
         if exchange.number == 0:
-            asked.wait()
+            first_answer_read.wait()
             exchange.reply(b'{"result":false}')
-            said.set()
+            late_answer_sent.set()
 
     async with serving(answer) as (server, client):
         await client.query(("x",), INPUT)
         [connection] = client._http._idle
-        asked.set()
-        await asyncio.to_thread(said.wait, 10)
+        first_answer_read.set()
+        await asyncio.to_thread(late_answer_sent.wait, 10)
         while connection.is_usable:  # noqa: ASYNC110 - until the loop has read it, of which nothing tells
             await asyncio.sleep(0)
         assert (await client.query(("x",), INPUT)).result is True
@@ -191,11 +191,11 @@ async def test_what_comes_while_nothing_was_asked_is_not_taken_for_the_next_answ
 
 @async_test
 async def test_a_call_that_is_cancelled_leaves_nothing_behind() -> None:
-    asked, late = threading.Event(), threading.Event()
+    request_received, late = threading.Event(), threading.Event()
 
     def answer(exchange: Exchange) -> None:
         if exchange.number == 0:
-            asked.set()
+            request_received.set()
             late.wait()
             exchange.reply(b'{"result":"of the first"}')
         else:
@@ -203,7 +203,7 @@ async def test_a_call_that_is_cancelled_leaves_nothing_behind() -> None:
 
     async with serving(answer) as (server, client):
         task = asyncio.create_task(client.query(("x",), INPUT))
-        await asyncio.to_thread(asked.wait, 10)
+        await asyncio.to_thread(request_received.wait, 10)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -228,12 +228,12 @@ async def test_a_call_that_is_cancelled_while_it_connects_or_sends() -> None:
 
 def sockets_to(port: int) -> list[socket.socket]:
     """The open sockets of this process that are connected to a port."""
-    found = []
+    sockets = []
     for one in gc.get_objects():  # by their types: a weak proxy of what is gone raises if it is asked for its class
         if issubclass(type(one), socket.socket) and one.family == socket.AF_INET:
             with suppress(OSError):  # it is closed, or not connected
-                found += [one] if one.getpeername()[1] == port else []
-    return found
+                sockets += [one] if one.getpeername()[1] == port else []
+    return sockets
 
 
 @async_test
@@ -379,16 +379,16 @@ async def test_nothing_but_the_deadline_bounds_a_call() -> None:
 
 @async_test
 async def test_a_client_that_is_closed_meanwhile_keeps_no_connection() -> None:
-    asked, closed = threading.Event(), threading.Event()
+    request_received, closed = threading.Event(), threading.Event()
 
     def answer(exchange: Exchange) -> None:
-        asked.set()
+        request_received.set()
         closed.wait(60)
         exchange.reply(ANSWER)
 
     async with serving(answer, deadline=60.0) as (server, client):
         task = asyncio.create_task(client.query(("x",), INPUT))
-        await asyncio.to_thread(asked.wait, 60)
+        await asyncio.to_thread(request_received.wait, 60)
         await client.close()
         closed.set()
         assert (await task).result is True
@@ -399,10 +399,10 @@ async def test_a_client_that_is_closed_meanwhile_keeps_no_connection() -> None:
 @pytest.mark.parametrize("ends", ["cancelled", "late", "too large", "closed"])
 @async_test
 async def test_the_server_sees_the_end_at_once(ends) -> None:
-    asked, ended = threading.Event(), threading.Event()
+    request_received, ended = threading.Event(), threading.Event()
 
     def answer(exchange: Exchange) -> None:
-        asked.set()
+        request_received.set()
         if ends == "too large":
             exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
         if ends == "closed":
@@ -417,7 +417,7 @@ async def test_the_server_sees_the_end_at_once(ends) -> None:
         server._forget = lambda connection: (forget(connection), ended.set())
         task = asyncio.create_task(client.query(("x",), INPUT, deadline=0.1 if ends == "late" else None))
         if ends == "cancelled":
-            await asyncio.to_thread(asked.wait, 60)
+            await asyncio.to_thread(request_received.wait, 60)
             task.cancel()
         with suppress(asyncio.CancelledError, EngineError):
             await task

@@ -40,9 +40,9 @@ async def test_no_secret_in_errors(answer) -> None:
         head = server.exchanges[0].head
     assert f"Authorization: Bearer {TOKEN}".encode() in head
     assert b"Accept-Encoding: identity" in head
-    found = everything(caught.value) + repr(client)
-    assert TOKEN not in found
-    assert "hunter2" not in found
+    text = everything(caught.value) + repr(client)
+    assert TOKEN not in text
+    assert "hunter2" not in text
     assert isinstance(caught.value.__context__, MalformedInputError | None), (
         "a foreign one holds the request, with its token"
     )

@@ -337,18 +337,18 @@ def test_a_text_that_is_no_token(folder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("token_argument", "expected"),
     [
         (" ", "the token is empty\n"),
         ("Bearer {}", "the token begins with `Bearer `, which is a part of the HTTP header and not of the token: take"),
         ("public.pem", "whole token?\njwt-bridge: hint: the token is the name of a file: give it with --token-file\n"),
     ],
 )
-def test_a_token_that_was_given_in_another_way(folder, token, given, expected) -> None:
+def test_a_token_that_was_given_in_another_way(folder, token, token_argument, expected) -> None:
     text = token()
-    given = str(folder / given) if given.endswith(".pem") else given.format(text)
+    token_argument = str(folder / token_argument) if token_argument.endswith(".pem") else token_argument.format(text)
     arguments = ["check", "--key", folder / "public.pem", "--type", "devices", "--resource", GOOD]
-    done = run_here(*arguments, "--token", given, status=2)
+    done = run_here(*arguments, "--token", token_argument, status=2)
     assert "jwt-bridge: invalid token (malformed): " in done.stderr
     assert expected in done.stderr
     assert text.split(".")[2] not in done.stderr

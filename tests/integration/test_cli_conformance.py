@@ -84,8 +84,8 @@ def state(client: OpaClient) -> tuple[object, object]:
 
 def rows(text: str) -> dict[str, tuple[int, ...]]:
     """The table: by file how many cases, passed, differing and not run."""
-    found = re.findall(r"^(\S+) +([\d,]+) +([\d,]+) +([\d,]+) +([\d,]+)$", text, re.MULTILINE)
-    return {name: tuple(int(number.replace(",", "")) for number in numbers) for name, *numbers in found}
+    matches = re.findall(r"^(\S+) +([\d,]+) +([\d,]+) +([\d,]+) +([\d,]+)$", text, re.MULTILINE)
+    return {name: tuple(int(number.replace(",", "")) for number in numbers) for name, *numbers in matches}
 
 
 def at(opa: ManagedOpa, *more: object) -> tuple[object, ...]:
@@ -99,13 +99,13 @@ def at(opa: ManagedOpa, *more: object) -> tuple[object, ...]:
 def test_all_vectors_on_each_engine(engine: str, opa: ManagedOpa, client: OpaClient) -> None:
     arguments = at(opa, "--write") if engine == "opa" else ("conformance", "--engine", engine)
     done = run(*arguments)
-    found = rows(done.text)
+    table = rows(done.text)
     files = [*(path.stem for path in FILES), *(f"tokens/{path.stem}" for path in token_files(FOLDER))]
-    assert list(found) == [*files, "all"]
-    assert found["all"] == tuple(map(sum, zip(*(found[name] for name in files), strict=True)))
+    assert list(table) == [*files, "all"]
+    assert table["all"] == tuple(map(sum, zip(*(table[name] for name in files), strict=True)))
     # The Wasm engine's store takes no broken resources.
     not_run = len(NOT_IN_WASM) if engine == "wasm" else 0
-    assert found["all"] == (ALL, ALL - not_run, 0, not_run)
+    assert table["all"] == (ALL, ALL - not_run, 0, not_run)
     assert done.text.count(" not run: ") == (engine == "wasm")
     assert done.stderr == ""
     assert state(client) == ((), {})
@@ -117,9 +117,9 @@ def test_the_installed_rules_are_asked_and_nothing_is_written(
     before = state(client)
     with between(opa.url, lambda *_: None) as server:
         done = run("conformance", "--engine", "opa", "--opa-url", server.url)
-    found = rows(done.text)
-    assert found["all"] == (ALL, ALL - len(NOT_READING), 0, len(NOT_READING))
-    assert found["r2_by_id"][3] == found["r2_by_id"][0]
+    table = rows(done.text)
+    assert table["all"] == (ALL, ALL - len(NOT_READING), 0, len(NOT_READING))
+    assert table["r2_by_id"][3] == table["r2_by_id"][0]
     assert "not run: they ask for stored resources" in done.text
     assert "not run: their settings are not those of the installed rules" in done.text
     assert {exchange.line.split()[0] for exchange in server.exchanges} == {"POST"}
@@ -134,16 +134,16 @@ def test_rules_of_other_settings_are_asked_the_cases_of_these(opa: ManagedOpa, c
     engine = OpaEngine(client, RuleSet(policy=policy, package_root="acme.rules"))
     engine.install()
     types = ("--resource-type", "rooms", "--resource-type", "users")
-    found = rows(run(*at(opa, "--vectors", few, "--package-root", "acme.rules", *types)).text)
+    table = rows(run(*at(opa, "--vectors", few, "--package-root", "acme.rules", *types)).text)
     engine.uninstall()
-    asked = [
+    fitting_cases = [
         case
         for case in cases(few / "settings.json")
         if set(case.settings.types) == {"rooms", "users"} and "id" not in case.members
     ]
-    assert len(asked) > 3
-    assert found["settings"][1] == len(asked)
-    assert found["seed"][1] == 0
+    assert len(fitting_cases) > 3
+    assert table["settings"][1] == len(fitting_cases)
+    assert table["seed"][1] == 0
 
 
 def test_rules_that_verify_tokens_are_asked_with_claims(
@@ -156,17 +156,17 @@ def test_rules_that_verify_tokens_are_asked_with_claims(
     done = run(*at(opa, "--vectors", few, "--key", key))
     assert "fingerprint" in run(*at(opa, "--vectors", few), status=3).stderr
     engine.uninstall()
-    found = rows(done.text)
-    assert found["seed"] == (SEED, SEED, 0, 0)
-    assert found["malformed_input"][3] > 0
-    assert found["all"][2] == 0
+    table = rows(done.text)
+    assert table["seed"] == (SEED, SEED, 0, 0)
+    assert table["malformed_input"][3] > 0
+    assert table["all"][2] == 0
 
 
 def test_wasm_of_other_settings_needs_an_opa_to_build_it(few: Path, tmp_path: Path) -> None:
     done = run("conformance", "--vectors", few, PATH=str(tmp_path), JWT_BRIDGE_OPA=None)
-    found = rows(done.text)
-    assert found["settings"] == (SETTINGS, 0, 0, SETTINGS)
-    assert found["seed"] == (SEED, SEED, 0, 0)
+    table = rows(done.text)
+    assert table["settings"] == (SETTINGS, 0, 0, SETTINGS)
+    assert table["seed"] == (SEED, SEED, 0, 0)
     assert "need a Wasm build of their own, and no `opa` was found that can build it" in done.text
 
 
@@ -441,9 +441,9 @@ def with_changes(case: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any
 def test_a_malformed_file(tmp_path: Path, text: str, complaint: str) -> None:
     path = tmp_path / "some.json"
     path.write_text(text)
-    found = run_here("conformance", "--vectors", tmp_path, status=2).stderr
-    assert found.startswith(f"jwt-bridge: `{path}`: ")
-    assert complaint in found
+    message = run_here("conformance", "--vectors", tmp_path, status=2).stderr
+    assert message.startswith(f"jwt-bridge: `{path}`: ")
+    assert complaint in message
 
 
 TOKEN_CASE = {"name": "a", "rules": ["Tokens"], "key": "k", "token": "a.b.c", "expect": {"error": "malformed"}}
@@ -478,13 +478,13 @@ def test_a_malformed_file_about_tokens(
     path = tmp_path / "tokens" / "some.json"
     path.parent.mkdir()
     path.write_text(document(with_changes(TOKEN_CASE, changes), keys=keys))
-    found = run_here("conformance", "--vectors", tmp_path, status=2).stderr
-    assert found.startswith(f"jwt-bridge: `{path}`: ")
-    assert complaint in found
+    message = run_here("conformance", "--vectors", tmp_path, status=2).stderr
+    assert message.startswith(f"jwt-bridge: `{path}`: ")
+    assert complaint in message
 
 
 def test_two_files_with_one_name(tmp_path: Path) -> None:
     for name in ("one.json", "two.json"):
         (tmp_path / name).write_text(document(CASE))
-    found = run_here("conformance", "--vectors", tmp_path, status=2).stderr
-    assert f"`{tmp_path / 'two.json'}`: case `a`: `name`: a case of `{tmp_path / 'one.json'}` has it" in found
+    message = run_here("conformance", "--vectors", tmp_path, status=2).stderr
+    assert f"`{tmp_path / 'two.json'}`: case `a`: `name`: a case of `{tmp_path / 'one.json'}` has it" in message

@@ -107,14 +107,14 @@ EXAMPLES = [
 
 
 def test_the_five_examples(engine, stored) -> None:
-    asked = [
+    lines_with_answers = [
         (line(policy, resource, type_), answer)
         for policy, by_type in EXAMPLES
         for type_, expected in by_type.items()
         for resource, answer in zip((A, B, C), expected, strict=True)
     ]
-    done = run("decide", *engine, *stored, stdin=b"\n".join(text for text, _ in asked))
-    assert answers(done.stdout) == [answer for _, answer in asked]
+    done = run("decide", *engine, *stored, stdin=b"\n".join(text for text, _ in lines_with_answers))
+    assert answers(done.stdout) == [answer for _, answer in lines_with_answers]
     assert done.stderr == ""
 
 
@@ -126,11 +126,11 @@ def test_every_kind_of_line(engine, stored) -> None:
     deep = "[" * 63 + "]" * 63
     good = line({"version": 2, "devices": {}}, {"id": "1"})
 
-    def numbers(wanted: str, found: str) -> bytes:
+    def numbers(wanted: str, actual: str) -> bytes:
         text = line({"version": 2, "devices": {"custom_data": {"n": "W"}}}, {"id": "1", "custom_data": {"n": "F"}})
-        return text.replace(b'"W"', wanted.encode()).replace(b'"F"', found.encode())
+        return text.replace(b'"W"', wanted.encode()).replace(b'"F"', actual.encode())
 
-    asked: list[tuple[bytes, dict[str, object] | None]] = [
+    lines_with_answers: list[tuple[bytes, dict[str, object] | None]] = [
         (
             b"\xef\xbb\xbf" + good,
             malformed("line 1, column 1: a byte order mark: save the text as UTF-8 without one (R12.1)"),
@@ -197,10 +197,10 @@ def test_every_kind_of_line(engine, stored) -> None:
         (line({"version": 2, "sessions": USER}, {"id": "1", **USER}, "sessions"), YES),
         (line({"version": 2, "sessions": USER}, {"id": "1"}, "sessions", case="last"), {"case": "last", **MISSING}),
     ]
-    done = run("decide", *engine, *stored, stdin=b"\n".join(text for text, _ in asked))
-    expected = [answer for _, answer in asked if answer is not None]
-    found = answers(done.stdout)
-    for answer, wanted in zip(found, expected, strict=True):
+    done = run("decide", *engine, *stored, stdin=b"\n".join(text for text, _ in lines_with_answers))
+    expected = [answer for _, answer in lines_with_answers if answer is not None]
+    actual = answers(done.stdout)
+    for answer, wanted in zip(actual, expected, strict=True):
         if "error" in wanted:  # its beginning
             assert str(answer["error"]).startswith(str(wanted["error"])), answer
             answer["error"] = wanted["error"]

@@ -64,9 +64,9 @@ def longer(path: Path, data: bytes, size: int, end: bytes = b"") -> Path:
 @pytest.mark.parametrize("source", ["file", "stdin"])
 def test_what_follows_the_limit_is_not_cut_off(folder, tmp_path, what, source) -> None:
     long = longer(tmp_path / what, (folder / what).read_bytes(), INPUT_BYTES, b"garbage")
-    given = {"claims": folder / "claims", "resource": folder / "resource"}
-    given[what] = "-" if source == "stdin" else long
-    arguments = ["--type", "devices", "--claims", given["claims"], "--resource", given["resource"]]
+    files = {"claims": folder / "claims", "resource": folder / "resource"}
+    files[what] = "-" if source == "stdin" else long
+    arguments = ["--type", "devices", "--claims", files["claims"], "--resource", files["resource"]]
     data = long.read_bytes() if source == "stdin" else b""
     done = run("check", *arguments, stdin=data, status=2)
     assert done.text == ""
@@ -77,11 +77,11 @@ def test_what_follows_the_limit_is_not_cut_off(folder, tmp_path, what, source) -
 
 @pytest.mark.parametrize("what", ["claims", "resource"])
 def test_what_has_as_much_as_it_may_is_decided_on_and_one_byte_more_is_refused(folder, tmp_path, what) -> None:
-    given = {"claims": folder / "claims", "resource": folder / "resource"}
-    given[what] = longer(tmp_path / what, (folder / what).read_bytes(), INPUT_BYTES)
-    arguments = ["check", "--type", "devices", "--claims", given["claims"], "--resource", given["resource"]]
+    files = {"claims": folder / "claims", "resource": folder / "resource"}
+    files[what] = longer(tmp_path / what, (folder / what).read_bytes(), INPUT_BYTES)
+    arguments = ["check", "--type", "devices", "--claims", files["claims"], "--resource", files["resource"]]
     assert run_here(*arguments).text.startswith("allowed: matched\n")
-    longer(given[what], (folder / what).read_bytes(), INPUT_BYTES, b" ")
+    longer(files[what], (folder / what).read_bytes(), INPUT_BYTES, b" ")
     assert MORE_THAN in run_here(*arguments, status=2).stderr
 
 
@@ -117,19 +117,19 @@ def test_each_kind_of_file_is_refused_with_one_byte_too_many(folder, tmp_path, o
 def endless() -> Iterator[tuple[str, list[int]]]:
     """A file that gives zeros until nobody reads them, and how many it has given."""
     read, write = os.pipe()
-    given: list[int] = []
+    chunk_sizes: list[int] = []
 
     def give() -> None:
         try:
             while True:
-                given.append(os.write(write, bytes(65_536)))
+                chunk_sizes.append(os.write(write, bytes(65_536)))
         except BrokenPipeError:
             os.close(write)
 
     giver = threading.Thread(target=give)
     giver.start()
     try:
-        yield f"/dev/fd/{read}", given
+        yield f"/dev/fd/{read}", chunk_sizes
     finally:
         os.close(read)
         giver.join()
@@ -138,10 +138,10 @@ def endless() -> Iterator[tuple[str, list[int]]]:
 @pytest.mark.parametrize("option", [name for name in KINDS if name != "--jwks"])
 def test_no_more_is_read_of_what_does_not_end_than_one_byte_beyond_the_limit(folder, option) -> None:
     _, limit, beside = KINDS[option]
-    with endless() as (file, given):
+    with endless() as (file, chunk_sizes):
         assert f"more than {limit:,} bytes" in run_here(*check(folder, option, file, beside), status=2).stderr
     in_the_pipe = 2 * (1 << 20)
-    assert limit < sum(given) <= limit + 1 + in_the_pipe
+    assert limit < sum(chunk_sizes) <= limit + 1 + in_the_pipe
 
 
 @pytest.mark.parametrize("option", KINDS)
@@ -191,9 +191,9 @@ def test_certificates_are_not_read_from_what_may_not_end(folder, tmp_path, optio
     """OpenSSL skips lines that are no PEM, so it could read such a pipe for ever."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "key").write_bytes(b"")
-    given = [each.format(pipe=tmp_path / "pipe", key=tmp_path / "key") for each in options]
+    tls_options = [each.format(pipe=tmp_path / "pipe", key=tmp_path / "key") for each in options]
     arguments = ["--claims", folder / "claims", "--type", "devices", "--resource", folder / "resource"]
-    done = run_here("check", *arguments, "--engine", "opa", "--opa-url", "https://127.0.0.1:1", *given, status=2)
+    done = run_here("check", *arguments, "--engine", "opa", "--opa-url", "https://127.0.0.1:1", *tls_options, status=2)
     assert "a pipe or a device, of which nothing tells the length" in done.stderr
 
 

@@ -71,8 +71,8 @@ def test_all_of_a_type_is_replaced_and_other_types_are_left_alone(client, tmp_pa
     assert pushed(client, lines("a", "b", "c")) == ([3, 0, 0, 0], "")
     assert pushed(client, lines("b", "c", "d", "\u00e4/ \u2028")) == ([4, 3, 1, 0], "")
     assert stored(client) == ["b", "c", "d", "\u00e4/ \u2028"]
-    (found,) = filter(None, OpaStore(client, (ROOT,), ("sessions",)).resources("sessions"))
-    assert found["s"]["custom_data"] == {"n": 9007199254740993}
+    (shard,) = filter(None, OpaStore(client, (ROOT,), ("sessions",)).resources("sessions"))
+    assert shard["s"]["custom_data"] == {"n": 9007199254740993}
 
 
 def test_what_is_refused_is_told_with_its_line_and_may_be_left_out(client) -> None:
@@ -223,8 +223,8 @@ def test_members_are_left_out_and_sync_leaves_out_alike(client) -> None:
     omit = ["--omit", "notification_token", "--omit", "control_token", "--omit", "/device/app_id"]
     pushed(client, SECRETS, *omit)
     store = OpaStore(client, (ROOT,), ("devices",))
-    found = {id_: resource for shard in store.resources("devices") for id_, resource in shard.items()}
-    assert found == {"a": {"id": "a", "device": {"platform": "ios"}}, "b": {"id": "b", "custom_data": {"n": 1}}}
+    resources = {id_: resource for shard in store.resources("devices") for id_, resource in shard.items()}
+    assert resources == {"a": {"id": "a", "device": {"platform": "ios"}}, "b": {"id": "b", "custom_data": {"n": 1}}}
     assert b'"s"' not in json.dumps(client.get_data(())).encode()
     arguments = ["sync", "--type", "devices", "-"]
     assert "nothing differed" in run_here(*arguments, *omit, OPA_URL=client.url, stdin=SECRETS).text
@@ -258,8 +258,8 @@ def test_an_opa_without_the_rules(client) -> None:
 def test_other_types_and_another_root(client) -> None:
     options = ["--type", "robots", "--resource-type", "robots", "--data-root", "push_test.deep"]
     run_here("push", "-", *options, OPA_URL=client.url, stdin=lines("r2d2"))
-    (found,) = filter(None, OpaStore(client, ("push_test", "deep"), ("robots",)).resources("robots"))
-    assert found == {"r2d2": {"id": "r2d2"}}
+    (shard,) = filter(None, OpaStore(client, ("push_test", "deep"), ("robots",)).resources("robots"))
+    assert shard == {"r2d2": {"id": "r2d2"}}
     client.delete_data(("push_test",))
 
 

@@ -79,8 +79,8 @@ def file(folder: Path, opa: ManagedOpa) -> Path:
 
 
 def test_the_file_of_install_holds_what_was_installed(file):
-    found = RuleSet.load(file)
-    assert found == RuleSet(
+    loaded = RuleSet.load(file)
+    assert loaded == RuleSet(
         PolicySettings("access", ("robots",), require_policy=True, versions=frozenset({2, 3})),
         "one.rules",
         "one.resources",
@@ -362,8 +362,8 @@ def test_a_foreign_file_is_left_alone(tmp_path, opa):
         assert "exists, and no earlier run wrote it" in done.stderr
     assert path.read_text() == '{"mine": true}'
     assert not other.exists()
-    asked = run_here("doctor", "--opa-url", opa.url, status=3)
-    assert asked.status == 3
+    doctor = run_here("doctor", "--opa-url", opa.url, status=3)
+    assert doctor.status == 3
     check = ["check", "--engine", "opa", "--opa-url", opa.url, "--package-root", "never", "--claims", "-"]
     done = run_here(*check, "--type", "devices", "--resource", DEVICE, stdin=b"{}", status=3)
     assert "`jwt-bridge install` uploads them" in done.stderr  # nothing was installed either

@@ -253,8 +253,11 @@ def test_install(opa, public_key) -> None:
         installed = {policy.id: policy.text for policy in client.list_policies()}
         assert installed == {module.path: module.text for module in render(rules)}
         run("install", *roots, "--key", public_key, "--audience", "me", OPA_URL=opa.url)
-        asked = b'{"input":{"token":"x","type":"devices","resource":{"id":"1"}}}'
-        assert client.query(("install_test", "decision"), asked).result == {"allow": False, "reason": "invalid_token"}
+        query_body = b'{"input":{"token":"x","type":"devices","resource":{"id":"1"}}}'
+        assert client.query(("install_test", "decision"), query_body).result == {
+            "allow": False,
+            "reason": "invalid_token",
+        }
 
 
 @pytest.mark.parametrize(
@@ -307,8 +310,8 @@ def test_serve(tmp_path) -> None:
             assert json.load(reply) == {"result": {"allow": True, "reason": "matched"}}
         assert json.loads(body)["input"]["id"] == "a"  # one that is there
         with OpaClient(url) as client:
-            asked = {"claims": {"policy": {"version": 2, "robots": {}}}, "type": "robots", "id": "r2d2"}
-            assert client.query(("jwt_policy", "allow"), json.dumps({"input": asked}).encode()).result is True
+            input_ = {"claims": {"policy": {"version": 2, "robots": {}}}, "type": "robots", "id": "r2d2"}
+            assert client.query(("jwt_policy", "allow"), json.dumps({"input": input_}).encode()).result is True
             process.send_signal(signal.SIGINT)
             complaint = ended(process, 0)
             with pytest.raises(EngineUnreachableError):

@@ -306,11 +306,11 @@ EARLY = {
 @pytest.mark.parametrize("on_error", ["raise", "deny"])
 def test_an_answer_that_comes_late_is_not_the_answer_to_the_next_question(early, on_error):
     """What a gateway says in between must not shift an allow onto the question that comes next."""
-    asked_again = threading.Event()
+    next_check_begins = threading.Event()
 
     def answer(exchange):
         exchange.send(early)
-        asked_again.wait(60)
+        next_check_begins.wait(60)
         exchange.reply(body(well_formed()))
 
     with FaultServer(answer) as server, PolicyBridge(OpaEngine(server.url), on_error=on_error) as bridge:
@@ -320,25 +320,25 @@ def test_an_answer_that_comes_late_is_not_the_answer_to_the_next_question(early,
                     bridge.check(GRANTED, "devices", DEVICE)
             else:
                 assert bridge.check(GRANTED, "devices", DEVICE).reason == "engine_unavailable"
-            asked_again.set()
+            next_check_begins.set()
         assert server.connections == 3
 
 
 @pytest.mark.parametrize("interim", INTERIM.values(), ids=INTERIM)
 def test_an_interim_answer_is_waited_beyond_and_what_then_comes_late_belongs_to_no_other_question(interim):
-    asked_again = threading.Event()
+    next_check_begins = threading.Event()
 
     def answer(exchange):
         exchange.send(interim)
         if exchange.number == 0:
-            asked_again.wait(60)
+            next_check_begins.wait(60)
         exchange.reply(body(well_formed()))
 
     with FaultServer(answer) as server, PolicyBridge(OpaEngine(OpaClient(server.url, deadline=0.5))) as bridge:
         with pytest.raises(EngineTimeoutError):
             bridge.check(GRANTED, "devices", DEVICE)
         bridge.engine.opa.deadline = 60.0
-        asked_again.set()
+        next_check_begins.set()
         for _ in range(2):
             assert bridge.check(GRANTED, "devices", DEVICE)
         assert server.connections == 2

@@ -49,12 +49,12 @@ def opa(start_opa: Callable[..., ManagedOpa]) -> str:
 @contextmanager
 def of(kind: str, opa: str) -> Iterator[Any]:
     if kind in ("sync", "async"):
-        with (synchronous if kind == "sync" else asynchronous)(opa, RULES) as asked:
-            yield asked
+        with (synchronous if kind == "sync" else asynchronous)(opa, RULES) as policy_bridge:
+            yield policy_bridge
         return
-    with PolicyBridge(WasmEngine() if kind == "wasm" else ReferenceEngine()) as asked:
-        asked.push("devices", DEVICES)
-        yield asked
+    with PolicyBridge(WasmEngine() if kind == "wasm" else ReferenceEngine()) as policy_bridge:
+        policy_bridge.push("devices", DEVICES)
+        yield policy_bridge
 
 
 def encoded(value: Any) -> str:
@@ -65,22 +65,25 @@ def encoded(value: Any) -> str:
 @pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
 @pytest.mark.parametrize("kind", ["sync", "async", "wasm", "reference"])
 def test_no_forged_cursor_skips_or_repeats(opa, kind, policy) -> None:
-    with of(kind, opa) as asked:
+    with of(kind, opa) as policy_bridge:
         claims = {"policy": policy}
-        whole = asked.list_allowed(claims, "devices")
+        whole = policy_bridge.list_allowed(claims, "devices")
         assert whole.complete
         place: dict[str, int] = {}  # the page of each id that a cursor can name, from cursors that were given
         for limit in range(1, len(whole.ids)):
-            part = asked.list_allowed(claims, "devices", limit=limit)
+            part = policy_bridge.list_allowed(claims, "devices", limit=limit)
             revision, page, last, about = json.loads(base64.urlsafe_b64decode(part.cursor + "=="))
             assert (last, revision) == (whole.ids[limit - 1], whole.revision)
             place[last] = page
-            assert asked.list_allowed({**claims, "exp": limit}, "devices", after=part.cursor).ids == whole.ids[limit:]
+            assert (
+                policy_bridge.list_allowed({**claims, "exp": limit}, "devices", after=part.cursor).ids
+                == whole.ids[limit:]
+            )
         assert len(set(place.values())) > 1
 
         def refused(error: type[Exception], *fields: object) -> None:
             with pytest.raises(error):
-                asked.list_allowed(claims, "devices", after=encoded(fields))
+                policy_bridge.list_allowed(claims, "devices", after=encoded(fields))
 
         pages, ids = range(max(place.values()) + 4), [device["id"] for device in DEVICES]
         for last in (*ids, "", "none", "d", "d0", "d000", "zz"):
@@ -101,13 +104,13 @@ def test_no_forged_cursor_skips_or_repeats(opa, kind, policy) -> None:
         refused(UsageError, revision, first, whole.ids[0])
         refused(UsageError, revision, first, whole.ids[0], about, None)
         # The last of all is allowed, and nothing is behind it.
-        end = [page for page in pages if _is_listed(asked, claims, [revision, page, whole.ids[-1], about])]
+        end = [page for page in pages if _is_listed(policy_bridge, claims, [revision, page, whole.ids[-1], about])]
         assert len(end) == 1
 
 
-def _is_listed(asked: Any, claims: Any, fields: list[object]) -> bool:
+def _is_listed(policy_bridge: Any, claims: Any, fields: list[object]) -> bool:
     try:
-        listed = asked.list_allowed(claims, "devices", after=encoded(fields))
+        listed = policy_bridge.list_allowed(claims, "devices", after=encoded(fields))
     except UsageError:
         return False
     assert (listed.ids, listed.complete) == ((), True)

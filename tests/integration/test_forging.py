@@ -112,11 +112,11 @@ def test_names_of_files_and_types(tmp_path, opa, command):
         "conformance": [["--vectors", missing]],
         "render": [["--package-root", EVIL], ["--claim", EVIL], ["--key", missing], ["--out", missing / "\udc80"]],
     }[command]
-    for given in arguments:
+    for case_arguments in arguments:
         for options in (["--opa-url", opa.url], []):
             if command in ("decide", "conformance", "render") and options:
                 continue
-            lines_of(_run_any(command, *given, *options))
+            lines_of(_run_any(command, *case_arguments, *options))
 
 
 def _run_any(*arguments):
@@ -129,8 +129,8 @@ def _run_any(*arguments):
 
 
 def test_usage():
-    for given in ([EVIL], ["check", f"--{EVIL}"], ["check", "--engine", EVIL], ["push", "a", EVIL], ["--", EVIL]):
-        lines_of(run_here(*given, status=2))
+    for arguments in ([EVIL], ["check", f"--{EVIL}"], ["check", "--engine", EVIL], ["push", "a", EVIL], ["--", EVIL]):
+        lines_of(run_here(*arguments, status=2))
 
 
 def test_list(tmp_path, opa):
@@ -199,7 +199,7 @@ def test_what_an_opa_says(tmp_path, answer, status):
     claims = claims_file(tmp_path, {})
     with FaultServer(lambda exchange: exchange.reply(body, status)) as server:
         url = ["--opa-url", server.url]
-        for given in (
+        for arguments in (
             ["check", "--claims", claims, "--type", "devices", "--id", "x", "--engine", "opa"],
             ["list", "--claims", claims, "--type", "devices"],
             ["install"],
@@ -207,7 +207,7 @@ def test_what_an_opa_says(tmp_path, answer, status):
             ["doctor"],
             ["conformance", "--engine", "opa"],
         ):
-            lines_of(run_here(*given, *url, status=3))
+            lines_of(run_here(*arguments, *url, status=3))
 
 
 def test_a_module_and_data_of_others(opa):

@@ -139,9 +139,9 @@ REFUSED = [
 def test_what_cannot_be_meant_is_refused_by_its_name(refused, why):
     others = {name: refused[name] for name in ("package_root", "data_root") if name in refused}
     policy = {name: value for name, value in refused.items() if name not in others}
-    with pytest.raises(ConfigurationError, match=why) as found:
+    with pytest.raises(ConfigurationError, match=why) as raised:
         RuleSet(policy=PolicySettings(**policy), **others)
-    clear(found.value)
+    clear(raised.value)
 
 
 def test_thousands_of_names_are_rendered():

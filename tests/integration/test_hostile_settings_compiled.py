@@ -72,29 +72,31 @@ def requests(policy_settings):
         ]
         for name in near(type_):
             subjects += [({claim: opened}, name), ({claim: {"version": 2, name: {}}}, type_), ({}, name)]
-    asked = []
+    all_requests = []
     for claims, type_ in subjects:
         both = {"claims": encode(claims), "type": encode(type_)}
-        asked.append(Request(**both, resource=encode({"id": "a", "custom_data": {"of": type_}})))
-        asked += [Request(**both, id=encode(id_)) for id_ in (("a", type_, "b", "revision") if type_ in types else "a")]
-    return asked
+        all_requests.append(Request(**both, resource=encode({"id": "a", "custom_data": {"of": type_}})))
+        all_requests += [
+            Request(**both, id=encode(id_)) for id_ in (("a", type_, "b", "revision") if type_ in types else "a")
+        ]
+    return all_requests
 
 
 def mean_exactly_that(server, rule_set):
     """Compare OPA and Wasm with the reference; gives the verdicts."""
     policy_settings = rule_set.policy
-    asked = requests(policy_settings)
+    all_requests = requests(policy_settings)
     reference = ReferenceEngine(rule_set)
     with running(server, rule_set) as opa, built(rule_set) as wasm:
         revisions = {}
         for type_, resources in stored_in(policy_settings.types).items():
             for engine in (reference, opa, wasm):
                 revisions[engine.name, type_] = engine.store.replace(type_, resources)
-        wanted = [decision.as_dict() for decision in reference.decide(asked)]
-        assert_the_extremes(rule_set, asked, wanted)
+        wanted = [decision.as_dict() for decision in reference.decide(all_requests)]
+        assert_the_extremes(rule_set, all_requests, wanted)
         for engine in (opa, wasm):
-            decisions = engine.decide(asked)
-            for request, expected, decision in zip(asked, wanted, decisions, strict=True):
+            decisions = engine.decide(all_requests)
+            for request, expected, decision in zip(all_requests, wanted, decisions, strict=True):
                 assert decision.as_dict() == expected, (engine.name, rule_set, request)
                 known = parse(request.type) in policy_settings.types
                 revision = revisions[engine.name, parse(request.type)] if known and request.resource is None else None
@@ -103,10 +105,10 @@ def mean_exactly_that(server, rule_set):
     return wanted
 
 
-def assert_the_extremes(rule_set, asked, wanted):
+def assert_the_extremes(rule_set, all_requests, wanted):
     """The reference means what was set: without its help, for the plainest questions."""
     claim, types, required = rule_set.policy.claim, rule_set.policy.types, rule_set.policy.require_policy
-    for request, expected in zip(asked, wanted, strict=True):
+    for request, expected in zip(all_requests, wanted, strict=True):
         type_, claims = parse(request.type), parse(request.claims)
         if type_ not in types:
             assert expected == {"allow": False, "reason": "unknown_type"}
@@ -128,8 +130,8 @@ def assert_nothing_else_is_there(opa, rule_set):
     assert opa.opa.get_data(data).keys() == set(rule_set.policy.types)
     for type_, resources in stored_in(rule_set.policy.types).items():
         assert opa.opa.get_data((*data, type_)).keys() == {"state", "generations"}
-        found = {id_: resource for shard in opa.store.resources(type_) for id_, resource in shard.items()}
-        assert found == {parse(id_): parse(text) for id_, text in resources.items()}
+        stored_resources = {id_: resource for shard in opa.store.resources(type_) for id_, resource in shard.items()}
+        assert stored_resources == {parse(id_): parse(text) for id_, text in resources.items()}
     members = {"allow", "answer", "decision", "decisions", "list", "stored_view"}
     members |= {"_answer", "_common", "_current", "_listed", "_requested", "_viewed"}
     folders = {"constraint", "grant", "index", "listing", "pointer", "policy", "resource", "settings", "store"}

@@ -66,9 +66,9 @@ def claims_for(rule_set):
 def checks_mean_exactly_that(server, rule_set):
     checks = rule_set.token
     with running(server, rule_set) as opa:
-        found = opa.opa.query((*rule_set.package_root.split("."), "token"), b'{"input":{}}').result
-        keys = found.pop("_keys", {})
-        assert found == {
+        token_document = opa.opa.query((*rule_set.package_root.split("."), "token"), b'{"input":{}}').result
+        keys = token_document.pop("_keys", {})
+        assert token_document == {
             "_audiences": [{"aud": text} for text in checks.audience] or [{}],
             "_issuer": {} if checks.issuer is None else {"iss": checks.issuer},
             "_required": sorted(set(checks.required)),
@@ -77,8 +77,8 @@ def checks_mean_exactly_that(server, rule_set):
         for claims, is_good in claims_for(rule_set):
             name = rule_set.policy.claim
             opened = {other: value for other, value in claims.items() if other != name}
-            asked = [presenting(token(one)) for one in (claims, opened, {**opened, name: None})]
-            reasons = [decision.reason for decision in opa.decide(asked)]
+            requests = [presenting(token(one)) for one in (claims, opened, {**opened, name: None})]
+            reasons = [decision.reason for decision in opa.decide(requests)]
             expected = ["matched", "unrestricted", "invalid_policy"] if is_good else ["invalid_token"] * 3
             assert reasons == expected, (rule_set, claims)
 
@@ -144,8 +144,8 @@ def test_key_ids_are_only_names(server):
     jwks = json.dumps({"keys": [{**jwk, "kid": kid} for kid in kids]})
     rule_set = RuleSet(token=TokenChecks(jwks, ("EdDSA",)))
     with running(server, rule_set) as opa:
-        found = opa.opa.query(("jwt_policy", "token"), b'{"input":{}}').result["_keys"]
-        assert found.keys() == set(kids)
+        keys = opa.opa.query(("jwt_policy", "token"), b'{"input":{}}').result["_keys"]
+        assert keys.keys() == set(kids)
         for kid, is_good in [
             *((kid, True) for kid in kids),
             *((kid, False) for kid in near("a") if kid not in kids),

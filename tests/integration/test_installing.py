@@ -165,11 +165,11 @@ def test_half_of_the_rules_are_made_whole(opa, gone):
 
 
 def test_the_check_after_an_install_brings_nothing_back(opa):
-    asked = []
+    source_calls = []
     with relayed(opa.url) as (url, relay):
-        engine = OpaEngine(url, sources={"devices": lambda: asked.append(1) or []})
+        engine = OpaEngine(url, sources={"devices": lambda: source_calls.append(1) or []})
         engine.install()
-        assert asked == []
+        assert source_calls == []
         assert sum(line.startswith("POST /v1/data/jwt_policy/answer") for line in relay.lines) == 2
 
 

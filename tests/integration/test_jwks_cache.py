@@ -7,7 +7,8 @@ import threading
 import jwt
 import pytest
 from clocks import Clock
-from jwks_server import CLAIMS, NOW, b64, jwk, key_servers, made, private, unavailable, verifier
+from jwks_server import key_servers, made, unavailable, verifier
+from token_making import CLAIMS, NOW, b64, jwk_of, private
 
 from bridge.errors import AlgorithmNotAllowedError, InvalidSignatureError, KeysUnavailableError, UnknownKeyError
 from bridge.tokens import JwksUrl, TokenVerifier
@@ -30,7 +31,7 @@ def clock():
 
 
 def test_keys_are_fetched_when_first_needed_and_then_kept(serve, clock):
-    server = serve(jwk("rsa", "a"), jwk("rsa-other", "b"))
+    server = serve(jwk_of("rsa", "a"), jwk_of("rsa-other", "b"))
     subject = verifier(JwksUrl(server.url, clock=clock))
     assert server.count == 0
     for _ in range(3):
@@ -43,7 +44,7 @@ def test_keys_are_fetched_when_first_needed_and_then_kept(serve, clock):
 
 
 def test_kept_keys_are_fetched_anew_after_their_lifetime(serve, clock):
-    server = serve(jwk("rsa", "a"))
+    server = serve(jwk_of("rsa", "a"))
     subject = verifier(JwksUrl(server.url, lifetime=300, clock=clock))
     assert subject.verify(made()) == CLAIMS
     clock.now += 299.9
@@ -55,7 +56,7 @@ def test_kept_keys_are_fetched_anew_after_their_lifetime(serve, clock):
 
 
 def test_a_key_that_was_withdrawn_is_not_used_after_the_lifetime(serve, clock):
-    server = serve(jwk("rsa", "a"), jwk("rsa-other", "b"))
+    server = serve(jwk_of("rsa", "a"), jwk_of("rsa-other", "b"))
     subject = verifier(JwksUrl(server.url, lifetime=300, clock=clock))
     assert subject.verify(made()) == CLAIMS
     del server.keys[0]
@@ -68,7 +69,7 @@ def test_a_key_that_was_withdrawn_is_not_used_after_the_lifetime(serve, clock):
 @pytest.mark.parametrize("cache", [0, 1_024])
 def test_tokens_that_were_verified_change_nothing_about_the_fetches(serve, clock, cache):
     """Each step: the seconds until it, the keys that the server has then, and what becomes of the token."""
-    a, b = jwk("rsa", "a"), jwk("rsa-other", "b")
+    a, b = jwk_of("rsa", "a"), jwk_of("rsa-other", "b")
     server = serve(a)
     subject = TokenVerifier(JwksUrl(server.url, lifetime=300, interval=30, clock=clock), clock=lambda: NOW, cache=cache)
     seen = []
@@ -116,10 +117,10 @@ def test_tokens_that_were_verified_change_nothing_about_the_fetches(serve, clock
 
 
 def test_an_unknown_kid_is_a_reason_to_fetch_once_more(serve, clock):
-    server = serve(jwk("rsa", "a"))
+    server = serve(jwk_of("rsa", "a"))
     subject = verifier(JwksUrl(server.url, interval=30, clock=clock))
     assert subject.verify(made()) == CLAIMS
-    server.keys.append(jwk("rsa-other", "new"))
+    server.keys.append(jwk_of("rsa-other", "new"))
 
     clock.now += 29.9
     with pytest.raises(UnknownKeyError):
@@ -131,7 +132,7 @@ def test_an_unknown_kid_is_a_reason_to_fetch_once_more(serve, clock):
 
 
 def test_a_flood_of_made_up_kids_is_no_flood_of_fetches(serve, clock):
-    server = serve(jwk("rsa", "a"))
+    server = serve(jwk_of("rsa", "a"))
     source = JwksUrl(server.url, lifetime=10_000, interval=30, clock=clock)
     for number in range(300):
         with pytest.raises(UnknownKeyError):
@@ -142,7 +143,7 @@ def test_a_flood_of_made_up_kids_is_no_flood_of_fetches(serve, clock):
 
 
 def test_a_flood_during_an_outage_is_no_flood_of_fetches_either(serve, clock):
-    server = serve(jwk("rsa", "a"))
+    server = serve(jwk_of("rsa", "a"))
     server.answer = lambda handler: server.answer_with(handler, b"down", status=503)
     source = JwksUrl(server.url, interval=30, clock=clock)
     for _ in range(90):
@@ -156,7 +157,7 @@ def test_a_flood_during_an_outage_is_no_flood_of_fetches_either(serve, clock):
 
 
 def test_a_failed_fetch_for_an_unknown_kid_leaves_the_kept_keys_alone(serve, clock):
-    server = serve(jwk("rsa", "a"))
+    server = serve(jwk_of("rsa", "a"))
     source = JwksUrl(server.url, lifetime=300, interval=30, clock=clock)
     assert source.key_for("a")
     server.answer = lambda handler: server.answer_with(handler, b"down", status=500)
@@ -171,7 +172,7 @@ def test_a_failed_fetch_for_an_unknown_kid_leaves_the_kept_keys_alone(serve, clo
 
 
 def test_tokens_that_cannot_name_a_key_are_no_reason_to_fetch(serve, clock):
-    server = serve(jwk("rsa", "a"))
+    server = serve(jwk_of("rsa", "a"))
     subject = verifier(JwksUrl(server.url, clock=clock))
     with pytest.raises(UnknownKeyError, match="no `kid`"):
         subject.verify(made(None))
@@ -181,7 +182,7 @@ def test_tokens_that_cannot_name_a_key_are_no_reason_to_fetch(serve, clock):
 
 
 def test_a_key_that_is_refused_is_no_reason_to_fetch(serve, clock):
-    server = serve(jwk("rsa", "a"), jwk("rsa", "encrypts", use="enc"), jwk("rsa", "b"), jwk("rsa", "b"))
+    server = serve(jwk_of("rsa", "a"), jwk_of("rsa", "encrypts", use="enc"), jwk_of("rsa", "b"), jwk_of("rsa", "b"))
     source = JwksUrl(server.url, lifetime=10_000, clock=clock)
     for _ in range(3):
         with pytest.raises(UnknownKeyError, match="`use`"):
@@ -194,7 +195,7 @@ def test_a_key_that_is_refused_is_no_reason_to_fetch(serve, clock):
 
 def test_secrets_that_a_url_hands_out_are_never_used(serve, clock):
     secret = {"kty": "oct", "k": b64(SECRET), "kid": "s"}
-    for keys in ([secret], [secret, jwk("rsa", "a")]):
+    for keys in ([secret], [secret, jwk_of("rsa", "a")]):
         with pytest.raises(UnknownKeyError, match="is not secret"):
             JwksUrl(serve(*keys).url, clock=clock).key_for("s")
     private_jwk = jwt.algorithms.RSAAlgorithm.to_jwk(private("rsa"), as_dict=True) | {"kid": "p", "key_ops": ["verify"]}
@@ -203,12 +204,12 @@ def test_secrets_that_a_url_hands_out_are_never_used(serve, clock):
 
 
 def test_a_set_that_mixes_families_lets_no_key_do_anothers_work(serve, clock):
-    server = serve(jwk("rsa", "r"), jwk("ec", "e"))
+    server = serve(jwk_of("rsa", "r"), jwk_of("P-256", "e"))
     subject = verifier(JwksUrl(server.url, clock=clock), algorithms=("RS256", "ES256"))
     assert subject.verify(made("r")) == CLAIMS
-    assert subject.verify(made("e", key="ec", alg="ES256")) == CLAIMS
+    assert subject.verify(made("e", key="P-256", alg="ES256")) == CLAIMS
     with pytest.raises(AlgorithmNotAllowedError):
-        subject.verify(made("r", key="ec", alg="ES256"))
+        subject.verify(made("r", key="P-256", alg="ES256"))
     with pytest.raises(AlgorithmNotAllowedError):
         subject.verify(made("e"))
 
@@ -246,19 +247,19 @@ def outcome(source, kid):
     [(200, "a", "found"), (200, "made up", "unknown_key"), (500, "a", "keys_unavailable")],
 )
 def test_many_threads_share_one_fetch(serve, clock, status, kid, expected):
-    server = serve(jwk("rsa", "a"))
+    server = serve(jwk_of("rsa", "a"))
     body = json.dumps({"keys": server.keys}).encode()
-    asked, go = threading.Event(), threading.Event()
+    request_received, go = threading.Event(), threading.Event()
 
     def answer(handler):
-        asked.set()
+        request_received.set()
         go.wait(60)
         server.answer_with(handler, body, status)
 
     server.answer = answer
     source = JwksUrl(server.url, deadline=60, clock=clock)
     threads, results = in_threads(20, lambda: outcome(source, kid))
-    assert asked.wait(60)
+    assert request_received.wait(60)
     assert results == []
     go.set()
     for thread in threads:
@@ -268,20 +269,20 @@ def test_many_threads_share_one_fetch(serve, clock, status, kid, expected):
 
 
 def test_threads_whose_key_is_kept_do_not_wait_for_the_fetch_of_another(serve, clock):
-    server = serve(jwk("rsa", "a"))
+    server = serve(jwk_of("rsa", "a"))
     source = JwksUrl(server.url, deadline=60, clock=clock)
     assert source.key_for("a")
-    asked, go = threading.Event(), threading.Event()
+    request_received, go = threading.Event(), threading.Event()
 
     def answer(handler):
-        asked.set()
+        request_received.set()
         go.wait(60)
         server.answer_with_keys(handler)
 
     server.answer = answer
     clock.now += 30
     threads, results = in_threads(3, lambda: outcome(source, "made up"))
-    assert asked.wait(60)
+    assert request_received.wait(60)
     assert source.key_for("a")  # would wait for ever: `go` is set below
     assert results == []
     go.set()
@@ -293,19 +294,19 @@ def test_threads_whose_key_is_kept_do_not_wait_for_the_fetch_of_another(serve, c
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")  # Python 3.12 warns of the very case
 def test_a_fork_in_the_middle_of_a_fetch_leaves_the_child_able_to_fetch(serve, clock):
-    server = serve(jwk("rsa", "a"))
-    asked, go = threading.Event(), threading.Event()
+    server = serve(jwk_of("rsa", "a"))
+    request_received, go = threading.Event(), threading.Event()
 
     def answer(handler):
-        if not asked.is_set():
-            asked.set()
+        if not request_received.is_set():
+            request_received.set()
             go.wait(60)
         server.answer_with_keys(handler)
 
     server.answer = answer
     source = JwksUrl(server.url, deadline=60, clock=clock)
     threads, results = in_threads(1, lambda: outcome(source, "a"))
-    assert asked.wait(60)
+    assert request_received.wait(60)
     child = os.fork()  # while the other thread holds the lock
     if child == 0:
         watchdog = threading.Timer(60, os._exit, (9,))

@@ -8,8 +8,9 @@ import time
 
 import pytest
 from clocks import Clock
-from jwks_server import CLAIMS, jwk, key_servers, made, unavailable, verifier
+from jwks_server import key_servers, made, unavailable, verifier
 from ports import reserved_port
+from token_making import CLAIMS, jwk_of
 
 from bridge.errors import KeysUnavailableError
 from bridge.tokens import JwksUrl
@@ -27,7 +28,7 @@ def clock():
 
 
 def test_a_server_that_goes_away_after_the_keys_have_expired(serve, clock):
-    server = serve(jwk("rsa", "a"))
+    server = serve(jwk_of("rsa", "a"))
     subject = verifier(JwksUrl(server.url, lifetime=300, interval=30, clock=clock))
     assert subject.verify(made()) == CLAIMS
     server.stop()
@@ -96,7 +97,7 @@ def test_answers_that_are_no_keys(serve, clock, body, status, headers, cause):
 
 def test_an_answer_in_chunks_is_whole_only_with_its_last_chunk(serve, clock):
     server = serve()
-    text = json.dumps({"keys": [jwk("rsa", "a")]}).encode()
+    text = json.dumps({"keys": [jwk_of("rsa", "a")]}).encode()
 
     def answer(handler, end):
         handler.protocol_version = "HTTP/1.1"
@@ -114,7 +115,7 @@ def test_an_answer_in_chunks_is_whole_only_with_its_last_chunk(serve, clock):
 
 def test_an_answer_that_breaks_off(serve, clock):
     server = serve()
-    text = json.dumps({"keys": [jwk("rsa", "a")]}).encode()
+    text = json.dumps({"keys": [jwk_of("rsa", "a")]}).encode()
 
     def answer(handler):
         handler.send_response(200)

@@ -2,8 +2,9 @@
 
 import pytest
 from clocks import Clock
-from jwks_server import CLAIMS, jwk, key_authority, key_servers, made, unavailable, verifier
+from jwks_server import key_authority, key_servers, made, unavailable, verifier
 from ports import reserved_port
+from token_making import CLAIMS, jwk_of
 
 from bridge.errors import KeysUnavailableError
 from bridge.tokens import JwksUrl
@@ -29,25 +30,25 @@ def authority(tmp_path_factory):
 
 
 def test_tls_with_a_private_authority(serve, clock, authority):
-    server = serve(jwk("rsa", "a"), tls=authority.issue(days=10))
+    server = serve(jwk_of("rsa", "a"), tls=authority.issue(days=10))
     subject = verifier(JwksUrl(server.url, ca=authority.ca, clock=clock))
     assert subject.verify(made()) == CLAIMS
 
 
 def test_an_authority_that_is_not_trusted(serve, clock, authority):
-    server = serve(jwk("rsa", "a"), tls=authority.issue(days=10))
+    server = serve(jwk_of("rsa", "a"), tls=authority.issue(days=10))
     unavailable(JwksUrl(server.url, clock=clock), "certificate is refused: unable to get local issuer")
     assert server.count == 0
 
 
 def test_a_certificate_that_has_expired(serve, clock, authority):
-    server = serve(jwk("rsa", "a"), tls=authority.issue(days=-1))
+    server = serve(jwk_of("rsa", "a"), tls=authority.issue(days=-1))
     unavailable(JwksUrl(server.url, ca=authority.ca, clock=clock), "certificate has expired")
     assert server.count == 0
 
 
 def test_a_certificate_that_expires_while_keys_are_kept(serve, clock, authority):
-    server = serve(jwk("rsa", "a"), tls=authority.issue(days=10))
+    server = serve(jwk_of("rsa", "a"), tls=authority.issue(days=10))
     subject = verifier(JwksUrl(server.url, lifetime=300, ca=authority.ca, clock=clock))
     assert subject.verify(made()) == CLAIMS
     server.stop()
@@ -61,12 +62,12 @@ def test_a_certificate_that_expires_while_keys_are_kept(serve, clock, authority)
 
 
 def test_a_certificate_for_another_host(serve, clock, authority):
-    server = serve(jwk("rsa", "a"), tls=authority.issue(days=10, host="127.0.0.2"))
+    server = serve(jwk_of("rsa", "a"), tls=authority.issue(days=10, host="127.0.0.2"))
     unavailable(JwksUrl(server.url, ca=authority.ca, clock=clock), "certificate is refused: IP address mismatch")
 
 
 def test_https_to_a_server_that_speaks_http(serve, clock):
-    server = serve(jwk("rsa", "a"))
+    server = serve(jwk_of("rsa", "a"))
     unavailable(JwksUrl(server.url.replace("http:", "https:"), clock=clock), "tls failed")
 
 
@@ -86,11 +87,11 @@ def test_nothing_of_the_environment_is_used(serve, clock, authority, tmp_path, m
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.ca))
         monkeypatch.setenv("CURL_CA_BUNDLE", str(authority.ca))
 
-        server = serve(jwk("rsa", "a"))
+        server = serve(jwk_of("rsa", "a"))
         assert JwksUrl(server.url, clock=clock).key_for("a")
         assert "Authorization" not in server.requests[0][1]
         assert "Cookie" not in server.requests[0][1]
-        secure = serve(jwk("rsa", "a"), tls=authority.issue(days=10))
+        secure = serve(jwk_of("rsa", "a"), tls=authority.issue(days=10))
         unavailable(JwksUrl(secure.url, clock=clock), "unable to get local issuer")
         assert JwksUrl(secure.url, ca=authority.ca, clock=clock).key_for("a")
 

@@ -59,9 +59,9 @@ def turned(value):
 @settings(max_examples=120, database=None, deadline=None)
 @given(members=st.lists(MEMBERS, min_size=20, max_size=60))
 def test_the_rules_name_a_posting_as_the_bridge_does(opa, members):
-    found = ask(opa, "postings", members=[encode([name, value]) for name, value in members])
+    postings = ask(opa, "postings", members=[encode([name, value]) for name, value in members])
     wanted = [layout.posting_name(layout.posting_text(name, turned(parse(encode(value))))) for name, value in members]
-    assert [(one["shard"], one["name"]) for one in found] == wanted
+    assert [(one["shard"], one["name"]) for one in postings] == wanted
 
 
 @pytest.mark.parametrize("start", range(0, 0x110000, 0x11000))
@@ -72,8 +72,8 @@ def test_every_character_is_named_alike(opa, start):
     groups = ["".join(characters[n : n + 40]) for n in range(0, len(characters), 40)]
     singles = [*characters[:0x80], "\u2028", "\u2029"]
     members = [(text, text) for text in groups + singles]
-    found = ask(opa, "postings", members=[encode(list(member)) for member in members])
-    assert [(one["shard"], one["name"]) for one in found] == [
+    postings = ask(opa, "postings", members=[encode(list(member)) for member in members])
+    assert [(one["shard"], one["name"]) for one in postings] == [
         layout.posting_name(layout.posting_text(*member)) for member in members
     ]
 

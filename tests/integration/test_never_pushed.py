@@ -125,17 +125,17 @@ def test_nothing_is_listed(ask):
 
 def test_what_is_decided_before_a_resource_is_looked_at_still_is(ask):
     bridge = ask()
-    for asked, type_, reason in (
+    for claims, type_, reason in (
         (None, "devices", "malformed_input"),
         ([], "devices", "malformed_input"),
         ({}, 7, "malformed_input"),
         ({}, "users", "unknown_type"),
         ({}, "", "unknown_type"),
     ):
-        assert bridge.check(asked, type_, "d1").as_dict() == {"allow": False, "reason": reason}
-        assert [one.reason for one in bridge.check_many(asked, type_, ["d1", DEVICE])] == [reason] * 2
-        assert bridge.explain(asked, type_, "d1").decision.reason == reason
-        assert bridge.list_allowed(asked, type_).decision.reason == reason
+        assert bridge.check(claims, type_, "d1").as_dict() == {"allow": False, "reason": reason}
+        assert [one.reason for one in bridge.check_many(claims, type_, ["d1", DEVICE])] == [reason] * 2
+        assert bridge.explain(claims, type_, "d1").decision.reason == reason
+        assert bridge.list_allowed(claims, type_).decision.reason == reason
     # A list for claims that nothing can be listed for names the reason; all engines agree on that.
     for claims, reason in (({"policy": {"version": 2}}, "type_not_granted"), ({"policy": None}, "invalid_policy")):
         assert bridge.list_allowed(claims, "devices").decision.reason == reason
@@ -215,10 +215,10 @@ def test_the_entrypoints_that_cannot_raise_say_that_they_do_not_know_it(opa):
         client.delete_data(ROOT)
         for engine in (WasmEngine(), OpaEngine(client)):
             for id_ in (b'"d1"', b'""', b"7"):
-                asked = b'{"claims":{"policy":null},"type":"devices","id":%b}' % id_
+                question = b'{"claims":{"policy":null},"type":"devices","id":%b}' % id_
                 unknown = {"allow": False, "reason": "unknown_resource"}
-                assert engine.query("decision", asked) == unknown
-                assert engine.query("allow", asked) is False
+                assert engine.query("decision", question) == unknown
+                assert engine.query("allow", question) is False
                 several = b'{"claims":{},"type":"devices","ids":[%b]}' % id_
                 assert engine.query("decisions", several) == [unknown]
 
@@ -227,15 +227,15 @@ def test_on_the_command_line(opa):
     with OpaClient(opa.url, deadline=60) as client:
         client.delete_data(ROOT)
     claims = encode(GRANTED)
-    asked = ("--claims", "-", "--type", "devices", "--opa-url", opa.url)
-    checked = run("check", *asked, "--engine", "opa", "--id", "d1", "--json", stdin=claims, status=3)
+    options = ("--claims", "-", "--type", "devices", "--opa-url", opa.url)
+    checked = run("check", *options, "--engine", "opa", "--id", "d1", "--json", stdin=claims, status=3)
     assert json.loads(checked.stdout)["code"] == "resources_missing"
-    assert run("check", *asked, "--engine", "opa", "--id", "", stdin=claims, status=3).stdout == b""
-    assert "no pushed resources of `devices`" in run("list", *asked, stdin=claims, status=3).stderr
+    assert run("check", *options, "--engine", "opa", "--id", "", stdin=claims, status=3).stdout == b""
+    assert "no pushed resources of `devices`" in run("list", *options, stdin=claims, status=3).stderr
     run("push", "--type", "sessions", "-", "--opa-url", opa.url, stdin=encode(DEVICE) + b"\n")
-    run("list", *asked, stdin=claims, status=3)
+    run("list", *options, stdin=claims, status=3)
     run("push", "--type", "devices", "-", "--force", "--opa-url", opa.url)
-    refused = run("check", *asked, "--engine", "opa", "--id", "d1", "--json", stdin=claims, status=1)
+    refused = run("check", *options, "--engine", "opa", "--id", "d1", "--json", stdin=claims, status=1)
     assert json.loads(refused.stdout)["reason"] == "unknown_resource"
 
 
@@ -245,11 +245,11 @@ def test_the_doctor_says_that_none_were_pushed(opa):
         client.delete_data(ROOT)
         assert "no pushed resources of `sessions`" in run("doctor", "--opa-url", opa.url, status=3).stderr
         run("push", "--type", "devices", "-", "--opa-url", opa.url, stdin=encode(DEVICE) + b"\n")
-        found = run("doctor", "--opa-url", opa.url)
-        rules, devices, *rest = found.text.splitlines()
+        report = run("doctor", "--opa-url", opa.url)
+        rules, devices, *rest = report.text.splitlines()
         assert rules == "rules at data.jwt_policy: all is well"
         assert devices.startswith("devices: 1 resources")
-        assert (rest, found.stderr) == (["sessions: none pushed"], "")
+        assert (rest, report.stderr) == (["sessions: none pushed"], "")
         only = run("doctor", "--opa-url", opa.url, "--type", "sessions").text.splitlines()
         assert only == [rules, "sessions: none pushed"]
         # What is wrong with the other one counts as before.

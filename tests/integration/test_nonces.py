@@ -245,30 +245,30 @@ def test_who_asks_without_a_nonce_is_answered_as_before(opa) -> None:
     )
     where = urlsplit(opa)
 
-    def asked(input_: bytes) -> bytes:
+    def reply_to(input_: bytes) -> bytes:
         connection = http.client.HTTPConnection(where.hostname or "", where.port)
         with contextlib.closing(connection):
             connection.request("POST", "/v1/data/nonces/answer", b'{"input":' + input_ + b"}")
             return connection.getresponse().read().strip()
 
-    plain = asked(question)
+    plain = reply_to(question)
     assert plain.startswith(b'{"result":{"current":{')
     assert plain.endswith(wanted + b"}}")
     for nonce in (b'"a"', b"null", b"false", b"0", b"[]", b'{"a":[1]}', b"1.50"):
-        assert asked(question[:-1] + b',"nonce":' + nonce + b"}") == plain[:-2] + b',"nonce":' + nonce + b"}}"
+        assert reply_to(question[:-1] + b',"nonce":' + nonce + b"}") == plain[:-2] + b',"nonce":' + nonce + b"}}"
 
 
 def test_the_engine_in_this_process_sends_none_and_its_rules_echo_one() -> None:
     engine = WasmEngine()
-    asked = []
+    sent_texts = []
     reply = engine._pool.reply
-    engine._pool.reply = lambda name, text, *rest: (asked.append(text), reply(name, text, *rest))[1]
+    engine._pool.reply = lambda name, text, *rest: (sent_texts.append(text), reply(name, text, *rest))[1]
     bridge = PolicyBridge(engine)
     bridge.push("devices", [DEVICE])
     assert bridge.check(MINE, "devices", DEVICE).allow
     assert any(bridge.check_many(MINE, "devices", [DEVICE, "d1"]))
     assert bridge.list_allowed(MINE, "devices").ids == ("d1",)
-    assert len(asked) >= 4
-    assert not any(b"nonce" in text for text in asked)
+    assert len(sent_texts) >= 4
+    assert not any(b"nonce" in text for text in sent_texts)
     assert engine.query("answer", b'{"nonce":"a"}') == engine.query("answer", b"{}") | {"nonce": "a"}
     bridge.close()

@@ -509,9 +509,9 @@ def test_a_full_size_body(client) -> None:
     resources = b",".join(b'"%07d":{"id":"%07d","custom_data":{"%s":1}}' % (i, i, b"x" * 900) for i in range(70_000))
     client.put_data(("test", "large"), b"{" + resources + b"}", deadline=120.0)
     assert client.query(("test", "large", "none"), INPUT).result is ABSENT
-    found = client.get_data(("test", "large"), deadline=120.0)
-    assert len(found) == 70_000
-    assert found["0069999"]["id"] == "0069999"
+    stored = client.get_data(("test", "large"), deadline=120.0)
+    assert len(stored) == 70_000
+    assert stored["0069999"]["id"] == "0069999"
     with (
         OpaClient(client.url, max_answer=1_000_000) as modest,
         pytest.raises(InvalidResponseError, match="larger than 1000000"),

@@ -136,20 +136,20 @@ def test_a_connection_that_ends_in_the_head_has_broken(data) -> None:
 
 
 def test_what_comes_while_nothing_was_asked_is_not_taken_for_the_next_answer() -> None:
-    asked, said = threading.Event(), threading.Event()
+    first_answer_read, late_answer_sent = threading.Event(), threading.Event()
 
     def answer(exchange: Exchange) -> None:
         exchange.reply(ANSWER)
         if exchange.number == 0:
-            asked.wait()
+            first_answer_read.wait()
             exchange.reply(b'{"result":false}')
-            said.set()
+            late_answer_sent.set()
 
     with serving(answer) as (server, client):
         client.query(("x",), INPUT)
         [idle] = client._http._pool.pool._owned[1]
-        asked.set()
-        assert said.wait(60)
+        first_answer_read.set()
+        assert late_answer_sent.wait(60)
         assert select.select([idle.sock], [], [], 60)[0], "it does not arrive"
         assert client.query(("x",), INPUT).result is True
         assert server.connections == 2
@@ -178,8 +178,8 @@ def test_a_black_hole_among_the_addresses_of_a_host_leaves_time_for_the_others(m
             waiting.append(sock)
         with serving(lambda exchange: exchange.reply(ANSWER), deadline=60.0) as (server, client):
             family = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
-            found = [(*family, hole.getsockname()), (*family, ("127.0.0.1", server.port))]
-            monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_settings: found)
+            addresses = [(*family, hole.getsockname()), (*family, ("127.0.0.1", server.port))]
+            monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_settings: addresses)
             connect, limits = TimedSocket.connect_within, []
 
             def connect_within(self: TimedSocket, seconds: float, address: object) -> None:
@@ -194,10 +194,10 @@ def test_a_black_hole_among_the_addresses_of_a_host_leaves_time_for_the_others(m
 
 
 def test_a_client_that_is_closed_meanwhile_keeps_no_connection() -> None:
-    asked, closed = threading.Event(), threading.Event()
+    request_received, closed = threading.Event(), threading.Event()
 
     def answer(exchange: Exchange) -> None:
-        asked.set()
+        request_received.set()
         closed.wait()
         exchange.reply(ANSWER)
 
@@ -205,7 +205,7 @@ def test_a_client_that_is_closed_meanwhile_keeps_no_connection() -> None:
         results: list[object] = []
         thread = threading.Thread(target=lambda: results.append(client.query(("x",), INPUT).result))
         thread.start()
-        assert asked.wait(60)
+        assert request_received.wait(60)
         idle = client._http._pool.pool
         client.close()
         closed.set()

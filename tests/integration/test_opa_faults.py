@@ -282,7 +282,7 @@ def test_threads_share_a_client_and_get_their_own_answers() -> None:
         for thread in threads:
             thread.join()
         assert len(answered) == 12 * 40
-        assert all(asked == got for asked, got in answered)
+        assert all(sent == got for sent, got in answered)
         assert server.connections <= 12
 
 

@@ -27,12 +27,12 @@ def test_addresses_of_the_host_take_turns_for_fresh_connections(monkeypatch, rot
     family = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
     with FaultServer(replying(ANSWER)) as one, FaultServer(replying(ANSWER)) as other, OpaClient(one.url) as client:
         by_port = sorted((one, other), key=lambda server: server.port)
-        found = [(*family, ("127.0.0.1", server.port)) for server in (one, other)]
+        resolved = [(*family, ("127.0.0.1", server.port)) for server in (one, other)]
 
         def rotating(*_: object, **__: object) -> list[object]:
             if rotates:  # as name services do; with turns of our own beside it, each call would go to the same server
-                found.reverse()
-            return list(found)
+                resolved.reverse()
+            return list(resolved)
 
         monkeypatch.setattr(socket, "getaddrinfo", rotating)
         for number in range(1, 4):
@@ -45,8 +45,8 @@ def test_addresses_of_the_host_take_turns_for_fresh_connections(monkeypatch, rot
 def test_addresses_are_tried_as_the_name_service_has_them(monkeypatch) -> None:
     with FaultServer(replying(ANSWER)) as one, FaultServer(replying(ANSWER)) as other:
         servers = sorted((one, other), key=lambda server: -server.port)
-        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port)) for server in servers]
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: list(found))
+        resolved = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port)) for server in servers]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: list(resolved))
         with OpaClient("http://opa.example:1") as client:
             client.query(("x",), INPUT)
         assert [server.connections for server in servers] == [1, 0]
@@ -55,16 +55,16 @@ def test_addresses_are_tried_as_the_name_service_has_them(monkeypatch) -> None:
 def test_an_address_that_refuses_is_followed_by_the_next(monkeypatch) -> None:
     with reserved_port() as port, FaultServer(replying(ANSWER)) as server:
         closed = ("127.0.0.1", port)
-        found = [
+        resolved = [
             (socket.AF_INET, socket.SOCK_STREAM, 6, "", where) for where in (closed, closed, ("127.0.0.1", server.port))
         ]
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: list(found))
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: list(resolved))
         with OpaClient("http://opa.example:1", deadline=SAFETY) as client:
             assert client.query(("x",), INPUT).result is True
-            del found[2]
+            del resolved[2]
             with pytest.raises(EngineUnreachableError, match="connection refused"):
                 client.query(("x",), INPUT, fresh=True)
-            found.clear()
+            resolved.clear()
             with pytest.raises(EngineUnreachableError, match="the connection broke"):
                 client.get_data(("x",), fresh=False) and client.query(("x",), INPUT)
             assert server.connections == 1
@@ -73,8 +73,8 @@ def test_an_address_that_refuses_is_followed_by_the_next(monkeypatch) -> None:
 def test_an_address_whose_turn_it_is_and_that_refuses_is_followed_by_the_first(monkeypatch) -> None:
     family = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
     with FaultServer(replying(ANSWER)) as server:
-        found = [(*family, ("127.0.0.1", server.port)), (*family, ("127.0.0.2", 1))]
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: list(found))
+        resolved = [(*family, ("127.0.0.1", server.port)), (*family, ("127.0.0.2", 1))]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: list(resolved))
         with OpaClient("http://opa.example:1", deadline=SAFETY) as client:
             for number in range(1, 5):
                 assert client.query(("x",), INPUT, fresh=True).result is True
@@ -90,8 +90,8 @@ def test_each_address_gets_its_share_of_the_time(clock, monkeypatch) -> None:
         raise TimeoutError
 
     monkeypatch.setattr(TimedSocket, "connect_within", never)
-    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 1))] * 3
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: list(found))
+    resolved = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 1))] * 3
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: list(resolved))
     with OpaClient("http://opa.example:1") as client:
         for fresh in (False, True, True, True, True, True):
             shares.clear()
@@ -101,15 +101,15 @@ def test_each_address_gets_its_share_of_the_time(clock, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "found"),
+    ("host", "address"),
     [
         ("127.0.0.1", (socket.AF_INET, ("127.0.0.1", 8181))),
         ("::1", (socket.AF_INET6, ("::1", 8181, 0, 0))),
     ],
 )
-def test_an_ip_address_needs_no_look_up(monkeypatch, host, found) -> None:
+def test_an_ip_address_needs_no_look_up(monkeypatch, host, address) -> None:
     monkeypatch.setattr(threading.Thread, "start", None)
-    assert addresses(host, 8181, end=time.monotonic() + SAFETY) == [found]
+    assert addresses(host, 8181, end=time.monotonic() + SAFETY) == [address]
 
 
 def test_a_name_is_looked_up_in_a_thread_that_keeps_no_process(monkeypatch) -> None:
@@ -124,8 +124,8 @@ def test_a_name_is_looked_up_in_a_thread_that_keeps_no_process(monkeypatch) -> N
         return real(host, port, **settings)
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    found = addresses("opa.example", 8181, end=time.monotonic() + SAFETY)
-    assert found == [(socket.AF_INET, ("127.0.0.1", 8181))]
+    looked_up = addresses("opa.example", 8181, end=time.monotonic() + SAFETY)
+    assert looked_up == [(socket.AF_INET, ("127.0.0.1", 8181))]
     [thread] = seen
     assert (thread.daemon, thread.name) == (True, "bridge-name-lookup")
 

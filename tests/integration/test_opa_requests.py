@@ -66,9 +66,9 @@ def test_no_secret_in_errors(answer) -> None:
             client.query(("x",), INPUT, provenance=True)
         assert TOKEN not in repr(client)
     assert f"Authorization: Bearer {TOKEN}".encode() in server.exchanges[0].head
-    found = everything(caught.value)
-    assert TOKEN not in found
-    assert "hunter2" not in found
+    text = everything(caught.value)
+    assert TOKEN not in text
+    assert "hunter2" not in text
     assert caught.value.__cause__ is None
 
 

@@ -59,9 +59,9 @@ def test_200_without_result_is_absent(body) -> None:
 @pytest.mark.parametrize("result", [b"null", b"false", b'"true"', b"1", b"1.0", b"[true]"])
 def test_a_result_is_given_as_it_is(result) -> None:
     with serving(replying(b'{"result":' + result + b"}")) as (_, client):
-        found = client.query(("x",), INPUT).result
-    assert found is not True
-    assert found is not ABSENT
+        received = client.query(("x",), INPUT).result
+    assert received is not True
+    assert received is not ABSENT
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ def test_a_certificate_and_a_key_that_cannot_be_used(files, certificate, key, ca
 
 
 def test_a_client_certificate_is_two_files(mine) -> None:
-    for given in (mine[0], str(mine[0]), mine[:1], list(mine), (*mine, mine[1]), (), "ab"):
-        assert refused(client_certificate=given) == (
+    for certificate in (mine[0], str(mine[0]), mine[:1], list(mine), (*mine, mine[1]), (), "ab"):
+        assert refused(client_certificate=certificate) == (
             "`client_certificate` must be two files: the certificate and its key"
         )

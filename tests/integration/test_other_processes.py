@@ -112,8 +112,8 @@ def an_error(kind: type[BridgeError]) -> BridgeError:
 
 def kinds(base: type[BridgeError]) -> list[type[BridgeError]]:
     """All of the tree in `bridge.errors`, with the error that holds decisions."""
-    found = [base, *(kind for child in base.__subclasses__() for kind in kinds(child))]
-    return [kind for kind in dict.fromkeys(found) if kind.__module__ in (errors.__name__, "bridge.decision")]
+    all_kinds = [base, *(kind for child in base.__subclasses__() for kind in kinds(child))]
+    return [kind for kind in dict.fromkeys(all_kinds) if kind.__module__ in (errors.__name__, "bridge.decision")]
 
 
 def same(error: BridgeError, other: BaseException | None) -> bool:
@@ -174,8 +174,8 @@ def pool() -> Iterator[ProcessPoolExecutor]:
     settings = RuleSet(PolicySettings(require_policy=True))
     with ProcessPoolExecutor(
         1, multiprocessing.get_context("spawn"), initializer=spawned_worker.begin, initargs=(settings, SECRET)
-    ) as found:
-        yield found
+    ) as executor:
+        yield executor
 
 
 REFUSED = r"`{}` belongs to the process .* make one in each process, for instance in the initializer of a process pool"
@@ -233,7 +233,7 @@ def test_every_error_comes_back_with_all_that_it_has(copied, kind):
 
 def test_a_spawned_worker_gets_and_gives_what_it_should(pool):
     for value in VALUES.values():
-        again, is_absent = pool.submit(spawned_worker.given_back, value).result(60)
+        again, is_absent = pool.submit(spawned_worker.sent_back, value).result(60)
         assert again == value
         assert is_absent is (value is ABSENT)
     for kind in kinds(BridgeError):
@@ -244,9 +244,9 @@ def test_a_spawned_worker_gets_and_gives_what_it_should(pool):
 def test_a_spawned_worker_decides_with_a_bridge_of_its_own(pool):
     claims = {"exp": 2**40, "policy": {"version": 2, "devices": {"custom_data": {"n": 1}}}}
     token = jwt.encode(claims, SECRET, algorithm="HS256")
-    found = [pool.submit(spawned_worker.check, token, id_).result(60) for id_ in ("d1", "d2", "d3")]
-    assert [decision.reason for decision in found] == ["matched", "constraint_failed", "unknown_resource"]
-    assert found[1].failures == (Failure("/custom_data/n", "missing"),)
+    decisions = [pool.submit(spawned_worker.check, token, id_).result(60) for id_ in ("d1", "d2", "d3")]
+    assert [decision.reason for decision in decisions] == ["matched", "constraint_failed", "unknown_resource"]
+    assert decisions[1].failures == (Failure("/custom_data/n", "missing"),)
     explained = pool.submit(spawned_worker.explain, token, "d2").result(60)
     assert explained.failures == (ExplainedFailure(Failure("/custom_data/n", "missing"), 1, ABSENT),)
     assert explained.failures[0].actual is ABSENT
@@ -259,7 +259,7 @@ def test_a_spawned_worker_decides_with_a_bridge_of_its_own(pool):
 
 def test_a_spawned_worker_cannot_be_given_a_bridge(pool, everything):
     for name in ("PolicyBridge", "WasmEngine", "OpaEngine", "TokenVerifier"):
-        sent = pool.submit(spawned_worker.given_back, everything[name])
+        sent = pool.submit(spawned_worker.sent_back, everything[name])
         assert isinstance(sent.exception(60), UsageError), name
     method = pool.submit(everything["PolicyBridge"].check, {}, "devices", "d1")
     assert "make one in each process" in str(method.exception(60))
@@ -269,4 +269,4 @@ def test_a_spawned_worker_cannot_be_given_a_bridge(pool, everything):
     with pytest.raises(UsageError, match=REFUSED.format("PolicyBridge")):
         process.start()
     # The pool is none the worse for it.
-    assert pool.submit(spawned_worker.given_back, 1).result(60) == (1, False)
+    assert pool.submit(spawned_worker.sent_back, 1).result(60) == (1, False)

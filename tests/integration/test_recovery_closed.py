@@ -12,7 +12,7 @@ import pytest
 import recovery_exit
 from fault_server import FaultServer
 from recounting import whole
-from recovering_bridges import DEADLINE, SAFETY, TYPE, Blocking, bridge_to, check, engine_to, let_it_end
+from recovering_bridges import DEADLINE, SAFETY, TYPE, BlockingSource, bridge_to, check, engine_to, let_it_end
 from recovering_process import CLAIMS, RESOURCES
 from relay import relayed
 
@@ -34,7 +34,7 @@ def opa(start_opa):
 
 def test_close_ends_the_thread(opa):
     """It waits for another one's push here, for as long as that shows life."""
-    source = Blocking()
+    source = BlockingSource()
     with bridge_to(opa.url, source) as first, bridge_to(opa.url) as second:
         first.engine.recovery.run_since(None)
         assert source.begun.wait(SAFETY)
@@ -52,7 +52,7 @@ def test_close_ends_the_thread(opa):
 
 
 def test_close_leaves_a_source_behind_that_does_not_return(opa):
-    source = Blocking()
+    source = BlockingSource()
     bridge = PolicyBridge(engine_to(opa.url, source))
     run = bridge.engine.recovery.run_since(None)
     assert source.begun.wait(SAFETY)
@@ -63,7 +63,7 @@ def test_close_leaves_a_source_behind_that_does_not_return(opa):
 
 
 def test_close_awaited_lets_others_go_on(opa):
-    source = Blocking()
+    source = BlockingSource()
 
     async def close():
         engine = AsyncOpaEngine(AsyncOpaClient(opa.url, deadline=DEADLINE), sources={"devices": source})
@@ -110,7 +110,7 @@ def test_a_process_ends_while_a_source_hangs_and_a_question_waits(opa, kind, clo
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_has_its_own_recovery(opa):
     """The parent's thread is not in the child, and what it held there is not held for ever."""
-    source = Blocking()
+    source = BlockingSource()
     with bridge_to(opa.url, source) as bridge:
         recovery = bridge.engine.recovery
         recovery.run_since(None)

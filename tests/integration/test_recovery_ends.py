@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from clocks import Clock
 from fault_server import FaultServer
-from recovering_bridges import DEADLINE, SAFETY, TYPE, Blocking, Clock, Source, bridge_to, check, let_it_end, with_clock
+from recovering_bridges import DEADLINE, SAFETY, TYPE, BlockingSource, Source, bridge_to, check, let_it_end, with_clock
 from recovering_process import CLAIMS, RESOURCES
 from relay import Relay
 
@@ -261,7 +262,7 @@ def waits(monkeypatch):
 
 
 def test_a_question_that_gives_up_does_not_stop_it(opa, waits):
-    source = Blocking()
+    source = BlockingSource()
     with bridge_to(opa.url, source) as bridge:
         with_clock(bridge)
         waited = waits(source)
@@ -275,7 +276,7 @@ def test_a_question_that_gives_up_does_not_stop_it(opa, waits):
 
 
 def test_a_task_that_gives_up_does_not_stop_it(opa, waits):
-    source = Blocking()
+    source = BlockingSource()
 
     async def ask():
         engine = AsyncOpaEngine(AsyncOpaClient(opa.url, deadline=DEADLINE), sources={"devices": source})
@@ -293,7 +294,7 @@ def test_a_task_that_gives_up_does_not_stop_it(opa, waits):
 
 
 def test_a_question_that_gives_up_is_denied_where_faults_deny(opa, waits):
-    source = Blocking()
+    source = BlockingSource()
     with bridge_to(opa.url, source, on_error="deny") as bridge:
         waits(source)
         decision = check(bridge)
@@ -376,7 +377,7 @@ def test_a_source_that_takes_too_long_ends_the_run_and_leaves_nothing(opa):
 
 def test_another_process_need_not_wait_for_a_source_that_never_returns(opa):
     """One whose time is over gives no more signs of life."""
-    source = Blocking()
+    source = BlockingSource()
     with bridge_to(opa.url, source) as stuck, bridge_to(opa.url, patience=3.0) as other:
         clock = with_clock(stuck)
         stuck.engine.recovery.run_since(None)

@@ -10,7 +10,7 @@ from threading import Lock
 import pytest
 import recovery_caller
 from fault_server import FaultServer
-from forgetful import FORGET, WELL, asked, forget_rules, lose, requests_of_a_recovery
+from forgetful import FORGET, WELL, both_reasons, forget_rules, lose, requests_of_a_recovery
 from recovering_bridges import DEADLINE, bridge_to
 from recovering_process import CLAIMS
 from relay import relayed
@@ -57,7 +57,7 @@ def test_it_forgets_before_one_request_whichever(opa, direct, what):
                 raised[number] = str(lost)
             assert len(relay.lines) <= 3 * usual, "it makes requests without a bound"
             bridge.engine.restore()
-            assert asked(bridge) == WELL
+            assert both_reasons(bridge) == WELL
     repetition, look = usual - 1, usual - 2
     assert set(raised) == ({look, repetition} if what == "rules" else {repetition})
     assert all("all that has a source was brought back before" in text for text in raised.values())
@@ -78,7 +78,7 @@ def test_it_forgets_before_all_requests(opa, direct, what):
         assert len(relay.lines) < 400
         forgets = False
         bridge.engine.restore()
-        assert asked(bridge) == WELL
+        assert both_reasons(bridge) == WELL
 
 
 def called(settings):
@@ -94,9 +94,9 @@ def outcome(process):
         finally:
             process.kill()
     assert process.returncode == 0
-    found = json.loads(out)
-    assert found["late"] < SAFETY / 2, "a question did not end by its deadline"
-    return found["outcomes"]
+    report = json.loads(out)
+    assert report["late"] < SAFETY / 2, "a question did not end by its deadline"
+    return report["outcomes"]
 
 
 @pytest.mark.parametrize("kind", ["raise", "deny", "await"])
@@ -139,9 +139,9 @@ def test_many_ask_one_that_forgets_before_each_of_200_requests(opa, direct, what
     with relayed(opa.url, at) as (through, _):
         settings = {"url": through, "kind": "all", "deadline": 3.0, "until": True}
         running = [called(settings) for _ in range(2)]
-        found = [outcome(process) for process in running]
+        all_counts = [outcome(process) for process in running]
     assert count == FORGOTTEN
-    for counts in found:
+    for counts in all_counts:
         answers = {name: times for name, times in counts.items() if name.partition(" ")[2][0].islower()}
         assert set(answers) == {"d1 matched", "d2 constraint_failed", "d1 listed"}, "an answer from nothing"
         # How many questions meet their deadline depends on the machine; that one raises while all is forgotten is the

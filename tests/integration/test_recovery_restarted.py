@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from forgetful import WELL, asked, lose, requests_of_a_recovery
+from forgetful import WELL, both_reasons, lose, requests_of_a_recovery
 from recovering_bridges import DEADLINE, bridge_to
 from recovering_process import CLAIMS
 from relay import relayed
@@ -38,4 +38,4 @@ def test_it_is_restarted_before_one_request_whichever(start_opa):
                     assert number == usual - 1
                 assert len(relay.lines) <= 3 * usual, "it makes requests without a bound"
                 bridge.engine.restore()
-                assert asked(bridge) == WELL
+                assert both_reasons(bridge) == WELL

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 import recovering_process
 from recounting import whole
+from recovering_bridges import Source
 from recovering_process import CLAIMS, RESOURCES
 
 from bridge import ConfigurationError, OpaClient, OpaEngine, PolicyBridge, Reason, RuleSet, UsageError
@@ -39,18 +40,6 @@ def opa(start_opa):
     opa.kill()
 
 
-class Source:
-    """Gives resources, and counts how often it was asked."""
-
-    def __init__(self, given=RESOURCES):
-        self.given = given
-        self.calls = 0
-
-    def __call__(self):
-        self.calls += 1
-        return self.given
-
-
 @contextmanager
 def bridge_to(url, source, **settings):
     engine = OpaEngine(OpaClient(url, deadline=DEADLINE), sources={"devices": source})
@@ -66,7 +55,7 @@ def by_id(resources):
     return {resource["id"]: resource for resource in resources}
 
 
-ASKED = {
+QUERIES = {
     "check": lambda bridge: [bridge.check(CLAIMS, "devices", "d1").allow, bridge.check(CLAIMS, "devices", "d2").allow],
     "check_many": lambda bridge: [one.allow for one in bridge.check_many(CLAIMS, "devices", ["d1", "d2"])],
     "explain": lambda bridge: [bridge.explain(CLAIMS, "devices", id_).decision.allow for id_ in ("d1", "d2")],
@@ -74,13 +63,13 @@ ASKED = {
 }
 
 
-@pytest.mark.parametrize("calls", ASKED)
+@pytest.mark.parametrize("calls", QUERIES)
 def test_an_empty_opa_gets_all_back_whatever_is_asked(opa, start_opa, calls):
     source = Source()
     with bridge_to(opa.url, source) as bridge:
         for times in (1, 2):
-            assert ASKED[calls](bridge) == [True, False]
-            assert ASKED[calls](bridge) == [True, False]
+            assert QUERIES[calls](bridge) == [True, False]
+            assert QUERIES[calls](bridge) == [True, False]
             assert source.calls == times
             assert stored(bridge) == by_id(RESOURCES)
             opa.kill()
@@ -216,9 +205,9 @@ def test_no_opa_is_no_lost_memory(opa):
     assert source.calls == 0
 
 
-def _asked_together(bridge, together):
+def _check_together(bridge, together):
     together.wait(DEADLINE)
-    return ASKED["check"](bridge)
+    return QUERIES["check"](bridge)
 
 
 def test_one_thread_does_it_for_all(opa, start_opa):
@@ -227,8 +216,8 @@ def test_one_thread_does_it_for_all(opa, start_opa):
         for times in (1, 2):
             together = threading.Barrier(12)
             with ThreadPoolExecutor(12) as pool:
-                found = list(pool.map(partial(_asked_together, bridge), [together] * 12))
-            assert found == [[True, False]] * 12
+                results = list(pool.map(partial(_check_together, bridge), [together] * 12))
+            assert results == [[True, False]] * 12
             assert source.calls == times
             opa.kill()
             opa = start_opa(port=opa.port)
@@ -244,7 +233,7 @@ class Processes:
         os.mkfifo(folder / "asked")
         # Open for reading and writing, so that it waits for nobody and never ends; without a buffer, so that it can be
         # told whether anything is left to be read.
-        self._asked = os.fdopen(os.open(folder / "asked", os.O_RDWR), "rb", buffering=0)
+        self._source_calls = os.fdopen(os.open(folder / "asked", os.O_RDWR), "rb", buffering=0)
         command = [sys.executable, recovering_process.__file__, url, str(patience), str(folder)]
         self.running = [
             subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(count)
@@ -265,15 +254,15 @@ class Processes:
 
     def calls(self):
         """The process id of the next one whose source is asked."""
-        assert self.is_any_more_asked(within=DEADLINE), "no source is asked"
-        return int(self._asked.readline())
+        assert self.is_another_source_called(within=DEADLINE), "no source is asked"
+        return int(self._source_calls.readline())
 
-    def is_any_more_asked(self, *, within=0):
-        return bool(select.select([self._asked], [], [], within)[0])
+    def is_another_source_called(self, *, within=0):
+        return bool(select.select([self._source_calls], [], [], within)[0])
 
     def end(self):
         self._gate.close()
-        self._asked.close()
+        self._source_calls.close()
         for process in self.running:
             process.kill()
             process.communicate()
@@ -305,11 +294,11 @@ def test_one_process_does_it_while_the_others_wait_as_long_as_it_lives(opa, proc
     with PolicyBridge(OpaEngine(OpaClient(opa.url, deadline=DEADLINE))) as looking:
         end = time.monotonic() + DEADLINE
         while heartbeats(looking) < 10:
-            assert not several.is_any_more_asked(within=0.1)
+            assert not several.is_another_source_called(within=0.1)
             assert time.monotonic() < end, "it gives no sign of life"
         several.let_sources_give()
         assert several.answers() == ["matched"] * 3
-        assert not several.is_any_more_asked()
+        assert not several.is_another_source_called()
         assert stored(looking) == by_id(RESOURCES)
 
 
@@ -324,7 +313,7 @@ def test_another_process_takes_the_place_of_one_that_dies(opa, processes):
     assert several.calls() != first
     several.let_sources_give()
     assert several.answers() == ["matched"] * 2
-    assert not several.is_any_more_asked(), "the last one waits for the second"
+    assert not several.is_another_source_called(), "the last one waits for the second"
     with PolicyBridge(OpaEngine(OpaClient(opa.url, deadline=DEADLINE))) as looking:
         assert stored(looking) == by_id(RESOURCES), "nothing of the first one is left"
 
@@ -342,8 +331,8 @@ def test_tasks_wait_for_one_that_does_it(opa, start_opa):
     async def ask(opa):
         async with awaiting(opa.url, source) as bridge:
             for times in (1, 2):
-                found = await asyncio.gather(*[bridge.check(CLAIMS, "devices", "d1") for _ in range(40)])
-                assert [decision.reason for decision in found] == [Reason.MATCHED] * 40
+                decisions = await asyncio.gather(*[bridge.check(CLAIMS, "devices", "d1") for _ in range(40)])
+                assert [decision.reason for decision in decisions] == [Reason.MATCHED] * 40
                 assert (await bridge.list_allowed(CLAIMS, "devices")).ids[:2] == ("d1", "d11")
                 assert (await bridge.explain(CLAIMS, "devices", "d2")).resource == RESOURCES[2]
                 assert source.calls == times

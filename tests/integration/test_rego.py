@@ -163,20 +163,20 @@ def test_each_module_lies_in_the_folder_of_its_package(rule_set):
 def test_rendered_modules_read_like_documentation(folder, opa_executable, request):
     rule_set = request.node.callspec.params["folder"]
     report = json.loads(succeed(opa_executable, "inspect", "--annotations", "--format", "json", ".", folder=folder))
-    annotations = [found["annotations"] | {"path": names(found["path"])} for found in report["annotations"]]
-    packages = {found["path"]: found for found in annotations if found["scope"] == "package"}
-    rules = {found["path"]: found for found in annotations if found["scope"] != "package"}
+    annotations = [entry["annotations"] | {"path": names(entry["path"])} for entry in report["annotations"]]
+    packages = {entry["path"]: entry for entry in annotations if entry["scope"] == "package"}
+    rules = {entry["path"]: entry for entry in annotations if entry["scope"] != "package"}
 
     root = f"data.{rule_set.package_root}"
     below = ["constraint", "grant", "index", "listing", "pointer", "policy", "resource", "settings", "store"]
     below += ["token"] if rule_set.token is not None else []
     assert sorted(packages) == [root, *sorted(f"{root}.{name}" for name in below)]
-    for path, found in packages.items():
-        assert found["title"], path
-        assert found["description"], path
+    for path, entry in packages.items():
+        assert entry["title"], path
+        assert entry["description"], path
         # What a pointer, the settings, the store and a token are is no rule of a decision.
         is_exempt = path.rpartition(".")[2] in ("pointer", "settings", "store", "token")
-        assert is_exempt or found["custom"]["rules"], path
+        assert is_exempt or entry["custom"]["rules"], path
 
     public = [
         "constraint.failures",
@@ -200,11 +200,11 @@ def test_rendered_modules_read_like_documentation(folder, opa_executable, reques
     public += ["listing.result", "resource.current", "resource.state", "store.view"]
     public += ["token.grant_of"] if rule_set.token is not None else []
     assert sorted(rules) == sorted(f"{root}.{name}" for name in public)
-    assert all(found["title"] for found in rules.values())
-    found = {path for path, found in rules.items() if found.get("entrypoint")}
-    assert found == {f"{root}.{name}" for name in ("allow", "answer", "decision", "decisions")}
-    assert found == {f"data.{path.replace('/', '.')}" for path in entrypoints(rule_set)}
-    assert all(rules[path]["description"] for path in found)
+    assert all(entry["title"] for entry in rules.values())
+    marked = {path for path, entry in rules.items() if entry.get("entrypoint")}
+    assert marked == {f"{root}.{name}" for name in ("allow", "answer", "decision", "decisions")}
+    assert marked == {f"data.{path.replace('/', '.')}" for path in entrypoints(rule_set)}
+    assert all(rules[path]["description"] for path in marked)
 
 
 def names(path):
@@ -270,8 +270,8 @@ def test_rule_sets_of_the_same_settings_have_the_same_fingerprint():
 def test_the_rendered_fingerprint_is_the_rule_sets_own(folder, opa_executable, request):
     rule_set = request.node.callspec.params["folder"]
     query = f"data.{rule_set.package_root}.settings"
-    found = json.loads(succeed(opa_executable, "eval", "--data", ".", "--format", "raw", query, folder=folder))
-    assert found == {
+    settings = json.loads(succeed(opa_executable, "eval", "--data", ".", "--format", "raw", query, folder=folder))
+    assert settings == {
         "claim": rule_set.policy.claim,
         "fingerprint": fingerprint(rule_set),
         "require_policy": rule_set.policy.require_policy,

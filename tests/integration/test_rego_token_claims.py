@@ -177,8 +177,8 @@ def test_a_policy_with_exact_numbers_decides(rules, number):
     question = '{"input": {"token": "%s", "type": "devices", "resource": {"id": "d", "custom_data": {"n": %s}}}}'
     mine = rules()
     url = f"{mine.url}/v1/data/{mine.root.replace('.', '/')}/decision"
-    for found, reason in ((number, "matched"), ("8", "constraint_failed"), (f'"{number}"', "constraint_failed")):
-        reply = requests.post(url, data=question % (made, found), timeout=60)
+    for value, reason in ((number, "matched"), ("8", "constraint_failed"), (f'"{number}"', "constraint_failed")):
+        reply = requests.post(url, data=question % (made, value), timeout=60)
         assert reply.json()["result"]["reason"] == reason
 
 

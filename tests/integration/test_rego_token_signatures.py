@@ -17,15 +17,13 @@ from rego_token_rules import (
     assert_invalid,
     assert_refused,
     assert_valid,
-    b64,
     having,
-    jwk,
     jwks,
     pem,
-    private,
     shown,
     token,
 )
+from token_making import b64, jwk_of, private
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +144,7 @@ def test_every_algorithm_verifies_with_its_key_in_pem(rules, alg, name):
 
 @pytest.mark.parametrize(("alg", "name"), FAMILIES)
 def test_every_algorithm_verifies_with_its_key_in_a_set(rules, alg, name):
-    mine = rules(jwks(*[jwk(name, name) for name in ("rsa", "P-256", "P-384", "P-521", "Ed25519")]), algorithms=ALL)
+    mine = rules(jwks(*[jwk_of(name, name) for name in ("rsa", "P-256", "P-384", "P-521", "Ed25519")]), algorithms=ALL)
     assert_valid(mine, token(key=name, alg=alg, kid=name))
     for _, other in FAMILIES:
         if other != name:
@@ -154,7 +152,7 @@ def test_every_algorithm_verifies_with_its_key_in_a_set(rules, alg, name):
 
 
 def test_a_key_verifies_no_other_algorithm_of_its_family(rules):
-    mine = rules(jwks(jwk("rsa", "a", alg="RS256"), jwk("rsa-other", "b")), algorithms=("RS256", "PS256"))
+    mine = rules(jwks(jwk_of("rsa", "a", alg="RS256"), jwk_of("rsa-other", "b")), algorithms=("RS256", "PS256"))
     assert_valid(mine, token(kid="a"))
     assert_invalid(mine, token(kid="a", alg="PS256"))
     assert_valid(mine, token(kid="b", alg="PS256", key="rsa-other"))
@@ -181,7 +179,7 @@ def test_every_changed_part_is_refused(rules):
 
 
 def test_a_key_that_the_token_brings_is_not_used(rules):
-    own = jwk("rsa-other", "a")
+    own = jwk_of("rsa-other", "a")
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "made up")])
     certificate = (
         x509.CertificateBuilder(name, name, private("rsa-other").public_key(), 1)
@@ -191,7 +189,7 @@ def test_a_key_that_the_token_brings_is_not_used(rules):
     )
     chain = [base64.b64encode(certificate.public_bytes(Encoding.DER)).decode()]
     brought = {"jwk": own, "jku": "https://127.0.0.1/keys", "x5u": "https://127.0.0.1/chain", "x5c": chain}
-    for mine in (rules(), rules(jwks(jwk("rsa", "a")))):
+    for mine in (rules(), rules(jwks(jwk_of("rsa", "a")))):
         assert_invalid(mine, token(key="rsa-other", kid="a", **brought))
         assert_valid(mine, token(kid="a", **brought))
 
@@ -200,7 +198,7 @@ def test_a_key_that_the_token_brings_is_not_used(rules):
 
 
 def test_kid_names_the_key(rules):
-    mine = rules(jwks(jwk("rsa", "a"), jwk("rsa-other", "b")))
+    mine = rules(jwks(jwk_of("rsa", "a"), jwk_of("rsa-other", "b")))
     assert_valid(mine, token(kid="a"))
     assert_valid(mine, token(kid="b", key="rsa-other"))
     for made in (
@@ -218,25 +216,25 @@ def test_kid_names_the_key(rules):
 
 @pytest.mark.parametrize("kid", [None, 0, 1, True, ["a"], {"a": "a"}, {}], ids=shown)
 def test_a_kid_that_is_no_string_is_refused(rules, kid):
-    assert_invalid(rules(jwks(jwk("rsa", "a"), jwk("rsa-other", "1"))), token(kid=kid))
+    assert_invalid(rules(jwks(jwk_of("rsa", "a"), jwk_of("rsa-other", "1"))), token(kid=kid))
     assert_invalid(rules(), token(kid=kid))
 
 
 def test_a_set_of_one_key_needs_a_kid_as_well(rules):
-    mine = rules(jwks(jwk("rsa", "a")))
+    mine = rules(jwks(jwk_of("rsa", "a")))
     assert_valid(mine, token(kid="a"))
     assert_invalid(mine, token())
 
 
 def test_a_kid_may_be_any_text(rules):
     kid = 'é"\\{{ x }}\n`😀'
-    mine = rules(jwks(jwk("rsa", kid)))
+    mine = rules(jwks(jwk_of("rsa", kid)))
     assert_valid(mine, token(kid=kid))
     assert_invalid(mine, token(kid=kid[:-1]))
 
 
 def test_a_kid_that_is_there_twice_names_no_key(rules):
-    mine = rules(jwks(jwk("rsa", "a"), jwk("rsa-other", "a"), jwk("rsa", "b")))
+    mine = rules(jwks(jwk_of("rsa", "a"), jwk_of("rsa-other", "a"), jwk_of("rsa", "b")))
     assert_valid(mine, token(kid="b"))
     assert_invalid(mine, token(kid="a"))
     assert_invalid(mine, token(kid="a", key="rsa-other"))
@@ -244,6 +242,6 @@ def test_a_kid_that_is_there_twice_names_no_key(rules):
 
 @pytest.mark.parametrize("more", [{"use": "enc"}, {"key_ops": ["sign"]}, {"key_ops": "verify"}, {"alg": "RS512"}])
 def test_a_key_for_something_else_is_not_used(rules, more):
-    mine = rules(jwks(jwk("rsa", "a", **more), jwk("rsa-other", "b", use="sig", key_ops=["verify"], alg="RS256")))
+    mine = rules(jwks(jwk_of("rsa", "a", **more), jwk_of("rsa-other", "b", use="sig", key_ops=["verify"], alg="RS256")))
     assert_valid(mine, token(kid="b", key="rsa-other"))
     assert_invalid(mine, token(kid="a"))

@@ -5,7 +5,8 @@ import json
 import math
 
 import pytest
-from rego_token_rules import CLAIMS, OpaRules, assert_invalid, assert_valid, having, shown, signed, token
+from rego_token_rules import CLAIMS, OpaRules, assert_invalid, assert_valid, having, shown, token
+from token_making import signed
 
 
 def spelled(member):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import requests
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import PublicFormat
 from rego_token_rules import (
     CLAIMS,
     DAY,
@@ -19,17 +19,15 @@ from rego_token_rules import (
     Rules,
     assert_invalid,
     assert_valid,
-    b64,
     having,
-    jwk,
     jwks,
     pem,
-    private,
     rule_set_of,
     shown,
     token,
     verifier,
 )
+from token_making import b64, jwk_of, private_pem
 
 from bridge.client import PolicyBridge
 from bridge.decision import Failure, Reason
@@ -155,15 +153,15 @@ def test_claims_beside_a_token_do_not_count(rules):
 
 def test_requests_to_the_bridges_entrypoint_may_carry_claims(rules):
     question = {"claims": CLAIMS, "type": "devices"}
-    asked = [{**question, "resource": MINE}, {**question, "resource": THEIRS}, {"type": "devices", "resource": MINE}]
-    assert rules().post("answer", {"requests": asked})["decisions"] == [MATCHED, FAILED, MALFORMED]
+    questions = [
+        {**question, "resource": MINE},
+        {**question, "resource": THEIRS},
+        {"type": "devices", "resource": MINE},
+    ]
+    assert rules().post("answer", {"requests": questions})["decisions"] == [MATCHED, FAILED, MALFORMED]
 
 
 # --- settings -----------------------------------------------------------------------------------------------------
-
-
-def private_pem(name):
-    return private(name).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 @pytest.mark.parametrize(
@@ -172,7 +170,7 @@ def private_pem(name):
         {"keys": ""},
         {"keys": "secret"},
         {"keys": pem() + pem("rsa-other")},
-        {"keys": private_pem("rsa")},
+        {"keys": private_pem("rsa").decode()},
         {"keys": pem("rsa-1024")},
         {"keys": pem("secp256k1"), "algorithms": ("ES256",)},
         {"keys": pem("P-384"), "algorithms": ("ES256",)},
@@ -189,14 +187,14 @@ def private_pem(name):
         {"keys": jwks()},
         {"keys": '{"keys": 1}'},
         {"keys": '{"keys": [1]}'},
-        {"keys": json.dumps(jwk("rsa", "a"))},
+        {"keys": json.dumps(jwk_of("rsa", "a"))},
         {"keys": jwks({"kty": "oct", "kid": "a", "k": b64(bytes(64))})},
-        {"keys": jwks(jwk("rsa", "a", d="AAAA"))},
-        {"keys": jwks(jwk("rsa-1024", "a"))},
-        {"keys": jwks(jwk("rsa", "a"), jwk("rsa", "a"))},
-        {"keys": jwks({name: value for name, value in jwk("rsa", "a").items() if name != "kid"})},
-        {"keys": jwks(jwk("P-256", "a"))},
-        {"keys": jwks(jwk("Ed448", "a")), "algorithms": ("EdDSA",)},
+        {"keys": jwks(jwk_of("rsa", "a", d="AAAA"))},
+        {"keys": jwks(jwk_of("rsa-1024", "a"))},
+        {"keys": jwks(jwk_of("rsa", "a"), jwk_of("rsa", "a"))},
+        {"keys": jwks({name: value for name, value in jwk_of("rsa", "a").items() if name != "kid"})},
+        {"keys": jwks(jwk_of("P-256", "a"))},
+        {"keys": jwks(jwk_of("Ed448", "a")), "algorithms": ("EdDSA",)},
     ],
 )
 def test_keys_and_settings_that_would_weaken_the_checks_are_refused(settings):
@@ -205,7 +203,7 @@ def test_keys_and_settings_that_would_weaken_the_checks_are_refused(settings):
 
 
 def test_a_secret_in_a_set_is_not_rendered(rules):
-    mine = rules(jwks(jwk("rsa", "a"), {"kty": "oct", "kid": "b", "k": b64(b"very secret " * 6)}))
+    mine = rules(jwks(jwk_of("rsa", "a"), {"kty": "oct", "kid": "b", "k": b64(b"very secret " * 6)}))
     assert_valid(mine, token(kid="a"))
     assert_invalid(mine, token(kid="b", key=b"very secret " * 6, alg="HS256"))
     policies = requests.get(f"{mine.url}/v1/policies", timeout=60).text
@@ -254,8 +252,8 @@ def test_the_bridge_decides_whatever_way_the_token_takes(bridge, number, is_raw,
     assert denied.allow is False
     assert denied.failures == (Failure("/custom_data/n", "different"),)
 
-    asked = [device(other), device(equal), {"id": ""}, device(equal)]
-    reasons = [decision.reason for decision in bridge.check_many(made, "devices", asked)]
+    resources = [device(other), device(equal), {"id": ""}, device(equal)]
+    reasons = [decision.reason for decision in bridge.check_many(made, "devices", resources)]
     assert reasons == [Reason.CONSTRAINT_FAILED, Reason.MATCHED, Reason.INVALID_RESOURCE, Reason.MATCHED]
 
     explanation = bridge.explain(made, "devices", device(other))

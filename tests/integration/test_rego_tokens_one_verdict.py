@@ -7,7 +7,6 @@ as `1.0` anywhere in the claims decides which; a list is always made from the cl
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import functools
 import itertools
@@ -15,12 +14,11 @@ import json
 import time
 from typing import NamedTuple
 
-import jwt
 import pytest
 import requests
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+import token_making
 from rule_files import write_rules
+from token_making import jwk_of
 
 from bridge import (
     ExpiredTokenError,
@@ -59,39 +57,17 @@ CLAIMS = {"exp": NOW + DAY, "aud": AUDIENCE, "iss": ISSUER, "sub": "agent", "pol
 SPELLINGS = {"as OPA reads it": "", "with a number that OPA does not": ',"odd":1.0'}
 
 
-@functools.cache
-def private(name):
-    makers = {
-        "P-256": lambda: ec.generate_private_key(ec.SECP256R1()),
-        "Ed448": ed448.Ed448PrivateKey.generate,
-    }
-    return makers.get(name, lambda: rsa.generate_private_key(65537, 2048))()
-
-
 def pem(name="rsa"):
-    return private(name).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    return token_making.pem(name).decode()
 
 
 def jwks(**names):
-    makers = {"P-256": jwt.algorithms.ECAlgorithm, "Ed448": jwt.algorithms.OKPAlgorithm}
-    keys = []
-    for kid, name in names.items():
-        maker = makers.get(name, jwt.algorithms.RSAAlgorithm)
-        key = maker.to_jwk(private(name).public_key(), as_dict=True)
-        key.pop("key_ops", None)
-        keys.append({**key, "kid": kid})
-    return json.dumps({"keys": keys})
-
-
-def b64(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    return json.dumps({"keys": [jwk_of(name, kid) for kid, name in names.items()]})
 
 
 def signed(header, claims, *, key="rsa", alg="RS256"):
     """A token of these texts."""
-    message = f"{b64(header.encode())}.{b64(claims.encode())}"
-    signer = jwt.algorithms.get_default_algorithms()[alg]
-    return f"{message}.{b64(signer.sign(message.encode(), private(key)))}"
+    return token_making.made(claims, key=key, alg=alg, header=header)
 
 
 def made(claims, odd="", *, key="rsa", alg="RS256", **header):
@@ -138,8 +114,8 @@ class Ways:
             OpaEngine(OpaClient(self.url, deadline=DEADLINE), self.rule_set), verifier=self.verifier
         ) as it:
             self._watch(it.engine)
-            found = {name: _outcome(functools.partial(way, it, token)) for name, way in WAYS.items()}
-        return found | {
+            outcomes = {name: _outcome(functools.partial(way, it, token)) for name, way in WAYS.items()}
+        return outcomes | {
             f"{name}, asynchronous": outcome for name, outcome in asyncio.run(self._asynchronous(token)).items()
         }
 
@@ -147,22 +123,22 @@ class Ways:
         engine = AsyncOpaEngine(AsyncOpaClient(self.url, deadline=DEADLINE), self.rule_set)
         async with AsyncPolicyBridge(engine, verifier=self.verifier) as it:
             self._watch(engine)
-            found = {}
+            outcomes = {}
             for name, way in AWAITED.items():
                 try:
-                    found[name] = await way(it, token)
+                    outcomes[name] = await way(it, token)
                 except InvalidTokenError as error:
-                    found[name] = type(error)
-            return found
+                    outcomes[name] = type(error)
+            return outcomes
 
     def _watch(self, engine):
         for name in ("decide", "explain"):
-            asked = getattr(engine, name)
+            original = getattr(engine, name)
 
-            def watched(requests, *, asked=asked):
+            def watched(requests, *, original=original):
                 several = requests if isinstance(requests, list) else [requests]
                 self.sent += ["claims" if request.token is None else "token" for request in several]
-                return asked(requests)
+                return original(requests)
 
             setattr(engine, name, watched)
 
@@ -216,8 +192,8 @@ def verifier(key=None, **settings):
 
 
 def assert_one_verdict(ways, token, verdict):
-    found = ways.verdicts(token)
-    assert set(found.values()) == {verdict}, found
+    verdicts = ways.verdicts(token)
+    assert set(verdicts.values()) == {verdict}, verdicts
 
 
 # --- time
@@ -266,12 +242,12 @@ def test_each_query_of_many_looks_at_the_time_anew(rules):
     clock = [NOW]
     engine = OpaEngine(OpaClient(rules().url, deadline=DEADLINE), rules().rule_set)
     engine.batch_bytes = 1
-    asked = engine.decide
+    original = engine.decide
     sent = []
 
     def decide(requests):
         sent.extend("claims" if request.token is None else "token" for request in requests)
-        decisions = asked(requests)
+        decisions = original(requests)
         clock[0] += DAY // 3
         return decisions
 
@@ -298,14 +274,14 @@ def test_an_engine_that_tells_no_deadline_is_given_claims(rules):
 @pytest.mark.parametrize(
     ("checks", "settings", "token", "error"),
     [
-        ({"keys": pem("other")}, {}, {}, InvalidSignatureError),
+        ({"keys": pem("rsa-other")}, {}, {}, InvalidSignatureError),
         ({"keys": pem("P-256"), "algorithms": ("ES256",)}, {}, {}, AlgorithmNotAllowedError),
         ({"algorithms": ("PS256",)}, {"algorithms": ("RS256", "PS256")}, {}, AlgorithmNotAllowedError),
         ({"audience": ("https://other.example",)}, {}, {}, InvalidAudienceError),
         ({"audience": ()}, {}, {}, InvalidAudienceError),
         ({"issuer": "other"}, {}, {}, InvalidIssuerError),
         ({"required": ("sub", "jti")}, {}, {}, MissingRequiredClaimError),
-        ({"keys": jwks(a="other")}, {}, {"kid": "a"}, InvalidSignatureError),
+        ({"keys": jwks(a="rsa-other")}, {}, {"kid": "a"}, InvalidSignatureError),
         ({"keys": jwks(b="rsa")}, {}, {"kid": "a"}, UnknownKeyError),
         ({"keys": jwks(b="rsa")}, {}, {}, UnknownKeyError),
         ({"keys": jwks(b="rsa")}, {"key": jwks(a="rsa", b="rsa")}, {"kid": "a"}, UnknownKeyError),
@@ -337,8 +313,8 @@ def test_what_the_rules_refuse_is_refused_in_every_way(rules, odd, checks, setti
         ({"audience": ("x", AUDIENCE)}, {"audience": (AUDIENCE, "y")}, {}),
         ({"issuer": None, "required": ("sub",)}, {"required": ("iss",)}, {}),
         ({"algorithms": ("RS256", "PS256")}, {"algorithms": ("PS256",)}, {"alg": "PS256"}),
-        ({"keys": jwks(a="rsa", b="other")}, {}, {"kid": "a"}),
-        ({"keys": jwks(a="rsa", b="other")}, {"key": jwks(b="other")}, {"kid": "b", "key": "other"}),
+        ({"keys": jwks(a="rsa", b="rsa-other")}, {}, {"kid": "a"}),
+        ({"keys": jwks(a="rsa", b="rsa-other")}, {"key": jwks(b="rsa-other")}, {"kid": "b", "key": "rsa-other"}),
     ],
 )
 def test_what_both_accept_is_decided_in_every_way(rules, odd, checks, settings, token):
@@ -372,7 +348,7 @@ def test_a_derived_verifier_alone_decides_what_is_valid(rules, odd):
 # --- R12.5 and R12.6, by the rules alone
 
 
-def asked(url, rule_set, token, resource=DEVICE):
+def rules_reason(url, rule_set, token, resource=DEVICE):
     engine = OpaEngine(url, rule_set)
     try:
         return engine.query("decision", encode({"token": token, "type": "devices", "resource": resource}))["reason"]
@@ -435,7 +411,7 @@ def test_numbers_that_r12_refuses_are_refused_by_the_rules(rules, number):
         token = spelled(claims, header)
         with pytest.raises(InvalidTokenError):
             verifier().verify(token)
-        assert asked(*mine, token) == "invalid_token"
+        assert rules_reason(*mine, token) == "invalid_token"
 
 
 @pytest.mark.parametrize("number", ALLOWED)
@@ -444,8 +420,8 @@ def test_numbers_that_r12_allows_are_allowed_by_the_rules(rules, number):
     for claims, header in ((f',"x":[{number}, "{number}"]', "{}"), (f',"x":"{"9" * 60}"', f'{{"x": {number} }}')):
         token = spelled(claims, header)
         verifier().verify(token)
-        assert asked(*mine, token) == "matched"
-        assert asked(*mine, token, OTHER) == "constraint_failed"
+        assert rules_reason(*mine, token) == "matched"
+        assert rules_reason(*mine, token, OTHER) == "constraint_failed"
 
 
 def spelled(claims, header):
@@ -458,7 +434,7 @@ def spelled(claims, header):
 def test_an_exp_that_is_no_number_of_r12_is_no_time_for_the_rules(rules, exp):
     """OPA 1.20.2 reads such an `exp` as infinite: the token would never expire."""
     token = signed('{"alg":"RS256"}', json.dumps(CLAIMS).replace(str(CLAIMS["exp"]), exp))
-    assert asked(*rules(), token) == "invalid_token"
+    assert rules_reason(*rules(), token) == "invalid_token"
     assert_one_verdict(Ways(rules(), verifier()), token, MalformedTokenError)
 
 
@@ -472,7 +448,7 @@ def test_the_size_of_claims_counts_as_in_canonical_text(rules, number, spaces):
     size = len(claims) + many * (len(canonical) - len(number)) + len('"y":""}')
     for much, reason in ((-1, "matched"), (0, "matched"), (1, "invalid_token")):
         token = signed('{"alg":"RS256"}', claims + " " * spaces + '"y":"' + "y" * (65_536 - size + much) + '"}')
-        assert asked(*mine, token) == reason
+        assert rules_reason(*mine, token) == reason
         if reason == "matched":
             verifier().verify(token)
         else:

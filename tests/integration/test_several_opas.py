@@ -105,24 +105,24 @@ def filled(urls, *types):
 
 
 def documents(urls):
-    found = []
+    contents = []
     for url in urls:
         with OpaClient(url, deadline=60) as client:
-            found.append(client.get_data(ROOT))
-    return found
+            contents.append(client.get_data(ROOT))
+    return contents
 
 
 def current(urls):
     """What is current of each type on each, and whole."""
-    found = []
+    states = []
     for document in documents(urls):
-        found.append({})
+        states.append({})
         for type_, about in (document if isinstance(document, dict) else {}).items():
             if "current" in about["state"]:
                 now = about["state"]["current"]
                 assert now["store"] == about["state"]["store"]
-                found[-1][type_] = now, recounted(about["generations"][now["generation"]])
-    return found
+                states[-1][type_] = now, recounted(about["generations"][now["generation"]])
+    return states
 
 
 def each_refused(url, operations):
@@ -163,7 +163,7 @@ def test_a_type_that_all_of_them_lack_is_not_brought_back_to_one(urls, kind, cou
     filled(urls, "sessions")
     with balanced(kind, urls) as url:
         assert list(each_refused(url, ["restore"])) == ["restore"]
-    assert [found.keys() for found in current(urls)] == [{"sessions"}] * count
+    assert [state.keys() for state in current(urls)] == [{"sessions"}] * count
 
 
 @pytest.mark.parametrize(("kind", "count"), BALANCERS)

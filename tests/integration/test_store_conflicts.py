@@ -11,7 +11,6 @@ from itertools import count
 import pusher
 import pytest
 from relay import relayed
-from rule_files import write_rules
 from store_faults import (
     ANYBODY,
     GRANTED,
@@ -26,36 +25,8 @@ from store_faults import (
     stored,
 )
 
-from bridge import (
-    OpaClient,
-    OpaEngine,
-    PolicyBridge,
-)
-from bridge.errors import (
-    ForeignContentError,
-    PushConflictError,
-)
+from bridge.errors import ForeignContentError, PushConflictError
 from bridge.store import layout, patches
-
-
-@pytest.fixture(scope="module")
-def rules(tmp_path_factory):
-    """The rules as files, so that an OPA has them from its start."""
-    return write_rules(tmp_path_factory.mktemp("rules"))
-
-
-@pytest.fixture
-def opa(start_opa, rules):
-    """An OPA of the test's own, with the rules and nothing else."""
-    opa = start_opa([rules])
-    yield opa
-    opa.kill()
-
-
-@pytest.fixture
-def bridge(opa):
-    with PolicyBridge(OpaEngine(OpaClient(opa.url, deadline=60))) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

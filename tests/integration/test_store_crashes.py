@@ -16,7 +16,6 @@ import pusher
 import pytest
 from conformance import tally
 from relay import MOMENTS, ConnectionCutError, relayed
-from rule_files import write_rules
 from store_faults import (
     ANYBODY,
     GRANTED,
@@ -32,17 +31,8 @@ from store_faults import (
     stored,
 )
 
-from bridge import (
-    EngineError,
-    OpaClient,
-    OpaEngine,
-    PolicyBridge,
-    Reason,
-)
-from bridge.errors import (
-    EngineUnreachableError,
-    ResourcesMissingError,
-)
+from bridge import EngineError, Reason
+from bridge.errors import EngineUnreachableError, ResourcesMissingError
 from bridge.store import patches
 
 KILLS = 120
@@ -50,26 +40,6 @@ KILLS = 120
 
 def of_state(number):
     return {"policy": {"version": 2, "devices": {"custom_data": {"state": number}}}}
-
-
-@pytest.fixture(scope="module")
-def rules(tmp_path_factory):
-    """The rules as files, so that an OPA has them from its start."""
-    return write_rules(tmp_path_factory.mktemp("rules"))
-
-
-@pytest.fixture
-def opa(start_opa, rules):
-    """An OPA of the test's own, with the rules and nothing else."""
-    opa = start_opa([rules])
-    yield opa
-    opa.kill()
-
-
-@pytest.fixture
-def bridge(opa):
-    with PolicyBridge(OpaEngine(OpaClient(opa.url, deadline=60))) as opened:
-        yield opened
 
 
 class KillablePusher:
@@ -116,9 +86,9 @@ class KillablePusher:
 
 @pytest.fixture
 def killed():
-    found = KillablePusher()
-    yield found
-    found.close()
+    killable = KillablePusher()
+    yield killable
+    killable.close()
 
 
 def test_a_pusher_killed_at_any_moment_leaves_the_old_state_or_the_new_one(opa, bridge, killed, monkeypatch):

@@ -8,7 +8,6 @@ from itertools import count, islice
 import pusher
 import pytest
 from relay import ConnectionCutError, relayed
-from rule_files import write_rules
 from store_faults import (
     ANYBODY,
     GRANTED,
@@ -24,7 +23,7 @@ from store_faults import (
     stored,
 )
 
-from bridge import OpaClient, OpaEngine, PolicyBridge, Reason, UsageError
+from bridge import Reason, UsageError
 from bridge.errors import (
     EngineUnreachableError,
     ForeignContentError,
@@ -39,26 +38,6 @@ from bridge.store import from_objects, layout, patches
 from bridge.store.patches import Patch, add
 from bridge.store.store import prepare
 from bridge.strict_json import encode
-
-
-@pytest.fixture(scope="module")
-def rules(tmp_path_factory):
-    """The rules as files, so that an OPA has them from its start."""
-    return write_rules(tmp_path_factory.mktemp("rules"))
-
-
-@pytest.fixture
-def opa(start_opa, rules):
-    """An OPA of the test's own, with the rules and nothing else."""
-    opa = start_opa([rules])
-    yield opa
-    opa.kill()
-
-
-@pytest.fixture
-def bridge(opa):
-    with PolicyBridge(OpaEngine(OpaClient(opa.url, deadline=60))) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("foreign", [b"[]", b'{"revision":"7","resources":{"a":{"id":"a"}}}', b'"x"', b"{}", b"null"])
@@ -102,13 +81,13 @@ def test_a_posting_of_more_pages_than_are_sent_with_it(bridge, monkeypatch):
     bridge.delete("devices", [f"d{n:05}" for n in range(4_400, 4_480)])
     wanted = sorted(id_ for id_, one in stored(bridge).items() if one["custom_data"]["n"] == 1)
     assert len(wanted) == 2_250 + 12 - 40
-    found, after = [], None
+    listed_ids, after = [], None
     while True:
         listed = bridge.list_allowed(GRANTED, "devices", limit=700, after=after)
-        found += listed.ids
+        listed_ids += listed.ids
         if (after := listed.cursor) is None:
             break
-    assert found == wanted
+    assert listed_ids == wanted
 
 
 def test_an_answer_that_is_lost_does_not_hide_what_was_done(opa, bridge, monkeypatch):
@@ -301,8 +280,8 @@ def test_what_differs_is_found_while_generations_come_and_go(opa, bridge):
     with relayed(opa.url, at) as (url, _), bridge_to(url) as reading:
         for at.document in ("digests", "resources/"):
             at.times = 2
-            found = reading.engine.store.difference("devices", wanted, None)
-            assert (found.before, len(found.upserts)) == (size(2), len(wanted))
+            difference = reading.engine.store.difference("devices", wanted, None)
+            assert (difference.before, len(difference.upserts)) == (size(2), len(wanted))
             at.times = 100
             with pytest.raises(PushConflictError, match="5 times"):
                 reading.sync("devices", pusher.state(1, RESOURCES))

@@ -98,11 +98,11 @@ class Speller:
 
     def names(self, count: int) -> list[str]:
         """Texts of names, all different."""
-        found: dict[str, str] = {}
-        while len(found) < count:
+        texts_by_name: dict[str, str] = {}
+        while len(texts_by_name) < count:
             text, name = self.string()
-            found.setdefault(name, text)
-        return list(found.values())
+            texts_by_name.setdefault(name, text)
+        return list(texts_by_name.values())
 
     def space(self) -> str:
         return self.random.choice(("", "", "", "", " ", "\t", "\r "))
@@ -204,8 +204,8 @@ def in_order(value: Any) -> Any:
     return list(map(in_order, value)) if isinstance(value, list) else value
 
 
-def unharmed(found: Any, wanted: Any) -> bool:
-    return equal(found, wanted) and encode(in_order(found)) == encode(in_order(wanted))
+def unharmed(actual: Any, wanted: Any) -> bool:
+    return equal(actual, wanted) and encode(in_order(actual)) == encode(in_order(wanted))
 
 
 # --- the nearest other value --------------------------------------------------------------------------------------
@@ -213,10 +213,10 @@ def unharmed(found: Any, wanted: Any) -> bool:
 
 def other(random: Random, value: Any) -> Any:
     """A value that is nearly this one, and is not."""
-    found = value
-    while equal(parse(encode(found)), value):
-        found = _near(random, value)
-    return found
+    candidate = value
+    while equal(parse(encode(candidate)), value):
+        candidate = _near(random, value)
+    return candidate
 
 
 def _near(random: Random, value: Any) -> Any:
@@ -307,12 +307,12 @@ def test_there_are_enough_of_them(pushed):
 
 
 def test_what_is_pushed_is_read_back_from_opa(opa, pushed):
-    found = {id_: resource for shard in opa.store.resources("devices") for id_, resource in shard.items()}
-    assert found.keys() == pushed.read.keys()
+    stored = {id_: resource for shard in opa.store.resources("devices") for id_, resource in shard.items()}
+    assert stored.keys() == pushed.read.keys()
     read_back = 0
     for id_, resource in pushed.read.items():
-        assert unharmed(found[id_], resource), (tally.seed(), id_)
-        read_back += len(found[id_]["custom_data"])
+        assert unharmed(stored[id_], resource), (tally.seed(), id_)
+        read_back += len(stored[id_]["custom_data"])
     assert read_back >= 100_000
 
 
@@ -320,9 +320,9 @@ def test_what_is_pushed_is_read_back_from_opa(opa, pushed):
 def test_what_is_pushed_is_explained(request, name, pushed):
     engine = request.getfixturevalue(name)
     for id_ in Random(tally.seed()).sample(sorted(pushed.read), SAMPLE):
-        decision, found = engine.explain(Request(claims=b"{}", type=b'"devices"', id=encode(id_)))
+        decision, explained = engine.explain(Request(claims=b"{}", type=b'"devices"', id=encode(id_)))
         assert decision.reason is Reason.UNRESTRICTED
-        assert unharmed(parse(found), pushed.read[id_]), (tally.seed(), id_)
+        assert unharmed(parse(explained), pushed.read[id_]), (tally.seed(), id_)
 
 
 @pytest.mark.parametrize(("name", "one_in", "least"), [("opa", 4, 25_000), ("wasm", 1, 100_000)])
@@ -333,19 +333,19 @@ def test_a_demand_for_each_value_allows_and_one_for_its_nearest_does_not(request
     resources = list(pushed.read.values())[::one_in]
     compared = 0
     for start in range(0, len(resources), BATCH):
-        asked, wanted = [], []
+        requests, wanted = [], []
         for resource in resources[start : start + BATCH]:
             custom_data = resource["custom_data"]
-            asked.append(demanding(resource["id"], resource["id"], custom_data))
+            requests.append(demanding(resource["id"], resource["id"], custom_data))
             wanted.append((Reason.MATCHED, ()))
             near = {member: other(random, value) for member, value in custom_data.items()}
-            asked.append(demanding(resource["id"], resource["id"], near))
+            requests.append(demanding(resource["id"], resource["id"], near))
             failures = sorted(Failure(pointer("custom_data", member), "different") for member in custom_data)
             wanted.append((Reason.CONSTRAINT_FAILED, tuple(failures)))
-            asked.append(demanding(resource["id"], other(random, resource["id"]), {}))
+            requests.append(demanding(resource["id"], other(random, resource["id"]), {}))
             wanted.append((Reason.CONSTRAINT_FAILED, (Failure("/id", "different"),)))
             compared += len(custom_data)
-        for question, expected, decision in zip(asked, wanted, engine.decide(asked), strict=True):
+        for question, expected, decision in zip(requests, wanted, engine.decide(requests), strict=True):
             assert (decision.reason, decision.failures) == expected, (tally.seed(), question)
     assert compared >= least
 

@@ -28,14 +28,14 @@ def test_none_is_asked_for():
 
 
 @pytest.mark.parametrize(
-    "given", ["", "-1", "+1", "1.0", " 1", "1\n", "1_000", "٣", "²", "r7", "9" * 41, "9" * 5_000, 7, b"7", []]
+    "revision", ["", "-1", "+1", "1.0", " 1", "1\n", "1_000", "٣", "²", "r7", "9" * 41, "9" * 5_000, 7, b"7", []]
 )
-def test_what_is_no_revision_is_misuse(policy_bridge, given):
+def test_what_is_no_revision_is_misuse(policy_bridge, revision):
     policy_bridge.push("devices", [{"id": "a"}])
     for ask in (
-        lambda: policy_bridge.check(CLAIMS, "devices", "a", at_least=given),
-        lambda: policy_bridge.check_many(CLAIMS, "devices", ["a"], at_least=given),
-        lambda: policy_bridge.list_allowed(CLAIMS, "devices", at_least=given),
+        lambda: policy_bridge.check(CLAIMS, "devices", "a", at_least=revision),
+        lambda: policy_bridge.check_many(CLAIMS, "devices", ["a"], at_least=revision),
+        lambda: policy_bridge.list_allowed(CLAIMS, "devices", at_least=revision),
     ):
         with pytest.raises(UsageError, match="at_least"):
             ask()

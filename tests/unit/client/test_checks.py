@@ -51,24 +51,24 @@ class TestSubject:
         assert Bearer.of("t", verifier, None).claims == b'{"token":"t","n":1}'
 
     def test_a_verified_token_has_its_text(self):
-        asked = []
+        calls = []
 
         verifier = TokenVerifier(StaticKey.from_secret(bytes(range(64))), algorithms=("HS256",))
         token = SimpleNamespace(text=b"{}", token="t.t.t")
         assert Bearer.of_verified(token, verifier, None) == Bearer(b"{}")
         raw = SimpleNamespace(
-            refuse=lambda *given: asked.append(("refuse", *given)),
-            may_go=lambda *given: asked.append(("may_go", *given)) or may[0],
+            refuse=lambda *arguments: calls.append(("refuse", *arguments)),
+            may_go=lambda *arguments: calls.append(("may_go", *arguments)) or may[0],
         )
         may = [True]
         subject = Bearer.of_verified(token, verifier, raw)
         assert (subject.claims, subject.token) == (b"{}", b'"t.t.t"')
-        assert asked == [("refuse", token, verifier), ("may_go", token, verifier)]
+        assert calls == [("refuse", token, verifier), ("may_go", token, verifier)]
         assert subject.is_still_raw()
         may[0] = False
         assert not subject.is_still_raw()
         assert Bearer.of_verified(token, verifier, raw) == Bearer(b"{}")
-        assert asked[2:] == [("may_go", token, verifier)] * 2 + [
+        assert calls[2:] == [("may_go", token, verifier)] * 2 + [
             ("refuse", token, verifier),
             ("may_go", token, verifier),
         ]
@@ -82,7 +82,7 @@ class TestSubject:
             return SimpleNamespace(text=b'{"v":1}', token=token)
 
         monkeypatch.setattr(TokenVerifier, "verified", verified)
-        raw = SimpleNamespace(refuse=lambda found, by: seen.append((found.token, by)), may_go=lambda *_: True)
+        raw = SimpleNamespace(refuse=lambda token, by: seen.append((token.token, by)), may_go=lambda *_: True)
         subject = Bearer.of("t", verifier, raw)
         assert (subject.claims, subject.token, seen) == (b'{"v":1}', b'"t"', ["t", ("t", verifier)])
         assert Bearer.of("t", verifier, None).token is None
@@ -145,8 +145,8 @@ class TestSeveral:
             several(values)
 
     def test_parts_have_their_places(self):
-        asked = several([{"id": "d0"}, MALFORMED, "d2", {"id": "d3"}, MALFORMED, {"id": "d5"}])
-        parts = list(asked.batches(60))
+        batch = several([{"id": "d0"}, MALFORMED, "d2", {"id": "d3"}, MALFORMED, {"id": "d5"}])
+        parts = list(batch.batches(60))
         assert [list(places) for places, _ in parts] == [[0, 2], [3, 5]]
         assert [request for _, requests in parts for request in requests] == [
             Request(CLAIMS, TYPE, resource=b'{"id":"d0"}'),
@@ -155,16 +155,16 @@ class TestSeveral:
             Request(CLAIMS, TYPE, resource=b'{"id":"d5"}'),
         ]
         for places, _ in parts:
-            asked.add(places, [decision(place) for place in places])
-        found = asked.decisions()
-        assert [one.decision_id for one in found] == ["0", None, "2", "3", None, "5"]
-        assert [one.reason for one in (found[1], found[4])] == ["malformed_input"] * 2
-        assert "resource 1" in found[1].error
-        assert "resource 4" in found[4].error
+            batch.add(places, [decision(place) for place in places])
+        decisions = batch.decisions()
+        assert [one.decision_id for one in decisions] == ["0", None, "2", "3", None, "5"]
+        assert [one.reason for one in (decisions[1], decisions[4])] == ["malformed_input"] * 2
+        assert "resource 1" in decisions[1].error
+        assert "resource 4" in decisions[4].error
 
     def test_each_part_has_its_own_places(self):
-        asked = several([MALFORMED, *resources(4)])
-        assert [list(places) for places, _ in asked.batches(1)] == [[1], [2], [3], [4]]
+        batch = several([MALFORMED, *resources(4)])
+        assert [list(places) for places, _ in batch.batches(1)] == [[1], [2], [3], [4]]
 
     def test_a_malformed_type_is_malformed(self):
         with pytest.raises(MalformedInputError, match=r"^type"):
@@ -172,16 +172,16 @@ class TestSeveral:
 
     def test_parts_go_as_they_may_go_now(self):
         may = iter([True, False])
-        asked = several(resources(2), subject=Bearer(CLAIMS, b'"t"', lambda: next(may)))
-        (_, first), (_, second) = asked.batches(1)
+        batch = several(resources(2), subject=Bearer(CLAIMS, b'"t"', lambda: next(may)))
+        (_, first), (_, second) = batch.batches(1)
         assert (first[0].token, first[0].claims) == (b'"t"', None)
         assert (second[0].token, second[0].claims) == (None, CLAIMS)
 
     def test_as_many_decisions_as_questions(self):
-        asked = several(resources(2))
+        batch = several(resources(2))
         for wrong in ([decision(0)], [decision(0)] * 3):
             with pytest.raises(ValueError, match="zip"):
-                asked.add([0, 1], wrong)
+                batch.add([0, 1], wrong)
 
     def test_a_fault_before_any_decision_is_itself(self):
         with pytest.raises(EngineTimeoutError) as caught:
@@ -189,27 +189,27 @@ class TestSeveral:
         assert caught.value is LATE
 
     def test_a_fault_after_a_decision_keeps_it(self):
-        asked = several(resources(3))
-        asked.add([1], [decision(1)])
+        batch = several(resources(3))
+        batch.add([1], [decision(1)])
         with pytest.raises(PartialResultError) as caught:
-            asked.fail([0], LATE)
+            batch.fail([0], LATE)
         assert (caught.value.fault, caught.value.decisions) == (LATE, [None, decision(1), None])
         assert caught.value.__cause__ is LATE
 
     def test_a_fault_denies_its_part_where_faults_deny(self):
-        asked = several(resources(3), denies=True)
-        asked.fail([0, 2], LATE)
-        asked.add([1], [decision(1)])
-        assert asked.decisions() == [LATE_DENIAL, decision(1), LATE_DENIAL]
+        batch = several(resources(3), denies=True)
+        batch.fail([0, 2], LATE)
+        batch.add([1], [decision(1)])
+        assert batch.decisions() == [LATE_DENIAL, decision(1), LATE_DENIAL]
         assert OnError("e", denies=True).denial(LATE) == LATE_DENIAL
 
     def test_what_was_answered_beside_a_fault_is_kept(self):
-        asked = several(resources(5))
-        asked.fail([0, 1, 2], PartialResultError(LATE, (decision(0), None, decision(2))))
-        asked.fail([3], PartialResultError(InvalidResponseError("later"), (None,)))
-        asked.add([4], [decision(4)])
+        batch = several(resources(5))
+        batch.fail([0, 1, 2], PartialResultError(LATE, (decision(0), None, decision(2))))
+        batch.fail([3], PartialResultError(InvalidResponseError("later"), (None,)))
+        batch.add([4], [decision(4)])
         with pytest.raises(PartialResultError) as caught:
-            asked.decisions()
+            batch.decisions()
         assert (caught.value.fault, caught.value.__cause__) == (LATE, LATE)
         assert caught.value.decisions == [decision(0), None, decision(2), None, decision(4)]
 
@@ -219,42 +219,42 @@ class TestSeveral:
                 several(resources(2)).fail([0, 1], PartialResultError(LATE, wrong))
 
     def test_what_was_left_open_is_denied_where_faults_deny(self):
-        asked = several(resources(3), denies=True)
-        asked.fail([0, 1, 2], PartialResultError(LATE, (decision(0), None, decision(2))))
-        assert asked.decisions() == [decision(0), LATE_DENIAL, decision(2)]
+        batch = several(resources(3), denies=True)
+        batch.fail([0, 1, 2], PartialResultError(LATE, (decision(0), None, decision(2))))
+        assert batch.decisions() == [decision(0), LATE_DENIAL, decision(2)]
 
     def test_what_was_answered_beside_a_fault_is_not_older_than_was_asked_for(self):
         ids = ["d0", MALFORMED, "d1", "d2"]
         for denies in (False, True):
-            asked = several(ids, denies=denies, oldest=7)
-            asked.fail([0, 2, 3], PartialResultError(LATE, (None, decision(1, revision="7"), None)))
-            asked = several(ids, denies=denies, oldest=8)
+            batch = several(ids, denies=denies, oldest=7)
+            batch.fail([0, 2, 3], PartialResultError(LATE, (None, decision(1, revision="7"), None)))
+            batch = several(ids, denies=denies, oldest=8)
             stale = PartialResultError(LATE, (None, decision(1, revision="7"), decision(2, revision="8")))
             if denies:
-                asked.fail([0, 2, 3], stale)
-                reasons = [one.reason for one in asked.decisions()]
+                batch.fail([0, 2, 3], stale)
+                reasons = [one.reason for one in batch.decisions()]
                 assert reasons == ["engine_unavailable", "malformed_input", "engine_unavailable", "engine_unavailable"]
-                assert "older than 8" in asked.decisions()[2].error
+                assert "older than 8" in batch.decisions()[2].error
             else:
-                asked.add([0], [decision(0, revision="8")])
+                batch.add([0], [decision(0, revision="8")])
                 with pytest.raises(PartialResultError) as caught:
-                    asked.fail([0, 2, 3], stale)
+                    batch.fail([0, 2, 3], stale)
                 assert isinstance(caught.value.fault, StaleResourcesError)
 
     def test_a_stale_part_is_not_noted_as_left_open(self):
-        asked = several(["d0"], oldest=8, denies=True)
-        asked.fail([0], PartialResultError(LATE, (decision(0, revision="7"),)))
-        assert [one.reason for one in asked.decisions()] == ["engine_unavailable"]
+        batch = several(["d0"], oldest=8, denies=True)
+        batch.fail([0], PartialResultError(LATE, (decision(0, revision="7"),)))
+        assert [one.reason for one in batch.decisions()] == ["engine_unavailable"]
 
 
 class TestBatches:
     """Runs of at most 1,000 requests and of at most so many bytes, but of one at least."""
 
     def sizes(self, lengths, most):
-        given = [Request(b"", None, b"x" * length) for length in lengths]
-        found = list(batches(given, most))
-        assert [request for batch in found for request in batch] == given
-        return [len(batch) for batch in found]
+        requests = [Request(b"", None, b"x" * length) for length in lengths]
+        all_batches = list(batches(requests, most))
+        assert [request for batch in all_batches for request in batch] == requests
+        return [len(batch) for batch in all_batches]
 
     @pytest.mark.parametrize(
         ("lengths", "most", "sizes"),

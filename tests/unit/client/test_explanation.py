@@ -16,8 +16,10 @@ ABOUT = ("policy", "devices")
 
 
 def failed(*failures):
-    found = tuple(Failure(*failure) for failure in failures)
-    return Decision(not found, Reason.CONSTRAINT_FAILED if found else Reason.MATCHED, failures=found)
+    all_failures = tuple(Failure(*failure) for failure in failures)
+    return Decision(
+        not all_failures, Reason.CONSTRAINT_FAILED if all_failures else Reason.MATCHED, failures=all_failures
+    )
 
 
 def explanation_of(decision, request=BY_ID, stored=None):
@@ -51,9 +53,11 @@ def test_no_stored_resource_goes_with_an_id_that_is_none(id_):
 
 
 def test_a_resource_that_came_along_is_its_own():
-    found = explanation_of(failed(("/id", "different")), Request(CLAIMS, b'"devices"', b'{"id":"d2"}'), b'{"id":"d3"}')
-    assert found.resource == {"id": "d2"}
-    assert [(one.expected, one.actual) for one in found.failures] == [("d1", "d2")]
+    explanation = explanation_of(
+        failed(("/id", "different")), Request(CLAIMS, b'"devices"', b'{"id":"d2"}'), b'{"id":"d3"}'
+    )
+    assert explanation.resource == {"id": "d2"}
+    assert [(one.expected, one.actual) for one in explanation.failures] == [("d1", "d2")]
 
 
 @pytest.mark.parametrize(
@@ -83,32 +87,32 @@ def test_a_failure_of_what_nobody_demands_is_refused(pointer):
 
 
 def test_failures_as_they_are():
-    found = explanation_of(
+    explanation = explanation_of(
         failed(("/custom_data/a", "different"), ("/custom_data/m", "missing"), ("/custom_data/n", "different")),
         stored=b'{"id":"d1","custom_data":{"n":true,"a":[{"x":1.5}]}}',
     )
-    assert [str(one.expected) for one in found.failures] == ["[{'x': 1}]", "None", "1"]
-    assert (found.failures[1].actual, found.failures[2].actual) == (ABSENT, True)
+    assert [str(one.expected) for one in explanation.failures] == ["[{'x': 1}]", "None", "1"]
+    assert (explanation.failures[1].actual, explanation.failures[2].actual) == (ABSENT, True)
 
 
 def test_a_failure_of_a_resource_that_is_not_there_has_no_demands():
     decision = failed(("/id", "different"))
-    found = explanation_of(decision)
-    assert (found.decision, found.failures, found.resource) == (decision, (), ABSENT)
+    explanation = explanation_of(decision)
+    assert (explanation.decision, explanation.failures, explanation.resource) == (decision, (), ABSENT)
 
 
 def test_a_decision_is_explained_whatever_was_given_as_the_type():
     request = Request(CLAIMS, b"7", b'{"id":"d1"}')
     decision = Decision(allow=False, reason=Reason.MALFORMED_INPUT)
-    found = explained(decision, claims=b"[]", description=("policy", 7), request=request, stored=None)
-    assert (found.decision, found.failures, found.resource) == (decision, (), {"id": "d1"})
+    explanation = explained(decision, claims=b"[]", description=("policy", 7), request=request, stored=None)
+    assert (explanation.decision, explanation.failures, explanation.resource) == (decision, (), {"id": "d1"})
 
 
 def test_each_demand_has_its_failure():
     decision = failed(("/custom_data/m", "missing"), ("/id", "different"))
-    found = explanation_of(decision, Request(CLAIMS, b'"devices"', b'{"id":"d2"}'))
-    assert found.decision is decision
-    assert tuple(one.failure for one in found.failures) == decision.failures
+    explanation = explanation_of(decision, Request(CLAIMS, b'"devices"', b'{"id":"d2"}'))
+    assert explanation.decision is decision
+    assert tuple(one.failure for one in explanation.failures) == decision.failures
 
 
 @pytest.mark.parametrize("id_", [None, b"null"])

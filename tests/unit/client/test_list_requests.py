@@ -35,8 +35,8 @@ def ended(running, *pieces):
     return stopped.value.value
 
 
-def cursor_of(found):
-    return Cursor.read(found.cursor, ABOUT)
+def cursor_of(listing):
+    return Cursor.read(listing.cursor, ABOUT)
 
 
 @pytest.mark.parametrize("limit", [0, -1, True, False, 1.0, "1", None, 0.5])
@@ -71,10 +71,10 @@ def test_no_more_pages_are_asked_for_than_the_limit_may_take(limit, pages):
 def test_fewer_pages_are_asked_for_where_fewer_ids_are_wanted():
     running = steps(2 * PAGE)
     assert next(running).pages == 4
-    asked = running.send(page_response([f"a{number:03}" for number in range(PAGE)], [], length=9))
-    assert (asked.page, asked.pages) == (2, 3)
-    asked = running.send(page_response([f"b{number:03}" for number in range(PAGE - 1)], length=9))
-    assert (asked.page, asked.pages) == (3, 2)
+    page_request = running.send(page_response([f"a{number:03}" for number in range(PAGE)], [], length=9))
+    assert (page_request.page, page_request.pages) == (2, 3)
+    page_request = running.send(page_response([f"b{number:03}" for number in range(PAGE - 1)], length=9))
+    assert (page_request.page, page_request.pages) == (3, 2)
 
 
 def test_the_text_of_a_request():
@@ -87,19 +87,19 @@ def test_the_text_of_a_request():
 def test_the_limit_cuts_a_page(everything):
     running = steps(2)
     next(running)
-    found = ended(running, page_response(["a", "b", "c"], length=1, everything=everything))
-    assert (found.ids, found.complete, found.everything, found.revision) == (("a", "b"), False, everything, "7")
-    assert found.decision is None
-    assert cursor_of(found) == Cursor("7", 0, "b")
+    listing = ended(running, page_response(["a", "b", "c"], length=1, everything=everything))
+    assert (listing.ids, listing.complete, listing.everything, listing.revision) == (("a", "b"), False, everything, "7")
+    assert listing.decision is None
+    assert cursor_of(listing) == Cursor("7", 0, "b")
 
 
 def test_a_list_that_the_limit_takes_whole_is_complete():
     for pages in (["a", "b"],), (["a"], ["b"]), (["a", "b"], []), ([], ["a", "b"]), (["a"], [], ["b"]):
         running = steps(2)
         next(running)
-        found = ended(running, *(page_response(page, length=len(pages)) for page in pages))
-        assert (found.ids, found.complete, found.everything, found.cursor) == (("a", "b"), True, False, None)
-        assert found.revision == "7"
+        listing = ended(running, *(page_response(page, length=len(pages)) for page in pages))
+        assert (listing.ids, listing.complete, listing.everything, listing.cursor) == (("a", "b"), True, False, None)
+        assert listing.revision == "7"
 
 
 def test_everything_is_told_of_a_complete_list():
@@ -121,23 +121,23 @@ def test_everything_is_told_of_a_complete_list():
 def test_a_cursor_names_the_page_of_its_last_id(pages, place):
     running = steps(2)
     next(running)
-    found = ended(running, *(page_response(page, length=9) for page in pages))
-    assert found.ids == ("a", "b")
-    assert cursor_of(found) == Cursor("7", place, "b")
+    listing = ended(running, *(page_response(page, length=9) for page in pages))
+    assert listing.ids == ("a", "b")
+    assert cursor_of(listing) == Cursor("7", place, "b")
 
 
 def test_a_list_goes_on_at_the_page_of_its_cursor():
     running = steps(2, Cursor("7", 5, "b").text(ABOUT))
     assert next(running) == PageRequest(CLAIMS, TYPE, 5, 2)
-    found = ended(running, page_response(["a", "b", "c", "d", "e"], length=9))
-    assert (found.ids, cursor_of(found)) == (("c", "d"), Cursor("7", 5, "d"))
+    listing = ended(running, page_response(["a", "b", "c", "d", "e"], length=9))
+    assert (listing.ids, cursor_of(listing)) == (("c", "d"), Cursor("7", 5, "d"))
     # The cursor's page counts once: on later ones nothing is left out.
     running = steps(2, Cursor("7", 5, "b").text(ABOUT))
     next(running)
-    asked = running.send(page_response(["a", "b"], length=9))
-    assert asked.page == 6
-    found = ended(running, page_response(["c", "d"], ["e"], length=9))
-    assert (found.ids, cursor_of(found)) == (("c", "d"), Cursor("7", 6, "d"))
+    page_request = running.send(page_response(["a", "b"], length=9))
+    assert page_request.page == 6
+    listing = ended(running, page_response(["c", "d"], ["e"], length=9))
+    assert (listing.ids, cursor_of(listing)) == (("c", "d"), Cursor("7", 6, "d"))
 
 
 def test_a_list_that_goes_on_behind_the_last_id_is_complete():
@@ -166,8 +166,8 @@ def test_what_is_denied_for_every_resource_is_not_too_old():
     running = steps(at_least="7")
     next(running)
     denial = Decision(allow=False, reason=Reason.TYPE_NOT_GRANTED)
-    found = ended(running, PageResponse(decision=denial))
-    assert (found.decision, found.complete, found.everything, found.revision) == (denial, True, False, None)
+    listing = ended(running, PageResponse(decision=denial))
+    assert (listing.decision, listing.complete, listing.everything, listing.revision) == (denial, True, False, None)
 
 
 @pytest.mark.parametrize("revision", ["6", "8", "07"])

@@ -35,17 +35,17 @@ def stored(request):
 def test_parts_are_the_whole(stored, claims, limits):
     bridge, resources = stored
     wanted = [each["id"] for each in resources if bridge.check(claims, "devices", each).allow]
-    found, cursor, limit = [], None, 1000
+    ids, cursor, limit = [], None, 1000
     for turn in range(10_000):
         limit = limits[turn] if turn < len(limits) else max(limit, 100)
         part = bridge.list_allowed(claims, "devices", limit=limit, after=cursor)
         assert len(part.ids) <= limit
         assert part.complete == (part.cursor is None)
         assert part.complete or len(part.ids) == limit
-        assert part.complete == (len(found) + len(part.ids) == len(wanted))
-        found += part.ids
-        assert found == wanted[: len(found)]
+        assert part.complete == (len(ids) + len(part.ids) == len(wanted))
+        ids += part.ids
+        assert ids == wanted[: len(ids)]
         cursor = part.cursor
         if part.complete:
             break
-    assert found == wanted
+    assert ids == wanted

@@ -130,18 +130,18 @@ class TestCheckMany:
         return drive(check_many(BEARER, "devices", values, at_least, on_error, batch_bytes=batch_bytes), ask)
 
     def test_batches_are_asked_one_after_the_other(self):
-        asked = []
+        id_batches = []
 
         def ask(requests):
-            asked.append([request.id for request in requests])
+            id_batches.append([request.id for request in requests])
             return [Decision(allow=True, reason=Reason.MATCHED, decision_id=str(request.id)) for request in requests]
 
         decisions = self.run(ask, ["a", object(), "b", "c"], batch_bytes=1)
-        assert asked == [[b'"a"'], [b'"b"'], [b'"c"']]
+        assert id_batches == [[b'"a"'], [b'"b"'], [b'"c"']]
         assert [decision.reason for decision in decisions] == ["matched", "malformed_input", "matched", "matched"]
-        asked.clear()
+        id_batches.clear()
         assert len(self.run(ask, ["a", "b", "c"])) == 3
-        assert asked == [[b'"a"', b'"b"', b'"c"']]
+        assert id_batches == [[b'"a"', b'"b"', b'"c"']]
 
     def test_nothing_is_asked_about_nothing(self):
         assert self.run(None, []) == []
@@ -197,9 +197,9 @@ class TestExplain:
         return drive(explain(BEARER, type_, value, "policy", on_error), ask)
 
     def test_the_request_and_the_stored_resource(self):
-        asked = []
-        explanation = self.run(lambda request: (asked.append(request), (ALLOWED, b'{"id":"a"}'))[1])
-        assert asked == [Request(b'{"a":1}', b'"devices"', id=b'"a"')]
+        requests = []
+        explanation = self.run(lambda request: (requests.append(request), (ALLOWED, b'{"id":"a"}'))[1])
+        assert requests == [Request(b'{"a":1}', b'"devices"', id=b'"a"')]
         assert (explanation.decision, explanation.failures, explanation.resource) == (ALLOWED, (), {"id": "a"})
 
     def test_an_error_is_itself_or_a_denial(self):

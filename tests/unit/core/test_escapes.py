@@ -94,11 +94,11 @@ def test_no_error_writes_a_line_of_its_own(kind, caplog):
 def test_no_refused_resource_writes_a_line_of_its_own():
     """What is refused stands in reports and errors, and services write it to their logs."""
     id_ = HOSTILE.replace("\ud800", "")
-    found = from_objects(
+    collected = from_objects(
         [{"id": id_}, {"id": id_}, {"id": "a", id_: [1]}, {"id": id_, "b": {HOSTILE: 1}}], omit=[f"/{id_}/c"]
     )
-    assert len(found.rejected) == 4
-    for refusal in found.rejected:
+    assert len(collected.rejected) == 4
+    for refusal in collected.rejected:
         assert str(refusal).isprintable(), str(refusal)
 
 

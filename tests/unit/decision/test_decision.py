@@ -83,9 +83,9 @@ def test_a_decision_that_contradicts_itself_says_how(arguments, cause):
 
 
 def test_a_decision_has_no_more_than_its_engine_gave_it():
-    found = Decision(allow=True, reason=Reason.MATCHED)
-    assert dataclasses.astuple(found) == (True, Reason.MATCHED, (), (), "", None, None, {}, None)
-    assert type(found.as_dict()["reason"]) is str
+    matched = Decision(allow=True, reason=Reason.MATCHED)
+    assert dataclasses.astuple(matched) == (True, Reason.MATCHED, (), (), "", None, None, {}, None)
+    assert type(matched.as_dict()["reason"]) is str
 
 
 def test_only_allow_reason_and_details_can_be_given_by_place():
@@ -109,19 +109,19 @@ def test_decisions_that_differ_in_their_bundles_are_told_apart_but_have_one_hash
     ],
 )
 def test_the_bundles_that_decisions_share_stay_empty(change):
-    found = Decision(allow=True, reason=Reason.MATCHED)
+    matched = Decision(allow=True, reason=Reason.MATCHED)
     with pytest.raises(TypeError, match="cannot be changed"):
-        change(found.bundles)
-    assert found.bundles == {}
-    assert Decision(allow=False, reason=Reason.UNKNOWN_TYPE).bundles is found.bundles
+        change(matched.bundles)
+    assert matched.bundles == {}
+    assert Decision(allow=False, reason=Reason.UNKNOWN_TYPE).bundles is matched.bundles
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
 def test_a_decision_without_bundles_can_be_copied(copied):
-    found = Decision(allow=True, reason=Reason.MATCHED, engine="opa")
-    assert copied(found) == found
-    assert copied(found).bundles == {}
-    assert json.loads(json.dumps(dataclasses.asdict(found)))["bundles"] == {}
+    matched = Decision(allow=True, reason=Reason.MATCHED, engine="opa")
+    assert copied(matched) == matched
+    assert copied(matched).bundles == {}
+    assert json.loads(json.dumps(dataclasses.asdict(matched)))["bundles"] == {}
 
 
 def test_a_decision_without_details_is_made_once():

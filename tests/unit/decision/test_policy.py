@@ -18,8 +18,8 @@ DEVICE = {"id": "d1", "custom_data": {"user": "u1", "n": 1}}
 
 
 def violations(claim):
-    found = parse_policy(claim)
-    return [(v.pointer, v.code) for v in found.violations] if isinstance(found, InvalidPolicy) else []
+    parsed = parse_policy(claim)
+    return [(v.pointer, v.code) for v in parsed.violations] if isinstance(parsed, InvalidPolicy) else []
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,8 @@ UNKNOWN = [("/features", "unknown_resource_type"), ("/push", "unknown_resource_t
     ids=str,
 )
 def test_version_three_is_valid_where_the_setting_has_it(versions, claim, expected):
-    found = parse_policy(claim, versions=versions)
-    assert ([(v.pointer, v.code) for v in found.violations] if isinstance(found, InvalidPolicy) else []) == expected
+    parsed = parse_policy(claim, versions=versions)
+    assert ([(v.pointer, v.code) for v in parsed.violations] if isinstance(parsed, InvalidPolicy) else []) == expected
 
 
 def test_by_default_version_three_and_what_it_may_have_are_violations():
@@ -126,8 +126,8 @@ def test_what_stands_beside_the_types_grants_nothing():
 
 def test_a_configured_type_is_one_whatever_version_three_says_of_its_name():
     claim = {"version": 3, "push": {"id": 1}, "features": {"id": 1}}
-    found = parse_policy(claim, ("push",), BOTH)
-    assert found == InvalidPolicy((Violation("/push/id", "not_a_string"),))
+    invalid = parse_policy(claim, ("push",), BOTH)
+    assert invalid == InvalidPolicy((Violation("/push/id", "not_a_string"),))
     policy = parse_policy({"version": 3, "push": {"id": "a"}}, ("push",), BOTH)
     assert isinstance(policy, Policy)
     assert policy.descriptions["push"].id == "a"
@@ -139,9 +139,9 @@ def test_the_reference_decides_by_the_versions_of_the_settings():
     assert decide(request, PolicySettings(versions=BOTH)).reason is Reason.MATCHED
 
 
-@pytest.mark.parametrize("given", [{2, 3}, (3, 2), [2, 3, 2], frozenset({2, 3})], ids=str)
-def test_versions_become_a_frozenset(given):
-    settings = PolicySettings(versions=given)
+@pytest.mark.parametrize("versions", [{2, 3}, (3, 2), [2, 3, 2], frozenset({2, 3})], ids=str)
+def test_versions_become_a_frozenset(versions):
+    settings = PolicySettings(versions=versions)
     assert settings.versions == {2, 3}
     assert type(settings.versions) is frozenset
     assert hash(settings) == hash(PolicySettings(versions=frozenset({2, 3})))
@@ -181,7 +181,7 @@ def test_what_is_a_resource():
     assert parse_resource(DEVICE) == Resource("d1", {"user": "u1", "n": 1})
 
 
-def asked(policy=..., type_="devices", **resource):
+def decided(policy=..., type_="devices", **resource):
     claims = {} if policy is ... else {"policy": policy}
     return decide({"claims": claims, "type": type_, **(resource or {"resource": DEVICE})})
 
@@ -258,7 +258,7 @@ def test_other_names_mean_the_same():
 def test_an_invalid_policy_grants_nothing_whatever_the_type():
     policy = {"version": 2, "devices": {"id": 1}, "sessions": {}}
     for type_ in ("devices", "sessions"):
-        decision = asked(policy, type_)
+        decision = decided(policy, type_)
         assert decision.reason is Reason.INVALID_POLICY
         assert decision.violations == (Violation("/devices/id", "not_a_string"),)
 
@@ -288,14 +288,14 @@ def test_an_invalid_policy_grants_nothing_whatever_the_type():
     ids=str,
 )
 def test_all_failures_are_reported_sorted(description, failures):
-    decision = asked({"version": 2, "devices": description})
+    decision = decided({"version": 2, "devices": description})
     assert decision.failures == tuple(Failure(*failure) for failure in failures)
     assert decision.reason == ("constraint_failed" if failures else "matched")
 
 
 def test_a_resource_without_custom_data_has_an_empty_one():
-    assert asked({"version": 2, "devices": {"custom_data": {}}}, resource={"id": "d1"}).allow
-    denied = asked({"version": 2, "devices": {"custom_data": {"custom_data": None}}}, resource={"id": "d1"})
+    assert decided({"version": 2, "devices": {"custom_data": {}}}, resource={"id": "d1"}).allow
+    denied = decided({"version": 2, "devices": {"custom_data": {"custom_data": None}}}, resource={"id": "d1"})
     assert denied.failures == (Failure("/custom_data/custom_data", "missing"),)
 
 

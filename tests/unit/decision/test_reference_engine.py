@@ -61,7 +61,7 @@ def test_denials_have_their_details_and_their_engine(opened):
 
 def test_a_decision_by_id_has_the_revision_of_the_time(opened):
     first = opened.push("devices", [DEVICE]).revision
-    assert [opened.check(CLAIMS, "devices", asked).revision for asked in ("d1", DEVICE, "d1", "d2")] == [
+    assert [opened.check(CLAIMS, "devices", resource).revision for resource in ("d1", DEVICE, "d1", "d2")] == [
         *(first, None, first, first),
     ]
     second = opened.push("devices", [DEVICE]).revision

@@ -127,8 +127,8 @@ def test_a_numbered_decision_has_the_revision_of_its_own_request():
         "8",
         None,
     ]
-    found = answer(0, 0, 0, distinct=[MATCHED], current=current)
-    assert [one.revision for one in read(found, ONE + requests[:2])] == [None, "7", "8"]
+    reply = answer(0, 0, 0, distinct=[MATCHED], current=current)
+    assert [one.revision for one in read(reply, ONE + requests[:2])] == [None, "7", "8"]
 
 
 @pytest.mark.parametrize(

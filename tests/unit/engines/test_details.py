@@ -183,9 +183,9 @@ def test_whatever_the_reference_says_is_read():
             policy = {"version": 2, "devices": {"id": "x", "custom_data": {name: 0}}}
             resource = {"id": "d", "custom_data": custom_data}
             decision = decide({"claims": {"policy": policy}, "type": "devices", "resource": resource})
-            found = read_decision(decision.as_dict(), engine="reference")
-            assert found == decision
-            assert len(found.failures) == 2
+            read_back = read_decision(decision.as_dict(), engine="reference")
+            assert read_back == decision
+            assert len(read_back.failures) == 2
 
 
 @pytest.mark.parametrize("read", [read_violations, read_failures])

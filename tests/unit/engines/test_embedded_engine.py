@@ -23,7 +23,7 @@ from bridge import (
 from bridge.rendering import PREBUILT, default_wasm, fingerprint, prebuilt_wasm, rego_root, wasm_build
 
 DEVICE = {"id": "d1", "custom_data": {"user_id": "u1"}}
-ASKED = [
+ALL_CLAIMS = [
     {},
     {"Policy": {"version": 2}},
     {"policy": None},
@@ -50,9 +50,9 @@ def test_every_combination_is_decided_as_the_reference_decides(rule_set):
     chosen = {"require_policy": rule_set.policy.require_policy, "versions": rule_set.policy.versions}
     with PolicyBridge(**chosen) as bridge, PolicyBridge(ReferenceEngine(rule_set)) as reference:
         assert bridge.engine.rule_set == rule_set
-        for claims in ASKED:
-            found, wanted = (each.check(claims, "devices", DEVICE).as_dict() for each in (bridge, reference))
-            assert found == wanted, claims
+        for claims in ALL_CLAIMS:
+            actual, wanted = (each.check(claims, "devices", DEVICE).as_dict() for each in (bridge, reference))
+            assert actual == wanted, claims
 
 
 def test_there_are_six_combinations():

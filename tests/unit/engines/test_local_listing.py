@@ -97,9 +97,9 @@ def test_a_page_may_be_empty():
 
 def test_a_demanded_id_is_the_only_one_asked_about():
     listing = Listing(device("d1", n=1), device("d2", n=1), device('"é', n=1))
-    for id_, found in (("d1", [["d1"]]), ("d3", []), ("", []), ('"é', [['"é']])):
+    for id_, pages in (("d1", [["d1"]]), ("d3", []), ("", []), ('"é', [['"é']])):
         piece = listing.list_pages(granting(id=id_))
-        assert (piece.pages, piece.length, piece.everything) == (found, len(found), False)
+        assert (piece.pages, piece.length, piece.everything) == (pages, len(pages), False)
     assert listing.list_pages(granting(id="d1", custom_data={"n": 1})).pages == [["d1"]]
     assert listing.list_pages(granting(id="d1", custom_data={"n": 2})).pages == [[]]
     assert listing.batches[1] == [device("d1", n=1)]

@@ -21,16 +21,16 @@ def pieces(*pages, length=None, revision="7", everything=False):
     return PageResponse(None, everything, list(pages), len(pages) if length is None else length, revision)
 
 
-def listed(*given, limit=1_000, after=None, at_least=None):
+def listed(*responses, limit=1_000, after=None, at_least=None):
     """The list of these pieces, and where each was asked for."""
     steps = list_allowed(Bearer(CLAIMS), "devices", RuleSet(), limit=limit, after=after, at_least=at_least)
-    asked = [next(steps).page]
-    for piece in given:
+    page_numbers = [next(steps).page]
+    for piece in responses:
         try:
-            asked.append(steps.send(piece).page)
+            page_numbers.append(steps.send(piece).page)
         except StopIteration as stop:
-            return stop.value, asked
-    return None, asked
+            return stop.value, page_numbers
+    return None, page_numbers
 
 
 def cursor(revision="7", page=0, last="b"):
@@ -38,13 +38,13 @@ def cursor(revision="7", page=0, last="b"):
 
 
 def test_pieces_are_one_list():
-    found, asked = listed(pieces(["a", "b"], [], length=3), pieces(["c"], length=3))
-    assert (found.ids, found.complete, found.cursor, found.revision) == (("a", "b", "c"), True, None, "7")
-    assert asked == [0, 2]
+    listing, page_numbers = listed(pieces(["a", "b"], [], length=3), pieces(["c"], length=3))
+    assert (listing.ids, listing.complete, listing.cursor, listing.revision) == (("a", "b", "c"), True, None, "7")
+    assert page_numbers == [0, 2]
 
 
 @pytest.mark.parametrize(
-    "given",
+    "responses",
     [
         [pieces(["b", "a"])],
         [pieces(["a", "a"])],
@@ -60,21 +60,21 @@ def test_pieces_are_one_list():
     ],
     ids=str,
 )
-def test_ids_that_are_not_in_order_are_refused(given):
+def test_ids_that_are_not_in_order_are_refused(responses):
     with pytest.raises(InvalidResponseError, match="not in order"):
-        listed(*given)
+        listed(*responses)
 
 
 @pytest.mark.parametrize("later", [["a"], ["b"], ["a", "c"], ["b", "c"], [""]])
 def test_ids_that_came_before_the_cursor_do_not_come_again(later):
-    found, _ = listed(pieces(["a", "b"], length=2), pieces(["c"], length=2), after=cursor())
-    assert found.ids == ("c",)
+    listing, _ = listed(pieces(["a", "b"], length=2), pieces(["c"], length=2), after=cursor())
+    assert listing.ids == ("c",)
     with pytest.raises(InvalidResponseError, match="not in order"):
         listed(pieces(["a", "b"], length=2), pieces(later, length=2), after=cursor())
 
 
 @pytest.mark.parametrize(
-    "given",
+    "responses",
     [
         [pieces(["a"], length=0)],
         [pieces(length=1)],
@@ -90,16 +90,16 @@ def test_ids_that_came_before_the_cursor_do_not_come_again(later):
     ],
     ids=str,
 )
-def test_pieces_that_contradict_each_other_are_refused(given):
+def test_pieces_that_contradict_each_other_are_refused(responses):
     """A list that became shorter within a revision would end early, and call itself complete."""
     with pytest.raises(InvalidResponseError, match="do not fit the others"):
-        listed(*given)
+        listed(*responses)
 
 
 def test_more_pages_than_were_asked_for_are_refused():
     wanted = 3
-    found, _ = listed(pieces(*(["a"], ["b"], ["c"])), limit=PAGE)
-    assert found.ids == ("a", "b", "c")
+    listing, _ = listed(pieces(*(["a"], ["b"], ["c"])), limit=PAGE)
+    assert listing.ids == ("a", "b", "c")
     with pytest.raises(InvalidResponseError, match="do not fit"):
         listed(pieces(*[[f"{number}"] for number in range(wanted + 1)]), limit=PAGE)
 
@@ -123,8 +123,8 @@ OTHERS = ["matched", "unrestricted", "unknown_resource", "invalid_resource", "in
 
 @pytest.mark.parametrize("reason", ANSWERS)
 def test_a_denial_of_all_resources_is_an_answer_to_a_list(reason):
-    found, _ = listed(PageResponse(denial(reason)))
-    assert (found.ids, found.complete, found.decision.reason, found.cursor) == ((), True, reason, None)
+    listing, _ = listed(PageResponse(denial(reason)))
+    assert (listing.ids, listing.complete, listing.decision.reason, listing.cursor) == ((), True, reason, None)
 
 
 @pytest.mark.parametrize("reason", OTHERS)
@@ -173,9 +173,9 @@ def test_a_list_goes_on_in_its_own_revision_alone():
 
 def test_a_list_from_the_beginning_is_asked_for_anew_where_the_resources_change():
     old, new = pieces(["a"], length=2), pieces(["b"], length=2, revision="8")
-    found, asked = listed(old, new, new, pieces(["c"], length=2, revision="8"))
-    assert (found.ids, found.revision) == (("b", "c"), "8")
-    assert asked == [0, 1, 0, 1]
+    listing, page_numbers = listed(old, new, new, pieces(["c"], length=2, revision="8"))
+    assert (listing.ids, listing.revision) == (("b", "c"), "8")
+    assert page_numbers == [0, 1, 0, 1]
     with pytest.raises(CursorExpiredError, match="faster than they can be listed"):
         listed(*[old, new] * 5)
 
@@ -184,8 +184,8 @@ def answer(listed_, **others):
     return {"fingerprint": "f", "current": {"devices": ABOUT}, "listed": listed_} | others
 
 
-def read(given, **settings):
-    return read_pages(given, REQUEST, fingerprint="f", engine="opa", **settings)
+def read(reply, **settings):
+    return read_pages(reply, REQUEST, fingerprint="f", engine="opa", **settings)
 
 
 GOOD = {"everything": False, "length": 1, "pages": [["a"]]}

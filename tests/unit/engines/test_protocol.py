@@ -60,9 +60,9 @@ def test_the_entrypoints_stand_below_the_package_root(protocol):
 
 
 def test_a_question_has_a_nonce_and_the_requests(protocol):
-    asked = body(protocol.question([INLINE]))
-    assert len(asked.pop("nonce")) == 32
-    assert asked == {"claims": {}, "type": "devices", "resource": {"id": "d1"}}
+    question = body(protocol.question([INLINE]))
+    assert len(question.pop("nonce")) == 32
+    assert question == {"claims": {}, "type": "devices", "resource": {"id": "d1"}}
     explaining = body(protocol.explaining_question(BY_ID))
     assert explaining["explain"] is True
     assert explaining["requests"] == [{"claims": {}, "type": "devices", "id": "d1"}]
@@ -98,7 +98,7 @@ def test_an_absent_result_is_absent_rules(protocol):
 
 
 LISTED = {"everything": True, "length": 1, "pages": [["d1"]]}
-ASKED = {
+READINGS = {
     "decisions": lambda one, **more: one.decisions(reply(decisions=[ALLOWED], **more), [INLINE]),
     "explained": lambda one, **more: one.explained(reply(decisions=[ALLOWED], **more), INLINE),
     "piece": lambda one, **more: one.pages(reply(listed=LISTED, **more), LIST),
@@ -106,7 +106,7 @@ ASKED = {
 }
 
 
-@pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED)
+@pytest.mark.parametrize("ask", READINGS.values(), ids=READINGS)
 def test_only_the_own_rules_and_the_own_nonce_are_believed(protocol, ask):
     ask(protocol)
     with pytest.raises(RulesMismatchError, match="of the opa engine"):
@@ -135,8 +135,8 @@ def test_a_list_of_what_is_not_there_is_no_list(protocol):
 
 
 def test_what_is_held_is_told_with_all_else(protocol):
-    found = protocol.stored_view(reply(view={"devices": {}}))
-    assert (found["view"], found["current"], found["fingerprint"]) == ({"devices": {}}, current(), OWN)
+    result = protocol.stored_view(reply(view={"devices": {}}))
+    assert (result["view"], result["current"], result["fingerprint"]) == ({"devices": {}}, current(), OWN)
 
 
 def by_id(one, store):

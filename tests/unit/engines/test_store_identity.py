@@ -67,9 +67,9 @@ def test_as_many_decisions_as_questions():
 
 def test_a_layout_that_the_rules_do_not_know():
     memory = StoreIdentity()
-    for found in ({"devices": {"layout": 9}}, {"devices": {"layout": 9}, "sessions": None}):
+    for stored_types in ({"devices": {"layout": 9}}, {"devices": {"layout": 9}, "sessions": None}):
         with pytest.raises(UnsupportedLayoutError, match="`devices` lie in OPA in a layout"):
-            memory.check(found, [BY_ID], [denied()])
+            memory.check(stored_types, [BY_ID], [denied()])
     assert isinstance(memory.lost(current("s1"), "devices"), ResourcesMissingError)
     assert isinstance(memory.lost({"devices": None}, "devices"), ResourcesMissingError)
     assert isinstance(memory.lost({"devices": "layout"}, "devices"), ResourcesMissingError)
@@ -135,8 +135,8 @@ def test_the_last_64_are_remembered():
     memory.note(current("s0"))
 
 
-@pytest.mark.parametrize("found", [None, "s", [], {}, {"store": None}, {"store": 7}, {"layout": 9}])
-def test_what_tells_no_store_is_not_noted(found):
+@pytest.mark.parametrize("about", [None, "s", [], {}, {"store": None}, {"store": 7}, {"layout": 9}])
+def test_what_tells_no_store_is_not_noted(about):
     memory = StoreIdentity()
-    memory.note({"devices": found})
+    memory.note({"devices": about})
     assert "none were ever pushed" in str(memory.lost({}, "devices"))

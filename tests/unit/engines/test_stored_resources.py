@@ -18,8 +18,8 @@ def answer(*decisions, **others):
     return {"fingerprint": "f", "current": {}, "decisions": list(decisions)} | others
 
 
-def read(given, request=BY_ID, **settings):
-    return read_answer(given, [request], fingerprint="f", engine="opa", **settings)[0]
+def read(reply, request=BY_ID, **settings):
+    return read_answer(reply, [request], fingerprint="f", engine="opa", **settings)[0]
 
 
 @pytest.mark.parametrize("nonce", [None, 1, True, "", "m", "N", "nn", ["n"], {"n": "n"}])
@@ -93,23 +93,23 @@ BEFORE_ANY_RESOURCE = {"unknown_type", "malformed_input", "invalid_token", "unkn
 @pytest.mark.parametrize("current", [{}, {"sessions": ABOUT}, {"devices": {"layout": 2}}])
 def test_nothing_is_decided_on_resources_that_are_not_there(current):
     for reason, details in DENIALS.items():
-        given = answer({"allow": False, "reason": reason} | details, current=current)
+        reply = answer({"allow": False, "reason": reason} | details, current=current)
         if reason in BEFORE_ANY_RESOURCE:
-            assert (read(given).reason, read(given).revision) == (reason, None)
+            assert (read(reply).reason, read(reply).revision) == (reason, None)
         else:
             with pytest.raises(
                 InvalidResponseError, match=f"decided `{reason}` by id, and says that no resources are stored"
             ):
-                read(given)
-        assert read(given, INLINE).reason == reason
+                read(reply)
+        assert read(reply, INLINE).reason == reason
     for reason in ("matched", "unrestricted"):
-        given = answer({"allow": True, "reason": reason}, current=current)
+        reply = answer({"allow": True, "reason": reason}, current=current)
         with pytest.raises(InvalidResponseError, match="says that no resources are stored"):
-            read(given)
+            read(reply)
         numbered = answer(0, current=current, distinct=[{"allow": True, "reason": reason}])
         with pytest.raises(InvalidResponseError, match="says that no resources are stored"):
             read(numbered)
-        assert read(given, INLINE).allow
+        assert read(reply, INLINE).allow
 
 
 def decision(reason):

@@ -129,8 +129,8 @@ def test_a_part_is_asked_as_long_as_any_time_is_left():
 
 
 def test_parts_have_as_many_questions_as_their_details_allow():
-    found = [most_together(details) for details in (0, 6, 7, 8, 13, 16, 32, 33, 64, 65, 1_000)]
-    assert found == [512, 512, 9, 8, 4, 4, 2, 1, 1, 1, 1]
+    sizes = [most_together(details) for details in (0, 6, 7, 8, 13, 16, 32, 33, 64, 65, 1_000)]
+    assert sizes == [512, 512, 9, 8, 4, 4, 2, 1, 1, 1, 1]
 
 
 def test_the_more_a_decision_may_list_the_fewer_go_together():

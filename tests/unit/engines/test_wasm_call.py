@@ -226,7 +226,7 @@ def engine_replying(monkeypatch, reply):
     return engine
 
 
-ASKED = [Request(encode(CLAIMS), b'"devices"', encode(DEVICE))]
+REQUESTS = [Request(encode(CLAIMS), b'"devices"', encode(DEVICE))]
 
 
 def test_a_reply_that_comes_again_is_not_read_again(monkeypatch):
@@ -246,13 +246,13 @@ def test_a_reply_that_is_no_answer_is_a_fault_each_time(monkeypatch, reply):
     engine = engine_replying(monkeypatch, reply)
     for _ in range(3):
         with pytest.raises(InvalidResponseError):
-            engine.decide(ASKED)
+            engine.decide(REQUESTS)
 
 
 def test_a_remembered_decision_has_the_revision_of_each_question():
     opened = PolicyBridge(WasmEngine())
     report = opened.push("devices", [DEVICE])
-    decisions = [opened.check(CLAIMS, "devices", asked) for asked in (DEVICE, "d1") * 3]
+    decisions = [opened.check(CLAIMS, "devices", resource) for resource in (DEVICE, "d1") * 3]
     assert [one.allow for one in decisions] == [True] * 6
     assert [one.revision for one in decisions] == [None, report.revision] * 3
     again = opened.push("devices", [DEVICE])

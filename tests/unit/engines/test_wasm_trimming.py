@@ -44,7 +44,7 @@ class Spy:
     def of(self, claims, type_, resource):
         """The decision, by whom it was made, and the one text that was sent, if any."""
         self.sent.clear()
-        [decision] = self.engine.decide([asked(claims, type_, resource)])
+        [decision] = self.engine.decide([request_for(claims, type_, resource)])
         assert len(self.sent) == (decision.engine == "wasm")
         return decision.as_dict(), decision.engine, parse(self.sent[0]) if self.sent else None
 
@@ -65,7 +65,7 @@ def spy(engine, monkeypatch):
     return Spy(monkeypatch, engine)
 
 
-def asked(claims, type_, resource):
+def request_for(claims, type_, resource):
     return Request(encode(claims), encode(type_, max_bytes=1 << 30), encode(resource))
 
 
@@ -148,17 +148,17 @@ def test_the_trimmed_question_gets_the_answer_of_the_whole_one(spy, claims):
     few = [RESOURCES[name] for name in ("an array", "without an id", "large in custom_data")]
     others = ("sessions", "policy", "version", 1, None, {"devices": LONG}, LONG)
     for type_, resource in [*(("devices", value) for value in RESOURCES.values()), *itertools.product(others, few)]:
-        request = asked(claims, type_, resource)
-        given, _, sent = spy.of(claims, type_, resource)
+        request = request_for(claims, type_, resource)
+        decision, _, sent = spy.of(claims, type_, resource)
         whole = spy.engine.query("decision", request.text)
         wanted = reference.decide({"claims": parse(request.claims), "type": type_, "resource": parse(request.resource)})
-        assert given == whole == wanted.as_dict(), (type_, resource)
+        assert decision == whole == wanted.as_dict(), (type_, resource)
         assert sent is None or len(encode(sent)) <= MOST_SENT, (type_, resource)
 
 
 @pytest.mark.parametrize("claims", CLAIM_VALUES.values(), ids=CLAIM_VALUES)
 def test_many_questions_get_the_answers_of_each(engine, claims):
-    requests = [asked(claims, "devices", resource) for resource in RESOURCES.values()]
+    requests = [request_for(claims, "devices", resource) for resource in RESOURCES.values()]
     each = [engine.decide([request])[0].as_dict() for request in requests]
     assert [decision.as_dict() for decision in engine.decide(requests)] == each
 
@@ -200,7 +200,7 @@ def test_the_policy_is_the_claim_that_the_settings_name():
     settings = PolicySettings(claim="https://acme.example/policy", types=("doors",))
     claims = {"policy": {"version": 2, "doors": {}}, "https://acme.example/policy": CLAIMS["policy"], "other": LONG}
     claims["https://acme.example/policy"] = {"version": 2, "doors": {"custom_data": {"a": 1}}}
-    light = Trimming(settings).light(asked(claims, "doors", {"id": "d1", "custom_data": {"a": 1, "b": LONG}}))
+    light = Trimming(settings).light(request_for(claims, "doors", {"id": "d1", "custom_data": {"a": 1, "b": LONG}}))
     assert parse(light.claims) == {"https://acme.example/policy": claims["https://acme.example/policy"]}
     assert parse(light.resource) == {"id": "d1", "custom_data": {"a": 1}}
 
@@ -214,7 +214,7 @@ def test_what_is_left_is_written_as_it_stood():
     ]
     claims = demanding({"v": values})
     resource = {"more": LONG, "custom_data": {"v": values, "w": 1}, "id": "\U00010000"}
-    request = asked(claims, "devices", resource)
+    request = request_for(claims, "devices", resource)
     light = Trimming(PolicySettings()).light(request)
     assert light.claims == request.claims
     assert light.resource == encode({"id": "\U00010000", "custom_data": {"v": values}})
@@ -244,10 +244,10 @@ def test_what_is_left_is_written_as_it_stood():
     ],
 )
 def test_the_reference_decides_what_is_heavy_even_trimmed(spy, claims, type_, resource):
-    given, engine, sent = spy.of(claims, type_, resource)
+    decision, engine, sent = spy.of(claims, type_, resource)
     assert (engine, sent) == ("reference", None)
-    [wanted] = ReferenceEngine().decide([asked(claims, type_, resource)])
-    assert given == wanted.as_dict()
+    [wanted] = ReferenceEngine().decide([request_for(claims, type_, resource)])
+    assert decision == wanted.as_dict()
 
 
 @pytest.mark.parametrize(("value", "most"), [(1, 508), ("", 508), (Decimal("1.5"), 64)], ids=repr)
@@ -256,14 +256,14 @@ def test_the_reference_decides_what_would_cost_much_to_write(spy, value, most):
     for count, engine in ((most, "wasm"), (most + 1, "reference")):
         values = [value] * count
         resource = {**device({"user_id": values}), "more": LONG}
-        given, by, _ = spy.of(demanding({"user_id": 1}), "devices", resource)
-        assert (given["reason"], by) == ("constraint_failed", engine)
+        decision, by, _ = spy.of(demanding({"user_id": 1}), "devices", resource)
+        assert (decision["reason"], by) == ("constraint_failed", engine)
         assert len(encode(values)) < LIGHT_BYTES / 2
 
 
 def test_a_resource_larger_than_a_bridge_would_send_is_decided_all_the_same(spy):
     resource = encode(device({"user_id": "x" * 2_000_000}), max_bytes=1 << 30)
-    [decision] = spy.engine.decide([asked(CLAIMS, "devices", DEVICE)._replace(resource=resource)])
+    [decision] = spy.engine.decide([request_for(CLAIMS, "devices", DEVICE)._replace(resource=resource)])
     assert (decision.reason, decision.engine) == ("constraint_failed", "reference")
 
 
@@ -276,7 +276,7 @@ def test_a_large_id_that_is_asked_by_is_looked_for_here(spy):
 
 
 def test_an_id_beside_a_resource_is_not_looked_at(spy):
-    request = asked(CLAIMS, "devices", DEVICE)._replace(id=encode([LONG]), token=encode(LONG))
+    request = request_for(CLAIMS, "devices", DEVICE)._replace(id=encode([LONG]), token=encode(LONG))
     for requests in ([request], [request] * 2, [request._replace(token=None)] * 2):
         assert [(one.allow, one.engine) for one in spy.engine.decide(requests)] == [(True, "wasm")] * len(requests)
     assert all(len(text) < 1_000 for text in spy.sent)
@@ -309,15 +309,15 @@ def test_a_light_resource_is_sent_whole_beside_heavy_claims(spy):
 
 def test_a_small_question_is_sent_as_it_is(spy, monkeypatch):
     monkeypatch.setattr(wasm_engine, "Trimming", None)
-    request = asked(CLAIMS, "devices", DEVICE)
+    request = request_for(CLAIMS, "devices", DEVICE)
     spy.engine.decide([request])
-    padded = asked({**CLAIMS, "other": "x" * 1_000}, "devices", {**DEVICE, "more": "x" * 1_000})
+    padded = request_for({**CLAIMS, "other": "x" * 1_000}, "devices", {**DEVICE, "more": "x" * 1_000})
     spy.engine.decide([padded])
     assert spy.sent == [request.text, padded.text]
 
 
 def test_small_questions_go_together_as_they_are(spy):
-    requests = [asked(CLAIMS, "devices", {**DEVICE, "id": f"d{number}"}) for number in range(500)]
+    requests = [request_for(CLAIMS, "devices", {**DEVICE, "id": f"d{number}"}) for number in range(500)]
     spy.engine.decide(requests)
     [sent] = spy.sent
     assert sent.endswith(b'"resources":[' + b",".join([request.resource for request in requests]) + b"]}")
@@ -327,7 +327,7 @@ def test_what_shares_light_claims_and_type_with_the_one_before_needs_no_trimming
     looked_at = []
     light = Trimming.light
     monkeypatch.setattr(Trimming, "light", lambda self, one: (looked_at.append(one), light(self, one))[1])
-    first = asked(CLAIMS, "devices", DEVICE)
+    first = request_for(CLAIMS, "devices", DEVICE)
     requests = [first._replace(resource=encode({**DEVICE, "more": "x" * size})) for size in (0, 100, 1_000)]
     assert [one.allow for one in spy.engine.decide(requests)] == [True] * 3
     assert looked_at == requests[:1]
@@ -347,7 +347,7 @@ def test_what_shares_light_claims_and_type_with_the_one_before_needs_no_trimming
     ids=" and ".join,
 )
 def test_what_differs_from_the_one_before_is_trimmed_as_it_is_alone(other):
-    first = asked(CLAIMS, "devices", DEVICE)
+    first = request_for(CLAIMS, "devices", DEVICE)
     requests = [first, first._replace(**other)]
     light, decided, _ = Trimming(PolicySettings()).apart(requests)
     alone = [Trimming(PolicySettings()).light(request) for request in requests]
@@ -358,10 +358,10 @@ def test_what_differs_from_the_one_before_is_trimmed_as_it_is_alone(other):
 
 def test_how_many_details_decisions_may_list():
     """One more than is demanded, where all share claims and type; else as many as claims have names."""
-    one, three = (asked(demanding(dict.fromkeys(names, 1)), "devices", DEVICE) for names in ("a", "abc"))
+    one, three = (request_for(demanding(dict.fromkeys(names, 1)), "devices", DEVICE) for names in ("a", "abc"))
     for requests, details in (([one] * 3, 2), ([three] * 3, 4), ([one, three], 7), ([one, one._replace(type=b"1")], 5)):
         assert Trimming(PolicySettings()).apart(requests)[2] == details
-    heavy = asked(demanding({LONG: 1}), "devices", DEVICE)
+    heavy = request_for(demanding({LONG: 1}), "devices", DEVICE)
     assert Trimming(PolicySettings()).apart([heavy] * 2)[2] == 0, "for Wasm there is none"
     without = [one._replace(claims=None), one._replace(claims=None, type=b"1")]
     assert Trimming(PolicySettings()).apart(without)[2] == 0, "without claims nothing is demanded"
@@ -370,8 +370,10 @@ def test_how_many_details_decisions_may_list():
 def test_the_policy_of_claims_that_are_shared_is_looked_at_once(spy, monkeypatch):
     looked_at = []
     policy_in = reference.policy_in
-    monkeypatch.setattr(reference, "policy_in", lambda *given: (looked_at.append(given), policy_in(*given))[1])
-    heavy = [asked(demanding({LONG: number}), "devices", DEVICE) for number in range(2)]
+    monkeypatch.setattr(
+        reference, "policy_in", lambda *arguments: (looked_at.append(arguments), policy_in(*arguments))[1]
+    )
+    heavy = [request_for(demanding({LONG: number}), "devices", DEVICE) for number in range(2)]
     reasons = [one.reason for one in spy.engine.decide(heavy * 5)]
     assert reasons == ["constraint_failed"] * 10
     assert len(looked_at) == 2
@@ -393,7 +395,7 @@ def test_a_heavy_question_is_decided_by_the_settings():
     claims = {"grants": {"version": 2, "robots": {"custom_data": {LONG: 1}}}}
     trimming = Trimming(PolicySettings(claim="grants", types=("robots",)))
     for has, reason in (({LONG: 1}, "matched"), ({}, "constraint_failed")):
-        decision = trimming.light(asked(claims, "robots", device(has)))
+        decision = trimming.light(request_for(claims, "robots", device(has)))
         assert (decision.reason, decision.engine) == (reason, "reference")
 
 
@@ -415,30 +417,30 @@ def test_a_tiny_text_is_light_whatever_looks_like_a_name_in_its_strings():
 
 def test_an_explanation_shows_the_whole_resource(spy):
     resource = {"id": "d1", "custom_data": {"user_id": "u2", "more": LONG}, "beside": MANY}
-    found = spy.bridge.explain(CLAIMS, "devices", resource)
-    assert found.resource == resource
-    assert [(demand.expected, demand.actual) for demand in found.failures] == [("u1", "u2")]
+    explanation = spy.bridge.explain(CLAIMS, "devices", resource)
+    assert explanation.resource == resource
+    assert [(demand.expected, demand.actual) for demand in explanation.failures] == [("u1", "u2")]
     spy.bridge.push("devices", [resource])
     assert spy.bridge.explain(CLAIMS, "devices", "d1").resource == resource
     assert all(len(text) <= MOST_SENT for text in spy.sent)
     large = device({"user_id": LONG})
-    found = spy.bridge.explain(CLAIMS, "devices", large)
-    assert (found.decision.engine, found.resource) == ("reference", large)
-    assert [(demand.expected, demand.actual) for demand in found.failures] == [("u1", LONG)]
+    explanation = spy.bridge.explain(CLAIMS, "devices", large)
+    assert (explanation.decision.engine, explanation.resource) == ("reference", large)
+    assert [(demand.expected, demand.actual) for demand in explanation.failures] == [("u1", LONG)]
 
 
 def test_a_stored_resource_is_decided_with_its_revision(spy):
     report = spy.bridge.push(
         "devices", [{**DEVICE, "more": LONG}, device({"user_id": LONG}) | {"id": "d2"}, {"id": "d3"}]
     )
-    found = spy.bridge.check_many(CLAIMS, "devices", ["d1", "d2", "d3"])
-    assert found == [spy.bridge.check(CLAIMS, "devices", id_) for id_ in ("d1", "d2", "d3")]
-    assert [(one.reason, one.engine) for one in found] == [
+    decisions = spy.bridge.check_many(CLAIMS, "devices", ["d1", "d2", "d3"])
+    assert decisions == [spy.bridge.check(CLAIMS, "devices", id_) for id_ in ("d1", "d2", "d3")]
+    assert [(one.reason, one.engine) for one in decisions] == [
         ("matched", "wasm"),
         ("constraint_failed", "reference"),
         ("constraint_failed", "wasm"),
     ]
-    assert {one.revision for one in found} == {report.revision}
+    assert {one.revision for one in decisions} == {report.revision}
 
 
 def test_one_resource_of_colliding_names_among_300_others(spy):
@@ -460,7 +462,7 @@ def test_many_questions_about_many_constraints_are_for_the_reference(spy):
     """Wasm takes some 10 us for each, ten times as long as the reference."""
     for count, engine in ((23, "wasm"), (24, "reference"), (25, "reference")):
         claims = demanding(dict.fromkeys(plain(count), 1))
-        requests = [asked(claims, "devices", device({})) for _ in range(3)]
+        requests = [request_for(claims, "devices", device({})) for _ in range(3)]
         assert {decision.engine for decision in spy.engine.decide(requests)} == {engine}
         assert {decision.engine for decision in spy.engine.decide(requests[:1])} == {"wasm"}
 
@@ -478,13 +480,15 @@ def parsed(monkeypatch):
 
 def test_claims_that_many_share_are_parsed_once(spy, parsed):
     claims = demanding(dict.fromkeys(plain(3_000), 1))
-    requests = [asked(claims, "devices", {**DEVICE, "more": LONG})._replace(claims=encode(claims)) for _ in range(50)]
+    requests = [
+        request_for(claims, "devices", {**DEVICE, "more": LONG})._replace(claims=encode(claims)) for _ in range(50)
+    ]
     assert len(spy.engine.decide(requests)) == 50
     assert parsed.count(len(requests[0].claims)) == 1
 
 
 def test_a_resource_that_is_heavy_even_trimmed_is_parsed_once(spy, parsed):
-    request = asked(CLAIMS, "devices", device({"user_id": LONG}))
+    request = request_for(CLAIMS, "devices", device({"user_id": LONG}))
     assert [one.engine for one in spy.engine.decide([request])] == ["reference"]
     assert parsed.count(len(request.resource)) == 1
 
@@ -501,8 +505,8 @@ def meter():
 @pytest.mark.parametrize("shape", shapes(), ids=lambda shape: shape.name)
 def test_a_question_made_to_be_costly_takes_no_more_than_50_times_a_plain_one(spy, meter, shape):
     made, plainly = shape.requests(), shape.plain()
-    given = spy.engine.decide(made)
-    assert [one.as_dict() for one in given] == [one.as_dict() for one in holding(ReferenceEngine()).decide(made)]
+    decisions = spy.engine.decide(made)
+    assert [one.as_dict() for one in decisions] == [one.as_dict() for one in holding(ReferenceEngine()).decide(made)]
     assert sum(map(meter.instructions, spy.sent)) <= MOST * meter.instructions(input_for(plainly))
 
 
@@ -510,7 +514,7 @@ def test_pointers_are_escaped_in_linear_time(meter):
     """60,000 `~` took 3 s."""
     for character in ("~", "/", "~/", "a"):
         short, long = (
-            meter.instructions(asked(demanding({character * count: 1}), "devices", device()).text, "decision")
+            meter.instructions(request_for(demanding({character * count: 1}), "devices", device()).text, "decision")
             for count in (1_000, 16_000)
         )
         assert long < 20 * short, character
@@ -519,7 +523,7 @@ def test_pointers_are_escaped_in_linear_time(meter):
 def test_names_of_one_hash_cost_their_square_where_nothing_is_trimmed(meter):
     """That the names are what they are said to be: what all of this is about."""
     bad, good = (
-        meter.instructions(asked({}, "devices", device(dict.fromkeys(names, 1))).text)
+        meter.instructions(request_for({}, "devices", device(dict.fromkeys(names, 1))).text)
         for names in (colliding(30_000)[:3_000], plain(3_000, 15))
     )
     assert bad > 50 * good

@@ -121,12 +121,12 @@ def test_one_that_cannot_be_run(make, kind) -> None:
 
 
 def test_one_is_asked_once_until_it_changes(make, tmp_path) -> None:
-    asked = tmp_path / "asked"
-    script = f"#!/bin/sh\necho x >> {asked}\necho 'Version: %s'\n"
+    calls = tmp_path / "asked"
+    script = f"#!/bin/sh\necho x >> {calls}\necho 'Version: %s'\n"
     opa = make("a", script=script % "1.20.2")
     find_opa(opa)
     find_opa(opa)
-    assert asked.read_text() == "x\n"
+    assert calls.read_text() == "x\n"
     opa.write_text(script % "1.19.10")
     with pytest.raises(OpaNotFoundError, match=r"1\.19\.10"):
         find_opa(opa)

@@ -7,6 +7,7 @@ from itertools import chain, pairwise, repeat
 from types import SimpleNamespace
 
 import pytest
+from clocks import Clock
 
 from bridge import OpaClient
 from bridge.engines.installation import InterferenceError
@@ -33,14 +34,6 @@ SAFETY = 60
 MISSING = RulesNotInstalledError("no rules")
 
 
-class Clock:
-    def __init__(self):
-        self.now = 1_000.0
-
-    def __call__(self):
-        return self.now
-
-
 def limits(seconds=300.0, clock=None):
     return Limits(seconds, name="the run", setting="run_timeout", clock=clock or Clock())
 
@@ -53,8 +46,8 @@ def no_pauses(monkeypatch):
     return pauses
 
 
-class Engine:
-    """One whose OPA is as the script says: at each look, whether the rules are missing and whether the devices are.
+class ScriptedEngine:
+    """An engine whose OPA is as the script says: at each look, whether the rules and whether the devices are missing.
 
     Args:
         script: What each look finds, or raises.
@@ -72,10 +65,10 @@ class Engine:
 
     def decide(self, _):
         self.seen.append(self.run.state)
-        found = next(self._script)
-        if isinstance(found, Exception):
-            raise found
-        are_rules_missing, self._devices_missing = found
+        look = next(self._script)
+        if isinstance(look, Exception):
+            raise look
+        are_rules_missing, self._devices_missing = look
         if are_rules_missing:
             raise MISSING
 
@@ -98,11 +91,11 @@ class Engine:
         self.seen.append(self.run.state)
 
     def bring_back(self, source=list, tries=5):
-        def asked():
+        def noted_source():
             self.seen.append(self.run.state)
             return source()
 
-        self.run.bring_back(self, {"devices": asked}, tries=tries, patience=30.0)
+        self.run.bring_back(self, {"devices": noted_source}, tries=tries, patience=30.0)
         return self.seen
 
 
@@ -111,14 +104,14 @@ WELL, RULES, DEVICES, BOTH = (False, False), (True, False), (False, True), (True
 
 
 def test_rules_that_somebody_else_installs_just_now_are_waited_for(no_pauses):
-    engine = Engine(RULES, WELL, WELL)
+    engine = ScriptedEngine(RULES, WELL, WELL)
     engine.is_being_installed = lambda: True
     assert engine.bring_back() == [L, L, L]
     assert no_pauses == [1.0]
 
 
 def test_rules_whose_install_was_broken_off_are_installed(no_pauses):
-    engine = Engine(RULES, RULES, RULES, WELL)
+    engine = ScriptedEngine(RULES, RULES, RULES, WELL)
     engine.is_being_installed = lambda: True
     assert engine.bring_back() == [L, L, I, L, I, L]
     assert no_pauses[0] == 1.0
@@ -126,7 +119,7 @@ def test_rules_whose_install_was_broken_off_are_installed(no_pauses):
 
 
 def test_what_is_back_on_one_of_several_opas_is_not_back():
-    engine = Engine(WELL)
+    engine = ScriptedEngine(WELL)
 
     def refuse():
         raise MultipleStoresError("two")
@@ -148,14 +141,14 @@ def test_what_is_back_on_one_of_several_opas_is_not_back():
     ],
 )
 def test_it_brings_what_is_missing_until_nothing_is(no_pauses, script, states):
-    engine = Engine(*script)
+    engine = ScriptedEngine(*script)
     assert engine.bring_back() == states
     assert len(no_pauses) == max(0, len(script) - 2), "before the second try and later ones"
 
 
 @pytest.mark.parametrize("tries", [1, 2, 5])
 def test_what_is_lost_again_and_again_ends_it(no_pauses, tries):
-    engine = Engine(*repeat(BOTH, 20))
+    engine = ScriptedEngine(*repeat(BOTH, 20))
     with pytest.raises(
         RulesNotInstalledError, match=f"lost the rules and the resources of `devices` again, {tries} times"
     ):
@@ -169,7 +162,7 @@ def test_what_is_lost_again_and_again_ends_it(no_pauses, tries):
 
 def test_resources_that_are_lost_again_and_again(no_pauses):
     with pytest.raises(ResourcesMissingError, match="lost the resources of `devices` again, 2 times"):
-        Engine(*repeat(DEVICES, 20)).bring_back(tries=2)
+        ScriptedEngine(*repeat(DEVICES, 20)).bring_back(tries=2)
     assert len(no_pauses) == 1
 
 
@@ -194,10 +187,10 @@ LASTING = [
 
 @pytest.mark.parametrize("fault", PASSING, ids=str)
 def test_a_fault_that_may_pass_is_tried_again(no_pauses, fault):
-    assert Engine(RULES, RULES, WELL, on_bring=[fault]).bring_back() == [L, I, L, I, L]
-    assert Engine(fault, RULES, WELL).bring_back() == [L, L, I, L]
+    assert ScriptedEngine(RULES, RULES, WELL, on_bring=[fault]).bring_back() == [L, I, L, I, L]
+    assert ScriptedEngine(fault, RULES, WELL).bring_back() == [L, L, I, L]
     assert len(no_pauses) == 2
-    engine = Engine(*repeat(RULES, 20), on_bring=repeat(fault, 20))
+    engine = ScriptedEngine(*repeat(RULES, 20), on_bring=repeat(fault, 20))
     with pytest.raises(EngineError, match=f"last fault was: {fault}"):
         engine.bring_back(tries=3)
     assert engine.seen.count(I) == 3
@@ -205,7 +198,7 @@ def test_a_fault_that_may_pass_is_tried_again(no_pauses, fault):
 
 @pytest.mark.parametrize("fault", LASTING, ids=str)
 def test_a_fault_that_lasts_ends_it(no_pauses, fault):
-    for engine in (Engine(fault), Engine(RULES, on_bring=[fault])):
+    for engine in (ScriptedEngine(fault), ScriptedEngine(RULES, on_bring=[fault])):
         with pytest.raises(type(fault), match=str(fault)):
             engine.bring_back()
         assert engine.seen[-1] in (L, I)
@@ -214,11 +207,11 @@ def test_a_fault_that_lasts_ends_it(no_pauses, fault):
 
 def test_rules_that_cannot_be_read_do_not_hide_what_the_resources_tell(no_pauses):
     for unread in (MISSING, InterferenceError("others removed them")):
-        engine = Engine(BOTH, on_bring=[unread, MultipleStoresError("two")])
+        engine = ScriptedEngine(BOTH, on_bring=[unread, MultipleStoresError("two")])
         with pytest.raises(MultipleStoresError):
             engine.bring_back()
     unseen = RulesNotInstalledError("it has none, or several OPAs answer at this address")
-    engine = Engine(*repeat(RULES, 20), on_bring=repeat(unseen, 20))
+    engine = ScriptedEngine(*repeat(RULES, 20), on_bring=repeat(unseen, 20))
     with pytest.raises(RulesNotInstalledError, match="or several OPAs answer at this address"):
         engine.bring_back(tries=2)
     assert len(no_pauses) == 1
@@ -226,12 +219,12 @@ def test_rules_that_cannot_be_read_do_not_hide_what_the_resources_tell(no_pauses
 
 def test_a_source_that_fails_ends_it(no_pauses):
     with pytest.raises(SourceError, match="lost the resources of `devices`, and their source failed: no"):
-        Engine(DEVICES).bring_back(source=lambda: (_ for _ in ()).throw(OSError("no")))
+        ScriptedEngine(DEVICES).bring_back(source=lambda: (_ for _ in ()).throw(OSError("no")))
     assert no_pauses == []
 
 
 def test_a_run_whose_time_is_over_tells_what_went_wrong_before():
-    engine = Engine(RULES, RULES, on_bring=[EngineUnreachableError("down"), EngineUnreachableError("later")])
+    engine = ScriptedEngine(RULES, RULES, on_bring=[EngineUnreachableError("down"), EngineUnreachableError("later")])
     engine.run.limits.clock.now += 299.99  # the pause is no longer than what is left
 
     def install(install=engine.install):
@@ -282,11 +275,11 @@ def test_no_pause_is_longer_than_what_is_left():
 
 
 def test_a_limited_client_asks_by_the_other_one():
-    asked = []
+    deadlines = []
 
     class Client(OpaClient):
         def _call(self, *_, **__):
-            asked.append(_[3])
+            deadlines.append(_[3])
             return SimpleNamespace(status=204)
 
     clock = Clock()
@@ -295,11 +288,11 @@ def test_a_limited_client_asks_by_the_other_one():
     limited.put_data(("a",), b"1", deadline=6.0)
     clock.now += 7
     limited.put_data(("a",), b"1")
-    assert asked == [5.0, 6.0, 1.0]
+    assert deadlines == [5.0, 6.0, 1.0]
     clock.now += 2
     with pytest.raises(EngineTimeoutError):
         limited.put_data(("a",), b"1")
-    assert len(asked) == 3
+    assert len(deadlines) == 3
 
 
 # --- questions

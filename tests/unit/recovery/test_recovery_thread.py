@@ -11,7 +11,8 @@ import weakref
 from pathlib import Path
 
 import pytest
-from fake_recoveries import SAFETY, Blocking, Clock, Engine, ended, failing, new_recovery
+from clocks import Clock
+from fake_recoveries import SAFETY, BlockingSourceWithOutcome, FakeEngine, ended, failing, new_recovery
 
 from bridge import OpaClient
 from bridge.engines import recovery
@@ -57,7 +58,7 @@ def test_what_a_run_is_given():
         ({"tries": 1, "patience": 7.0, "timeout": 9}, 1, 7.0, 9.0),
         ({"tries": 100}, 100, 30.0, 300.0),
     ):
-        engine = Engine()
+        engine = FakeEngine()
         made = new_recovery(engine=engine, **settings)
         seen = []
         original = RecoveryRun.bring_back
@@ -69,9 +70,9 @@ def test_what_a_run_is_given():
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(RecoveryRun, "bring_back", bring_back)
             made.run()
-        [(type_, resources, given, limits)] = engine.brought
+        [(type_, resources, actual_patience, limits)] = engine.brought
         assert list(resources) == [b'"d1"']
-        assert (type_, given, limits.seconds, seen) == ("devices", patience, timeout, [tries])
+        assert (type_, actual_patience, limits.seconds, seen) == ("devices", patience, timeout, [tries])
         [client] = engine.clients
         assert isinstance(client, LimitedClient)
         assert client.url == "http://127.0.0.1:1"
@@ -97,7 +98,7 @@ def test_what_is_no_source(sources, text):
     with pytest.raises(ConfigurationError, match=text):
         checked_sources(sources, ("devices", "users"))
     with pytest.raises(ConfigurationError, match=text):
-        Recovery(Engine(), OpaClient("http://127.0.0.1:1"), sources, ("devices", "users"))
+        Recovery(FakeEngine(), OpaClient("http://127.0.0.1:1"), sources, ("devices", "users"))
 
 
 def test_sources_are_kept_as_they_were():
@@ -113,12 +114,12 @@ def test_sources_are_kept_as_they_were():
 
 def test_what_a_source_gives():
     assert list(collect_all("devices", lambda: [{"id": "d1"}, {"id": "d2"}])) == [b'"d1"', b'"d2"']
-    given = [{"id": ""}, {"id": "d1"}, {"id": 7}]
+    resources = [{"id": ""}, {"id": "d1"}, {"id": 7}]
     with pytest.raises(SourceError) as caught:
-        collect_all("devices", lambda: given)
+        collect_all("devices", lambda: resources)
     assert str(caught.value) == (
         "OPA lost the resources of `devices`, and 2 of 3 in their source are refused: "
-        f"{collect(lambda: given).rejected[0]}"
+        f"{collect(lambda: resources).rejected[0]}"
     )
     assert caught.value.__cause__ is None
 
@@ -134,8 +135,8 @@ def test_a_source_that_raises(error):
 
 
 def test_a_run_and_what_is_known_of_it():
-    source = Blocking()
-    engine = Engine()
+    source = BlockingSourceWithOutcome()
+    engine = FakeEngine()
     made = new_recovery(source, engine=engine)
     assert (made.state, made.ended, made.last, made.is_inside) == (RecoveryState.IDLE, 0, None, False)
     run = made.begin()
@@ -170,8 +171,8 @@ def test_recovery_raises_what_ended_it_each_time_anew():
 
 
 def test_recovery_ends_by_its_timeout_whatever_the_source_does():
-    source = Blocking()
-    made = Recovery(Engine(), OpaClient("http://127.0.0.1:1"), {"devices": source}, ("devices",), timeout=0.05)
+    source = BlockingSourceWithOutcome()
+    made = Recovery(FakeEngine(), OpaClient("http://127.0.0.1:1"), {"devices": source}, ("devices",), timeout=0.05)
     with pytest.raises(EngineTimeoutError, match=r"did not end within 0\.05 s"):
         made.run()
     source.may.set()
@@ -248,7 +249,7 @@ def test_a_run_that_did_not_help_is_followed_by_a_rest():
 
 
 def test_a_source_that_asks():
-    source = Blocking()
+    source = BlockingSourceWithOutcome()
     made = new_recovery(source)
     seen = []
 
@@ -282,9 +283,9 @@ def test_what_a_source_leaves_behind_asks_as_others_do():
 
 
 def test_a_run_that_is_begun_in_a_source_of_another_belongs_to_both():
-    inner_source = Blocking()
+    inner_source = BlockingSourceWithOutcome()
     inner = new_recovery(inner_source)
-    outer_source = Blocking(inner.begin)
+    outer_source = BlockingSourceWithOutcome(inner.begin)
     outer = new_recovery(outer_source)
     seen = []
     inner_source.then = lambda: seen.append((inner.is_inside, outer.is_inside))
@@ -299,7 +300,7 @@ def test_a_run_that_is_begun_in_a_source_of_another_belongs_to_both():
 
 
 def test_a_source_that_asks_by_way_of_another_bridge():
-    outer_source, inner_source = Blocking(), Blocking()
+    outer_source, inner_source = BlockingSourceWithOutcome(), BlockingSourceWithOutcome()
     outer, inner = new_recovery(outer_source), new_recovery(inner_source)
     seen = []
     inner_source.then = lambda: seen.append((inner.is_inside, outer.is_inside))
@@ -314,8 +315,8 @@ def test_a_source_that_asks_by_way_of_another_bridge():
 
 
 def test_closing_ends_what_is_under_way_and_begins_nothing():
-    source = Blocking()
-    made = new_recovery(source, engine=Engine(), deadline=SAFETY)
+    source = BlockingSourceWithOutcome()
+    made = new_recovery(source, engine=FakeEngine(), deadline=SAFETY)
     run = made.begin()
     assert source.begun.wait(SAFETY)
     assert made.stop() is run
@@ -333,7 +334,7 @@ def test_closing_ends_what_is_under_way_and_begins_nothing():
 def test_closing_waits_for_the_end_but_not_for_long():
     assert new_recovery(deadline=60.0).closing == 5.0
     assert new_recovery(deadline=2.0).closing == 2.0
-    source = Blocking()
+    source = BlockingSourceWithOutcome()
     made = new_recovery(source, deadline=0.05)
     run = made.begin()
     assert source.begun.wait(SAFETY)
@@ -348,7 +349,7 @@ def test_closing_waits_for_the_end_but_not_for_long():
 
 
 def test_closing_waits_until_the_run_has_ended():
-    source = Blocking()
+    source = BlockingSourceWithOutcome()
     made = new_recovery(source, deadline=SAFETY)
     waited = []
     run = made.begin()
@@ -479,7 +480,7 @@ def test_a_thread_that_ends_before_it_knows_why(monkeypatch):
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("is_closed", [False, True])
 def test_a_forked_child_begins_anew(is_closed):
-    source = Blocking()
+    source = BlockingSourceWithOutcome()
     made = new_recovery(source, deadline=SAFETY)
     run = made.begin()
     assert source.begun.wait(SAFETY)

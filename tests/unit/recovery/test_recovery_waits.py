@@ -7,7 +7,8 @@ import threading
 from types import SimpleNamespace
 
 import pytest
-from fake_recoveries import LOST, SAFETY, Blocking, Clock, Engine, ended, failing, new_recovery
+from clocks import Clock
+from fake_recoveries import LOST, SAFETY, BlockingSourceWithOutcome, FakeEngine, ended, failing, new_recovery
 
 from bridge import OpaClient
 from bridge.engines import recovery_run
@@ -39,17 +40,17 @@ def test_how_long_a_pause_lasts(monkeypatch):
 
 
 def test_what_a_limited_client_asks_is_what_the_other_one_is_asked():
-    asked = []
+    calls = []
 
     class Client(OpaClient):
         def _call(self, *args, **settings):
-            asked.append((args, settings))
+            calls.append((args, settings))
             return SimpleNamespace(status=304)
 
     with Client("http://127.0.0.1:1", deadline=5.0) as client:
         limited = LimitedClient(client, Limits(8.0, name="r", setting="s", clock=Clock()))
         assert limited.create_data(("a",), b"1", deadline=2.0) is False
-    assert asked == [(("PUT", "/v1/data/a", b"1", 2.0), {"is_read": False, "if_absent": True})]
+    assert calls == [(("PUT", "/v1/data/a", b"1", 2.0), {"is_read": False, "if_absent": True})]
 
 
 # --- who waits
@@ -68,7 +69,7 @@ def test_waiting_for_an_end():
 
 
 def test_tasks_are_told_of_the_end():
-    source = Blocking()
+    source = BlockingSourceWithOutcome()
     made = new_recovery(source)
 
     async def wait():
@@ -95,7 +96,7 @@ def test_each_who_waits_is_told_once():
 
 def test_what_a_question_says_of_a_run():
     clock = Clock()
-    source = Blocking()
+    source = BlockingSourceWithOutcome()
     made = new_recovery(source, clock=clock)
     run, seconds = RecoveryWait(made, 5.0).waits_for(LOST)
     assert seconds == 5.0
@@ -135,7 +136,7 @@ def test_what_a_question_says_of_a_run():
 
 def test_a_question_is_asked_again_only_after_the_run_and_before_its_deadline():
     clock = Clock()
-    source = Blocking()
+    source = BlockingSourceWithOutcome()
     made = new_recovery(source, clock=clock)
     question = RecoveryWait(made, 5.0)
     run, _ = question.waits_for(LOST)
@@ -175,7 +176,7 @@ def test_a_question_tells_of_the_run_that_it_waited_for():
 
 
 def test_what_a_source_is_told_that_asks():
-    source = Blocking()
+    source = BlockingSourceWithOutcome()
     made = new_recovery(source)
     source.then = lambda: RecoveryWait(made, 5.0).waits_for(LOST)
     source.may.set()
@@ -202,7 +203,7 @@ def test_a_question_after_a_longer_rest():
 def test_what_nobody_may_replace_ends_a_run_at_once(fault):
     looks = []
 
-    class Foreign(Engine):
+    class Foreign(FakeEngine):
         def decide(self, _):
             looks.append(1)
             raise fault
@@ -217,7 +218,7 @@ def test_a_fault_in_each_look_ends_a_run_after_its_tries(monkeypatch):
     monkeypatch.setattr(Limits, "pause", lambda *_: None)
     fault, looks = EngineUnreachableError("down"), []
 
-    class Down(Engine):
+    class Down(FakeEngine):
         def decide(self, _):
             looks.append(1)
             raise fault
@@ -235,7 +236,7 @@ def test_a_fault_in_each_look_ends_a_run_after_its_tries(monkeypatch):
 def test_what_is_said_of_what_is_lost_again_and_again(monkeypatch, fault):
     monkeypatch.setattr(Limits, "pause", lambda *_: None)
 
-    class Forgetful(Engine):
+    class Forgetful(FakeEngine):
         def restore(self, *_, **__):
             if fault is not None:
                 raise fault
@@ -251,7 +252,7 @@ def test_what_is_said_of_what_is_lost_again_and_again(monkeypatch, fault):
 def test_a_run_whose_time_is_over_before_anything_went_wrong():
     clock = Clock()
 
-    class Slow(Engine):
+    class Slow(FakeEngine):
         def decide(self, _):
             clock.now += 301
             raise EngineUnreachableError("down")

@@ -22,14 +22,14 @@ def text(value):
 @given(there=BUCKETS, wanted=BUCKETS, escapes=st.booleans())
 def test_what_is_told_to_differ_is_what_differs(there, wanted, escapes):
     whole = json.dumps(there, ensure_ascii=escapes, separators=(",", ":"), sort_keys=True)
-    found = differing_buckets(whole, {name: text(bucket) for name, bucket in wanted.items()})
+    differing = differing_buckets(whole, {name: text(bucket) for name, bucket in wanted.items()})
     for name in there.keys() | wanted.keys():
-        if name in found:
-            assert found[name] == there.get(name, {})
-            assert escapes or found[name] != wanted.get(name) or name not in there
+        if name in differing:
+            assert differing[name] == there.get(name, {})
+            assert escapes or differing[name] != wanted.get(name) or name not in there
         else:
             assert there[name] == wanted[name]
-    assert found.keys() <= there.keys() | wanted.keys()
+    assert differing.keys() <= there.keys() | wanted.keys()
 
 
 def test_what_has_the_text_is_not_read():

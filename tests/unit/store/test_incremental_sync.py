@@ -12,7 +12,7 @@ from bridge.store.store import ChangeReport, StoreDifference, next_revision
 from bridge.strict_json import encode
 
 
-class Told:
+class RecordingStore:
     """A store that notes what is asked of it.
 
     Args:
@@ -29,9 +29,9 @@ class Told:
         self.unreadable = None
 
     def operation(self):
-        found = Told.__new__(Told)
-        found.__dict__ = self.__dict__ | {"is_operation": True}
-        return found
+        operation = RecordingStore.__new__(RecordingStore)
+        operation.__dict__ = self.__dict__ | {"is_operation": True}
+        return operation
 
     def difference(self, type_, prepared, most):
         assert self.is_operation
@@ -69,7 +69,7 @@ def numbered(count, **more):
 
 
 def test_what_differs_is_sent_as_one_change():
-    store, progress = Told("a", "b", "c"), []
+    store, progress = RecordingStore("a", "b", "c"), []
     wanted = from_objects([{"id": "a", "x": 1}, {"id": "b", "x": 1}, {"id": "d"}])
     report = sync(store, "devices", wanted, on_progress=progress.append)
     assert store.calls == [("difference", "devices", 20_000), ("change", 3, 1)]
@@ -90,14 +90,14 @@ def test_what_differs_is_sent_as_one_change():
 
 
 def test_nothing_that_differs_is_no_revision():
-    store = Told("a")
+    store = RecordingStore("a")
     report = sync(store, "devices", objects("a"))
     assert (report.revisions, report.revision, report.added, report.generation) == (0, None, 0, False)
     assert store.calls == [("difference", "devices", 20_000)]
 
 
 def test_a_large_difference_is_sent_bit_by_bit():
-    store, progress = Told("a"), []
+    store, progress = RecordingStore("a"), []
     report = sync(store, "devices", numbered(400), force=True, on_progress=progress.append)
     assert store.calls[1:] == [("change", 150, 0), ("change", 150, 0), ("change", 100, 1)]
     assert (report.revisions, report.added, report.removed) == (3, 400, 1)
@@ -107,7 +107,7 @@ def test_a_large_difference_is_sent_bit_by_bit():
 
 
 def test_a_change_of_too_much_is_halved_until_it_goes():
-    store, progress = Told("a", most=40), []
+    store, progress = RecordingStore("a", most=40), []
     report = sync(store, "devices", objects("a", *(f"d{number}" for number in range(100))), on_progress=progress.append)
     assert [len_ for _, len_, _ in store.calls[1:]] == [100, 75, 37, 37, 26]
     assert (report.generation, report.revisions, progress) == (False, 3, [37, 37, 26])
@@ -115,7 +115,7 @@ def test_a_change_of_too_much_is_halved_until_it_goes():
 
 
 def test_where_not_even_one_can_be_changed_all_is_sent_anew():
-    store, progress = Told("a", "b", most=0), []
+    store, progress = RecordingStore("a", "b", most=0), []
     report = sync(store, "devices", objects("a", "c", "d"), on_progress=progress.append)
     assert [call[0] for call in store.calls] == ["difference", *["change"] * 8, "difference", "replace"]
     assert [sum(call[1:]) for call in store.calls[1:9]] == [3, 3, 3, 3, 3, 3, 2, 1]
@@ -125,7 +125,7 @@ def test_where_not_even_one_can_be_changed_all_is_sent_anew():
 
 
 def test_the_first_sync_and_one_that_differs_in_too_much_send_all_anew():
-    store = Told()
+    store = RecordingStore()
     report = sync(store, "devices", objects("a", "b", x=1))
     assert [call[0] for call in store.calls] == ["difference", "difference", "replace"]
     assert store.calls[1] == ("difference", "devices", None)
@@ -145,7 +145,7 @@ def test_the_first_sync_and_one_that_differs_in_too_much_send_all_anew():
 
 def test_all_sent_anew_counts_what_it_does(monkeypatch):
     monkeypatch.setattr(sys.modules[sync.__module__], "MOST_CHANGES", 1)
-    store = Told("a", "b", "c", "e")
+    store = RecordingStore("a", "b", "c", "e")
     collected = from_lines([b'{"id":"a","x":1}\n', b'{"id":"b"}\n', b'{"id":"d"}\n', b'{"id":"c","n":1e999}\n'])
     with pytest.raises(PushRejectedError, match="skip_invalid"):
         sync(store, "devices", collected)
@@ -157,7 +157,7 @@ def test_all_sent_anew_counts_what_it_does(monkeypatch):
 
 
 def test_what_a_refusal_removes_is_told():
-    store = Told("a", "b", "c")
+    store = RecordingStore("a", "b", "c")
     collected = from_lines([b'{"id":"a"}\n', b'{"id":"b"}\n', b'{"id":"c","n":1e999}\n'])
     report = sync(store, "devices", collected, skip_invalid=True)
     assert (report.generation, report.rejected, report.removed_as_rejected) == (False, collected.rejected, ("c",))
@@ -166,7 +166,7 @@ def test_what_a_refusal_removes_is_told():
 
 @pytest.mark.parametrize("way", [push, sync])
 def test_more_than_half_is_removed_by_force_alone(way):
-    store = Told("a", "b", "c", "d", "e")
+    store = RecordingStore("a", "b", "c", "d", "e")
     collected = from_lines([b'{"id":"a"}\n', b'{"id":"b"}\n', b'{"id":"x","n":1e999}\n'])
     with pytest.raises(
         PushRejectedError, match="3 of the 5 stored `devices` would be removed, more than half"
@@ -183,7 +183,7 @@ def test_more_than_half_is_removed_by_force_alone(way):
 
 def test_more_than_half_is_removed_by_force_alone_where_all_is_sent_anew(monkeypatch):
     monkeypatch.setattr(sys.modules[sync.__module__], "MOST_CHANGES", 0)
-    store = Told("a", "b", "c")
+    store = RecordingStore("a", "b", "c")
     with pytest.raises(PushRejectedError, match="more than half"):
         sync(store, "devices", objects("a"))
     assert store.ids() == ["a", "b", "c"]
@@ -195,7 +195,7 @@ def test_more_than_half_is_removed_by_force_alone_where_all_is_sent_anew(monkeyp
 
 
 def test_what_others_do_ends_a_sync():
-    store = Told("a", "b")
+    store = RecordingStore("a", "b")
 
     def overtaken(*_):
         raise PushConflictError("others")
@@ -210,7 +210,7 @@ def test_what_others_do_ends_a_sync():
 
 
 def test_a_push_tells_what_it_did():
-    store, progress = Told("a", "b", "c"), []
+    store, progress = RecordingStore("a", "b", "c"), []
     wanted = from_objects([{"id": "a", "x": 1}, {"id": "b", "x": 1}, {"id": "d"}])
     report = push(store, "devices", wanted, on_progress=progress.append)
     assert store.calls == [("difference", "devices", None), ("replace", "devices", [b'"a"', b'"b"', b'"d"'])]
@@ -228,7 +228,7 @@ def test_a_push_tells_what_it_did():
 
 
 def test_what_cannot_be_read_is_replaced_by_force_alone(caplog):
-    store = Told("a", "b")
+    store = RecordingStore("a", "b")
     store.unreadable = InvalidResponseError("broken")
     with pytest.raises(InvalidResponseError, match="broken"):
         push(store, "devices", objects("c"))
@@ -247,21 +247,21 @@ def test_what_cannot_be_read_is_replaced_by_force_alone(caplog):
 def test_texts_of_refusals():
     collected = from_lines([b"nonsense\n", b'{"id":"a"}\n'], what="`d.jsonl`")
     with pytest.raises(PushRejectedError) as raised:
-        push(Told(), "devices", collected)
+        push(RecordingStore(), "devices", collected)
     assert str(raised.value).startswith("nothing was pushed: 1 of 2 resources in `d.jsonl` are refused, first line 1: ")
     for empty, progress in (
         (from_chunks([b""], what="`d.jsonl`"), "`d.jsonl` is empty"),
         (from_objects([]), "no resource"),
     ):
         with pytest.raises(PushRejectedError) as raised:
-            push(Told("a"), "devices", empty)
+            push(RecordingStore("a"), "devices", empty)
         assert progress in str(raised.value)
         assert ("is empty" in str(raised.value)) == ("is empty" in progress)
     many = from_objects([*({"id": f"d{number}"} for number in range(1_000)), *[{}] * 1_000])
     with pytest.raises(PushRejectedError, match=r"1,000 of 2,000 resources are refused"):
-        push(Told(), "devices", many)
+        push(RecordingStore(), "devices", many)
     with pytest.raises(PushRejectedError, match=r"all 1,000 resources are refused"):
-        push(Told(), "devices", from_objects([{}] * 1_000))
+        push(RecordingStore(), "devices", from_objects([{}] * 1_000))
 
 
 # --- what a store tells
@@ -300,7 +300,7 @@ def test_what_differs_in_memory():
     store = MemoryStore(("devices",))
     store.replace("devices", objects("a", "b", "c").resources)
     wanted = from_objects([{"id": "a"}, {"id": "b", "x": 1}, {"id": "d"}]).resources
-    found = store.difference("devices", wanted, None)
-    assert found == StoreDifference({key: wanted[key] for key in (b'"b"', b'"d"')}, [encode("c")], 1, 3)
-    assert store.difference("devices", wanted, 3) == found
+    difference = store.difference("devices", wanted, None)
+    assert difference == StoreDifference({key: wanted[key] for key in (b'"b"', b'"d"')}, [encode("c")], 1, 3)
+    assert store.difference("devices", wanted, 3) == difference
     assert store.difference("devices", wanted, 2) is None

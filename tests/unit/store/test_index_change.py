@@ -250,11 +250,11 @@ def test_a_view_that_is_not_whole_makes_no_patch(broken):
 
 def test_the_id_that_is_not_on_its_page_is_told():
     wanted, view = question_and_view()
-    found = {"size": 10, "places": {"d003": "1"}, "pages": {"1": ["d002", "d004"]}}
+    posting = {"size": 10, "places": {"d003": "1"}, "pages": {"1": ["d002", "d004"]}}
     with pytest.raises(
         InvalidResponseError, match=r"the index in OPA is damaged, push all resources again: ValueError .*d003"
     ):
-        wanted.patch({**view, "large": {**view["large"], layout.ALL: found}}, {})
+        wanted.patch({**view, "large": {**view["large"], layout.ALL: posting}}, {})
 
 
 @pytest.mark.parametrize("view", [None, [], "view", 7, {}])

@@ -34,23 +34,25 @@ def document():
     return pushed({f"d{number}": {"n": 1} | ({"m": "x"} if number in (3, 1) else {}) for number in range(7)})
 
 
-def pushed(given):
+def pushed(custom_data_by_id):
     """The generation that a push of resources makes, by their ids and custom data."""
-    found = json.loads(layout.empty_generation())
-    resources = prepare({encode(id_): encode({"id": id_, "custom_data": data}) for id_, data in given.items()})
+    generation = json.loads(layout.empty_generation())
+    resources = prepare(
+        {encode(id_): encode({"id": id_, "custom_data": data}) for id_, data in custom_data_by_id.items()}
+    )
     for part in parts(resources):
-        patched(found, parse(part.patch.body()))
-    assert len(recounted(found)) == len(given)
-    return found
+        patched(generation, parse(part.patch.body()))
+    assert len(recounted(generation)) == len(custom_data_by_id)
+    return generation
 
 
 def findings(document):
     count = IntegrityCheck()
-    found = []
+    texts = []
     for shard in layout.SHARDS:
-        found += count.shard(shard, document["digests"].get(shard), document["resources"][shard])
+        texts += count.shard(shard, document["digests"].get(shard), document["resources"][shard])
     assert count.resources == sum(len(bucket) for shard in document["resources"].values() for bucket in shard.values())
-    return found + list(count.index(document["postings"], document["large"]))
+    return texts + list(count.index(document["postings"], document["large"]))
 
 
 def resource(document, id_):
@@ -107,8 +109,8 @@ def test_a_resource_in_another_place_is_named(document):
 def test_an_id_is_shown_briefly(document):
     id_ = "x" * 79
     resource(document, "d3")[id_] = {"id": "y" * 78}
-    found = findings(document)
-    assert found[0] == f'the resource "{"x" * 79}... has another `id`: "{"y" * 78}"'
+    texts = findings(document)
+    assert texts[0] == f'the resource "{"x" * 79}... has another `id`: "{"y" * 78}"'
 
 
 def test_a_short_posting_of_other_ids(document):
@@ -130,8 +132,8 @@ def test_a_posting_of_a_value_that_no_resource_has(document):
     document["postings"]["s00"]["p00"] = []
     assert findings(document) == ["the posting `p00` is of a value that no resource has"]
     del document["postings"]["s00"]["p00"]
-    for found in ({"size": 1}, {"size": 0, "pages": [[], ["a"]]}, {}, {"size": None}):
-        document["large"]["p00"] = found
+    for posting in ({"size": 1}, {"size": 0, "pages": [[], ["a"]]}, {}, {"size": None}):
+        document["large"]["p00"] = posting
         assert findings(document) == ["the posting `p00` is of a value that no resource has"]
     document["large"]["p00"] = {"size": 0, "pages": [[], []]}
     assert findings(document) == []

@@ -40,10 +40,10 @@ def laid_out(values, indent, plain, line_feed):
 @given(st.lists(VALUES, max_size=5), LAYOUTS, st.booleans(), st.sampled_from(["\n", "\r\n"]), st.integers(1, 40))
 def test_every_array_comes_apart_into_its_items_however_it_is_laid_out_and_cut(values, indent, plain, feed, size):
     text = b" \n" + laid_out(values, indent, plain, feed) + b"\n"
-    found = items(text, size)
-    assert [json.loads(item.text) for item in found] == values
+    all_items = items(text, size)
+    assert [json.loads(item.text) for item in all_items] == values
     lines = text.decode().split("\n")
-    for item in found:
+    for item in all_items:
         rest = "\n".join([lines[item.line - 1][item.column - 1 :], *lines[item.line :]])
         assert rest.encode().startswith(item.text)
 
@@ -119,9 +119,9 @@ def test_an_item_is_bounded_whatever_chunks_it_comes_in(monkeypatch, body):
         monkeypatch.setattr(json_array, "LONGEST", len(body) - 1)
         with pytest.raises(
             MalformedInputError, match=r"item 2 is longer than .. bytes: is it an array of resources"
-        ) as found:
+        ) as raised:
             items(b"[1,\n " + body + b"]", size)
-        error = found.value
+        error = raised.value
         assert (error.rule, error.what, error.line, error.column) == ("R12.6", "x", 2, 2)
 
 
@@ -201,15 +201,15 @@ def test_of_a_large_chunk_nothing_is_copied_but_the_items():
 @pytest.fixture
 def passed(monkeypatch):
     """How many bytes each look at the text passes over."""
-    found = []
+    lengths = []
 
     def counted(expression, text, at):
         end = expression.match(text, at).end()
-        found.append(end - at)
+        lengths.append(end - at)
         return end
 
     monkeypatch.setattr(json_array, "_end_of", counted)
-    return found
+    return lengths
 
 
 @pytest.mark.parametrize("kind", ["strings", "escapes", "brackets", "spaces", "digits"])

@@ -77,13 +77,13 @@ def test_the_text_of_a_posting_is_the_canonical_text_of_its_name_and_value(name,
 def test_a_string_that_spells_an_escape_is_not_what_it_stands_for(escape):
     meant = json.loads(f'"{escape}"')
     spelled = [meant, escape, "\\" + meant, NORMAL[escape], "\\" + escape, "\\\\" + meant]
-    found = {layout.posting_text("n", text) for text in spelled}
-    assert len(found) == len(set(spelled))
-    assert {layout.posting_text(text, "n") for text in spelled}.isdisjoint(found)
+    posting_texts = {layout.posting_text("n", text) for text in spelled}
+    assert len(posting_texts) == len(set(spelled))
+    assert {layout.posting_text(text, "n") for text in spelled}.isdisjoint(posting_texts)
 
 
 def test_posting_texts_of_values():
-    given_ = {
+    custom_data = {
         "<&>\u2028": 'a"b',
         "number": Decimal("1.5"),
         "large": 10**39,
@@ -92,7 +92,7 @@ def test_posting_texts_of_values():
         "null": None,
         "deep": {"b": [1, {"z": "<", "a": "\b\f\x01"}], "a": {}},
     }
-    assert layout.posting_texts(given_) == [
+    assert layout.posting_texts(custom_data) == [
         '["<&>\u2028","a\\"b"]',
         '["number",1.5]',
         '["large",1000000000000000000000000000000000000000]',
@@ -120,8 +120,8 @@ def test_the_name_of_a_posting_is_the_one_in_the_tests_of_the_rules():
 )
 def test_place_and_order_are_those_of_the_id_itself(id_):
     assert layout.raw(encode(id_)) == id_.encode()
-    found = md5(id_.encode(), usedforsecurity=False).hexdigest()
-    assert layout.place(encode(id_)) == (f"s{found[:2]}", f"b{found[2:4]}")
+    digest = md5(id_.encode(), usedforsecurity=False).hexdigest()
+    assert layout.place(encode(id_)) == (f"s{digest[:2]}", f"b{digest[2:4]}")
 
 
 def test_where_no_md5_may_be_used_for_security_resources_have_their_places_all_the_same(monkeypatch):
@@ -205,11 +205,11 @@ def test_an_empty_generation_has_all_that_parts_are_put_into():
 
 def test_a_document_has_any_texts_where_readers_look_for_them():
     """Two of one bucket, one of another bucket of their shard, and one of another shard."""
-    found = layout.document(
+    document = layout.document(
         {b'"A"': b'{"id":"A"}', b'"\\""': b"[7]", b'"d54774"': b'{"id":"other"}', b'"d579"': b"null"}, revision="12"
     )
     everything = {"size": 4, "length": 1, "tops": [""], "firsts": [[""]], "pages": [['"', "A", "d54774", "d579"]]}
-    assert json.loads(found) == {
+    assert json.loads(document) == {
         "state": {
             "layout": 1,
             "store": "none",

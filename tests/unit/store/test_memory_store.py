@@ -104,14 +104,14 @@ def test_ids_are_sorted_once_however_many_pages_ask_for_them(store):
 
 def test_what_was_pushed_twice_is_not_shared(store):
     """A change of one store must not reach another that was given the same resources."""
-    given = texts(device("a", n=1), device("b", n=1))
+    resources = texts(device("a", n=1), device("b", n=1))
     other = MemoryStore(TYPES)
-    store.replace("devices", given)
-    other.replace("devices", given)
+    store.replace("devices", resources)
+    other.replace("devices", resources)
     store.change("devices", texts(device("c", n=1)), [b'"a"'])
     assert other.stored(b'"devices"').posting('["n",1]') == [b'"a"', b'"b"']
-    assert given.postings['["n",1]'] == [b'"a"', b'"b"']
-    assert set(given) == {b'"a"', b'"b"'}
+    assert resources.postings['["n",1]'] == [b'"a"', b'"b"']
+    assert set(resources) == {b'"a"', b'"b"'}
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -128,10 +128,10 @@ def test_random_changes_leave_the_index_of_a_push(store, seed):
         removals = random.sample(known, random.randint(0, 12))
         store.change("devices", texts(*upserts.values()), map(encode, removals))
         there = {id_: value for id_, value in there.items() if id_ not in removals} | upserts
-        wanted, found = texts(*there.values()), store.stored(b'"devices"')
-        assert found.resources == wanted
-        assert found._prepared.postings == {text: sorted(ids, key=layout.raw) for text, ids in wanted.postings.items()}
-        assert found.all_ids() == sorted(wanted, key=layout.raw)
+        wanted, stored = texts(*there.values()), store.stored(b'"devices"')
+        assert stored.resources == wanted
+        assert stored._prepared.postings == {text: sorted(ids, key=layout.raw) for text, ids in wanted.postings.items()}
+        assert stored.all_ids() == sorted(wanted, key=layout.raw)
 
 
 def test_changes_from_many_threads_are_all_there(store):

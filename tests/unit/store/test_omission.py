@@ -124,19 +124,19 @@ def stored(bridge):
 
 
 OMIT = ("secret", "/device/token")
-GIVEN = [{"id": str(n), "n": n, "secret": "s", "device": {"token": "t", "platform": "ios"}} for n in range(3)]
+RESOURCES = [{"id": str(n), "n": n, "secret": "s", "device": {"token": "t", "platform": "ios"}} for n in range(3)]
 KEPT = {f'"{n}"'.encode(): f'{{"device":{{"platform":"ios"}},"id":"{n}","n":{n}}}'.encode() for n in range(3)}
 
 
 def test_a_sync_finds_no_difference_after_a_push_with_the_same_omit():
     bridge = bridges()
-    bridge.push("devices", GIVEN, omit=OMIT, force=True)
+    bridge.push("devices", RESOURCES, omit=OMIT, force=True)
     assert stored(bridge) == KEPT
-    assert bridge.sync("devices", GIVEN, omit=reversed(OMIT)).revisions == 0
-    assert bridge.sync("devices", GIVEN, omit=("/secret", "/device/token")).revisions == 0
-    assert bridge.sync("devices", GIVEN).changed == 3
-    assert bridge.sync("devices", GIVEN, omit=OMIT).changed == 3
-    assert bridge.upsert("devices", GIVEN, omit=OMIT).changed == 0
+    assert bridge.sync("devices", RESOURCES, omit=reversed(OMIT)).revisions == 0
+    assert bridge.sync("devices", RESOURCES, omit=("/secret", "/device/token")).revisions == 0
+    assert bridge.sync("devices", RESOURCES).changed == 3
+    assert bridge.sync("devices", RESOURCES, omit=OMIT).changed == 3
+    assert bridge.upsert("devices", RESOURCES, omit=OMIT).changed == 0
 
 
 def test_what_was_read_is_read_with_the_same_omit():
@@ -153,21 +153,26 @@ def test_what_was_read_is_read_with_the_same_omit():
 def test_sources_leave_out_likewise(tmp_path):
     file = tmp_path / "devices.json"
     file.write_text('[{"id":"a","secret":1}]')
-    given = {"devices": file, "sessions": lambda: [{"id": "s", "secret": 1}], "robots": None, "cars": "cars.jsonl"}
-    sources = with_omission(given, ["secret"])
+    all_sources = {
+        "devices": file,
+        "sessions": lambda: [{"id": "s", "secret": 1}],
+        "robots": None,
+        "cars": "cars.jsonl",
+    }
+    sources = with_omission(all_sources, ["secret"])
     assert dict(collect(sources["devices"]).resources) == {b'"a"': b'{"id":"a"}'}
     assert dict(collect(sources["sessions"]).resources) == {b'"s"': b'{"id":"s"}'}
     assert (sources["robots"], sources["cars"]) == (None, "cars.jsonl"), "they are refused by who is given them"
-    assert with_omission(given, []) is given
+    assert with_omission(all_sources, []) is all_sources
     with pytest.raises(ConfigurationError):
-        with_omission(given, ["id"])
+        with_omission(all_sources, ["id"])
 
 
 def test_the_omitted_is_not_pushed_even_where_others_are_refused():
     bridge = bridges()
     with pytest.raises(PushRejectedError):
-        bridge.push("devices", [*GIVEN, {"secret": 1}], omit=OMIT, force=True)
-    bridge.push("devices", [*GIVEN, {"secret": 1}], omit=OMIT, force=True, skip_invalid=True)
+        bridge.push("devices", [*RESOURCES, {"secret": 1}], omit=OMIT, force=True)
+    bridge.push("devices", [*RESOURCES, {"secret": 1}], omit=OMIT, force=True, skip_invalid=True)
     assert stored(bridge) == KEPT
 
 

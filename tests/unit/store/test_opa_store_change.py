@@ -39,10 +39,10 @@ ELSEWHERE = "what is written to `devices` is not there when it is read again"
 
 @pytest.fixture
 def store(opa):
-    found = store_on(opa)
-    found.replace("devices", texts("a", "b", n=1))
+    new_store = store_on(opa)
+    new_store.replace("devices", texts("a", "b", n=1))
     opa.requests.clear()
-    return found
+    return new_store
 
 
 def saying(answer):
@@ -291,15 +291,15 @@ def test_what_is_not_whole_is_told_where_patches_fail(opa):
     held = opa.held(TYPES, ROOT)
 
     def answer(question, *, fresh):
-        found = held(parse_without_changes(question), fresh=fresh)
+        reply = held(parse_without_changes(question), fresh=fresh)
         shard, bucket = layout.place(b'"c"')
-        found["view"] = {
+        reply["view"] = {
             **view,
             "buckets": {f"{shard}/{bucket}": {}},
             "digests": {shard: "0" * 64},
             "large": {layout.ALL: {"size": 2, "places": {"c": "0"}, "pages": {"0": ["a", "b"]}}},
         }
-        return found
+        return reply
 
     opa.requests.clear()
     before = encode(opa.data)
@@ -385,11 +385,11 @@ def test_what_the_first_of_two_new_connections_finds_counts_as_well():
     opas = [MemoryOpa(), MemoryOpa()]
     for opa in opas:
         store_on(opa).replace("devices", texts("a"))
-    asked = []
+    turns = []
 
     def turn(*_):
-        asked.append(True)
-        return int(len(asked) > 1)
+        turns.append(True)
+        return int(len(turns) > 1)
 
     with pytest.raises((MultipleStoresError, ResourcesMissingError)):
         store_on(Several(opas, turn)).change("devices", texts("c"), [])
@@ -400,11 +400,11 @@ def test_the_stores_of_other_types_count_as_well():
     opas = copies()
     for opa in opas:
         store_on(opa).replace("sessions", texts("s"))
-    asked = []
+    turns = []
 
     def turn(*_):
-        asked.append(True)
-        return int(len(asked) > 1)
+        turns.append(True)
+        return int(len(turns) > 1)
 
     with pytest.raises((MultipleStoresError, ResourcesMissingError)):
         store_on(Several(opas, turn)).change("devices", texts("c"), [])
@@ -489,9 +489,9 @@ def test_first_ids_that_are_gone_are_those_of_a_generation_that_is_gone(opa):
 
 def test_resources_are_read_shard_by_shard(opa, store):
     assert list(store.resources("sessions")) == []
-    found = list(store.resources("devices"))
-    assert len(found) == 256
-    assert {id_: value for shard in found for id_, value in shard.items()} == whole(document(opa))
+    shards = list(store.resources("devices"))
+    assert len(shards) == 256
+    assert {id_: value for shard in shards for id_, value in shard.items()} == whole(document(opa))
     large = [request for request in opa.requests if request.method == "GET" and request.path[-1] != "state"]
     assert {request.deadline for request in large} == {70.0}
     with pytest.raises(UsageError):

@@ -33,10 +33,10 @@ DEEP = parse("[" * 70 + "1.5" + "]" * 70, max_depth=70)
 
 @pytest.fixture
 def store(opa):
-    found = store_on(opa)
-    found.replace("devices", texts("a", "b", "c", n=1))
+    new_store = store_on(opa)
+    new_store.replace("devices", texts("a", "b", "c", n=1))
     opa.requests.clear()
-    return found
+    return new_store
 
 
 def current(opa):
@@ -52,10 +52,10 @@ def resources(**texts_):
 
 def test_what_differs_is_told_and_no_more_is_read(opa, store):
     wanted = prepare({**texts("a", n=1), **texts("b", n=2), **texts("d", n=1)})
-    found = store.difference("devices", wanted, None)
-    assert sorted(found.upserts) == [b'"b"', b'"d"']
-    assert found.upserts[b'"b"'] == wanted[b'"b"']
-    assert (list(found.removals), found.added, found.before) == ([b'"c"'], 1, 3)
+    difference = store.difference("devices", wanted, None)
+    assert sorted(difference.upserts) == [b'"b"', b'"d"']
+    assert difference.upserts[b'"b"'] == wanted[b'"b"']
+    assert (list(difference.removals), difference.added, difference.before) == ([b'"c"'], 1, 3)
     assert sorted(request.path[-1] for request in opa.requests if request.method == "TEXT") == sorted(
         layout.place(id_)[0] for id_ in (b'"b"', b'"c"', b'"d"')
     )
@@ -97,13 +97,13 @@ def test_a_bucket_of_equal_resources_has_the_text_that_opa_writes(opa, store, mo
 
 def test_of_what_differs_that_is_counted_which_is_not_there(store):
     wanted = prepare({**texts("a", n=2), **texts("b", "c", n=1), **texts("d", "e", "f", n=1)})
-    found = store.difference("devices", wanted, None)
-    assert (len(found.upserts), found.added) == (4, 3)
+    difference = store.difference("devices", wanted, None)
+    assert (len(difference.upserts), difference.added) == (4, 3)
 
 
 def test_an_emptied_shard_differs(store):
-    found = store.difference("devices", prepare({}), None)
-    assert (found.upserts, sorted(found.removals), found.added) == ({}, [b'"a"', b'"b"', b'"c"'], 0)
+    difference = store.difference("devices", prepare({}), None)
+    assert (difference.upserts, sorted(difference.removals), difference.added) == ({}, [b'"a"', b'"b"', b'"c"'], 0)
 
 
 def test_nothing_is_compared_before_all_was_pushed(opa):
@@ -119,12 +119,12 @@ def test_nothing_is_compared_before_all_was_pushed(opa):
 
 
 def of_different_shards(count):
-    found = {}
+    ids_by_shard = {}
     number = 0
-    while len(found) < count:
-        found.setdefault(layout.place(encode(f"i{number}"))[0], f"i{number}")
+    while len(ids_by_shard) < count:
+        ids_by_shard.setdefault(layout.place(encode(f"i{number}"))[0], f"i{number}")
         number += 1
-    return list(found.values())
+    return list(ids_by_shard.values())
 
 
 def test_more_than_the_most_is_told_as_soon_as_it_is_certain(opa, store):
@@ -148,8 +148,8 @@ def test_more_than_the_most_is_guessed_from_the_first_shards(opa, store):
     store.replace("devices", {})
     for most, read in ((10, 11), (9, 4), (20, 20), (4, 4), (3, 4), (2, 3)):
         opa.requests.clear()
-        found = store.difference("devices", texts(*ids), most)
-        assert (found is None) == (most < 20)
+        difference = store.difference("devices", texts(*ids), most)
+        assert (difference is None) == (most < 20)
         assert sum(request.method == "TEXT" for request in opa.requests) == read
 
 
@@ -172,8 +172,8 @@ def test_a_push_meanwhile_is_compared_anew(opa, store):
         store_on(opa).replace("devices", texts("x", "y"))
 
     opa.after = Once("TEXT", 1, push)
-    found = store.difference("devices", texts("x"), None)
-    assert (found.upserts.keys(), list(found.removals), found.before) == (set(), [b'"y"'], 2)
+    difference = store.difference("devices", texts("x"), None)
+    assert (difference.upserts.keys(), list(difference.removals), difference.before) == (set(), [b'"y"'], 2)
 
 
 def test_a_change_behind_what_was_read_is_compared_anew(opa, store):
@@ -264,8 +264,8 @@ def test_two_opas_are_told_apart():
 
 def test_what_is_whole_has_no_findings(opa, store):
     progress = []
-    found = store.recount("devices", on_progress=progress.append)
-    assert found == IntegrityReport((), 3, document(opa)["state"]["current"]["revision"])
+    report = store.recount("devices", on_progress=progress.append)
+    assert report == IntegrityReport((), 3, document(opa)["state"]["current"]["revision"])
     assert sum(progress) == 3
     assert len(progress) == 256
     assert set(progress) >= {0, 1}
@@ -315,19 +315,19 @@ def test_what_has_not_the_form_is_found(opa, store, part, value):
 @pytest.mark.parametrize(
     ("error", "break_it"),
     [
-        ("TypeError s00 is not an object", lambda found: found["resources"].update(s00=7)),
-        ("AttributeError", lambda found: found["resources"]["s00"].update(b00=7)),
-        ("KeyError", lambda found: found["large"][layout.ALL].pop("size")),
-        ("KeyError", lambda found: found["large"].update(p00={"size": 0})),
-        ("IndexError", lambda found: found["large"][layout.ALL].update(firsts=[[""], []])),
-        ("MalformedInputError", lambda found: found["large"][layout.ALL].update(pages=[DEEP])),
-        ("MalformedInputError", lambda found: found["resources"]["s00"].update(b00={"a": DEEP})),
+        ("TypeError s00 is not an object", lambda generation: generation["resources"].update(s00=7)),
+        ("AttributeError", lambda generation: generation["resources"]["s00"].update(b00=7)),
+        ("KeyError", lambda generation: generation["large"][layout.ALL].pop("size")),
+        ("KeyError", lambda generation: generation["large"].update(p00={"size": 0})),
+        ("IndexError", lambda generation: generation["large"][layout.ALL].update(firsts=[[""], []])),
+        ("MalformedInputError", lambda generation: generation["large"][layout.ALL].update(pages=[DEEP])),
+        ("MalformedInputError", lambda generation: generation["resources"]["s00"].update(b00={"a": DEEP})),
     ],
 )
 def test_what_is_broken_inside_is_found(opa, store, error, break_it):
     break_it(current(opa))
-    (found,) = findings(store)
-    assert found.startswith(f"the stored data does not have the form of this layout: {error}")
+    (finding,) = findings(store)
+    assert finding.startswith(f"the stored data does not have the form of this layout: {error}")
 
 
 def test_what_changes_meanwhile_must_be_counted_again(opa, store):

@@ -90,8 +90,8 @@ def test_a_conflict_below_objects_is_told_as_it_is(opa):
     with pytest.raises(OpaStatusError) as raised:
         store_below(opa).replace("devices", texts("a"))
     assert raised.value.opa_code == "resource_conflict"
-    asked = [request.path for request in opa.requests if request.method == "KIND"]
-    assert asked == [("above",), ("above", "below")]
+    paths = [request.path for request in opa.requests if request.method == "KIND"]
+    assert paths == [("above",), ("above", "below")]
 
 
 def test_resources_are_not_pushed_into_a_package_of_rules(opa, store):

@@ -145,8 +145,8 @@ def test_the_resources_of_a_type_are_read_shard_by_shard(opa, store):
     store.replace("devices", texts(*wanted))
     shards = list(store.resources("devices"))
     assert len(shards) == 256
-    found = {id_: value for shard in shards for id_, value in shard.items()}
-    assert found == {id_: {"custom_data": {}, "id": id_} for id_ in wanted}
+    resources = {id_: value for shard in shards for id_, value in shard.items()}
+    assert resources == {id_: {"custom_data": {}, "id": id_} for id_ in wanted}
 
 
 @pytest.mark.parametrize("shard", [7, [], None, {"b00": 7}, {"b00": {}, "b01": []}])
@@ -191,9 +191,9 @@ def test_a_push_that_cannot_even_take_away_what_it_has_left_raises_what_came_fir
     opa.before = before
     with pytest.raises(EngineUnreachableError, match="down"):
         store.replace("devices", texts("b"))
-    found = document(opa)
-    assert len(found["state"]["leases"]) == 1
-    assert sorted(recounted(found["generations"][found["state"]["current"]["generation"]])) == ["a"]
+    stored = document(opa)
+    assert len(stored["state"]["leases"]) == 1
+    assert sorted(recounted(stored["generations"][stored["state"]["current"]["generation"]])) == ["a"]
     opa.before = lambda _: None
     store.replace("devices", texts("c"))
     assert ids(opa) == ["c"]

@@ -54,8 +54,8 @@ def test_what_is_missing_is_pushed(opa, store):
 
 def test_before_and_after_the_document_is_made_new_connections_are_asked(opa, store):
     restore(store)
-    asked = [request.method + " fresh" * request.fresh for request in opa.requests if request.path[1] == "devices"]
-    assert asked[:5] == ["GET", "GET fresh", "GET fresh", "PUT", "GET fresh"]
+    requests = [request.method + " fresh" * request.fresh for request in opa.requests if request.path[1] == "devices"]
+    assert requests[:5] == ["GET", "GET fresh", "GET fresh", "PUT", "GET fresh"]
 
 
 def test_nothing_is_made_on_an_empty_one_of_several():
@@ -194,32 +194,32 @@ def test_waiting_ends_with_its_limits(opa, store):
 def test_a_source_that_fails_leaves_nothing_behind(opa, store):
     with pytest.raises(KeyError, match="no source"):
         restore(store, collect=fails(KeyError("no source")))
-    found = document(opa)
-    assert found["state"]["leases"] == {}
-    assert found["generations"] == {}
+    stored = document(opa)
+    assert stored["state"]["leases"] == {}
+    assert stored["generations"] == {}
     restore(store)
     assert ids(opa) == ["restored"]
 
 
 def test_another_that_ends_first_while_the_source_is_asked_is_enough(opa, store):
-    asked = []
+    calls = []
 
     def collect():
-        asked.append(True)
+        calls.append(True)
         store_on(opa).replace("devices", texts("other"))
         return texts("restored")
 
     restore(store, collect=collect)
     assert ids(opa) == ["other"]
-    assert len(asked) == 1
+    assert len(calls) == 1
 
 
 def test_others_that_always_come_first_are_an_end_after_five_times(opa, store):
     limits = Waits()
-    asked = []
+    calls = []
 
     def collect():
-        asked.append(True)
+        calls.append(True)
         mark = begun(opa)
         opa_lease.Leases(store_on(opa)._documents.operation()).abandon(("root", "devices"), mark)
         return texts("restored")
@@ -228,7 +228,7 @@ def test_others_that_always_come_first_are_an_end_after_five_times(opa, store):
     with pytest.raises(EngineError) as raised:
         restore(store, collect=collect, limits=limits)
     assert isinstance(raised.value, PushConflictError)
-    assert len(asked) == 5
+    assert len(calls) == 5
     assert limits.paused == [0.0, 0.1, 0.2, 0.4, 0.8]
 
 
@@ -355,10 +355,10 @@ def test_the_document_of_another_there_just_then_is_lost_too(opa, store):
 def test_a_writer_and_a_reader_are_told_apart():
     opas = [MemoryOpa(), MemoryOpa()]
     several = Several(opas, lambda name, _: int(name in ("patch_data", "create_data")))
-    asked = []
+    calls = []
     with pytest.raises(MultipleStoresError, match=ELSEWHERE):
-        restore(store_on(several), collect=lambda: asked.append(True) or texts("restored"))
-    assert not asked
+        restore(store_on(several), collect=lambda: calls.append(True) or texts("restored"))
+    assert not calls
     assert opas[0].data == {}
     assert "current" not in document(opas[1])["state"]
 

@@ -219,12 +219,12 @@ def test_removing_more_than_half_must_be_forced():
     assert push(store, "devices", from_objects([{"id": "x"}]), force=True).removed == 2
 
 
-@pytest.mark.parametrize("given", [None, 5, {"id": "a"}, "[]", b"[]"])
-def test_what_is_not_several_resources_is_told(given):
-    name = type(given).__name__
-    for give in (from_objects, lambda given: PolicyBridge(ReferenceEngine()).push("devices", given)):
+@pytest.mark.parametrize("argument", [None, 5, {"id": "a"}, "[]", b"[]"])
+def test_what_is_not_several_resources_is_told(argument):
+    name = type(argument).__name__
+    for give in (from_objects, lambda argument: PolicyBridge(ReferenceEngine()).push("devices", argument)):
         with pytest.raises(UsageError, match=rf"a list of dicts, not a {name}: `bridge.store.from_file` reads a file"):
-            give(given)
+            give(argument)
 
 
 def test_a_store_knows_its_types_only():

@@ -45,9 +45,9 @@ def prepared(values):
     return prepare({encode(value["id"]): encode(value) for value in values})
 
 
-def put_together(found):
+def put_together(sent_parts):
     document = json.loads(layout.empty_generation())
-    for part in found:
+    for part in sent_parts:
         patched(document, parse(part.patch.body()))
     return document
 
@@ -62,37 +62,37 @@ def with_hash(place, count):
 def test_parts_put_together_are_the_resources_and_their_index(monkeypatch, count):
     monkeypatch.setattr(layout, "PAGE", 4)
     monkeypatch.setattr(layout, "SMALL", 3)
-    given = {value["id"]: value for value in resources(count, seed=count)}
-    found = list(parts(prepared(given.values())))
-    assert recounted(put_together(found)) == given
-    assert sum(part.resources for part in found) == len(given)
+    devices = {value["id"]: value for value in resources(count, seed=count)}
+    sent_parts = list(parts(prepared(devices.values())))
+    assert recounted(put_together(sent_parts)) == devices
+    assert sum(part.resources for part in sent_parts) == len(devices)
 
 
 def test_nothing_at_all_has_parts_as_well():
-    found = list(parts(prepare({})))
-    assert recounted(put_together(found)) == {}
-    assert sum(part.resources for part in found) == 0
+    sent_parts = list(parts(prepare({})))
+    assert recounted(put_together(sent_parts)) == {}
+    assert sum(part.resources for part in sent_parts) == 0
 
 
 def test_parts_are_cut_by_bytes_and_by_operations(monkeypatch):
     monkeypatch.setattr(patches, "_PART", 20_000)
     monkeypatch.setattr(patches, "_OPERATIONS", 50)
-    given = list(resources(1_500))
-    found = list(parts(prepared(given)))
-    assert len(found) > 10
-    assert all(0 < len(part.patch) <= 50 for part in found)
-    assert max(map(len, (part.patch for part in found))) == 50
-    values = [[len(value) for _, _, value in part.patch] for part in found]
+    devices = list(resources(1_500))
+    sent_parts = list(parts(prepared(devices)))
+    assert len(sent_parts) > 10
+    assert all(0 < len(part.patch) <= 50 for part in sent_parts)
+    assert max(map(len, (part.patch for part in sent_parts))) == 50
+    values = [[len(value) for _, _, value in part.patch] for part in sent_parts]
     assert all(sum(sizes) <= 20_000 or len(sizes) == 1 for sizes in values)
     # Each could have taken no more: the next one's first did not fit in.
     for sizes, following in itertools.pairwise(values):
         assert len(sizes) == 50 or sum(sizes) + following[0] > 20_000
-    assert len(recounted(put_together(found))) == len(given)
+    assert len(recounted(put_together(sent_parts))) == len(devices)
 
 
-def operations(found):
+def operations(sent_parts):
     """The names that lead to each value, and how long it is, part by part."""
-    return [[(path, len(value)) for _, path, value in part.patch] for part in found]
+    return [[(path, len(value)) for _, path, value in part.patch] for part in sent_parts]
 
 
 def test_a_part_may_be_full_to_the_last_byte():
@@ -113,108 +113,108 @@ def test_a_part_may_be_full_to_the_last_byte():
 
 def test_a_part_has_512_operations_at_most():
     """OPA's time for them grows with their square."""
-    found = operations(parts(prepared(resources(2_000))))
-    assert len(found) > 1
-    assert max(map(len, found)) == 512
+    part_operations = operations(parts(prepared(resources(2_000))))
+    assert len(part_operations) > 1
+    assert max(map(len, part_operations)) == 512
 
 
 def test_what_is_larger_than_a_part_stands_alone(monkeypatch):
     monkeypatch.setattr(patches, "_PART", 1)
-    found = list(parts(prepared([{"id": "a", "custom_data": {"n": 1}}])))
-    assert [[path[0] for path, _ in part] for part in operations(found)] == [
+    sent_parts = list(parts(prepared([{"id": "a", "custom_data": {"n": 1}}])))
+    assert [[path[0] for path, _ in part] for part in operations(sent_parts)] == [
         ["digests"],
         ["resources"],
         ["postings"],
         ["large"],
     ]
-    assert recounted(put_together(found)).keys() == {"a"}
+    assert recounted(put_together(sent_parts)).keys() == {"a"}
 
 
 def test_a_shard_is_one_value_where_its_buckets_fit_a_part(monkeypatch):
-    given = [{"id": id_, "text": "x" * 100} for id_ in ("A", "d579")]
+    devices = [{"id": id_, "text": "x" * 100} for id_ in ("A", "d579")]
     buckets = sum(
         len(layout.object_([(encode(value["id"]), text)]))
-        for value, text in zip(given, prepared(given).values(), strict=True)
+        for value, text in zip(devices, prepared(devices).values(), strict=True)
     )
     for bytes_, length in ((10 * buckets, 2), (buckets, 2), (buckets - 1, 3)):
         monkeypatch.setattr(patches, "_PART", bytes_)
-        found = list(parts(prepared(given)))
-        paths = [path for part in operations(found) for path, _ in part]
+        sent_parts = list(parts(prepared(devices)))
+        paths = [path for part in operations(sent_parts) for path, _ in part]
         assert {len(path) for path in paths if path[0] == "resources"} == {length}
-        assert recounted(put_together(found)).keys() == {"A", "d579"}
+        assert recounted(put_together(sent_parts)).keys() == {"A", "d579"}
 
 
 def test_a_shard_of_postings_is_one_value_where_they_fit_a_part(monkeypatch):
-    given = [{"id": id_, "custom_data": {"n": number}} for id_, number in (("a", 0), ("b", 677))]
-    assert {layout.posting_name(text)[0] for text in prepared(given).postings} == {"s8d"}
+    devices = [{"id": id_, "custom_data": {"n": number}} for id_, number in (("a", 0), ("b", 677))]
+    assert {layout.posting_name(text)[0] for text in prepared(devices).postings} == {"s8d"}
     postings = len('["a"]') + len('["b"]')
     for bytes_, length in ((10 * postings, 2), (postings, 2), (postings - 1, 3)):
         monkeypatch.setattr(patches, "_PART", bytes_)
-        found = list(parts(prepared(given)))
-        paths = [path for part in operations(found) for path, _ in part]
+        sent_parts = list(parts(prepared(devices)))
+        paths = [path for part in operations(sent_parts) for path, _ in part]
         assert {len(path) for path in paths if path[0] == "postings"} == {length}
-        assert recounted(put_together(found)).keys() == {"a", "b"}
+        assert recounted(put_together(sent_parts)).keys() == {"a", "b"}
 
 
 def test_a_shard_too_large_for_a_part_is_sent_bucket_by_bucket(monkeypatch):
     monkeypatch.setattr(patches, "_PART", 20_000)
-    given = [{"id": id_, "custom_data": {"text": "x" * 3_000, "n": 1}} for id_ in with_hash("s7f", 20)]
-    found = list(parts(prepared(given)))
-    places = [path for part in found for _, path, _ in part.patch if path[0] == "resources"]
+    devices = [{"id": id_, "custom_data": {"text": "x" * 3_000, "n": 1}} for id_ in with_hash("s7f", 20)]
+    sent_parts = list(parts(prepared(devices)))
+    places = [path for part in sent_parts for _, path, _ in part.patch if path[0] == "resources"]
     assert {path[:2] for path in places} == {("resources", "s7f")}
     assert all(len(path) == 3 for path in places)
     assert len(places) == len({path[2] for path in places}) > 1
-    assert len(recounted(put_together(found))) == 20
-    assert sum(part.resources for part in found) == 20
+    assert len(recounted(put_together(sent_parts))) == 20
+    assert sum(part.resources for part in sent_parts) == 20
 
 
 def test_a_shard_of_postings_too_large_for_a_part_is_sent_one_by_one(monkeypatch):
     monkeypatch.setattr(patches, "_PART", 2_000)
-    given = [{"id": f"i{number}" * 40, "custom_data": {"n": number % 600}} for number in range(3_000)]
-    found = list(parts(prepared(given)))
-    depths = {len(path) for part in found for _, path, _ in part.patch if path[0] == "postings"}
+    devices = [{"id": f"i{number}" * 40, "custom_data": {"n": number % 600}} for number in range(3_000)]
+    sent_parts = list(parts(prepared(devices)))
+    depths = {len(path) for part in sent_parts for _, path, _ in part.patch if path[0] == "postings"}
     assert depths == {2, 3}
-    assert len(recounted(put_together(found))) == 3_000
+    assert len(recounted(put_together(sent_parts))) == 3_000
 
 
 def test_resources_of_one_hash_that_no_body_can_hold_are_refused(monkeypatch):
     monkeypatch.setattr(patches, "_PART", 1_000)
     monkeypatch.setattr(patches, "_MOST", 5_000)
-    given = [{"id": id_, "text": "x" * 2_000} for id_ in with_hash("s7fb3a", 3)]
+    devices = [{"id": id_, "text": "x" * 2_000} for id_ in with_hash("s7fb3a", 3)]
     with pytest.raises(PushRejectedError, match="3 resources whose ids have one hash"):
-        list(parts(prepared(given)))
-    assert len(recounted(put_together(parts(prepared(given[:2]))))) == 2
+        list(parts(prepared(devices)))
+    assert len(recounted(put_together(parts(prepared(devices[:2]))))) == 2
 
 
 def test_a_value_may_be_as_large_as_opa_takes(monkeypatch):
     """The bound is tried with a small one in its place; its own leaves room for what is around a value."""
     assert patches._MOST == 200 * 1024 * 1024
-    given = prepared([{"id": "a", "text": "x" * 2_000}])
-    largest = max(size for part in operations(parts(given)) for _, size in part)
+    devices = prepared([{"id": "a", "text": "x" * 2_000}])
+    largest = max(size for part in operations(parts(devices)) for _, size in part)
     monkeypatch.setattr(patches, "_MOST", largest)
-    assert recounted(put_together(parts(given))).keys() == {"a"}
+    assert recounted(put_together(parts(devices))).keys() == {"a"}
     monkeypatch.setattr(patches, "_MOST", largest - 1)
     with pytest.raises(
         PushRejectedError, match=f"take {largest:,} bytes together, and OPA takes {largest - 1:,} at once"
     ):
-        list(parts(given))
+        list(parts(devices))
 
 
 @pytest.mark.parametrize(("count", "where"), [(256, "postings"), (257, "large")])
 def test_a_posting_of_up_to_256_ids_is_one_array(count, where):
-    found = list(parts(prepared({"id": f"d{number}", "custom_data": {"n": 1}} for number in range(count))))
+    sent_parts = list(parts(prepared({"id": f"d{number}", "custom_data": {"n": 1}} for number in range(count))))
     _, name = layout.posting_name('["n",1]')
-    (path,) = (path for part in operations(found) for path, _ in part if name in path or path[0] == "postings")
+    (path,) = (path for part in operations(sent_parts) for path, _ in part if name in path or path[0] == "postings")
     assert path[0] == where
-    assert len(recounted(put_together(found))) == count
+    assert len(recounted(put_together(sent_parts))) == count
 
 
 @pytest.mark.parametrize("count", [1_024 * 2, 1_024 * 2 + 1, 3_000])
 def test_a_posting_of_more_pages_than_are_sent_at_once(monkeypatch, count):
     monkeypatch.setattr(layout, "PAGE", 2)
     monkeypatch.setattr(layout, "SMALL", 1)
-    given = [{"id": f"d{number:05}", "custom_data": {"n": 1, "m": number}} for number in range(count)]
-    document = put_together(parts(prepared(given)))
+    devices = [{"id": f"d{number:05}", "custom_data": {"n": 1, "m": number}} for number in range(count)]
+    document = put_together(parts(prepared(devices)))
     assert len(recounted(document)) == count
     lengths = sorted(len(posting["pages"]) for posting in document["large"].values())
     assert lengths == [-(-count // 2)] * 2
@@ -222,8 +222,8 @@ def test_a_posting_of_more_pages_than_are_sent_at_once(monkeypatch, count):
 
 def test_ids_are_in_the_order_of_code_points_whatever_order_they_came_in():
     ids = ["\U0001f600", "\uffff", "\xe9", "e\u0301", "\\", '"', "\x00", "a", "\ue000"]
-    given = [{"id": id_, "custom_data": {"n": 1}} for id_ in ids]
-    document = put_together(parts(prepared(given)))
+    devices = [{"id": id_, "custom_data": {"n": 1}} for id_ in ids]
+    document = put_together(parts(prepared(devices)))
     (posting,) = (ids for short in document["postings"].values() for ids in short.values())
     assert posting == sorted(ids)
     assert document["large"]["all"]["pages"] == [sorted(ids)]

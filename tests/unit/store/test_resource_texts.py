@@ -147,11 +147,11 @@ def test_invalid_utf8_in_an_item_is_its_own_mistake():
     ],
 )
 def test_a_broken_array_is_refused_as_a_whole(text, expected, size):
-    found = refused(text, size)
+    message = refused(text, size)
     if "\ufeff" in text:
         return
-    assert found.startswith(expected)
-    assert found.endswith("; nothing of a broken array is used: write it anew (R12.1)")
+    assert message.startswith(expected)
+    assert message.endswith("; nothing of a broken array is used: write it anew (R12.1)")
 
 
 def test_a_quote_too_many_takes_nothing_out_of_a_string():
@@ -187,10 +187,10 @@ def test_a_quote_too_many_takes_nothing_out_of_a_string():
 )
 @pytest.mark.parametrize("feed", ["\n", "\r\n"])
 def test_an_object_over_several_lines_is_named_and_no_part_of_it_is_taken(text, feed):
-    found = refused(text.replace("\n", feed))
+    message = refused(text.replace("\n", feed))
     first = 1 + text.startswith('{"id":"d0"}') + ("nonsense" in text)
-    assert found.startswith(f"it: line {first}, column 1: no JSON by itself, and it seems to go on in line ")
-    assert found.endswith("write each resource on one line, or all of them as one JSON array (R12.1)")
+    assert message.startswith(f"it: line {first}, column 1: no JSON by itself, and it seems to go on in line ")
+    assert message.endswith("write each resource on one line, or all of them as one JSON array (R12.1)")
 
 
 def test_a_line_that_was_cut_off_in_the_middle_of_a_file_is_a_bad_line():
@@ -200,10 +200,10 @@ def test_a_line_that_was_cut_off_in_the_middle_of_a_file_is_a_bad_line():
 
 
 def no_object_over_several_lines(text):
-    with pytest.raises(MalformedInputError, match="no JSON by itself, and it seems to go on in line") as found:
+    with pytest.raises(MalformedInputError, match="no JSON by itself, and it seems to go on in line") as raised:
         read(text)
-    assert (found.value.rule, found.value.what, found.value.column) == ("R12.1", "it", 1)
-    return found.value.line, int(found.value.cause.partition("go on in line ")[2].partition(":")[0])
+    assert (raised.value.rule, raised.value.what, raised.value.column) == ("R12.1", "it", 1)
+    return raised.value.line, int(raised.value.cause.partition("go on in line ")[2].partition(":")[0])
 
 
 @pytest.mark.parametrize("end", [":", "[", ",", "{"])
@@ -370,8 +370,8 @@ def test_what_is_no_white_space_in_json_begins_no_array_and_is_no_blank_line(spa
 )
 def test_no_more_is_read_ahead_than_tells_the_form(chunks, first, left):
     coming = iter(chunks)
-    head, found = reader._head(coming, "it")
-    assert found == first
+    head, first_byte = reader._head(coming, "it")
+    assert first_byte == first
     assert type(head) is bytes
     assert head == b"".join(chunks[: len(chunks) - left])
     assert len(list(coming)) == left
@@ -429,7 +429,7 @@ def test_errors_of_python_objects_speak_of_objects():
         assert "line" not in str(error.value)
 
 
-@pytest.mark.parametrize("given", ["devices.jsonl", b"[]", {"id": "a"}])
-def test_one_object_or_a_text_is_not_several_resources(given):
+@pytest.mark.parametrize("argument", ["devices.jsonl", b"[]", {"id": "a"}])
+def test_one_object_or_a_text_is_not_several_resources(argument):
     with pytest.raises(UsageError, match="several resources are needed"):
-        from_objects(given)
+        from_objects(argument)

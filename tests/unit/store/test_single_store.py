@@ -13,17 +13,17 @@ A, B, C = "a" * 32, "b" * 32, "c" * 32
 class Looks:
     """What further looks find: these, and then the last of them again and again."""
 
-    def __init__(self, *found):
-        self.found, self.number = found, 0
+    def __init__(self, *stores):
+        self.stores, self.number = stores, 0
 
     def __call__(self, type_):
         assert type_ == "devices"
         self.number += 1
-        return self.found[min(self.number, len(self.found)) - 1]
+        return self.stores[min(self.number, len(self.stores)) - 1]
 
 
-def operation(*found):
-    looks = Looks(*found)
+def operation(*stores):
+    looks = Looks(*stores)
     return SingleStore(looks), looks
 
 
@@ -52,13 +52,13 @@ def test_one_store_is_seen_as_often_as_one_likes():
 def test_a_store_that_comes_back_is_one_of_several(earlier, more):
     seen, looks = operation(*more)
     seen.saw("devices", earlier[0])
-    with pytest.raises(MultipleStoresError, match="at this address, each with `devices` of its own") as found:
+    with pytest.raises(MultipleStoresError, match="at this address, each with `devices` of its own") as raised:
         seen.saw("devices", earlier[1])
     assert looks.number == len(more)
     # The one that came back, and the last one before it.
     back, last = more[-1], [*earlier, *more[:-1]][-1]
     names = [f"`{store[:8]}`" if store else "none" for store in (back, last)]
-    assert f"(stores {' and '.join(names)})" in str(found.value)
+    assert f"(stores {' and '.join(names)})" in str(raised.value)
 
 
 @pytest.mark.parametrize(

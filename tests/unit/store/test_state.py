@@ -149,8 +149,8 @@ def test_a_mark_and_its_generation_have_one_random_name():
 )
 def test_a_document_is_named_as_in_rego(path, name):
     assert reference(path) == name
-    found = foreign(path)
-    assert isinstance(found, ForeignContentError)
-    assert found.ids == (name,)
-    assert str(found).startswith(f"`{name}` holds data that no bridge wrote, and is left as it is: choose another")
-    assert f"--replace '{name}'" in str(found)
+    error = foreign(path)
+    assert isinstance(error, ForeignContentError)
+    assert error.ids == (name,)
+    assert str(error).startswith(f"`{name}` holds data that no bridge wrote, and is left as it is: choose another")
+    assert f"--replace '{name}'" in str(error)

@@ -80,9 +80,9 @@ TABLE = {
 @pytest.mark.parametrize("name", TABLE)
 def test_each_is_recognised_alike_in_any_text_and_in_a_file_of_resources(name):
     data, kind, fault, of_resources = TABLE[name]
-    found = beginning_of(data)
-    assert found is not None
-    assert found.kind is kind
+    beginning = beginning_of(data)
+    assert beginning is not None
+    assert beginning.kind is kind
     assert encoding_fault(data) == fault
     with pytest.raises(MalformedInputError) as refused:
         from_chunks([data])
@@ -108,7 +108,7 @@ def test_no_shorter_beginning_is_enough(name):
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "is_utf_16"),
     [
         (b"a\0b\0", True),
         (b"\0a\0b", True),
@@ -123,9 +123,9 @@ def test_no_shorter_beginning_is_enough(name):
         (b"ab\0\0", False),
     ],
 )
-def test_utf_16_without_a_mark_has_a_zero_byte_beside_each_of_two_characters(data, told):
+def test_utf_16_without_a_mark_has_a_zero_byte_beside_each_of_two_characters(data, is_utf_16):
     assert beginning_of(data) is None
-    assert encoding_fault(data) == ("it is UTF-16, not UTF-8: save it as UTF-8" if told else "")
+    assert encoding_fault(data) == ("it is UTF-16, not UTF-8: save it as UTF-8" if is_utf_16 else "")
 
 
 def test_utf_16_without_a_mark_is_of_ascii_characters_that_a_json_text_may_have():

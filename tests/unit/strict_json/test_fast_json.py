@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib
 import math
 from decimal import Decimal
-from enum import IntEnum, StrEnum
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from json_lookalikes import DictSubclass, FloatSubclass, ListSubclass, NumberEnum, TextEnum
 
 from bridge.errors import MalformedInputError
 from bridge.strict_json import encode, encode_memoized, parse, parse_canonical
@@ -17,26 +17,6 @@ from bridge.strict_json import encode, encode_memoized, parse, parse_canonical
 # The package has functions of these names.
 encoding = importlib.import_module("bridge.strict_json.encode")
 plain_text = encoding._plain_text
-
-
-class _Number(IntEnum):
-    ONE = 1
-
-
-class _Text(StrEnum):
-    A = "a"
-
-
-class _Dict(dict):
-    pass
-
-
-class _List(list):
-    pass
-
-
-class _Float(float):
-    pass
 
 
 ODD = (
@@ -77,9 +57,9 @@ ODD = (
         5e-324,
     ),
     *(math.nan, math.inf, -math.inf, (), (1,), b"a", bytearray(b"a"), {1}, frozenset(), 1j, ..., object),
-    *(_Number.ONE, _Text.A, _Dict(a=1), _List([1]), _Float(1.5)),
+    *(NumberEnum.ONE, TextEnum.A, DictSubclass(a=1), ListSubclass([1]), FloatSubclass(1.5)),
 )
-NAMES = st.sampled_from(("a", "b", "é", "\ud800", "", 1, True, None, _Text.A, 1.5, (), b"a"))
+NAMES = st.sampled_from(("a", "b", "é", "\ud800", "", 1, True, None, TextEnum.A, 1.5, (), b"a"))
 VALUES = st.recursive(
     st.sampled_from(ODD) | st.floats() | st.integers() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES | st.text(max_size=2), inner, max_size=4),
@@ -146,9 +126,9 @@ def test_plain_values_take_the_fast_way(value):
 @pytest.mark.parametrize(
     "value",
     [
-        *(None, True, 1, 1.5, [], ["a"], (), b"", _Text.A, _Dict(a=1), Decimal(1)),
+        *(None, True, 1, 1.5, [], ["a"], (), b"", TextEnum.A, DictSubclass(a=1), Decimal(1)),
         *("\ud800", {"a": "\udfff"}, {"\ud800": 1}, {"a": ["\ud800"]}),
-        *({1: 1}, {None: 1}, {True: 1}, {1.5: 1}, {(): 1}, {_Text.A: 1}, {"a": {_Text.A: 1}}),
+        *({1: 1}, {None: 1}, {True: 1}, {1.5: 1}, {(): 1}, {TextEnum.A: 1}, {"a": {TextEnum.A: 1}}),
         *(
             {"a": odd}
             for odd in (
@@ -166,8 +146,11 @@ def test_plain_values_take_the_fast_way(value):
                 Decimal(1),
             )
         ),
-        *({"a": odd} for odd in (math.nan, math.inf, -math.inf, (), {1}, b"a", _Number.ONE, _Text.A, _Float(1.5))),
-        *({"a": odd} for odd in (_Dict(), _List())),
+        *(
+            {"a": odd}
+            for odd in (math.nan, math.inf, -math.inf, (), {1}, b"a", NumberEnum.ONE, TextEnum.A, FloatSubclass(1.5))
+        ),
+        *({"a": odd} for odd in (DictSubclass(), ListSubclass())),
         {"a": [[]] * 63},
         {"a": [0] * 65_536},
         {"a": "x" * 65_535},
@@ -223,7 +206,7 @@ def test_a_repeated_value_is_encoded_as_by_encode(value):
 
 
 @pytest.mark.parametrize(
-    "values", [(True, 1, 1.0), (False, 0, -0.0), (1, True), ("a", _Text.A), ([], ()), ({}, _Dict())]
+    "values", [(True, 1, 1.0), (False, 0, -0.0), (1, True), ("a", TextEnum.A), ([], ()), ({}, DictSubclass())]
 )
 def test_what_python_takes_for_equal_is_not_the_same_claims(values):
     for _ in range(4):
@@ -298,16 +281,16 @@ def test_what_is_refused_is_refused_each_time(encoded):
 
 
 @pytest.fixture
-def asked():
+def calls():
     return []
 
 
 @pytest.fixture
-def function(asked):
-    return encoding.Memo(lambda key: asked.append(key) or key.upper())
+def function(calls):
+    return encoding.Memo(lambda key: calls.append(key) or key.upper())
 
 
-def test_a_function_is_asked_once_for_what_comes_again(function, asked):
+def test_a_function_is_asked_once_for_what_comes_again(function, calls):
     # Hashes differ from run to run, and of two texts of one place each pushes out that the other has come.
     places = {hash(key) % encoding._MAX_ENTRIES: key for key in (b"a", b"b", b"c", b"d", b"e", b"f")}
     one, other, *_ = places.values()
@@ -315,14 +298,14 @@ def test_a_function_is_asked_once_for_what_comes_again(function, asked):
     assert [function(one), function(one), function(other), function(one)] == [
         *(one.upper(), one.upper(), other.upper(), one.upper()),
     ]
-    assert asked == [one, other]
+    assert calls == [one, other]
 
 
-def test_the_longest_that_is_remembered(function, asked):
+def test_the_longest_that_is_remembered(function, calls):
     longest = b"a" * 4_096
     assert [function(longest), function(longest), function(longest)] == [None, longest.upper(), longest.upper()]
     assert [function(longest + b"a") for _ in range(3)] == [None] * 3
-    assert asked == [longest]
+    assert calls == [longest]
 
 
 def test_a_function_that_raises_is_asked_again():

@@ -175,7 +175,7 @@ def test_answers_of_yes_and_no_are_nothing_else():
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "value"),
     [
         ("", {"a/b": {"m~n": [1], "": 0, "~1": 2}}),
         ("/a~1b", {"m~n": [1], "": 0, "~1": 2}),
@@ -187,5 +187,5 @@ def test_answers_of_yes_and_no_are_nothing_else():
         ("/x/y", ABSENT),
     ],
 )
-def test_a_pointer_finds_what_it_names_inside_objects(text, found):
-    assert resolve({"a/b": {"m~n": [1], "": 0, "~1": 2}}, text) == found
+def test_a_pointer_finds_what_it_names_inside_objects(text, value):
+    assert resolve({"a/b": {"m~n": [1], "": 0, "~1": 2}}, text) == value

@@ -63,8 +63,8 @@ def test_ids_without_escapes_are_not_read(monkeypatch):
 
 def test_strings_and_truth_values_are_in_the_text_of_a_posting_without_the_encoder(monkeypatch):
     monkeypatch.setattr(layout, "sorted_text", None)
-    found = layout.posting_texts({"é": '<"', "yes": True, "no": False})
-    assert found == ['["é","<\\""]', '["yes",true]', '["no",false]']
+    texts = layout.posting_texts({"é": '<"', "yes": True, "no": False})
+    assert texts == ['["é","<\\""]', '["yes",true]', '["no",false]']
 
 
 def test_ids_without_escapes_are_sorted_without_reading_them():

@@ -6,11 +6,11 @@ import json
 import math
 from collections import OrderedDict, UserString
 from decimal import Decimal
-from enum import IntEnum, StrEnum
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from json_lookalikes import DictSubclass, NumberEnum, TextEnum
 
 from bridge.errors import MalformedInputError
 from bridge.strict_json import ABSENT, MAX_DEPTH, encode, parse, pointer, resolve, scan_leniently
@@ -103,11 +103,11 @@ ACCEPTED = [
 
 @pytest.mark.parametrize(("text", "value"), ACCEPTED, ids=[ascii(row[0])[:30] for row in ACCEPTED])
 def test_a_text_is_read(text, value):
-    found = parse(text)
-    assert found == parse(text.encode())
+    parsed = parse(text)
+    assert parsed == parse(text.encode())
     if value is not None:
-        assert found == value
-        assert type(found) is type(value)
+        assert parsed == value
+        assert type(parsed) is type(value)
 
 
 @pytest.mark.parametrize(
@@ -138,9 +138,9 @@ def test_invalid_utf8_is_refused_with_its_place(data, line, column):
     ids=lambda text: f"{text[:8]}x{len(text)}",
 )
 def test_a_huge_text_is_an_ordinary_refusal(text):
-    for given_text in (text, text.encode()):
+    for source_text in (text, text.encode()):
         with pytest.raises(MalformedInputError):
-            parse(given_text)
+            parse(source_text)
 
 
 @given(st.text(alphabet='[]{}",:\\u019dD8cC0.eE+-truefalsn \n\x00\ud800é', max_size=40))
@@ -185,18 +185,6 @@ def _loses_nothing_in_json(value):
     return all(map(_loses_nothing_in_json, value.values())) if isinstance(value, dict) else True
 
 
-class _Number(IntEnum):
-    ONE = 1
-
-
-class _Text(StrEnum):
-    A = "a"
-
-
-class _Dict(dict):
-    pass
-
-
 @pytest.mark.parametrize(
     ("value", "rule", "place"),
     [
@@ -207,15 +195,15 @@ class _Dict(dict):
         (object(), "R12.7", ""),
         (ABSENT, "R12.7", ""),
         (1j, "R12.7", ""),
-        (_Number.ONE, "R12.7", ""),
-        (_Text.A, "R12.7", ""),
-        (_Dict(a=1), "R12.7", ""),
+        (NumberEnum.ONE, "R12.7", ""),
+        (TextEnum.A, "R12.7", ""),
+        (DictSubclass(a=1), "R12.7", ""),
         (OrderedDict(a=1), "R12.7", ""),
         (UserString("a"), "R12.7", ""),
         ({"a": {"b": [0, {1: 2}]}}, "R12.7", "/a/b/1/1"),
         ({"a/b": {"~": ()}}, "R12.7", "/a~1b/~0"),
         ({True: 1}, "R12.7", "/True"),
-        ({_Text.A: 1}, "R12.7", "/<_Text.A: 'a'>"),
+        ({TextEnum.A: 1}, "R12.7", "/<TextEnum.A: 'a'>"),
         ({"a": "\ud800"}, "R12.3", "/a"),
         ({"\udfff": 1}, "R12.3", "/'\\udfff'"),
     ],
@@ -291,8 +279,8 @@ def test_members_keep_their_order_and_there_are_no_spaces():
     ids=lambda value: ascii(value)[:20],
 )
 def test_a_refused_text_can_still_be_recognised(text, value):
-    found = scan_leniently(text)
-    assert (found is not ABSENT) if value is ... else found == value
+    scanned = scan_leniently(text)
+    assert (scanned is not ABSENT) if value is ... else scanned == value
 
 
 @pytest.mark.parametrize(

@@ -96,12 +96,12 @@ def work(monkeypatch):
 
     def counted_scanstring(text, start, strict):
         try:
-            found, end = scanstring(text, start, strict)
+            string, end = scanstring(text, start, strict)
         except JSONDecodeError:
             counted.done += len(text) - start
             raise
         counted.done += end - start
-        return found, end
+        return string, end
 
     characters, decoded = counted_text(str, counted), decode._decoded
     monkeypatch.setattr(scanner, "scanstring", counted_scanstring)

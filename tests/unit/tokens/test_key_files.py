@@ -172,8 +172,8 @@ def test_a_file_that_cannot_be_read_says_which_and_why(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns"])
 def test_each_of_these_tells_a_file_from_its_other_state(name):
-    found = dict.fromkeys(("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns"), 1)
-    one, other = (SimpleNamespace(**found | {name: value}) for value in (1, 2))
+    status = dict.fromkeys(("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns"), 1)
+    one, other = (SimpleNamespace(**status | {name: value}) for value in (1, 2))
     assert jwks_file._identity(one) != jwks_file._identity(other)
 
 

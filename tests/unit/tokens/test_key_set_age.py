@@ -92,14 +92,14 @@ def test_the_age_of_a_file_counts_from_the_question_to_the_question_however_slow
         return look(self, **settings)
 
     def slow_read(self, *settings):
-        read_at.append(asked_at)
+        read_at.append(question_time)
         now[0] += TAKES
         return read(self, *settings)
 
     monkeypatch.setattr(Path, "stat", slow_look)
     monkeypatch.setattr(Path, "open", slow_read)
     source = JwksFile(path, lifetime=20, clock=lambda: now[0])
-    for asked_at in (1_000, 1_019.9, 1_020, 1_039.9, 1_040):
-        now[0] = asked_at
+    for question_time in (1_000, 1_019.9, 1_020, 1_039.9, 1_040):
+        now[0] = question_time
         source.key_for("k")
     assert read_at == [1_000, 1_020, 1_040]

@@ -125,8 +125,8 @@ def test_what_a_token_brings_along_is_not_used(name):
 
 def test_a_set_is_given_as_text_or_as_an_object():
     document = {"keys": [{"kty": "EC", "crv": "P-256", "x": b64(X), "y": b64(Y), "kid": "a"}]}
-    for given in (document, json.dumps(document), json.dumps(document).encode()):
-        assert JwkSet(given).key_for("a").kind == "EC P-256"
+    for key_set in (document, json.dumps(document), json.dumps(document).encode()):
+        assert JwkSet(key_set).key_for("a").kind == "EC P-256"
 
 
 @pytest.mark.parametrize(

@@ -200,18 +200,18 @@ def test_keys_behind_a_url_take_no_secrets():
 @pytest.fixture
 def fetched(monkeypatch):
     """How each fetch was asked for; it brings the keys."""
-    asked = []
+    fetches = []
 
     class Recorded:
         def __init__(self, url, **settings):
             self.settings = {"url": url, **settings}
 
         def get(self):
-            asked.append(self.settings)
+            fetches.append(self.settings)
             return KEYS
 
     monkeypatch.setattr("bridge.tokens.jwks_url.Fetcher", Recorded)
-    return asked
+    return fetches
 
 
 def test_keys_behind_a_url_are_kept_for_five_minutes(fetched):
@@ -255,15 +255,15 @@ def test_keys_that_cannot_be_had_say_from_where_and_why():
 def test_keys_that_another_thread_has_brought_are_not_fetched_again():
     with FaultServer(lambda exchange: exchange.reply(KEYS)) as server:
         source = JwksUrl(server.url, clock=lambda: 100.0)
-        found = []
+        results = []
         with source._lock:
-            waiting = threading.Thread(target=lambda: found.append(source.key_for("a")))
+            waiting = threading.Thread(target=lambda: results.append(source.key_for("a")))
             waiting.start()
             waiting.join(0.2)
             keys = jwk.KeySet.of(jwk.document_from(KEYS), published=True)
             source._state = jwks_url._State(keys, born=100.0)
         waiting.join(5)
-        assert found == [keys.key_for("a")]
+        assert results == [keys.key_for("a")]
         assert server.connections == 0
 
 

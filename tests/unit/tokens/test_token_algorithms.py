@@ -191,7 +191,7 @@ def test_texts_of_keys_are_refused_as_secrets():
 
 
 @pytest.mark.parametrize(
-    ("key", "found"),
+    ("key", "expected"),
     [
         (ed25519.Ed25519PrivateKey.generate().public_key(), ("Ed25519", ("EdDSA",))),
         (ed448.Ed448PrivateKey.generate().public_key(), ("Ed448", ("EdDSA",))),
@@ -208,8 +208,8 @@ def test_texts_of_keys_are_refused_as_secrets():
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
-def test_a_key_is_for_these_algorithms(key, found):
-    assert kind_and_algorithms(key) == found
+def test_a_key_is_for_these_algorithms(key, expected):
+    assert kind_and_algorithms(key) == expected
 
 
 @pytest.mark.parametrize(

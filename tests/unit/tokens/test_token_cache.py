@@ -206,12 +206,12 @@ def test_claims_are_the_callers_own(clock):
 
 def test_what_is_kept_cannot_be_changed_and_shows_no_token(clock):
     token = made()
-    found = subject(clock).verified(token)
+    verified = subject(clock).verified(token)
     for name in ("token", "text", "times", "kid", "key"):
         with pytest.raises(FrozenInstanceError):
-            setattr(found, name, None)
-    assert "sub" in found.claims
-    assert not any(part in repr(found) for part in (*token.split("."), "sub"))
+            setattr(verified, name, None)
+    assert "sub" in verified.claims
+    assert not any(part in repr(verified) for part in (*token.split("."), "sub"))
 
 
 def test_kept_claims_are_those_of_the_token_exactly(clock):
@@ -221,9 +221,9 @@ def test_kept_claims_are_those_of_the_token_exactly(clock):
     verifier = subject(clock)
     plain = subject(clock, cache=0).verify(token)
     for _ in range(2):
-        found = verifier.verify(token)
-        assert repr(found) == repr(plain)
-    assert found["n"] == [Decimal("1.5"), 100, 0, Decimal("1e-8"), 9007199254740993]
+        claims = verifier.verify(token)
+        assert repr(claims) == repr(plain)
+    assert claims["n"] == [Decimal("1.5"), 100, 0, Decimal("1e-8"), 9007199254740993]
 
 
 def test_what_is_refused_is_not_kept(clock):
@@ -255,8 +255,8 @@ def test_those_used_longest_ago_go_first(clock, checked):
 
 def test_how_many_bytes_are_kept(clock):
     assert cache.MAX_BYTES == 16_777_216
-    found = subject(clock).verified(made())
-    assert found.size == len(found.token) + len(found.text) + 1000
+    verified = subject(clock).verified(made())
+    assert verified.size == len(verified.token) + len(verified.text) + 1000
 
 
 def test_their_bytes_are_bounded(clock, monkeypatch):
@@ -285,8 +285,8 @@ def test_as_many_bytes_as_the_bound_are_kept(clock, monkeypatch):
 
 def test_a_kept_token_counts_for_more_than_its_texts(clock):
     token = made()
-    found = subject(clock).verified(token)
-    assert found.size >= len(token) + len(found.text) + 500, "objects of their own, and a place in a dict"
+    verified = subject(clock).verified(token)
+    assert verified.size >= len(token) + len(verified.text) + 500, "objects of their own, and a place in a dict"
 
 
 @pytest.mark.parametrize("further", [-1, 1])
@@ -363,8 +363,8 @@ def test_a_fork_while_a_thread_is_at_the_tokens(clock):
 def test_tokens_are_neither_shown_nor_copied(clock):
     verifier = subject(clock)
     token = made()
-    found = verifier.verified(token)
-    assert token not in repr(verifier) + repr(verifier._cache) + repr(found)
+    verified = verifier.verified(token)
+    assert token not in repr(verifier) + repr(verifier._cache) + repr(verified)
     for twin in (copy.deepcopy(verifier._cache), pickle.loads(pickle.dumps(verifier._cache))):
         assert twin.find(token) is None
         assert twin.max_tokens == 1_024

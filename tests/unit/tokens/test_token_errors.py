@@ -221,7 +221,7 @@ def test_told_of_an_empty_token(text):
 
 
 @pytest.mark.parametrize(
-    ("around", "told"),
+    ("around", "complaint"),
     [
         ("{}\n", "ends with white space, such as the line feed of a file,"),
         ("{}\u00a0", "ends with white space,"),
@@ -230,10 +230,10 @@ def test_told_of_an_empty_token(text):
         ("bearer {}", "begins with `Bearer `,"),
     ],
 )
-def test_told_of_what_was_copied_along(around, told):
+def test_told_of_what_was_copied_along(around, complaint):
     token = made()
     text = refusal(around.format(token))
-    assert told in text
+    assert complaint in text
     assert text.endswith(": take it off")
     assert not any(segment in text for segment in token.split("."))
 
@@ -254,7 +254,7 @@ def test_told_which_algorithms_are_accepted():
 
 
 @pytest.mark.parametrize(
-    ("aud", "told"),
+    ("aud", "complaint"),
     [
         ("b", "the token is for another audience: `b`"),
         (["b", "c"], "the token is for another audience: `b`, `c`"),
@@ -264,23 +264,23 @@ def test_told_which_algorithms_are_accepted():
         ("\x1b[2J`\u202e", "the token is for another audience: `\\x1b[2J'\\u202e`"),
     ],
 )
-def test_told_which_audience_a_token_is_for(aud, told):
+def test_told_which_audience_a_token_is_for(aud, complaint):
     assert (
         refusal(made({**CLAIMS, "aud": aud}), verifier(audience="a"))
-        == f"{told}; if it is for this service, set `audience`"
+        == f"{complaint}; if it is for this service, set `audience`"
     )
 
 
-@pytest.mark.parametrize(("aud", "told"), [("b", "`b`"), (["b", 5], "`b`"), (5, "no named audience")])
-def test_told_which_audience_a_token_is_for_where_none_is_configured(aud, told):
+@pytest.mark.parametrize(("aud", "complaint"), [("b", "`b`"), (["b", 5], "`b`"), (5, "no named audience")])
+def test_told_which_audience_a_token_is_for_where_none_is_configured(aud, complaint):
     assert (
         refusal(made({**CLAIMS, "aud": aud}))
-        == f"the token is for {told}, and no audience is configured: set `audience`"
+        == f"the token is for {complaint}, and no audience is configured: set `audience`"
     )
 
 
 @pytest.mark.parametrize(
-    ("claims", "leeway", "told"),
+    ("claims", "leeway", "complaint"),
     [
         (f'{{"exp":{NOW}}}', 0, "the token has expired: its `exp` was 0 seconds ago; get a new one"),
         (f'{{"exp":{NOW - 1}}}', 0, "the token has expired: its `exp` was 1 second ago; get a new one"),
@@ -303,8 +303,8 @@ def test_told_which_audience_a_token_is_for_where_none_is_configured(aud, told):
         ),
     ],
 )
-def test_told_by_how_much_a_token_is_out_of_its_time(claims, leeway, told):
-    assert refusal(made(claims), verifier(leeway=leeway)) == told
+def test_told_by_how_much_a_token_is_out_of_its_time(claims, leeway, complaint):
+    assert refusal(made(claims), verifier(leeway=leeway)) == complaint
 
 
 def test_told_what_to_do_about_a_token_without_kid():

@@ -75,7 +75,7 @@ def verifier(key=PEM, **settings):
 
 
 @pytest.mark.parametrize(
-    ("text", "code", "told"),
+    ("text", "code", "complaint"),
     [
         (
             "not.a.jwt",
@@ -131,11 +131,11 @@ def verifier(key=PEM, **settings):
     ],
     ids=range(43),
 )
-def test_a_text_that_is_no_valid_token(text, code, told):
+def test_a_text_that_is_no_valid_token(text, code, complaint):
     with pytest.raises(InvalidTokenError) as refused:
         verifier().verify(text)
     assert refused.value.code == code
-    assert told in str(refused.value)
+    assert complaint in str(refused.value)
     assert BODY not in str(refused.value)
     assert TAIL[:20] not in str(refused.value)
 
@@ -147,13 +147,15 @@ def test_a_header_may_begin_with_white_space():
     assert verifier().verify(token) == {"exp": NOW + 1}
 
 
-@pytest.mark.parametrize(("secret", "told"), [(SECRET + b"\n", True), (b" " + SECRET, True), (b"x" + SECRET, False)])
-def test_white_space_around_a_secret_is_told_of_where_the_signature_is_not_right(secret, told):
+@pytest.mark.parametrize(
+    ("secret", "has_hint"), [(SECRET + b"\n", True), (b" " + SECRET, True), (b"x" + SECRET, False)]
+)
+def test_white_space_around_a_secret_is_told_of_where_the_signature_is_not_right(secret, has_hint):
     with pytest.raises(InvalidTokenError, match="another key has signed it") as refused:
         verifier(StaticKey.from_secret(secret), algorithms=["HS256"]).verify(
             jwt.encode({"exp": NOW + 1}, SECRET, "HS256")
         )
-    assert ("the secret has white space around it" in str(refused.value)) is told
+    assert ("the secret has white space around it" in str(refused.value)) is has_hint
 
 
 # --- one key
@@ -172,7 +174,7 @@ NOTHING_KNOWN = (
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "complaint"),
     [
         (
             private().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
@@ -216,14 +218,14 @@ NOTHING_KNOWN = (
     ],
     ids=range(26 + len(NOTHING_KNOWN)),
 )
-def test_what_is_no_pem_text_of_a_public_key(text, told):
+def test_what_is_no_pem_text_of_a_public_key(text, complaint):
     with pytest.raises(ConfigurationError) as refused:
         StaticKey.from_pem(text)
-    assert told in str(refused.value)
+    assert complaint in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "is_told"),
+    ("text", "is_recognised"),
     [
         *((f"e{character}..", character in "wxyz0123456789_-") for character in BASE64URL),
         *((f"{character}y..", character == "e") for character in BASE64URL),
@@ -234,17 +236,17 @@ def test_what_is_no_pem_text_of_a_public_key(text, told):
         ("eyJ.A.A.A", False),
     ],
 )
-def test_a_token_in_place_of_a_key_is_told_by_how_base64url_of_a_json_object_begins(text, is_told):
+def test_a_token_in_place_of_a_key_is_told_by_how_base64url_of_a_json_object_begins(text, is_recognised):
     with pytest.raises(ConfigurationError) as refused:
         StaticKey.from_pem(text)
-    assert ("it is a token, not a key" in str(refused.value)) is is_told
+    assert ("it is a token, not a key" in str(refused.value)) is is_recognised
 
 
 # --- a set of keys
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "complaint"),
     [
         (BOM + JWKS.encode(), NO_MARK),
         (JWKS.encode("utf-16"), "it is UTF-16, not UTF-8: save it as UTF-8"),
@@ -273,19 +275,19 @@ def test_a_token_in_place_of_a_key_is_told_by_how_base64url_of_a_json_object_beg
     ],
     ids=range(24),
 )
-def test_what_is_no_set_of_keys(tmp_path, data, told):
+def test_what_is_no_set_of_keys(tmp_path, data, complaint):
     path = tmp_path / "keys.json"
     path.write_bytes(data)
     with pytest.raises(KeysUnavailableError) as refused:
         JwksFile(path).key_for("a")
-    assert told in str(refused.value)
+    assert complaint in str(refused.value)
     with pytest.raises(ConfigurationError) as refused:
         JwkSet(data)
-    assert told in str(refused.value)
+    assert complaint in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "complaint"),
     [
         (PEM.decode(), "not JSON: it is a PEM text, not JSON: give it as one key (`StaticKey.from_pem`, --key)"),
         ("\ufeff" + JWKS, f"not JSON: it begins with a {NO_MARK}"),
@@ -293,28 +295,28 @@ def test_what_is_no_set_of_keys(tmp_path, data, told):
     ],
     ids=range(3),
 )
-def test_a_set_that_is_given_as_a_string_is_told_of_like_bytes(text, told):
+def test_a_set_that_is_given_as_a_string_is_told_of_like_bytes(text, complaint):
     with pytest.raises(ConfigurationError) as refused:
         JwkSet(text)
-    assert str(refused.value) == f"key set: {told}"
+    assert str(refused.value) == f"key set: {complaint}"
 
 
 @pytest.mark.parametrize(
-    ("document", "told"),
+    ("document", "complaint"),
     [
         ({"a": "x"}, ""),
         (5, ""),
         ([JWK], '; it is an array: write {"keys": ...} around it'),
     ],
 )
-def test_a_document_that_is_no_set_says_what_it_is_where_that_is_known(document, told):
+def test_a_document_that_is_no_set_says_what_it_is_where_that_is_known(document, complaint):
     with pytest.raises(ConfigurationError) as refused:
         JwkSet(json.dumps(document))
-    assert str(refused.value) == f"key set: not a JWK set: it has no array `keys`{told}"
+    assert str(refused.value) == f"key set: not a JWK set: it has no array `keys`{complaint}"
 
 
 @pytest.mark.parametrize(
-    ("document", "told"),
+    ("document", "complaint"),
     [
         ({"keys": []}, "the set has no keys at all"),
         ({"keys": [JWK]}, "the set has no key with it, and 1 without a `kid`, which no token can name"),
@@ -329,10 +331,10 @@ def test_a_document_that_is_no_set_says_what_it_is_where_that_is_known(document,
         ),
     ],
 )
-def test_a_set_without_the_key_says_why(document, told):
+def test_a_set_without_the_key_says_why(document, complaint):
     with pytest.raises(InvalidTokenError) as refused:
         JwkSet(document).key_for("a")
-    assert str(refused.value) == f"no key for the `kid` `a`: {told}"
+    assert str(refused.value) == f"no key for the `kid` `a`: {complaint}"
 
 
 # --- a secret in a file
@@ -361,7 +363,7 @@ def test_a_secret_in_a_file(data, secret):
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "complaint"),
     [
         (SECRET + b"\n\n", "one line feed behind it at most: remove the rest"),
         (SECRET + b"\r\n\r\n", "one line feed"),
@@ -382,10 +384,10 @@ def test_a_secret_in_a_file(data, secret):
     ],
     ids=range(16),
 )
-def test_a_file_of_which_nobody_can_tell_what_is_the_secret(data, told):
+def test_a_file_of_which_nobody_can_tell_what_is_the_secret(data, complaint):
     with pytest.raises(ConfigurationError) as refused:
         _secret(data)
-    assert told in str(refused.value)
+    assert complaint in str(refused.value)
     assert SECRET.decode() not in str(refused.value)
 
 
@@ -393,7 +395,7 @@ def test_a_file_of_which_nobody_can_tell_what_is_the_secret(data, told):
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "complaint"),
     [
         (BOM + b"{}", "a byte order mark: save the text as UTF-8 without one"),
         ("{}".encode("utf-16"), "it is UTF-16, not UTF-8: save it as UTF-8"),
@@ -406,11 +408,11 @@ def test_a_file_of_which_nobody_can_tell_what_is_the_secret(data, told):
         (b"", "expected a JSON value, found the end of the text"),
     ],
 )
-def test_bytes_that_are_no_json(data, told):
+def test_bytes_that_are_no_json(data, complaint):
     with pytest.raises(MalformedInputError) as refused:
         parse(data)
     assert refused.value.rule == "R12.1"
-    assert told in str(refused.value)
+    assert complaint in str(refused.value)
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"\0", b"\0\0\0\0", b"a\0", b"a\0\0\0", b"\x1f", b"\xef\xbb", b"PK"])
@@ -419,7 +421,7 @@ def test_what_is_not_recognised_is_not_guessed_at(data):
 
 
 @pytest.mark.parametrize(
-    ("look", "given"),
+    ("look", "unrecognised"),
     [
         (instead_of_token, "x"),
         (instead_of_pem, b"x"),
@@ -429,5 +431,5 @@ def test_what_is_not_recognised_is_not_guessed_at(data):
         (instead_of_set, {"a": "x"}),
     ],
 )
-def test_nothing_is_said_of_what_is_not_recognised(look, given):
-    assert look(given) == ""
+def test_nothing_is_said_of_what_is_not_recognised(look, unrecognised):
+    assert look(unrecognised) == ""

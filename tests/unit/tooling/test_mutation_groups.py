@@ -43,19 +43,19 @@ def test_what_is_listed_as_equivalent_is_still_made(group):
     assert sorted(map(str, listed_here - made)) == []
 
 
-def found(text, within=""):
+def mutated_lines(text, within=""):
     return {mutant.key.mutated for mutant in mutants("m.py", text) if mutant.key.within == within}
 
 
 def test_a_time_is_taken_anew_where_it_is_used():
     text = "def f(clock):\n    began = clock()\n    work(began=began)\n    return began\n"
-    assert {"work(began=clock())", "return clock()"} <= found(text, "f")
-    assert found("began = 7\nwork(began)\n").isdisjoint({"work(clock())"})
+    assert {"work(began=clock())", "return clock()"} <= mutated_lines(text, "f")
+    assert mutated_lines("began = 7\nwork(began)\n").isdisjoint({"work(clock())"})
 
 
 def test_every_text_of_a_regular_expression_is_changed():
     text = 'A = r"ab"\nB = re.compile(A + r"cd")\nC = re.compile(f"{A}ef")\nD = re.compile(rb"gh%b" % B)\n'
-    changed = found(text)
+    changed = mutated_lines(text)
     for line in (
         'A = r"b"',
         'B = re.compile(A + r"c")',

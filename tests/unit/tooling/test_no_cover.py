@@ -11,14 +11,16 @@ REASON = re.compile(r"\s+-\s+\S.{9,}")
 
 
 def without_a_reason(text: str) -> list[str]:
-    return [found[0] for found in LEFT_OUT.finditer(text) if not REASON.fullmatch(found["reason"])]
+    return [match[0] for match in LEFT_OUT.finditer(text) if not REASON.fullmatch(match["reason"])]
 
 
 def test_no_line_is_left_out_of_coverage_without_a_reason():
     files = [path for folder in ("bridge", "tests", "tools", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
     assert len(files) > 100
-    found = {str(path): without_a_reason(path.read_text(encoding="utf-8")) for path in files if path != Path(__file__)}
-    assert {path: lines for path, lines in found.items() if lines} == {}
+    unexplained = {
+        str(path): without_a_reason(path.read_text(encoding="utf-8")) for path in files if path != Path(__file__)
+    }
+    assert {path: lines for path, lines in unexplained.items() if lines} == {}
 
 
 def test_a_line_without_a_reason_is_found():

@@ -126,15 +126,15 @@ def test_executable_order_is_path_image_go(machine: Machine, serve: Callable[[in
     docker = machine.put("docker", DOCKER)
     go = machine.put("go", GO)
 
-    found = machine.source.executable()
-    assert (found.source, found.path) == ("PATH", opa)
+    executable = machine.source.executable()
+    assert (executable.source, executable.path) == ("PATH", opa)
     opa.unlink()
-    found = machine.source.executable()
-    assert (found.source, found.path) == ("Docker", machine.cached)
+    executable = machine.source.executable()
+    assert (executable.source, executable.path) == ("Docker", machine.cached)
     docker.unlink()
     machine.cached.unlink()
-    found = machine.source.executable()
-    assert (found.source, found.path) == ("Go", machine.cached)
+    executable = machine.source.executable()
+    assert (executable.source, executable.path) == ("Go", machine.cached)
     go.unlink()
     machine.cached.unlink()
     with pytest.raises(NoUsableOpaError):
@@ -178,8 +178,8 @@ def test_named_executable_stands_for_path(machine: Machine, tmp_path: Path) -> N
     machine.put("opa", OPA)
     named = machine.put("other", OPA).rename(tmp_path / "named")
     machine.environ["JWT_BRIDGE_OPA"] = str(named)
-    found = machine.source.executable()
-    assert (found.source, found.path) == ("JWT_BRIDGE_OPA", named)
+    executable = machine.source.executable()
+    assert (executable.source, executable.path) == ("JWT_BRIDGE_OPA", named)
     assert "JWT_BRIDGE_OPA" in machine.source.server().detail
 
 
