@@ -10,6 +10,7 @@ import sys
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +19,6 @@ from mutation.python_mutants import mutants
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,7 +398,8 @@ class PythonSide:
         response = _response(worker)
         if response["outcome"] != "ready":
             raise AssertionError(
-                f"{group.name}: the tests that judge fail without a mutant: {response}; see {settings['log']}"
+                f"{group.name}: the tests that judge fail without a mutant: {response}; their last output:\n"
+                + "\n".join(Path(settings["log"]).read_text(encoding="utf-8").splitlines()[-30:])
             )
         return worker
 

@@ -38,7 +38,7 @@ PACKAGE: Final = "bridge"
 ARGUMENTS: Final = (
     "-o",
     "addopts=--import-mode=importlib",
-    "--noconftest",
+    "--confcutdir=tests/unit",  # without tests/conftest.py, which needs an OPA
     "--assert=plain",  # the reason of a failure is not needed, and costs more than most tests
     "-p",
     "no:cacheprovider",
