@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar, Final, NamedTuple, NoReturn
@@ -174,11 +174,11 @@ class PartialResultError(EngineError):
 
     code: ClassVar[str] = "partial_result"
 
-    def __init__(self, fault: EngineError, decisions: tuple[Decision | None, ...]) -> None:
+    def __init__(self, fault: EngineError, decisions: Sequence[Decision | None]) -> None:
         known = sum(decision is not None for decision in decisions)
         super().__init__(f"only {known:,} of {len(decisions):,} were decided: {fault}")
         self.fault = fault
         self.decisions: list[Decision | None] = list(decisions)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (PartialResultError, (self.fault, tuple(self.decisions)), vars(self))
+        return (PartialResultError, (self.fault, self.decisions), vars(self))

@@ -19,7 +19,7 @@ _BESIDE: Final[dict[object, frozenset[str]]] = {3: frozenset({"push", "features"
 _NOTHING: Final[frozenset[str]] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, init=False)
+@dataclass(frozen=True, slots=True)
 class PolicySettings:
     """The settings of a deployment about policies.
 

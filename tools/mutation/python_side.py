@@ -60,7 +60,12 @@ GROUPS: Final = (
     Group(
         "decision",
         ("bridge/reference.py", "bridge/policy.py", "bridge/resource.py", "bridge/decision.py"),
-        ("tests/unit/decision/test_policy.py", "tests/unit/decision/test_decision.py", _VECTORS),
+        (
+            "tests/unit/decision/test_policy.py",
+            "tests/unit/decision/test_decision.py",
+            "tests/unit/decision/test_errors.py",
+            _VECTORS,
+        ),
     ),
     Group(
         "tokens",

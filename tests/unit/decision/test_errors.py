@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 from bridge import errors
-from bridge.decision import PartialResultError
+from bridge.decision import Decision, PartialResultError, Reason
 from bridge.errors import (
     BridgeError,
     EngineTimeoutError,
@@ -41,6 +41,18 @@ def test_an_error_survives_pickling(kind):
     error.add_note("what somebody has noted on its way")
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again), repr(vars(again))) == (kind, str(error), repr(vars(error)))
+
+
+def test_a_partial_result_has_the_decisions_and_says_how_many():
+    fault = EngineTimeoutError("why")
+    decision = Decision(allow=True, reason=Reason.MATCHED)
+    error = PartialResultError(fault, (decision, None, decision))
+    assert str(error) == "only 2 of 3 were decided: why"
+    assert error.fault is fault
+    assert error.decisions == [decision, None, decision]
+    assert error.code == "partial_result"
+    error.decisions.pop()
+    assert pickle.loads(pickle.dumps(error)).decisions == [decision, None]
 
 
 def test_every_kind_has_a_code_of_its_own_and_stands_in_the_tree():

@@ -9,7 +9,7 @@ import pytest
 from bridge import reference
 from bridge.decision import Decision, Failure, Reason, Violation
 from bridge.errors import ConfigurationError
-from bridge.policy import InvalidPolicy, Policy, PolicySettings, parse_policy
+from bridge.policy import _BESIDE, KNOWN_VERSIONS, VERSIONS, InvalidPolicy, Policy, PolicySettings, parse_policy
 from bridge.reference import decide, equal
 from bridge.resource import InvalidResource, Resource, parse_resource
 from bridge.strict_json import ABSENT, parse
@@ -145,6 +145,11 @@ def test_versions_become_a_frozenset(versions):
     assert settings.versions == {2, 3}
     assert type(settings.versions) is frozenset
     assert hash(settings) == hash(PolicySettings(versions=frozenset({2, 3})))
+
+
+def test_nobody_can_add_a_version_to_those_of_all_settings():
+    for versions in (VERSIONS, KNOWN_VERSIONS, *_BESIDE.values()):
+        assert type(versions) is frozenset
 
 
 def test_a_policy_has_a_description_for_each_type_it_names():
