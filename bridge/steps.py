@@ -38,7 +38,7 @@ def drive(steps: Generator[_Query, _Response, _Result], ask: Callable[[_Query], 
             except EngineError as error:
                 fault = error
     finally:
-        fault = None  # its traceback refers to this frame
+        del fault  # its traceback refers to this frame
 
 
 async def drive_async(
@@ -59,4 +59,4 @@ async def drive_async(
             except EngineError as error:
                 fault = error
     finally:
-        fault = None  # its traceback refers to this frame
+        del fault  # its traceback refers to this frame

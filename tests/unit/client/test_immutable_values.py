@@ -7,6 +7,7 @@ from dataclasses import FrozenInstanceError, fields
 import pytest
 
 from bridge.bearer import Bearer
+from bridge.checks import OnError
 from bridge.decision import Decision, Failure, Reason
 from bridge.engines.base import PageRequest, PageResponse
 from bridge.explanation import ExplainedFailure, Explanation
@@ -19,6 +20,7 @@ from bridge.strict_json import ABSENT
 
 VALUES = [
     lambda: Bearer(b"{}"),
+    lambda: OnError("opa", denies=True),
     lambda: Cursor("7", 0, "a"),
     PageResponse,
     lambda: PageRequest(b"{}", b'"devices"', 0, 1),

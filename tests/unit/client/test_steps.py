@@ -11,7 +11,7 @@ import pytest
 from bridge import Decision, MalformedInputError, PartialResultError, UsageError
 from bridge.bearer import Bearer
 from bridge.checks import OnError, check_many, fresh_decision
-from bridge.decision import Reason, Request
+from bridge.decision import Failure, Reason, Request
 from bridge.errors import EngineTimeoutError, StaleResourcesError
 from bridge.explanation import explain
 from bridge.steps import drive, drive_async
@@ -164,6 +164,16 @@ class TestCheckMany:
             self.run(lambda _: [old], ["a"], at_least="7")
         assert self.run(lambda _: [old], ["a"], at_least="7", on_error=DENY)[0].reason == "engine_unavailable"
 
+    def test_older_resources_are_refused_beside_an_error_too(self):
+        def ask(_requests):
+            raise PartialResultError(LATE, (Decision(allow=True, reason=Reason.MATCHED, revision="6"), None))
+
+        with pytest.raises(PartialResultError) as caught:
+            self.run(ask, ["a", "b"], at_least="6")
+        assert caught.value.fault is LATE
+        with pytest.raises(StaleResourcesError):
+            self.run(ask, ["a", "b"], at_least="7")
+
     @pytest.mark.parametrize("at_least", ["x", 7])
     def test_a_wrong_revision_is_refused_before_anything_is_asked(self, at_least):
         with pytest.raises(UsageError, match="`at_least` must be a revision: pass the `revision` of a push"):
@@ -192,6 +202,16 @@ class TestSingle:
 
 class TestExplain:
     """The steps of `explain`."""
+
+    def test_a_failure_has_what_the_policy_expects(self):
+        bearer = Bearer(b'{"p":{"version":2,"devices":{"id":"d1"},"sessions":{"id":"s1"}}}')
+        failed = Decision(False, Reason.CONSTRAINT_FAILED, failures=(Failure("/id", "different"),))  # noqa: FBT003 - by place
+        explanation = drive(explain(bearer, "sessions", {"id": "s2"}, "p", RAISE), lambda _: (failed, None))
+        assert [(one.failure, one.expected, one.actual) for one in explanation.failures] == [
+            (Failure("/id", "different"), "s1", "s2")
+        ]
+        with pytest.raises(UsageError, match="neither true nor false"):
+            bool(explanation)
 
     def run(self, ask, *, on_error=RAISE, type_="devices", value="a"):
         return drive(explain(BEARER, type_, value, "policy", on_error), ask)
