@@ -138,7 +138,6 @@ class Engine(Protocol):
     @property
     def store(self) -> Store:
         """Return the pushed resources."""
-        ...
 
     def decide(self, requests: Sequence[Request]) -> list[Decision]:
         """Return exactly one decision for each request, in the same order.
@@ -146,7 +145,6 @@ class Engine(Protocol):
         Raises:
             EngineError: There is no decision for any of them.
         """
-        ...
 
     def explain(self, request: Request) -> tuple[Decision, bytes | None]:
         """Return the decision, and the stored resource that a request by id is about, in canonical text, or None.
@@ -154,7 +152,6 @@ class Engine(Protocol):
         Raises:
             EngineError: There is no decision.
         """
-        ...
 
     def list_pages(self, request: PageRequest) -> PageResponse:
         """Return some pages of the ids that a policy allows.
@@ -163,7 +160,6 @@ class Engine(Protocol):
             ResourcesMissingError: There are no pushed resources.
             EngineError: There is no list.
         """
-        ...
 
     def install(self) -> None:
         """Install the rules in the engine, and make sure that they respond.
@@ -171,8 +167,6 @@ class Engine(Protocol):
         Raises:
             EngineError: They could not be installed, or do not respond.
         """
-        ...
 
     def close(self) -> None:
         """Close connections and free memory."""
-        ...

@@ -111,6 +111,7 @@ GROUPS: Final = (
             "bridge/engines/codec.py",
             "bridge/engines/decision_codec.py",
             "bridge/engines/protocol.py",
+            "bridge/engines/opa_queries.py",
         ),
         (
             "tests/unit/engines/test_codec.py",
@@ -121,6 +122,7 @@ GROUPS: Final = (
             "tests/unit/client/test_list_requests.py",
             "tests/unit/client/test_immutable_values.py",
             "tests/unit/engines/test_protocol.py",
+            "tests/unit/engines/test_opa_queries.py",
             "tests/unit/engines/test_store_identity.py",
         ),
     ),

@@ -9,7 +9,7 @@ from bridge.bearer import Bearer
 from bridge.decision import Decision, Reason
 from bridge.engines.base import PageRequest, PageResponse
 from bridge.errors import CursorExpiredError, StaleResourcesError, UsageError
-from bridge.listing import LIMIT, Cursor, bound_to, list_allowed
+from bridge.listing import LIMIT, Cursor, Listing, bound_to, list_allowed
 from bridge.store.layout import PAGE
 
 CLAIMS, TYPE = b'{"sub":"a"}', b'"sessions"'
@@ -198,3 +198,9 @@ def test_a_list_is_begun_anew_five_times():
 
 def test_a_list_has_1000_ids_where_nobody_says():
     assert LIMIT == 1_000
+
+
+def test_a_list_is_no_condition():
+    for listing in (Listing((), complete=True), Listing(("a",), complete=False)):
+        with pytest.raises(UsageError, match=r"neither true nor false: use `listing\.ids`, or `listing\.everything`$"):
+            bool(listing)
