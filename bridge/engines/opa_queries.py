@@ -83,7 +83,7 @@ class OpaQueries(ProcessBound):
             halves = halves_after(refused, requests)
             if halves is None:
                 raise
-        self.batch_bytes = max(1, sum(request.size for request in requests) // 2)
+        self.batch_bytes = sum(request.size for request in requests) // 2
         decisions: list[Decision] = []
         for half in halves:
             decisions += yield from self._decide(half)
