@@ -128,6 +128,14 @@ def test_a_part_is_asked_as_long_as_any_time_is_left():
     assert deciding.allowed == [16, 0.5]
 
 
+def test_the_end_of_the_time_says_what_to_do():
+    left, fault = Deciding(each=40).ask(3, 1)
+    assert left == [2]
+    assert str(fault) == (
+        "the Wasm evaluations took longer than 16 s: send fewer requests at once, or raise `WasmEngine(deadline=...)`"
+    )
+
+
 def test_parts_have_as_many_questions_as_their_details_allow():
     sizes = [most_together(details) for details in (0, 6, 7, 8, 13, 16, 32, 33, 64, 65, 1_000)]
     assert sizes == [512, 512, 9, 8, 4, 4, 2, 1, 1, 1, 1]
