@@ -119,7 +119,7 @@ def test_what_a_source_gives():
         collect_all("devices", lambda: resources)
     assert str(caught.value) == (
         "OPA lost the resources of `devices`, and 2 of 3 in their source are refused: "
-        f"{collect(lambda: resources).rejected[0]}"
+        f"{collect(lambda: resources).rejected[0]}; correct them in the source"
     )
     assert caught.value.__cause__ is None
 

@@ -195,7 +195,10 @@ def test_a_question_after_a_longer_rest():
     made = new_recovery(failing())
     for _ in range(4):
         ended(made.begin())
-    with pytest.raises(ResourcesMissingError, match=r"could not be brought back: .* no; ask again in 0\.8 s to begin"):
+    with pytest.raises(
+        ResourcesMissingError,
+        match=r"could not be brought back: .* no; correct the source; ask again in 0\.8 s to begin",
+    ):
         RecoveryWait(made, 5.0).waits_for(LOST)
 
 
